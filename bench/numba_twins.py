@@ -1,0 +1,41 @@
+"""The textbook's loops as numba users write them: a translation line by line."""
+import numba
+import numpy as np
+
+
+@numba.njit
+def grad_mse(theta, dataset):
+    total = 0.0
+    for y in dataset:
+        total += y - theta
+    return -2 * total / len(dataset)
+
+
+@numba.njit
+def grad_abs_loss(theta, dataset):
+    total = 0.0
+    for y in dataset:
+        total += -np.sign(y - theta)
+    return total / len(dataset)
+
+
+@numba.njit
+def grad_huber_loss(theta, dataset, delta=1.0):
+    total = 0.0
+    for y in dataset:
+        r = y - theta
+        if abs(r) <= delta:
+            total += -r
+        else:
+            total += -delta * np.sign(r)
+    return total / len(dataset)
+
+
+@numba.njit
+def minimize(grad_loss_fn, dataset, alpha=0.2, tol=1e-3):
+    theta = 0.0
+    while True:
+        new = theta - alpha * grad_loss_fn(theta, dataset)
+        if abs(new - theta) < tol:
+            return new
+        theta = new

@@ -1,0 +1,122 @@
+"""What the public functions accept: numbers, counts and 1-D data, refused in the words that scikit-learn uses."""
+import numpy as np
+
+from fastgd._kernels import mean
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in ((_FLOAT32, "float"), (_FLOAT64, "double"))}
+
+#: Points that are worked on between two chances to answer Ctrl-C; a few milliseconds of work.
+SLICE = 2**22
+
+
+def check_number(value, name, *, low, inclusive=True):
+    """Return `value` as a float if it is a finite real number from `low` on (above it if not `inclusive`)."""
+    number = value if type(value) is float else _real_number(value, name)
+    if (number >= low if inclusive else number > low) and number < np.inf:
+        return number
+    interval = f"{'[' if inclusive and low > -np.inf else '('}{low}, inf)"
+    raise ValueError(f"The '{name}' parameter must be a finite float in the range {interval}. Got {value!r} instead.")
+
+
+def _real_number(value, name):
+    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 else "V"
+    if kind in "iuf" or (kind == "O" and hasattr(value, "__float__")):
+        try:
+            return float(value)
+        except OverflowError:
+            return np.inf
+    raise TypeError(f"The '{name}' parameter must be a real number. Got {value!r} of type {type(value).__name__}.")
+
+
+def check_count(value, name):
+    """Return `value` as an int if it is an integer of at least 1."""
+    if type(value) is not int and not isinstance(value, np.integer):
+        raise TypeError(f"The '{name}' parameter must be an int. Got {value!r} of type {type(value).__name__}.")
+    if value < 1:
+        raise ValueError(f"The '{name}' parameter must be an int in the range [1, inf). Got {value!r} instead.")
+    return int(value)
+
+
+def check_callable(value, name):
+    """Raise TypeError unless `value` can be called."""
+    if not callable(value):
+        raise TypeError(f"The '{name}' parameter must be callable. Got {value!r} of type {type(value).__name__}.")
+
+
+def check_dataset(values, name="dataset"):
+    """Return 1-D data as a contiguous float32 or float64 array of finite numbers; not a copy if it is one."""
+    array = as_float_array(values, name)
+    if not _IS_FINITE[array.dtype](array) if array.size <= SLICE else not _all_slices_finite(array):
+        raise_not_finite(array, name)
+    return array
+
+
+def _all_slices_finite(array):
+    is_finite = _IS_FINITE[array.dtype]
+    return all(is_finite(array[start:start + SLICE]) for start in range(0, array.size, SLICE))
+
+
+def raise_not_finite(array, name):
+    """Raise the ValueError that says whether `array` holds a NaN or an infinity."""
+    if any(np.isnan(array[start:start + SLICE]).any() for start in range(0, array.size, SLICE)):
+        raise ValueError(f"Input {name} contains NaN.")
+    raise ValueError(f"Input {name} contains infinity or a value too large for dtype('{array.dtype}').")
+
+
+def as_float_array(values, name):
+    """Return 1-D data as a contiguous, aligned float32 or float64 array, whatever numbers are in it."""
+    if not (type(values) is np.ndarray and values.ndim == 1
+            and (values.dtype is _FLOAT64 or values.dtype is _FLOAT32)):
+        values = _real_array(values, name)
+    if values.size == 0:
+        raise ValueError(f"Found array {name} with 0 sample(s) (shape=(0,)) while a minimum of 1 is required.")
+    flags = values.flags
+    if flags.c_contiguous and flags.aligned:
+        return values
+    return _copied(values, values.dtype)
+
+
+def _real_array(values, name):
+    """Return any 1-D array of real numbers as a float32 or float64 array in native byte order."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
+                        f"pass {name}.compressed() or {name}.filled(value).")
+    try:
+        array = np.asarray(_without_missing(values))
+    except ValueError as error:
+        raise ValueError(f"Input {name} should be a 1d array of real numbers: {error}") from None
+    kind = array.dtype.kind
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: input {name} has dtype {array.dtype}.")
+    if kind not in "biuf":
+        raise TypeError(f"Input {name} should be a 1d array of real numbers, got {_described(values, array)}. "
+                        "Convert your data to numeric values explicitly instead.")
+    if array.ndim != 1:
+        raise ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
+    dtype = _FLOAT32 if array.dtype.newbyteorder("=") == _FLOAT32 else _FLOAT64
+    return array.view(np.ndarray) if array.dtype == dtype else _copied(array, dtype)
+
+
+def _without_missing(values):
+    """A pandas column of a nullable or Arrow type as floats, its missing values as NaN; all else as it is."""
+    dtype = getattr(values, "dtype", None)
+    if dtype is None or isinstance(dtype, np.dtype) or getattr(dtype, "kind", "O") not in "biuf":
+        return values
+    return values.to_numpy(dtype=np.float32 if str(dtype).lower() == "float32" else np.float64, na_value=np.nan)
+
+
+def _described(values, array):
+    if array.ndim == 0:
+        return f"an object of type {type(values).__name__}"
+    return f"text of dtype {array.dtype}" if array.dtype.kind in "UST" else f"an array of dtype {array.dtype}"
+
+
+def _copied(array, dtype):
+    """Copy to a new contiguous array, a slice at a time so that Ctrl-C is answered."""
+    copy = np.empty(array.size, dtype)
+    with np.errstate(over="ignore"):  # a number too large for float64 becomes inf, which is refused by name
+        for start in range(0, array.size, SLICE):
+            copy[start:start + SLICE] = array[start:start + SLICE]
+    return copy

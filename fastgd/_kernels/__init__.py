@@ -1,0 +1,1 @@
+"""Compiled loops over contiguous float arrays; they know no files, print nothing and allocate nothing."""

@@ -1,0 +1,134 @@
+"""THE one place where the maths of a loss is written.
+
+A loss is a final class with two inline methods, each a function of one prediction and one target:
+
+    value(prediction, target)   the loss at one point
+    slope(prediction, target)   its derivative with respect to the prediction, up to `slope_factor`
+
+The mean slope over points is ``slope_factor * mean(slope)``. The factor is there because a textbook
+multiplies the mean by it and not each point (-2 for the squared error), which differs in the last bits.
+The arithmetic is done in the type of the data, in the order in which `fastgd.reference` writes it, so that
+the bits agree; a literal is cast, because C computes `float + 12.0` in double. For the compiler's sake the
+bodies have no branches, only selections.
+"""
+cimport cython
+from libc.math cimport copysign, copysignf, exp, expf, fabs, fabsf, log1p, log1pf
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline real absolute(real x) noexcept nogil:
+    if real is float:
+        return fabsf(x)
+    else:
+        return fabs(x)
+
+
+cdef inline real with_sign_of(real magnitude, real x) noexcept nogil:
+    if real is float:
+        return copysignf(magnitude, x)
+    else:
+        return copysign(magnitude, x)
+
+
+cdef inline real softplus(real x) noexcept nogil:
+    # log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no term overflows.
+    cdef real positive = x if x > 0 else 0
+    if real is float:
+        return positive + log1pf(expf(-fabsf(x)))
+    else:
+        return positive + log1p(exp(-fabs(x)))
+
+
+cdef inline real sigmoid(real x) noexcept nogil:
+    # Where exp(-x) overflows, 1 / inf is the 0 that it stands for.
+    if real is float:
+        return <real> 1 / (<real> 1 + expf(-x))
+    else:
+        return <real> 1 / (<real> 1 + exp(-x))
+
+
+@cython.final
+cdef class SquaredError:
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        cdef real r = target - prediction
+        return r * r
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        return target - prediction
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return -2
+
+
+@cython.final
+cdef class AbsoluteError:
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        return absolute(target - prediction)
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        cdef real difference = prediction - target
+        return with_sign_of(<real> 1, difference) if difference != 0 else 0
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class Huber:
+    cdef readonly double delta
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        # With c = min(a, delta) both cases are c * (a - c / 2), to the last bit unless r**2 underflows.
+        cdef real delta = <real> self.delta
+        cdef real a = absolute(target - prediction)
+        cdef real c = delta if delta < a else a
+        return c * (a - c / <real> 2)
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        # clamp(prediction - target, -delta, delta); written so that a NaN stays a NaN.
+        cdef real delta = <real> self.delta
+        cdef real s = prediction - target
+        s = delta if delta < s else s
+        return -delta if -delta > s else s
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class Quartic:
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        cdef real r = target - prediction
+        return ((r + <real> 12) * (r + <real> 23) * (r - <real> 14) * (r - <real> 15)
+                / <real> 5000 + <real> 7)
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        cdef real r = target - prediction
+        return <real> (-1 / 2500.0) * (
+            <real> 2 * (r * r * r) + <real> 9 * (r * r) - <real> 529 * r - <real> 327)
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class CrossEntropy:
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        return softplus(prediction) - target * prediction
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        return sigmoid(prediction) - target
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+ctypedef fused Loss:
+    SquaredError
+    AbsoluteError
+    Huber
+    Quartic
+    CrossEntropy

@@ -1,0 +1,98 @@
+from libc.math cimport isfinite
+
+from fastgd._kernels.losses cimport Loss, real
+from fastgd._kernels.mean cimport mean_of_sum, pairwise_sum
+
+cdef enum:
+    BLOCK = 4096  # points that stay in the first cache while every theta passes over them
+
+
+cdef bint block_is_finite(const real* values, Py_ssize_t n) noexcept nogil:
+    # A finite sum has finite terms; only a sum that is not (it may have overflowed) needs a look at each.
+    cdef real r[16]
+    cdef real total = 0
+    cdef Py_ssize_t i, j, whole = n - n % 16
+    for j in range(16):
+        r[j] = 0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            r[j] += values[i + j]
+    for i in range(whole, n):
+        total += values[i]
+    for j in range(16):
+        total += r[j]
+    if isfinite(total):
+        return True
+    for i in range(n):
+        if not isfinite(values[i]):
+            return False
+    return True
+
+
+cdef bint sums_over(
+    Loss loss, bint slope, const real* targets, Py_ssize_t n,
+    const real* thetas, Py_ssize_t m, real* sums, real* scratch,
+) noexcept nogil:
+    """Pairwise sums at m thetas in one pass over the data; False where the data is not finite.
+
+    The tree is numpy's for each theta; only the order in which its nodes are visited is our own.
+    `scratch` holds m sums for each level of the tree above a block.
+    """
+    cdef Py_ssize_t k, half
+    cdef bint finite
+    if n <= BLOCK:
+        for k in range(m):
+            sums[k] = pairwise_sum(loss, slope, targets, n, thetas[k])
+        return block_is_finite(targets, n)
+    half = n // 2
+    half -= half % 8
+    finite = sums_over(loss, slope, targets, half, thetas, m, sums, scratch + m)
+    finite &= sums_over(loss, slope, targets + half, n - half, thetas, m, scratch, scratch + m)
+    for k in range(m):
+        sums[k] += scratch[k]
+    return finite
+
+
+def sums(Loss loss, bint slope, const real[::1] targets not None,
+         const real[::1] thetas not None, real[::1] out not None, real[::1] scratch not None):
+    """Write the sum of the loss (or slope) over `targets` at each theta to `out`; False if `targets` is not finite.
+
+    `scratch` has at least ``len(thetas) * levels(n)`` places. The slope comes without its `slope_factor`.
+    """
+    cdef bint finite
+    cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0]
+    if out.shape[0] < m or scratch.shape[0] < m * levels(n) or n == 0 or m == 0:
+        raise ValueError("sums: a buffer is too short")
+    with nogil:
+        finite = sums_over(loss, slope, &targets[0], n, &thetas[0], m, &out[0], &scratch[0])
+    return finite
+
+
+cpdef Py_ssize_t levels(Py_ssize_t n) noexcept:
+    """Levels of the tree of n points above a block, and at least 1."""
+    cdef Py_ssize_t depth = 1
+    while n > BLOCK:
+        n = n - n // 2 + 8
+        depth += 1
+    return depth
+
+
+def divide(Loss loss, bint slope, real[::1] totals not None, Py_ssize_t n):
+    """Make the sums over n points means, in place; the slope gets its `slope_factor` here."""
+    cdef Py_ssize_t k
+    for k in range(totals.shape[0]):
+        totals[k] = mean_of_sum(totals[k], n)
+        if slope:
+            totals[k] *= loss.slope_factor(totals[k])
+
+
+def is_finite(const real[::1] values not None):
+    """Whether no value is NaN or infinite."""
+    cdef Py_ssize_t start, n = values.shape[0]
+    cdef bint finite = True
+    with nogil:
+        for start in range(0, n, 4096):
+            if not block_is_finite(&values[start], min(n - start, <Py_ssize_t> BLOCK)):
+                finite = False
+                break
+    return finite

@@ -1,0 +1,56 @@
+"""What is to be minimised: a loss, its gradient and the data, compiled or in Python."""
+import math
+
+import numpy as np
+
+from fastgd._checks import check_callable, check_dataset
+from fastgd.losses import Gradient, Loss, compiled_form
+
+
+class Problem:
+    """A loss, its gradient and the points, checked once.
+
+    Attributes
+    ----------
+    targets : ndarray
+        The points, contiguous float32 or float64.
+    dataset : object
+        The points as a Python callable gets them: the caller's own array or Series, else `targets`.
+    loss, gradient : Loss, Gradient or callable
+        The compiled form where there is one. `loss` may be None if it is not asked for.
+    is_compiled : bool
+        Whether the gradient is.
+    """
+
+    def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
+        self.gradient = compiled_form(grad_loss_fn)
+        self.is_compiled = self.gradient is not None
+        if not self.is_compiled:
+            check_callable(grad_loss_fn, "grad_loss_fn")
+            self.gradient = grad_loss_fn
+        elif not isinstance(self.gradient, Gradient):
+            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {self.gradient!r}; "
+                            f"pass {self.gradient.gradient!r}.")
+        self.loss = compiled_form(loss_fn)
+        if self.loss is None and (loss_fn is not None or needs_loss):
+            check_callable(loss_fn, "loss_fn")
+            self.loss = loss_fn
+        self.targets = check_dataset(dataset)
+        self.dataset = dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else self.targets
+
+    @property
+    def stable_alpha(self):
+        """The largest stable learning rate of batch descent, where one is known."""
+        return self.gradient.loss.max_stable_alpha if self.is_compiled else None
+
+    def losses_at(self, thetas):
+        """The loss at each of an array of thetas, as a list of floats."""
+        if self.loss is None:
+            return [math.nan] * len(thetas)
+        if isinstance(self.loss, (Loss, Gradient)):
+            return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
+        return [self.loss(theta, self.dataset) for theta in thetas]
+
+    def slope_at(self, theta):
+        """The mean slope at one theta."""
+        return float(self.gradient(theta, self.targets if self.is_compiled else self.dataset))

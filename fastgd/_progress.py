@@ -1,0 +1,38 @@
+"""How a descent shows that it goes on: the textbook's lines, or a bar."""
+
+
+def progress_display(progress, limit):
+    """The display for the `progress` option: True, False or "bar"."""
+    if progress == "bar":
+        return Bar(limit)
+    if progress in (True, False):
+        return Lines() if progress else None
+    raise ValueError(f"The 'progress' parameter must be True, False or 'bar'. Got {progress!r} instead.")
+
+
+class Lines:
+    """One printed line before each update."""
+
+    def show(self, theta, loss):
+        print(f"theta: {theta:.2f} | loss: {loss:.2f}")
+
+    def close(self):
+        pass
+
+
+class Bar:
+    """A tqdm bar over the updates."""
+
+    def __init__(self, limit):
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise ImportError("progress='bar' needs the optional package tqdm: pip install tqdm") from None
+        self._bar = tqdm(total=limit, unit=" updates")
+
+    def show(self, theta, loss):
+        self._bar.set_postfix_str(f"theta: {theta:.2f} | loss: {loss:.2f}", refresh=False)
+        self._bar.update()
+
+    def close(self):
+        self._bar.close()

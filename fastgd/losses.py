@@ -1,0 +1,312 @@
+"""The losses of the constant model as objects that are called like a textbook's functions.
+
+The model predicts one number `theta` for every point. ``mse(theta, dataset)`` is the mean of the loss over
+the points, ``grad_mse(theta, dataset)`` its derivative in theta. The maths of each stands in
+``fastgd/_kernels/losses.pxd``; a class here names it, and `REGISTRY` lists one object of each.
+"""
+import functools
+import math
+
+import numpy as np
+
+from fastgd._checks import SLICE, as_float_array, check_dataset, check_number, raise_not_finite
+from fastgd._kernels import losses as kernels
+from fastgd._kernels import mean
+
+__all__ = [
+    "REGISTRY", "AbsoluteError", "CrossEntropy", "Gradient", "Huber", "Loss", "Quartic", "SquaredError",
+    "abs_loss", "cross_entropy", "grad_abs_loss", "grad_cross_entropy", "grad_huber_loss", "grad_mse",
+    "grad_quartic_loss", "huber_loss", "mse", "quartic_loss",
+]
+
+_C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+#: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
+_GROUP = 64
+
+
+class _MeanOverPoints:
+    """What a loss and its gradient share: a call with one theta, and a curve over many."""
+
+    _is_slope = False
+
+    def __call__(self, theta, dataset, *args, **kwargs):
+        """Mean over the points of `dataset` at the number `theta`, as a float."""
+        if args or kwargs:
+            return self._with_parameters(*args, **kwargs)(theta, dataset)
+        theta = theta if type(theta) is float else _one_number(theta)
+        targets = as_float_array(dataset, "dataset")
+        if theta != theta:
+            return math.nan
+        return self.means(np.array([theta], targets.dtype), targets).item()
+
+    def curve(self, thetas, dataset):
+        """Mean over the points at each theta, the data read once for many thetas.
+
+        Parameters
+        ----------
+        thetas : array-like of shape (m,)
+            Where to evaluate; finite.
+        dataset : array-like of shape (n,)
+            The points; finite real numbers.
+
+        Returns
+        -------
+        ndarray of shape (m,), float64
+            Entry k has the bits of ``self(thetas[k], dataset)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If either is not a 1-D array of finite real numbers with at least one entry.
+
+        Examples
+        --------
+        >>> from fastgd import mse
+        >>> mse.curve([0, 1, 2], [1, 3])
+        array([5., 2., 1.])
+        """
+        thetas = check_dataset(thetas, "thetas")
+        targets = as_float_array(dataset, "dataset")
+        return self.curve_over(thetas, targets)
+
+    def curve_over(self, thetas, targets):
+        """`curve` for arrays that were checked."""
+        thetas = thetas.astype(targets.dtype, copy=False)
+        # Few enough evaluations at a time that Ctrl-C is answered.
+        group = min(_GROUP, max(1, 4 * SLICE // targets.size))
+        losses = np.empty(thetas.size)
+        for start in range(0, thetas.size, group):
+            losses[start:start + group] = self.means(thetas[start:start + group], targets)
+        return losses
+
+    def means(self, thetas, targets):
+        """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
+        means, finite = self._sums(thetas, targets)
+        if not finite:
+            raise_not_finite(targets, "dataset")
+        self.compiled(mean.divide, targets.dtype)(self.kernel, self._is_slope, means, targets.size)
+        return means
+
+    def _sums(self, thetas, targets):
+        """Pairwise sums, and whether the targets are finite.
+
+        The top of numpy's tree is walked here and not in the kernel, so that Ctrl-C is answered between its branches.
+        """
+        n, m, dtype = targets.size, thetas.size, targets.dtype
+        if n <= SLICE:
+            out, scratch = np.empty(m, dtype), np.empty(m * mean.levels(n), dtype)
+            return out, self.compiled(mean.sums, dtype)(self.kernel, self._is_slope, targets, thetas, out, scratch)
+        half = n // 2
+        half -= half % 8
+        left, left_finite = self._sums(thetas, targets[:half])
+        right, right_finite = self._sums(thetas, targets[half:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return left + right, left_finite and right_finite
+
+    def compiled(self, function, dtype):
+        """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
+        found = self._compiled.get((function, dtype))
+        if found is None:
+            found = self._compiled[function, dtype] = function[f"{type(self.kernel).__name__}|{_C_NAMES[dtype]}"]
+        return found
+
+
+def _one_number(theta):
+    array = np.asarray(theta)
+    if array.dtype.kind not in "iuf" or array.size != 1:
+        raise TypeError("theta must be one real number, got "
+                        + (f"an array of shape {array.shape}; use .curve(thetas, dataset) for many"
+                           if array.dtype.kind in "iuf" else f"{theta!r} of type {type(theta).__name__}"))
+    return float(array.item())
+
+
+class Loss(_MeanOverPoints):
+    """Mean loss over the points: ``loss(theta, dataset) -> float``.
+
+    Two losses are equal if they are of one class and have equal parameters. They can be pickled and hashed.
+
+    Attributes
+    ----------
+    gradient : Gradient
+        The derivative in theta, called in the same way.
+    parameters : dict
+        The loss's own parameters, by name.
+    max_stable_alpha : float or None
+        The largest learning rate at which batch descent on this loss cannot diverge, 2 / max curvature;
+        None where the curvature has no bound.
+    """
+
+    _kernel_type = None
+    _name = None
+    _parameter_names = ()
+
+    def __init__(self):
+        self._set_up(self._kernel_type())
+
+    def _set_up(self, kernel):
+        self.kernel = kernel
+        self._compiled = {}
+        self.__name__ = self._name
+        self.gradient = Gradient(self)
+
+    @property
+    def parameters(self):
+        return {name: getattr(self.kernel, name) for name in self._parameter_names}
+
+    @property
+    def max_stable_alpha(self):
+        curvature = self.kernel.max_curvature
+        return None if math.isinf(curvature) else 2 / curvature
+
+    @property
+    def __signature__(self):
+        return _signature(self)
+
+    def _with_parameters(self, *args, **kwargs):
+        return type(self)(*args, **{**(self.parameters if not args else {}), **kwargs})
+
+    def __eq__(self, other):
+        if not isinstance(other, Loss):
+            return NotImplemented
+        return type(self) is type(other) and self.parameters == other.parameters
+
+    def __hash__(self):
+        return hash((type(self), *self.parameters.items()))
+
+    def __repr__(self):
+        if self == REGISTRY.get(self._name):
+            return self._name
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
+
+    def __reduce__(self):
+        return type(self), tuple(self.parameters.values())
+
+
+class Gradient(_MeanOverPoints):
+    """Mean derivative of a loss over the points: ``gradient(theta, dataset) -> float``.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss whose derivative this is.
+    """
+
+    _is_slope = True
+
+    def __init__(self, loss):
+        self.loss = loss
+        self.kernel = loss.kernel
+        self._compiled = {}
+        self.__name__ = f"grad_{loss.__name__}"
+
+    @property
+    def __signature__(self):
+        return _signature(self.loss)
+
+    def _with_parameters(self, *args, **kwargs):
+        return self.loss._with_parameters(*args, **kwargs).gradient
+
+    def __eq__(self, other):
+        return self.loss == other.loss if isinstance(other, Gradient) else NotImplemented
+
+    def __hash__(self):
+        return hash((Gradient, self.loss))
+
+    def __repr__(self):
+        name = repr(self.loss)
+        return f"grad_{name}" if name == self.loss.__name__ else f"{name}.gradient"
+
+    def __reduce__(self):
+        return getattr, (self.loss, "gradient")
+
+
+def _signature(loss):
+    import inspect
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature(
+        [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
+        + [inspect.Parameter(name, kind, default=value) for name, value in loss.parameters.items()])
+
+
+class SquaredError(Loss):
+    """Squared error ``r**2`` with ``r = y - theta``; its mean is least at the mean of y (`mse`)."""
+
+    _kernel_type = kernels.SquaredError
+    _name = "mse"
+
+
+class AbsoluteError(Loss):
+    """Absolute error ``abs(r)`` with ``r = y - theta``; its mean is least at the median of y (`abs_loss`)."""
+
+    _kernel_type = kernels.AbsoluteError
+    _name = "abs_loss"
+
+
+class Huber(Loss):
+    """Huber loss ``r**2 / 2`` where ``abs(r) <= delta``, else ``delta * (abs(r) - delta / 2)`` (`huber_loss`).
+
+    Quadratic near the prediction and linear far from it, so that outliers pull with a bounded force.
+
+    Parameters
+    ----------
+    delta : float, default 1
+        Where it turns from quadratic to linear, in the units of the data; above 0.
+
+    References
+    ----------
+    P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
+
+    Examples
+    --------
+    >>> from fastgd import Huber
+    >>> Huber(delta=2)(0.0, [1, 5])
+    4.25
+    """
+
+    _kernel_type = kernels.Huber
+    _name = "huber_loss"
+    _parameter_names = ("delta",)
+
+    def __init__(self, delta=1):
+        self._set_up(kernels.Huber(check_number(delta, "delta", low=0, inclusive=False)))
+
+
+class Quartic(Loss):
+    """Quartic ``(r + 12)(r + 23)(r - 14)(r - 15) / 5000 + 7``, ``r = y - theta``: not convex (`quartic_loss`)."""
+
+    _kernel_type = kernels.Quartic
+    _name = "quartic_loss"
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy ``log(1 + exp(theta)) - y theta``, y in [0, 1], theta a log-odds (`cross_entropy`).
+
+    Its mean is least at the log-odds of the mean of y; where that mean is not between 0 and 1 there is no minimum.
+    """
+
+    _kernel_type = kernels.CrossEntropy
+    _name = "cross_entropy"
+
+
+REGISTRY = {}
+"""One loss of each kind, with its default parameters, by name. Tests and benches iterate over it."""
+REGISTRY.update({kind._name: kind() for kind in (SquaredError, AbsoluteError, Huber, Quartic, CrossEntropy)})
+
+mse, grad_mse = REGISTRY["mse"], REGISTRY["mse"].gradient
+abs_loss, grad_abs_loss = REGISTRY["abs_loss"], REGISTRY["abs_loss"].gradient
+huber_loss, grad_huber_loss = REGISTRY["huber_loss"], REGISTRY["huber_loss"].gradient
+quartic_loss, grad_quartic_loss = REGISTRY["quartic_loss"], REGISTRY["quartic_loss"].gradient
+cross_entropy, grad_cross_entropy = REGISTRY["cross_entropy"], REGISTRY["cross_entropy"].gradient
+
+
+def compiled_form(function):
+    """The Loss or Gradient that `function` is (also as a `functools.partial` of one), or None."""
+    if isinstance(function, _MeanOverPoints):
+        return function
+    if isinstance(function, functools.partial) and isinstance(function.func, _MeanOverPoints) and not function.args:
+        loss = function.func.loss if isinstance(function.func, Gradient) else function.func
+        if set(function.keywords) <= set(loss._parameter_names):
+            return function.func._with_parameters(**function.keywords)
+    return None
