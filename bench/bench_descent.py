@@ -1,5 +1,6 @@
 """Batch descent and its passes: fastgd, the plain numpy of `fastgd.reference`, and a numba translation."""
 import functools
+import timeit
 
 import numba_twins
 import numpy as np
@@ -21,13 +22,8 @@ def measure(benchmark, case, contender, function):
     benchmark.group = case
     benchmark.extra_info["contender"] = contender
     function()
-    benchmark.pedantic(function, rounds=15, iterations=max(1, int(0.01 / seconds(function))), warmup_rounds=1)
-
-
-def seconds(function):
-    import timeit
-
-    return min(timeit.repeat(function, number=1, repeat=3))
+    once = timeit.timeit(function, number=1)
+    benchmark.pedantic(function, rounds=15 if once < 0.5 else 2, iterations=max(1, int(0.01 / once)))
 
 
 @pytest.mark.parametrize("contender", ["fastgd", "np.sum", "reference", "numba"])

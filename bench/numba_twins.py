@@ -39,3 +39,29 @@ def minimize(grad_loss_fn, dataset, alpha=0.2, tol=1e-3):
         if abs(new - theta) < tol:
             return new
         theta = new
+
+
+@numba.njit
+def epoch_mse(dataset, alpha):
+    np.random.shuffle(dataset)
+    theta = 0.0
+    for y in dataset:
+        new = theta - alpha * (-2 * (y - theta))
+        if abs(new - theta) < 0:
+            return new
+        theta = new
+    return theta
+
+
+@numba.njit
+def epoch_huber_loss(dataset, alpha, delta=1.0):
+    np.random.shuffle(dataset)
+    theta = 0.0
+    for y in dataset:
+        r = y - theta
+        slope = -r if abs(r) <= delta else -delta * np.sign(r)
+        new = theta - alpha * slope
+        if abs(new - theta) < 0:
+            return new
+        theta = new
+    return theta

@@ -1,6 +1,6 @@
 """Gradient descent on losses: the textbook's functions and answers, compiled."""
-from fastgd import datasets, losses, reference
-from fastgd.descent import minimize, simple_minimize
+from fastgd import datasets, losses, reference, schedules
+from fastgd.descent import minimize, minimize_mini_batch, minimize_sgd, simple_minimize
 from fastgd.losses import (
     Huber,
     abs_loss,
@@ -34,8 +34,11 @@ __all__ = [
     "huber_loss",
     "losses",
     "minimize",
+    "minimize_mini_batch",
+    "minimize_sgd",
     "mse",
     "quartic_loss",
     "reference",
+    "schedules",
     "simple_minimize",
 ]

@@ -15,6 +15,12 @@ from fastgd.losses import REGISTRY
 THETAS = np.arange(12, 18, 0.1)
 FIVE_POINTS = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 GRID_POINTS = np.array([12.0, 13, 15, 16, 17])
+COURSE_STOCHASTIC = {
+    (None, "mse", 0.2): "17.5755", (None, "mse", 0.01): "15.1916",
+    (None, "huber_loss", 0.2): "13.9750", (None, "huber_loss", 0.01): "5.8813",
+    (10, "mse", 0.2): "14.9369", (10, "mse", 0.01): "15.2600",
+    (10, "huber_loss", 0.2): "14.3467", (10, "huber_loss", 0.01): "10.5498",
+}
 LOSSES = {name.removesuffix("_loss"): loss for name, loss in REGISTRY.items()}
 
 
@@ -39,6 +45,10 @@ def _parser():
     parser.add_argument("--loss", choices=sorted(LOSSES), help="default: huber")
     parser.add_argument("--alpha", type=float, help="learning rate (default: 0.2)")
     parser.add_argument("--delta", type=float, help="where the Huber loss turns linear (default: 1)")
+    parser.add_argument("--method", choices=["batch", "sgd", "mini-batch"], help="default: batch")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="points in a mini-batch (default: 10)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the shuffles (default: 0)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the data at most (default: 1000)")
     return parser
 
 
@@ -52,10 +62,13 @@ def _fail(error, code):
     return code
 
 
-def _best_time(function):
-    """Seconds of the fastest of several calls."""
+def _best_time(function, most=2.0):
+    """Seconds of the fastest of several calls; of one if it takes longer than `most`."""
     timer = timeit.Timer(function)
-    calls = max(1, int(0.02 / max(timer.timeit(1), 1e-7)))
+    once = timer.timeit(1)
+    if once > most:
+        return once
+    calls = max(1, int(0.02 / max(once, 1e-7)))
     return min(timer.repeat(5, calls)) / calls
 
 
@@ -66,20 +79,38 @@ def _seconds(time):
     return f"{time / 1e-6:.3g} us"
 
 
-def _descend(loss, values, alpha):
+def _descend(loss, values, alpha, method="batch", batch_size=10, seed=0, epochs=1000):
     """The result, the warnings, and the times of the compiled descent and of the numpy loop with as many updates."""
-    run = functools.partial(fastgd.minimize, loss, loss.gradient, values, alpha, False)
     name, parameters = loss.__name__, loss.parameters
-    slow_loss = functools.partial(getattr(reference, name), **parameters)
     slow_gradient = functools.partial(getattr(reference, f"grad_{name}"), **parameters)
+    own, plain = (loss, loss.gradient, values), (None, slow_gradient, values)
+    if method == "batch":
+        run = functools.partial(fastgd.minimize, *own, alpha, progress=False)
+        slow_run = functools.partial(reference.minimize, *plain, alpha, progress=False)
+    else:
+        fast, slow = ((fastgd.minimize_sgd, reference.minimize_sgd) if method == "sgd" else
+                      (fastgd.minimize_mini_batch, reference.minimize_mini_batch))
+        arguments = (alpha,) if method == "sgd" else (batch_size, alpha)
+
+        state = np.random.RandomState()
+
+        def run(**options):
+            state.seed(seed)
+            return fast(*own, *arguments, rng=state, max_epochs=epochs, **options)
+
+        def slow_run():
+            state.seed(seed)
+            return slow(*plain, *arguments, rng=state, max_epochs=epochs)
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = run(full_output=True)
         notes = [str(warning.message) for warning in caught]
-        compiled = _best_time(functools.partial(run, max_iter=result.nit))
-    slow = _best_time(functools.partial(
-        reference.minimize, slow_loss, slow_gradient, values, alpha, False, max_iter=result.nit))
-    return result, notes, compiled, slow
+        if method == "batch":    # the numpy loop knows no cycle, and would go on
+            run, slow_run = (functools.partial(f, max_iter=result.nit) for f in (run, slow_run))
+        compiled = _best_time(run)
+        in_numpy = _best_time(slow_run, most=0.5)
+    return result, notes, compiled, in_numpy
 
 
 def _report_on_tips():
@@ -106,7 +137,30 @@ def _report_on_tips():
         notes += [f"{name}: {note}" for note in said]
     if notes:
         lines += ["", *notes]
-    return "\n".join([*lines, "", *_known_answers(pcttip)])
+    return "\n".join([*lines, "", *_stochastic(pcttip), "", *_known_answers(pcttip)])
+
+
+def _stochastic(pcttip):
+    """The course's stochastic rows, which stop at a lucky point, and size 100."""
+    yield "Stochastic descent on pcttip after np.random.seed(0), by the course's rule: stop at the first short step"
+    yield ""
+    yield (f"{'method':<16}{'loss':<12}{'alpha':>6}{'theta':>10}{'course':>10}{'minimum':>10}{'updates':>9}"
+           f"{'compiled':>11}{'numpy':>10}{'ratio':>8}")
+    for method, size in (("sgd", None), ("mini-batch", 10), ("mini-batch", 100)):
+        for name in ("mse", "huber_loss"):
+            loss = REGISTRY[name]
+            best = fastgd.minimize(loss, loss.gradient, pcttip, progress=False, tol=1e-10)
+            for alpha in (0.2, 0.01):
+                result, _, compiled, slow = _descend(loss, pcttip, alpha, method, size)
+                course = COURSE_STOCHASTIC.get((size, name, alpha), "-")
+                yield (f"{method} {size or '':<5}".ljust(16) + f"{name:<12}{alpha:>6}{result.x:>10.4f}{course:>10}"
+                       f"{best:>10.4f}{result.nit:>9}{_seconds(compiled):>11}{_seconds(slow):>10}"
+                       f"{slow / compiled:>7.0f}x")
+    rate = fastgd.schedules.inverse_scaling(2, 0.75)
+    good = fastgd.minimize_sgd(fastgd.huber_loss, fastgd.grad_huber_loss, pcttip, rate, rng=0, stop="epoch",
+                               average=True, tol=1e-4)
+    yield ""
+    yield f"sgd on huber_loss with stop='epoch', average=True, alpha={rate}: {good:.4f}"
 
 
 def _known_answers(pcttip):
@@ -131,10 +185,19 @@ def _known_answers(pcttip):
 def _report_on_column(options):
     values, source = _column(options)
     loss = _loss(options)
-    result, notes, compiled, slow = _descend(loss, values, 0.2 if options.alpha is None else options.alpha)
+    method = options.method or "batch"
+    chosen = {name: getattr(options, name) for name in ("batch_size", "seed", "epochs")}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    unused = chosen if method == "batch" else {"batch_size"} & set(chosen) if method == "sgd" else ()
+    if unused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise ValueError(f"{names} cannot be used with --method {method}")
+    alpha = 0.2 if options.alpha is None else options.alpha
+    result, notes, compiled, slow = _descend(loss, values, alpha, method, **chosen)
     lines = [
         f"{source}: {len(values)} points, mean {values.mean():.6g}, median {np.median(values):.6g}",
-        f"{loss!r}: theta {result.x:.10g}, loss {result.fun:.6g}, slope left {result.jac:.3g}, {result.nit} updates",
+        f"{method}, {loss!r}: theta {result.x:.10g}, loss {result.fun:.6g}, slope left {result.jac:.3g}, "
+        f"{result.nit} updates",
         f"compiled {_seconds(compiled)}, numpy {_seconds(slow)}, ratio {slow / compiled:.0f}x",
         *(notes or [result.message]),
     ]

@@ -20,23 +20,41 @@ class Outcome(NamedTuple):
     status: int
     alpha: float       # the last learning rate
     cycle: np.ndarray | None = None    # thetas that repeat, in the order in which they come
+    average: float | None = None       # of the thetas of the last epoch, if it was asked for
+
+    @property
+    def x(self):
+        """The answer: the last finite theta, or the average."""
+        if self.status == NOT_FINITE:
+            return self.previous
+        return self.theta if self.average is None else self.average
 
 
-def drive(runner, rates, limit, watch=None):
-    """Let the runner go on, a chunk of updates at a time, until one of the ends; return the Outcome."""
+def drive(runner, rates, limit, *, watch=None, epochs=None):
+    """Let the runner go on, a chunk of updates at a time, until one of the ends; return the Outcome.
+
+    With `epochs` a chunk never crosses the end of an epoch.
+    """
     most = min(runner.most, limit)
     thetas = np.empty(most)
-    cycles = _CycleFinder()
+    cycles = _CycleFinder() if rates.is_constant and runner.is_deterministic else None
     done = 0
     while True:
         before = runner.theta
-        alphas = rates(done, min(most, limit - done, cycles.next_anchor - done))
+        size = min(most, limit - done)
+        if cycles is not None:
+            size = min(size, cycles.next_anchor - done)
+        elif epochs is not None:
+            size = min(size, epochs.room(done))
+        alphas = rates(done, size)
         if watch is not None:
-            watch.before_chunk(before)
+            watch.before_chunk(done, before)
         count, converged = runner.advance(alphas, thetas)
-        period = 0 if converged else cycles.find(done, thetas[:count])
+        period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
         if period:
             count = cycles.found_at
+        if epochs is not None:
+            converged |= epochs.look_at(done, thetas[:count])
         stopped_after = watch.after_chunk(done, alphas, thetas[:count]) if watch is not None else None
         if stopped_after is not None:
             count = stopped_after
@@ -46,8 +64,10 @@ def drive(runner, rates, limit, watch=None):
         if status is not None:
             previous = thetas.item(count - 2) if count > 1 else float(before)
             cycle = thetas[max(0, count - period):count].copy() if status == CYCLE else None
-            return Outcome(theta, previous, done, status, alphas.item(count - 1), cycle)
-        cycles.remember(done, theta)
+            average = epochs.average if epochs is not None else None
+            return Outcome(theta, previous, done, status, alphas.item(count - 1), cycle, average)
+        if cycles is not None:
+            cycles.remember(done, theta)
 
 
 def _status(stopped, converged, period, theta, at_limit):
@@ -61,6 +81,48 @@ def _status(stopped, converged, period, theta, at_limit):
     if not math.isfinite(theta):
         return NOT_FINITE
     return LIMIT_REACHED if at_limit else None
+
+
+class Epochs:
+    """What goes by the epoch: its end, the rule that compares it with the one before, the mean of its thetas.
+
+    Parameters
+    ----------
+    period : int
+        Updates in an epoch.
+    theta0 : float
+        Where the run starts, which stands for the epoch before the first.
+    tol : float or None
+        The run has converged when theta after an epoch is nearer than this to theta after the one before and, if the
+        mean is asked for, to the mean (where each epoch ends at the same place, as with 0.5 / (1 + t) on the squared
+        error, the first says nothing about the thetas between); None: not looked at.
+    averages : bool
+        Whether the mean is asked for.
+    """
+
+    def __init__(self, period, theta0, tol, averages):
+        self.period = period
+        self.average = None
+        self._tol = tol
+        self._averages = averages
+        self._last = theta0
+        self._sum = 0.0
+
+    def room(self, done):
+        """Updates until the end of the epoch."""
+        return self.period - done % self.period
+
+    def look_at(self, done, new):
+        """Take in the `new` thetas, which follow update `done`; return whether the run has converged."""
+        if self._averages:
+            so_far = done % self.period
+            self._sum = new.sum() + (self._sum if so_far else 0.0)
+            self.average = float(self._sum / (so_far + len(new)))
+        if (done + len(new)) % self.period or self._tol is None:
+            return False
+        theta = new.item(-1)
+        moved, self._last = abs(theta - self._last), theta
+        return moved < self._tol and (not self._averages or abs(theta - self.average) < self._tol)
 
 
 class _CycleFinder:
@@ -92,18 +154,20 @@ class _CycleFinder:
 
 
 class Watch:
-    """What looks at a run update by update: a display, a callback, a history."""
+    """What looks at a run: a display before and a callback after every `period` updates, a history of all."""
 
-    def __init__(self, problem, display, callback, history):
+    def __init__(self, problem, display, callback, history, epochs=None):
         self._problem = problem
         self._display = display
         self._callback = None if callback is None else _called_as_in_scipy(callback)
         self._history = [] if history else None
+        self._epochs = epochs
+        self._period = epochs.period if epochs is not None else 1
         self._loss = None    # the loss at the current theta, once it is known
 
-    def before_chunk(self, theta):
+    def before_chunk(self, done, theta):
         """Show the current theta."""
-        if self._display is not None:
+        if self._display is not None and done % self._period == 0:
             if self._loss is None:
                 self._loss = self._problem.losses_at([theta])[0]
             self._display.show(theta, self._loss)
@@ -112,24 +176,28 @@ class Watch:
         """Look at the `new` thetas in turn; return how many there were when the callback stopped the run, or None."""
         stopped_after = None
         if self._display is not None or self._callback is not None:
-            stopped_after = self._show(done, new.tolist())
+            stopped_after = self._show(done, new)
         if self._history is not None:
             self._history.append((alphas[:len(new)][:stopped_after].copy(), new[:stopped_after].copy()))
         return stopped_after
 
-    def _show(self, done, thetas):
+    def _show(self, done, new):
         # The last theta is shown before the update that follows it, if one does; a callback sees it now.
-        visible = len(thetas) if self._callback is not None and math.isfinite(thetas[-1]) else len(thetas) - 1
-        losses = self._problem.losses_at(thetas[:visible])
-        for k in range(visible):
+        end = len(new) if self._callback is not None and math.isfinite(new[-1]) else len(new) - 1
+        due = range((-done - 1) % self._period, end, self._period)
+        thetas = new[due.start:end:self._period].tolist()
+        if thetas and self._epochs is not None and self._epochs.average is not None:
+            thetas = [self._epochs.average]
+        losses = self._problem.losses_at(thetas)
+        for k, theta, loss in zip(due, thetas, losses, strict=True):
             if self._callback is not None:
                 try:
-                    self._callback(_so_far(thetas[k], losses[k], done + k + 1))
+                    self._callback(_so_far(theta, loss, done + k + 1))
                 except StopIteration:
                     return k + 1
-            if self._display is not None and k + 1 < len(thetas):
-                self._display.show(thetas[k], losses[k])
-        self._loss = losses[-1] if visible == len(thetas) else None
+            if self._display is not None and k + 1 < len(new):
+                self._display.show(theta, loss)
+        self._loss = losses[-1] if thetas and thetas[-1] == new[-1] else None
         return None
 
     def history(self):

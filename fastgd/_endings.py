@@ -6,33 +6,43 @@ from fastgd.results import (
     CYCLE,
     LIMIT_REACHED,
     NOT_FINITE,
+    STALLED,
     STOPPED_BY_CALLBACK,
     ConvergenceWarning,
     DescentResult,
     DivergenceError,
 )
 
-# The caller of the public function, seen from `conclude`.
-_CALLER = 3
 
+def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_stochastic=False):
+    """Return theta or the DescentResult of this outcome; warn or raise as it deserves.
 
-def conclude(method, problem, outcome, *, tol, history=None, full_output=False):
-    """Return theta or the DescentResult of this outcome; warn or raise as it deserves."""
+    `caller` counts the frames from here to the user's call. A stochastic step may be short because its point happens
+    to lie near theta; what the whole data says is asked once.
+    """
+    if outcome.status == CONVERGED and (is_stochastic or outcome.alpha == 0) and not _is_short(problem, outcome, tol):
+        outcome = outcome._replace(status=STALLED)
     if outcome.status == CONVERGED and not full_output and history is None:
-        return outcome.theta
+        return outcome.x
     message = _MESSAGES[outcome.status](method, problem, outcome, tol)
     if outcome.status == NOT_FINITE:
         raise DivergenceError(message, _result(problem, outcome, message, history))
-    if outcome.status in (LIMIT_REACHED, CYCLE):
-        warnings.warn(message, ConvergenceWarning, stacklevel=_CALLER)
-    return _result(problem, outcome, message, history) if full_output or history is not None else outcome.theta
+    if outcome.status in (LIMIT_REACHED, CYCLE, STALLED):
+        warnings.warn(message, ConvergenceWarning, stacklevel=caller)
+    return _result(problem, outcome, message, history) if full_output or history is not None else outcome.x
+
+
+def _is_short(problem, outcome, tol):
+    """Whether a step on the whole data would be below tol."""
+    slope = abs(problem.slope_at(outcome.x))
+    return slope * outcome.alpha < tol if outcome.alpha > 0 else slope == 0
 
 
 def _result(problem, outcome, message, history):
-    x = outcome.previous if outcome.status == NOT_FINITE else outcome.theta
     return DescentResult(
-        x=x, fun=float(problem.losses_at([x])[0]), jac=problem.slope_at(x), nit=outcome.updates,
-        success=outcome.status == CONVERGED, status=outcome.status, message=message, history=history)
+        x=outcome.x, fun=float(problem.losses_at([outcome.x])[0]), jac=problem.slope_at(outcome.x),
+        nit=outcome.updates, success=outcome.status == CONVERGED, status=outcome.status, message=message,
+        history=history)
 
 
 def _converged(method, problem, outcome, tol):
@@ -60,12 +70,23 @@ def _not_finite(method, problem, outcome, tol):
             f"{_rate_hint(problem, outcome)}")
 
 
+def _stalled(method, problem, outcome, tol):
+    slope = problem.slope_at(outcome.x)
+    if outcome.alpha == 0:
+        return (f"{method} stands still at theta {outcome.x:.6g} because the learning rate fell to 0 by update "
+                f"{outcome.updates}; the mean slope is still {slope:.3g}. Use a rate that falls more slowly.")
+    return (f"{method} stopped after {outcome.updates} updates on a point that happens to lie near theta "
+            f"{outcome.x:.6g}: on all points together a step would still move it by {outcome.alpha * abs(slope):.3g} "
+            f"(alpha * abs(mean slope)), and tol is {tol:g}. Use stop='epoch' and average=True with a decreasing "
+            f"learning rate, such as alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+
+
 def _stopped(method, problem, outcome, tol):
     return f"{method} was stopped by the callback (StopIteration) after update {outcome.updates}."
 
 
 _MESSAGES = {CONVERGED: _converged, LIMIT_REACHED: _limit_reached, CYCLE: _cycle, NOT_FINITE: _not_finite,
-             STOPPED_BY_CALLBACK: _stopped}
+             STALLED: _stalled, STOPPED_BY_CALLBACK: _stopped}
 
 
 def _step(outcome):

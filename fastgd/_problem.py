@@ -38,6 +38,23 @@ class Problem:
         self.targets = check_dataset(dataset)
         self.dataset = dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else self.targets
 
+    def points_to_shuffle(self, dataset, in_place):
+        """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
+        if in_place:
+            if self.targets is not dataset and not (
+                    isinstance(dataset, np.ndarray) and np.shares_memory(self.targets, dataset)):
+                got = (f"an array of dtype {dataset.dtype}" + ("" if dataset.flags.c_contiguous else ", not contiguous")
+                       if isinstance(dataset, np.ndarray) else f"an object of type {type(dataset).__name__}")
+                raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
+                                 f"Got {got}; convert it, or leave in_place=False.")
+            if not self.targets.flags.writeable:
+                raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
+                                 "Got a read-only array; pass a copy, or leave in_place=False.")
+            return self.targets
+        is_ours = type(dataset) in (list, tuple, range) or (
+            type(dataset) is np.ndarray and not np.may_share_memory(self.targets, dataset))
+        return self.targets if is_ours else self.targets.copy()
+
     @property
     def stable_alpha(self):
         """The largest stable learning rate of batch descent, where one is known."""

@@ -1,14 +1,17 @@
 """Gradient descent on the constant model: one number theta for all points."""
+import math
+
 import numpy as np
 
 from fastgd._checks import check_callable, check_count, check_dataset, check_number
-from fastgd._driver import Watch, drive
+from fastgd._driver import Epochs, Watch, drive
 from fastgd._endings import conclude
 from fastgd._problem import Problem
 from fastgd._progress import progress_display
-from fastgd._runners import batch_runner
+from fastgd._random import bit_generator_of
+from fastgd._runners import batch_runner, stochastic_runner
 from fastgd.losses import compiled_form
-from fastgd.schedules import Rates
+from fastgd.schedules import as_rates
 
 
 def simple_minimize(loss_fn, dataset, thetas):
@@ -77,8 +80,8 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
     dataset : array-like of shape (n,)
         The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
         else in float64. Not copied if it is a contiguous float array; never changed.
-    alpha : float, default 0.2
-        Learning rate, above 0.
+    alpha : float or callable, default 0.2
+        Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
     progress : {True, False, "bar"}, default True
         True prints one line ``theta: ... | loss: ...`` before each update, "bar" shows a tqdm bar, False shows
         nothing and computes no loss.
@@ -128,7 +131,7 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
     >>> minimize(mse, grad_mse, [12.1, 12.8, 14.9, 16.3, 17.2], progress=False)
     14.658511131035242
     """
-    alpha = check_number(alpha, "alpha", low=0, inclusive=False)
+    rates = as_rates(alpha)
     theta0 = check_number(theta0, "theta0", low=-np.inf, inclusive=False)
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
@@ -136,13 +139,187 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter)
     problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None)
+    runner = batch_runner(problem, theta0, tol, observed=display is not None or callback is not None)
     watch = None
     if display is not None or callback is not None or history:
         watch = Watch(problem, display, callback, history)
-    runner = batch_runner(problem, theta0, tol, observed=display is not None or callback is not None)
+    outcome = _driven(runner, rates, max_iter, watch, None)
+    return conclude("minimize", problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
+                    caller=3)
+
+
+def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3, max_epochs=1000,
+                 stop="step", average=False, in_place=False, progress=False, callback=None, history=False,
+                 full_output=False):
+    """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
+
+    Before each pass over the points (an epoch) they are shuffled as numpy shuffles: with the same generator the draws,
+    the thetas and the state in which the generator is left are those of the plain numpy loop.
+
+    Parameters
+    ----------
+    loss_fn : Loss, callable or None
+        The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``; not used otherwise.
+    grad_loss_fn : Gradient or callable
+        Its derivative in theta. One of fastgd's own runs compiled; any other is called with theta and one point, a
+        numpy scalar, and once at the end with all points.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`. A copy of them is shuffled, unless `in_place`.
+    alpha : float or callable, default 0.2
+        Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
+    rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
+        Where the shuffles come from. None is numpy's global state, which `np.random.seed` sets; an int or a
+        SeedSequence seeds a new PCG64.
+    theta0 : float, default 0.0
+        Where to start, in the units of the data.
+    tol : float, default 1e-3
+        The descent ends when theta moves by less than this; by what measure is for `stop` to say.
+    max_epochs : int, default 1000
+        Passes over the points at most.
+    stop : {"step", "epoch"}, default "step"
+        "step", the textbook's rule: after an update shorter than `tol`. It fires at the first point that happens to
+        lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before.
+    average : bool, default False
+        Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also asks that theta
+        is nearer than `tol` to that mean.
+    in_place : bool, default False
+        Shuffle `dataset` itself, as the textbook does, and copy nothing. It must then be a writable contiguous
+        float32 or float64 array.
+    progress : {True, False, "bar"}, default False
+        True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar.
+    callback : callable, optional
+        Called after each complete epoch, as in `minimize`.
+    history : bool, default False
+        Record every update; the return value is then a DescentResult with a `history` DataFrame.
+    full_output : bool, default False
+        Return a DescentResult.
+
+    Returns
+    -------
+    float or DescentResult
+        The last theta, or the average; a DescentResult with `history` or `full_output`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; before anything is drawn or computed.
+    DivergenceError
+        If theta becomes NaN or infinite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
+        no minimum and its `success` is False. Also if `max_epochs` were not enough.
+
+    References
+    ----------
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22 (1951).
+    B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on Control
+    and Optimization 30 (1992).
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse, minimize_sgd, mse
+    >>> from fastgd.schedules import inverse_scaling
+    >>> y = [12.1, 12.8, 14.9, 16.3, 17.2]
+    >>> theta = minimize_sgd(mse, grad_mse, y, inverse_scaling(0.5, 1.0), rng=0, stop="epoch", average=True, tol=1e-6)
+    >>> round(theta, 2)
+    14.66
+    """
+    return _minimize_stochastic(
+        "minimize_sgd", loss_fn, grad_loss_fn, dataset, None, alpha, rng=rng, theta0=theta0, tol=tol,
+        max_epochs=max_epochs, stop=stop, average=average, in_place=in_place, progress=progress, callback=callback,
+        history=history, full_output=full_output)
+
+
+def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3,
+                        max_epochs=1000, stop="step", average=False, in_place=False, progress=False, callback=None,
+                        history=False, full_output=False):
+    """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
+
+    As `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
+
+    Parameters
+    ----------
+    loss_fn, grad_loss_fn, dataset
+        As for `minimize_sgd`; a gradient in Python is called with theta and a slice, an array.
+    minibatch_size : int
+        Points in a slice, from 1 to n - 1; the last slice of an epoch may be shorter. 10 to 100 is usual.
+    alpha, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history, full_output
+        As for `minimize_sgd`.
+
+    Returns
+    -------
+    float or DescentResult
+        As for `minimize_sgd`.
+
+    Raises
+    ------
+    TypeError, ValueError, DivergenceError
+        As for `minimize_sgd`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As for `minimize_sgd`.
+
+    References
+    ----------
+    L. Bottou, F. E. Curtis and J. Nocedal, "Optimization methods for large-scale machine learning", SIAM Review 60
+    (2018).
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse, minimize_mini_batch, mse
+    >>> from fastgd.schedules import inverse_scaling
+    >>> y = [12.1, 12.8, 14.9, 16.3, 17.2]
+    >>> theta = minimize_mini_batch(mse, grad_mse, y, 2, inverse_scaling(0.5, 1.0), rng=0, stop="epoch", average=True)
+    >>> abs(theta - 14.66) < 0.2
+    True
+    """
+    return _minimize_stochastic(
+        "minimize_mini_batch", loss_fn, grad_loss_fn, dataset, check_count(minibatch_size, "minibatch_size"), alpha,
+        rng=rng, theta0=theta0, tol=tol, max_epochs=max_epochs, stop=stop, average=average, in_place=in_place,
+        progress=progress, callback=callback, history=history, full_output=full_output)
+
+
+def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alpha, *, rng, theta0, tol, max_epochs,
+                         stop, average, in_place, progress, callback, history, full_output):
+    """What `minimize_sgd` (`batch_size` None) and `minimize_mini_batch` have in common, which is all."""
+    rates = as_rates(alpha)
+    bit_generator = bit_generator_of(rng)
+    theta0 = check_number(theta0, "theta0", low=-np.inf, inclusive=False)
+    tol = check_number(tol, "tol", low=0)
+    max_epochs = check_count(max_epochs, "max_epochs")
+    if stop not in ("step", "epoch"):
+        raise ValueError(f"The 'stop' parameter must be 'step' or 'epoch'. Got {stop!r} instead.")
+    if callback is not None:
+        check_callable(callback, "callback")
+    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=progress is not False)
+    n = problem.targets.size
+    if batch_size is not None and batch_size >= n:
+        raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
+                         f"Got minibatch_size={batch_size} and {n} points.")
+    points = problem.points_to_shuffle(dataset, in_place)
+    display = progress_display(progress, max_epochs)
+    period = math.ceil(n / (batch_size or 1))
+    by_step = stop == "step"
+    watch = epochs = None
+    if average or not by_step or display is not None or callback is not None:
+        epochs = Epochs(period, theta0, None if by_step else tol, average)
+    if display is not None or callback is not None or history:
+        watch = Watch(problem, display, callback, history, epochs)
+    # No step is shorter than -1: the rule is then the one of the epochs.
+    runner = stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol if by_step else -1.0)
+    outcome = _driven(runner, rates, max_epochs * period, watch, epochs)
+    return conclude(method, problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
+                    caller=4, is_stochastic=True)
+
+
+def _driven(runner, rates, limit, watch, epochs):
     try:
-        outcome = drive(runner, Rates(alpha), max_iter, watch)
+        return drive(runner, rates, limit, watch=watch, epochs=epochs)
     finally:
         if watch is not None:
             watch.close()
-    return conclude("minimize", problem, outcome, tol=tol, history=watch and watch.history(), full_output=full_output)

@@ -55,11 +55,39 @@ def simple_minimize(loss_fn, dataset, thetas):
 
 def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0=0.0, tol=1e-3, max_iter=100_000):
     theta = theta0
-    for _ in range(max_iter):
+    for t in range(max_iter):
         if progress:
             print(f"theta: {theta:.2f} | loss: {loss_fn(theta, dataset):.2f}")
-        new = theta - alpha * grad_loss_fn(theta, dataset)
+        rate = alpha(t) if callable(alpha) else alpha
+        new = theta - rate * grad_loss_fn(theta, dataset)
         if abs(new - theta) < tol:
             return new
         theta = new
+    return theta
+
+
+def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3, max_epochs=1000):
+    return _descend_on_pieces(
+        grad_loss_fn, dataset, lambda data: data, alpha, rng, theta0, tol, max_epochs)
+
+
+def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3,
+                        max_epochs=1000):
+    def slices(data):
+        return [data[i:i + minibatch_size] for i in range(0, len(data), minibatch_size)]
+
+    return _descend_on_pieces(grad_loss_fn, dataset, slices, alpha, rng, theta0, tol, max_epochs)
+
+
+def _descend_on_pieces(grad_loss_fn, dataset, pieces_of, alpha, rng, theta0, tol, max_epochs):
+    rng = np.random if rng is None else rng if hasattr(rng, "shuffle") else np.random.default_rng(rng)
+    data, theta, t = np.array(dataset), theta0, 0
+    for _ in range(max_epochs):
+        rng.shuffle(data)
+        for piece in pieces_of(data):
+            rate = alpha(t) if callable(alpha) else alpha
+            new = theta - rate * grad_loss_fn(theta, piece)
+            if abs(new - theta) < tol:
+                return new
+            theta, t = new, t + 1
     return theta

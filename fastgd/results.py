@@ -2,7 +2,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE = range(4)
+CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
 
 
@@ -34,7 +34,7 @@ class DescentResult:
     Attributes
     ----------
     x : float
-        The last theta, in the units of the data.
+        The last theta, in the units of the data; with ``average=True`` the mean of those of the last epoch.
     fun : float
         The loss that was given, at x; NaN if none was given.
     jac : float or None
@@ -44,7 +44,8 @@ class DescentResult:
     success : bool
         Whether the stopping rule was met.
     status : int
-        0 converged, 1 the limit of updates, 2 the iterates repeat, 3 theta not finite, 99 stopped by the callback.
+        0 converged, 1 the limit of updates, 2 the iterates repeat, 3 theta not finite, 4 the last step was short where
+        the slope is not (a lucky point, a learning rate of 0), 99 stopped by the callback.
     message : str
         Why the descent ended.
     history : pandas.DataFrame or None

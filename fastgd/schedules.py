@@ -1,17 +1,280 @@
-"""Learning rates."""
+"""Learning rates that change with the update t = 0, 1, 2, ...
+
+Wherever `alpha` is taken it may be a number, one of the schedules here, or a function t -> alpha of your own, which is
+called with an array of t if it can take one and with one int at a time if not.
+
+>>> from fastgd.schedules import inverse_scaling
+>>> alpha = inverse_scaling(eta0=0.5, power_t=0.5)
+>>> alpha(0), alpha(3)
+(0.5, 0.25)
+"""
+from dataclasses import dataclass
+
 import numpy as np
 
+from fastgd._checks import check_count, check_number
+from fastgd._kernels import rates as kernels
 
-class Rates:
-    """The learning rates of a run, as arrays for the kernels."""
+__all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
+
+#: Rates that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
+_BLOCK = 16_384
+
+
+class _Schedule:
+    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit."""
+
+    def __call__(self, t):
+        """Learning rate of update t."""
+        ts = np.atleast_1d(np.asarray(t))
+        if ts.dtype.kind not in "iuf" or (ts < 0).any() or (ts != np.floor(ts)).any():
+            raise ValueError(f"t must be a whole number of at least 0, or an array of them. Got {t!r}.")
+        rates = np.empty(ts.shape)
+        flat = rates.reshape(-1)
+        for k, start in enumerate(ts.ravel().astype(int).tolist()):
+            self._fill(flat[k:k + 1], start)
+        return rates if np.ndim(t) else rates.item()
+
+
+@dataclass(frozen=True)
+class constant(_Schedule):
+    """alpha = eta0.
+
+    Parameters
+    ----------
+    eta0 : float
+        Learning rate, above 0.
+    """
+
+    eta0: float
+
+    def __post_init__(self):
+        check_number(self.eta0, "eta0", low=0, inclusive=False)
+
+    def _fill(self, rates, start):
+        rates.fill(self.eta0)
+
+
+@dataclass(frozen=True)
+class inverse_scaling(_Schedule):
+    """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 4.
+
+    With 0.5 < power_t <= 1 the sum of the rates is infinite and that of their squares is not, which is what
+    stochastic descent needs to converge (H. Robbins and S. Monro, "A stochastic approximation method", 1951).
+
+    Parameters
+    ----------
+    eta0 : float
+        The first learning rate, above 0.
+    power_t : float, default 0.5
+        At least 0.
+    """
+
+    eta0: float
+    power_t: float = 0.5
+
+    def __post_init__(self):
+        check_number(self.eta0, "eta0", low=0, inclusive=False)
+        check_number(self.power_t, "power_t", low=0)
+
+    def _fill(self, rates, start):
+        kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
+
+
+@dataclass(frozen=True)
+class exponential_decay(_Schedule):
+    """alpha = eta0 * gamma**t.
+
+    Parameters
+    ----------
+    eta0 : float
+        The first learning rate, above 0.
+    gamma : float
+        Factor from one update to the next, in (0, 1]. A run that outlasts the decay stands still and says so.
+    """
+
+    eta0: float
+    gamma: float
+
+    def __post_init__(self):
+        check_number(self.eta0, "eta0", low=0, inclusive=False)
+        _check_gamma(self.gamma)
+        powers = np.power(float(self.gamma), np.arange(_BLOCK, dtype=float))
+        object.__setattr__(self, "_powers", powers)
+
+    def _fill(self, rates, start):
+        for part, block, within in _by_blocks(rates, start):
+            head = self.eta0 * np.power(float(self.gamma), np.array([block], dtype=float))
+            np.multiply(self._powers[within], head, out=part)
+
+
+@dataclass(frozen=True)
+class step_decay(_Schedule):
+    """alpha = eta0 * gamma**(t // step_size).
+
+    Parameters
+    ----------
+    eta0 : float
+        The first learning rate, above 0.
+    gamma : float, default 0.1
+        Factor from one step to the next, in (0, 1].
+    step_size : int, default 1000
+        Updates with the same learning rate.
+    """
+
+    eta0: float
+    gamma: float = 0.1
+    step_size: int = 1000
+
+    def __post_init__(self):
+        check_number(self.eta0, "eta0", low=0, inclusive=False)
+        _check_gamma(self.gamma)
+        check_count(self.step_size, "step_size")
+
+    def _fill(self, rates, start):
+        end = start + len(rates)
+        steps = np.arange(start // self.step_size, (end - 1) // self.step_size + 1)
+        values = self.eta0 * np.power(float(self.gamma), steps.astype(float))
+        if len(steps) > 100:
+            rates[:] = values[np.arange(start, end) // self.step_size - steps[0]]
+            return
+        for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+            rates[max(0, step * self.step_size - start):(step + 1) * self.step_size - start] = value
+
+
+@dataclass(frozen=True)
+class cosine(_Schedule):
+    """alpha = eta_min + (eta0 - eta_min) * (1 + cos(pi * t / T_max)) / 2 up to T_max, then eta_min.
+
+    Parameters
+    ----------
+    eta0 : float
+        The first learning rate, above 0.
+    T_max : int
+        Updates until the rate is `eta_min`.
+    eta_min : float, default 0
+        The last learning rate, from 0 to `eta0`. A run that goes on with a rate of 0 stands still and says so.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
+    """
+
+    eta0: float
+    T_max: int
+    eta_min: float = 0.0
+
+    def __post_init__(self):
+        check_number(self.eta0, "eta0", low=0, inclusive=False)
+        check_count(self.T_max, "T_max")
+        if check_number(self.eta_min, "eta_min", low=0) > self.eta0:
+            raise ValueError(f"eta_min must be at most eta0. Got eta_min={self.eta_min!r} and eta0={self.eta0!r}.")
+        angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
+        object.__setattr__(self, "_cosines", np.cos(angles))
+        object.__setattr__(self, "_sines", np.sin(angles))
+
+    def _fill(self, rates, start):
+        falling = max(0, min(len(rates), self.T_max - start))
+        rates[falling:] = self.eta_min
+        height = (self.eta0 - self.eta_min) / 2
+        for part, block, within in _by_blocks(rates[:falling], start):
+            # cos(a + b) = cos a cos b - sin a sin b
+            angle = np.array([np.pi / self.T_max * block])
+            np.multiply(self._cosines[within], height * np.cos(angle), out=part)
+            part -= self._sines[within] * (height * np.sin(angle))
+            part += self.eta_min + height
+
+
+def _check_gamma(gamma):
+    if check_number(gamma, "gamma", low=0, inclusive=False) > 1:
+        raise ValueError(f"The 'gamma' parameter must be a float in the range (0, 1]. Got {gamma!r} instead.")
+
+
+def _by_blocks(rates, start):
+    """Cut the rates of start, start + 1, ... where blocks end: (part, start of its block, its place in the block)."""
+    done = 0
+    while done < len(rates):
+        first = (start + done) % _BLOCK
+        count = min(_BLOCK - first, len(rates) - done)
+        yield rates[done:done + count], start + done - first, slice(first, first + count)
+        done += count
+
+
+def as_rates(alpha):
+    """The learning rates of a run, from whatever the user gave as `alpha`."""
+    if isinstance(alpha, _Schedule):
+        return _Scheduled(alpha)
+    return _Called(alpha) if callable(alpha) else _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
+
+
+class _Constant:
+    """One rate for all updates."""
+
+    is_constant = True
+    _filled = np.empty(0)
 
     def __init__(self, alpha):
-        self.alpha = alpha
-        self._filled = np.empty(0)
+        self._alpha = alpha
 
     def __call__(self, start, count):
-        """The rates of the updates `start` to `start + count - 1`, counted from 0."""
+        """The rates of the updates `start` to `start + count - 1`, counted from 0; good until the next call."""
         if len(self._filled) < count:
             self._filled = np.empty(count)
-            self._filled.fill(self.alpha)
+            self._filled.fill(self._alpha)
         return self._filled[:count]
+
+
+class _Scheduled:
+    """The rates of one of our schedules."""
+
+    is_constant = False
+    _buffer = np.empty(0)
+
+    def __init__(self, schedule):
+        self._schedule = schedule
+
+    def __call__(self, start, count):
+        """As for `_Constant`."""
+        if len(self._buffer) < count:
+            self._buffer = np.empty(count)
+        rates = self._buffer[:count]
+        self._schedule._fill(rates, start)
+        return rates
+
+
+class _Called:
+    """The rates of a function of the user's own."""
+
+    is_constant = False
+    _from_0 = _ts = np.empty(0)
+
+    def __init__(self, function):
+        self._function = function
+        self._takes_arrays = True
+
+    def __call__(self, start, count):
+        """As for `_Constant`; ValueError if a rate is negative, NaN or infinite."""
+        rates = self._from_array(start, count) if self._takes_arrays else None
+        if rates is None:
+            self._takes_arrays = False
+            rates = np.array([check_number(self._function(t), "alpha(t)", low=-np.inf, inclusive=False)
+                              for t in range(start, start + count)])
+        if not kernels.all_usable(rates):
+            bad = int(np.argmax(~((rates >= 0) & (rates < np.inf))))
+            raise ValueError("The 'alpha' parameter must return a finite float in the range [0, inf). "
+                             f"Got alpha({start + bad}) = {rates[bad]} instead.")
+        return rates
+
+    def _from_array(self, start, count):
+        """The function's own array, or None if it does not take one."""
+        if len(self._ts) < count:
+            self._from_0, self._ts = np.arange(count, dtype=float), np.empty(count)
+        ts = np.add(self._from_0[:count], start, out=self._ts[:count])
+        try:
+            with np.errstate(all="ignore"):
+                rates = self._function(ts)
+        except Exception:
+            return None    # whatever it was, the call with one int will raise it again if it is no matter of arrays
+        if not isinstance(rates, np.ndarray) or rates.shape != (count,) or rates.dtype.kind not in "iuf":
+            return None
+        return np.ascontiguousarray(rates, dtype=np.float64)

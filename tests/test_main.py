@@ -33,11 +33,22 @@ def test_own_column(capsys, csv):
     code, out, err = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--alpha", 0.3)
     assert (code, err) == (0, "")
     assert "3 points, mean 3, median 2" in out
-    assert "mse: theta 2.99" in out
+    assert "batch, mse: theta 2.99" in out
     assert "ratio" in out
     code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "huber", "--delta", 0.5)
     assert code == 0
     assert "Huber(delta=0.5)" in out
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--method", "sgd", "--loss", "huber", "--alpha", "0.01", "--seed", "3"], "sgd, huber_loss: theta"),
+    (["--method", "mini-batch", "--batch-size", "100", "--epochs", "2"], "mini-batch, huber_loss: theta"),
+])
+def test_stochastic_methods(capsys, options, words):
+    code, out, _ = run(capsys, *options)
+    assert code == 0
+    assert words in out
+    assert "pcttip of tips: 244 points" in out
 
 
 def test_options_without_a_file_are_about_the_tips(capsys):
@@ -55,6 +66,11 @@ def test_options_without_a_file_are_about_the_tips(capsys):
     (["--data", "CSV", "--column", "x", "--alpha", "-1"], "'alpha' parameter"),
     (["--data", "CSV", "--column", "x", "--loss", "huber", "--delta", "0"], "'delta' parameter"),
     (["--data", "CSV", "--column", "x", "--loss", "mse", "--delta", "1"], "--delta belongs to the huber loss"),
+    (["--method", "batch", "--seed", "1"], "--seed cannot be used with --method batch"),
+    (["--method", "sgd", "--batch-size", "3"], "--batch-size cannot be used with --method sgd"),
+    (["--method", "mini-batch", "--batch-size", "244"], "minibatch_size=244 and 244 points"),
+    (["--method", "sgd", "--epochs", "0"], "'max_epochs' parameter"),
+    (["--method", "sgd", "--seed", "-1"], "Seed must be"),
     (["--data", "nowhere.csv", "--column", "x"], "cannot read nowhere.csv: No such file"),
     (["--data", "FOLDER", "--column", "x"], "cannot read .*: Is a directory"),
     (["--data", "EMPTY", "--column", "x"], "cannot read .* as csv: No columns"),

@@ -1,8 +1,13 @@
 """The update loops. Each runs at most as many updates as it is handed learning rates, and can be resumed."""
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 
 from fastgd._kernels.losses cimport Loss, absolute, real
 from fastgd._kernels.mean cimport mean_slope
+from fastgd._kernels.shuffle cimport bitgen_t, shuffle_between
+
+cdef enum:
+    SWAPS_AT_ONCE = 1 << 20
 
 
 def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas not None,
@@ -28,3 +33,92 @@ def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas 
             thetas[k] = new
             k += 1
     return k, converged
+
+
+cdef inline Py_ssize_t visit_points(
+    Loss loss, const real* points, Py_ssize_t count, const double* alphas, real* theta_at, real tol, double* thetas,
+) noexcept nogil:
+    """One update a point; returns how many were made."""
+    cdef Py_ssize_t k
+    cdef real theta = theta_at[0], new, step
+    for k in range(count):
+        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this
+        # one it does not wait for theta, on which each update waits for the one before.
+        new = theta - <real> alphas[k] * loss.slope_factor(theta) * loss.slope(theta, points[k])
+        step = absolute(new - theta)
+        theta = new
+        thetas[k] = new
+        if step < tol or not isfinite(new):
+            count = k + 1
+            break
+    theta_at[0] = theta
+    return count
+
+
+cdef inline Py_ssize_t visit_batches(
+    Loss loss, const real* points, Py_ssize_t n, Py_ssize_t batch_size, Py_ssize_t count, const double* alphas,
+    real* theta_at, real tol, double* thetas,
+) noexcept nogil:
+    """One update a slice of `batch_size` points, the last of which may be shorter; returns how many were made."""
+    cdef Py_ssize_t k, start
+    cdef real theta = theta_at[0], new, step
+    for k in range(count):
+        start = k * batch_size
+        new = theta - <real> alphas[k] * mean_slope(loss, points + start, min(batch_size, n - start), theta)
+        step = absolute(new - theta)
+        theta = new
+        thetas[k] = new
+        if step < tol or not isfinite(new):
+            count = k + 1
+            break
+    theta_at[0] = theta
+    return count
+
+
+def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, object capsule,
+               Py_ssize_t[::1] place not None, const double[::1] alphas not None, double theta0, double tol,
+               double[::1] thetas not None):
+    """Updates on one point or one batch at a time, the points shuffled in place before each epoch.
+
+    `place` says where the run is and is kept up to date: the first point that was not visited in this epoch, and
+    the swaps that are left of its shuffle; it starts as ``[n, 0]``. The caller holds the generator's lock.
+    Stops as `batch` does, and also after a bounded amount of shuffling, perhaps before the first update.
+
+    Returns
+    -------
+    (updates, converged)
+    """
+    cdef bitgen_t* generator = <bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator")
+    cdef Py_ssize_t n = points.shape[0], position = place[0], swaps = place[1]
+    cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, bottom, budget = SWAPS_AT_ONCE
+    cdef real theta = <real> theta0
+    cdef double last = theta0
+    cdef bint converged = False
+    if n == 0 or batch_size < 1 or thetas.shape[0] < limit or position < 0 or not 0 <= swaps < n:
+        raise ValueError("stochastic: a buffer is too short or an index out of range")
+    with nogil:
+        while done < limit and not converged and isfinite(theta):
+            if position >= n:
+                position = 0
+                swaps = n - 1
+            if swaps > 0:
+                bottom = max(<Py_ssize_t> 0, swaps - budget)
+                shuffle_between(generator, &points[0], swaps, bottom)
+                budget -= swaps - bottom
+                swaps = bottom
+                if swaps > 0:
+                    break
+            made = min(limit - done, (n - position + batch_size - 1) // batch_size)
+            last = thetas[done - 1] if done > 0 else theta0
+            if batch_size == 1:
+                made = visit_points(loss, &points[position], made, &alphas[done], &theta, <real> tol, &thetas[done])
+            else:
+                made = visit_batches(loss, &points[position], n - position, batch_size, made, &alphas[done], &theta,
+                                     <real> tol, &thetas[done])
+            if made > 1:
+                last = thetas[done + made - 2]
+            converged = absolute(theta - <real> last) < <real> tol
+            position += made * batch_size
+            done += made
+    place[0], place[1] = position, swaps
+    return done, converged

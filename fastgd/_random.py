@@ -1,0 +1,20 @@
+"""Which of numpy's bit generators the `rng` of a call means."""
+import numpy as np
+
+
+def bit_generator_of(rng):
+    """The bit generator; that of the global legacy state for None."""
+    if rng is None or rng is np.random:
+        return np.random.get_bit_generator()
+    if isinstance(rng, np.random.BitGenerator):
+        return rng
+    if isinstance(rng, np.random.Generator):
+        return rng.bit_generator
+    if isinstance(rng, np.random.RandomState):
+        return rng._bit_generator
+    if isinstance(rng, (int, np.integer, np.random.SeedSequence)) and not isinstance(rng, bool):
+        if not isinstance(rng, np.random.SeedSequence) and rng < 0:
+            raise ValueError(f"The 'rng' parameter must be a seed of at least 0. Got {rng!r} instead.")
+        return np.random.PCG64(rng)
+    raise TypeError("The 'rng' parameter must be None, an int, a numpy.random.SeedSequence, BitGenerator, Generator or "
+                    f"RandomState. Got {rng!r} of type {type(rng).__name__}.")

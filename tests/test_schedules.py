@@ -1,0 +1,116 @@
+import pickle
+
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import ConvergenceWarning, minimize, reference, schedules
+from fastgd.schedules import as_rates, constant, cosine, exponential_decay, inverse_scaling, step_decay
+
+FORMULAS = [
+    (constant(0.3), lambda t: 0.3 + 0 * t),
+    (inverse_scaling(0.5), lambda t: 0.5 / (1 + t) ** 0.5),
+    (inverse_scaling(0.5, 1.0), lambda t: 0.5 / (1 + t)),
+    (inverse_scaling(2.0, power_t=0.75), lambda t: 2.0 / (1 + t) ** 0.75),
+    (inverse_scaling(2.0, power_t=0), lambda t: 2.0 + 0 * t),
+    (exponential_decay(0.5, 0.9999), lambda t: 0.5 * 0.9999 ** t),
+    (exponential_decay(0.5, gamma=1), lambda t: 0.5 + 0 * t),
+    (step_decay(0.5), lambda t: 0.5 * 0.1 ** (t // 1000)),
+    (step_decay(0.5, gamma=0.99, step_size=3), lambda t: 0.5 * 0.99 ** (t // 3)),
+    (cosine(0.5, T_max=50_000), lambda t: 0.25 * (1 + np.cos(np.pi * np.minimum(t, 50_000) / 50_000))),
+    (cosine(0.5, 100, eta_min=0.1), lambda t: 0.1 + 0.2 * (1 + np.cos(np.pi * np.minimum(t, 100) / 100))),
+]
+
+
+def test_every_schedule_is_tested():
+    assert {type(schedule).__name__ for schedule, _ in FORMULAS} == set(schedules.__all__)
+
+
+@pytest.mark.parametrize(("schedule", "formula"), FORMULAS, ids=lambda value: repr(value)[:40])
+class TestSchedules:
+    def test_formula(self, schedule, formula):
+        ts = np.unique([*range(5000), *np.geomspace(1, 1e5, 3000).astype(int), 16_383, 16_384, 32_768])
+        assert np.allclose(schedule(ts), formula(ts.astype(float)), rtol=1e-13, atol=1e-15)
+
+    def test_chunks_have_the_bits_of_single_calls(self, schedule, formula):
+        rates = as_rates(schedule)
+        for start, count in ((0, 70), (1000, 3000), (16_300, 200), (49_990, 20), (1_000_003, 50)):
+            chunk = rates(start, count)
+            assert chunk.tolist() == [schedule(t) for t in range(start, start + count)]
+
+    def test_is_a_value(self, schedule, formula):
+        assert pickle.loads(pickle.dumps(schedule)) == schedule
+        assert eval(repr(schedule), vars(schedules)) == schedule
+        assert type(schedule(3)) is float
+        assert schedule(np.array([[1, 2]])).shape == (1, 2)
+
+    def test_in_a_descent(self, schedule, formula):
+        y = np.random.default_rng(0).normal(15, 3, 50)
+        try:
+            expected = reference.minimize(None, reference.grad_huber_loss, y, schedule, False)
+            result = minimize(None, fastgd.grad_huber_loss, y, schedule, False, full_output=True)
+        except ConvergenceWarning:
+            return
+        assert result.x == expected
+
+    def test_refuses_what_is_not_a_count(self, schedule, formula):
+        for t in (-1, 0.5, "1", None, np.nan):
+            with pytest.raises(ValueError, match="whole number"):
+                schedule(t)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: constant(0), lambda: constant(-1), lambda: constant("a"), lambda: inverse_scaling(0.1, -1),
+    lambda: exponential_decay(0.1, 0), lambda: exponential_decay(0.1, 1.1), lambda: step_decay(0.1, 0.5, 0),
+    lambda: step_decay(0.1, 0.5, 2.5), lambda: cosine(0.1, 0), lambda: cosine(0.1, 10, 0.2),
+    lambda: cosine(0.1, 10, -1)])
+def test_parameters_out_of_range(make):
+    with pytest.raises((TypeError, ValueError), match=r"eta0|power_t|gamma|step_size|T_max|eta_min"):
+        make()
+
+
+class TestOwnFunctions:
+    @pytest.mark.parametrize("function", [
+        lambda t: 0.5 / (1 + t),
+        lambda t: 0.1 if t < 10 else 0.01,
+        lambda t: max(0.01, 0.5 / (1 + t)),
+        lambda t: 0.2,
+        lambda t: np.where(t < 5, 0.3, 0.1),
+        lambda t: [0.1, 0.2][int(t) % 2],
+        lambda t: np.float32(0.25),
+    ])
+    def test_any_function_of_t(self, function, five_points):
+        rates = as_rates(function)
+        for start, count in ((0, 10), (10, 100), (1000, 3)):
+            assert rates(start, count).tolist() == [float(function(t)) for t in range(start, start + count)]
+        expected = reference.minimize(None, reference.grad_mse, five_points, function, False)
+        assert minimize(None, fastgd.grad_mse, five_points, function, False) == expected
+
+    @pytest.mark.parametrize(("function", "error", "words"), [
+        (lambda t: -0.1, ValueError, r"Got alpha\(0\) = -0.1"),
+        (lambda t: -0.1 * t, ValueError, r"Got alpha\(1\) = -0.1"),
+        (lambda t: np.nan if t == 3 else 0.1, ValueError, r"alpha\(t\)"),
+        (lambda t: 0.1 + np.where(t == 3, np.nan, 0), ValueError, r"Got alpha\(3\) = nan"),
+        (lambda t: np.where(t == 20, np.inf, 0.1), ValueError, r"Got alpha\(20\) = inf"),
+        (lambda t: "0.1", TypeError, r"alpha\(t\)"),
+        (lambda t: None, TypeError, r"alpha\(t\)"),
+        (lambda: 0.1, TypeError, "positional argument"),
+    ])
+    def test_bad_rates(self, function, error, words, five_points):
+        with pytest.raises(error, match=words):
+            minimize(None, fastgd.grad_mse, five_points, function, False, tol=0)
+
+    def test_an_error_of_its_own_is_raised(self, five_points):
+        with pytest.raises(ZeroDivisionError):
+            minimize(None, fastgd.grad_mse, five_points, lambda t: 1 / 0, False)
+
+
+def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
+    with pytest.warns(ConvergenceWarning, match="stands still .* learning rate fell to 0"):
+        result = minimize(fastgd.mse, fastgd.grad_mse, five_points, cosine(0.01, 5), False, full_output=True)
+    assert (result.success, result.status) == (False, 4)
+
+
+def test_a_changing_rate_is_no_cycle():
+    with pytest.warns(ConvergenceWarning, match="did not converge in 1000 updates"):
+        minimize(fastgd.mse, fastgd.grad_mse, [1.0], lambda t: 1.0, False, max_iter=1000)

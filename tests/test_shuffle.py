@@ -1,0 +1,64 @@
+"""The shuffle kernel against numpy's own: the same order, and the generator left in the same state."""
+import itertools
+
+import numpy as np
+import pytest
+
+from fastgd._kernels import shuffle as kernels
+
+BIT_GENERATORS = [np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
+SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 31, 63, 64, 65, 66, 127, 128, 129, 130, 191, 192, 193, 1000, 4097, 70_000]
+
+
+def same_state(a, b):
+    a, b = a.state, b.state
+    return str(a) == str(b) and all(np.array_equal(a["state"][key], b["state"][key]) for key in a["state"])
+
+
+def shuffled(values, generator, *pieces):
+    kernel = kernels.shuffle["float" if values.dtype == np.float32 else "double"]
+    places = [len(values) - 1, *pieces, 0]
+    for top, bottom in itertools.pairwise(places):
+        kernel(generator.capsule, values, top, bottom)
+    return values
+
+
+@pytest.mark.parametrize("half_word", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", BIT_GENERATORS)
+def test_same_as_numpy(kind, dtype, half_word):
+    for n in SIZES:
+        ours, numpys, legacy = kind(n), kind(n), kind(n)
+        for generator in (ours, numpys, legacy) if half_word else ():
+            np.random.Generator(generator).integers(0, 100, dtype=np.uint32)
+        values = np.arange(n, dtype=dtype)
+        expected = values.copy()
+        np.random.Generator(numpys).shuffle(expected)
+        by_legacy = values.copy()
+        np.random.RandomState(legacy).shuffle(by_legacy)
+        assert np.array_equal(shuffled(values, ours), expected)
+        assert np.array_equal(by_legacy, expected)
+        assert same_state(ours, numpys)
+        assert same_state(legacy, numpys)
+
+
+@pytest.mark.parametrize("kind", BIT_GENERATORS)
+def test_in_pieces(kind):
+    whole, parts = kind(3), kind(3)
+    expected = shuffled(np.arange(5000.0), whole)
+    assert np.array_equal(shuffled(np.arange(5000.0), parts, 4998, 4096, 4095, 4000, 64, 63, 1), expected)
+    assert same_state(whole, parts)
+
+
+def test_large():
+    a, b = np.random.MT19937(0), np.random.MT19937(0)
+    expected = np.arange(2_000_000, dtype=np.float32)
+    np.random.Generator(b).shuffle(expected)
+    assert np.array_equal(shuffled(np.arange(2_000_000, dtype=np.float32), a), expected)
+    assert same_state(a, b)
+
+
+@pytest.mark.parametrize(("top", "bottom"), [(5, 0), (-1, 0), (2, 3), (2, -1)])
+def test_bounds(top, bottom):
+    with pytest.raises(ValueError, match="out of range"):
+        kernels.shuffle["double"](np.random.PCG64(0).capsule, np.zeros(5), top, bottom)
