@@ -32,6 +32,26 @@ def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_
     return _result(problem, outcome, message, history) if full_output or history is not None else outcome.x
 
 
+def conclude_many(problem, starts, outcomes, tol, *, caller):
+    """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
+    xs = [outcome.x for outcome in outcomes]
+    losses, slopes = problem.losses_at(xs), problem.slopes_at(xs)
+    runs, said = [], []
+    for start, outcome, loss, slope in zip(starts.tolist(), outcomes, losses, slopes, strict=True):
+        message = _MESSAGES[outcome.status]("the descent", problem, outcome, tol)
+        if outcome.status != CONVERGED:
+            said.append(f"from {start:g} {message}")
+        runs.append(DescentResult(
+            x=outcome.x, fun=float(loss), jac=slope, nit=outcome.updates, success=outcome.status == CONVERGED,
+            status=outcome.status, message=message))
+    if all(outcome.status == NOT_FINITE for outcome in outcomes):
+        raise DivergenceError(f"minimize_multistart diverged from every start; {said[0]}", runs[0])
+    if said:
+        more = f" So it is, or otherwise bad, from {len(said) - 1} more of the starts." if len(said) > 1 else ""
+        warnings.warn(f"minimize_multistart: {said[0]}{more}", ConvergenceWarning, stacklevel=caller)
+    return runs
+
+
 def _is_short(problem, outcome, tol):
     """Whether a step on the whole data would be below tol."""
     slope = abs(problem.slope_at(outcome.x))

@@ -4,6 +4,7 @@ import math
 import numpy as np
 
 from fastgd._checks import check_callable, check_dataset
+from fastgd.differences import DifferenceGradient
 from fastgd.losses import Gradient, Loss, compiled_form
 
 
@@ -17,26 +18,32 @@ class Problem:
     dataset : object
         The points as a Python callable gets them: the caller's own array or Series, else `targets`.
     loss, gradient : Loss, Gradient or callable
-        The compiled form where there is one. `loss` may be None if it is not asked for.
+        The compiled form where there is one. `loss` may be None if it is not asked for. Without a gradient it is the
+        loss's own, or else differences of the loss.
     is_compiled : bool
         Whether the gradient is.
     """
 
     def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
+        self.loss = compiled_form(loss_fn)
+        if self.loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
+            check_callable(loss_fn, "loss_fn")
+            self.loss = loss_fn
+        if grad_loss_fn is None and isinstance(self.loss, Loss):
+            grad_loss_fn = self.loss.gradient
         self.gradient = compiled_form(grad_loss_fn)
         self.is_compiled = self.gradient is not None
         if not self.is_compiled:
-            check_callable(grad_loss_fn, "grad_loss_fn")
+            if grad_loss_fn is not None:
+                check_callable(grad_loss_fn, "grad_loss_fn")
             self.gradient = grad_loss_fn
         elif not isinstance(self.gradient, Gradient):
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {self.gradient!r}; "
                             f"pass {self.gradient.gradient!r}.")
-        self.loss = compiled_form(loss_fn)
-        if self.loss is None and (loss_fn is not None or needs_loss):
-            check_callable(loss_fn, "loss_fn")
-            self.loss = loss_fn
         self.targets = check_dataset(dataset)
         self.dataset = dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else self.targets
+        if self.gradient is None:
+            self.gradient = DifferenceGradient(self.loss, self.targets)
 
     def points_to_shuffle(self, dataset, in_place):
         """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
@@ -70,4 +77,10 @@ class Problem:
 
     def slope_at(self, theta):
         """The mean slope at one theta."""
-        return float(self.gradient(theta, self.targets if self.is_compiled else self.dataset))
+        return self.slopes_at([theta])[0]
+
+    def slopes_at(self, thetas):
+        """The mean slope at each of several thetas, as a list of floats."""
+        if self.is_compiled:
+            return self.gradient.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
+        return [float(self.gradient(theta, self.dataset)) for theta in thetas]

@@ -15,7 +15,9 @@ import math
 import numpy as np
 
 from fastgd._checks import SLICE
-from fastgd._kernels import descent, shuffle
+from fastgd._driver import Outcome, drive
+from fastgd._kernels import descent, mean, shuffle
+from fastgd.results import CYCLE, LIMIT_REACHED
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.
 _EVALUATIONS = 2**24
@@ -155,3 +157,36 @@ class CallableStochastic(_CallableRunner):
         for top in range(self._points.size - 1, 0, -SLICE):
             with self._generator.lock:
                 self._shuffle(self._generator.capsule, self._points, top, max(0, top - SLICE))
+
+
+def run_many(problem, starts, rates, tol, limit):
+    """The Outcome of batch descent from each of `starts`, a float64 array."""
+    def alone(start):
+        return drive(batch_runner(problem, start, tol, observed=False), rates, limit)
+
+    if not problem.is_compiled or problem.targets.size > SLICE:
+        return [alone(start) for start in starts.tolist()]
+    thetas, previous, updates, endings = _advance_many(problem, starts, rates, tol, limit)
+    last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
+    rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
+    # The driver knows what to say of a cycle, and finds it at the same update.
+    return [alone(start) if status == CYCLE else
+            Outcome(theta, before, count, LIMIT_REACHED if status < 0 else status, last_rates[count])
+            for start, theta, before, count, status in rows]
+
+
+def _advance_many(problem, starts, rates, tol, limit):
+    """Where `starts` got to, in one compiled call for each chunk of updates."""
+    gradient, targets, m = problem.gradient, problem.targets, len(starts)
+    advance = gradient.compiled(descent.batch_many, targets.dtype)
+    thetas, previous, anchors = starts.copy(), starts.copy(), np.empty(m)
+    updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)
+    scratch = np.empty(m * (mean.levels(targets.size) + 2), targets.dtype)
+    most = max(1, min(_MOST_BATCH, _EVALUATIONS // (targets.size * m)))
+    done, running = 0, m
+    while running and done < limit:
+        alphas = rates(done, min(most, limit - done))
+        running = advance(gradient.kernel, targets, alphas, tol, rates.is_constant, done, thetas, previous, anchors,
+                          updates, endings, scratch)
+        done += len(alphas)
+    return thetas, previous, updates, endings

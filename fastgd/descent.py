@@ -75,8 +75,10 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
     loss_fn : Loss, callable or None
         The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``. It need not belong to the
         gradient, and may be None where nothing shows it.
-    grad_loss_fn : Gradient or callable
-        Its derivative in theta, ``grad_loss_fn(theta, dataset) -> float``, the mean over the points.
+    grad_loss_fn : Gradient, callable or None
+        Its derivative in theta, ``grad_loss_fn(theta, dataset) -> float``, the mean over the points. None is the
+        gradient of `loss_fn` if it is one of fastgd's own, else a central difference: two evaluations of the loss for
+        each update, about a third of the digits lost, and steps across a kink that see neither side.
     dataset : array-like of shape (n,)
         The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
         else in float64. Not copied if it is a contiguous float array; never changed.
@@ -160,9 +162,9 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=
     ----------
     loss_fn : Loss, callable or None
         The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``; not used otherwise.
-    grad_loss_fn : Gradient or callable
+    grad_loss_fn : Gradient, callable or None
         Its derivative in theta. One of fastgd's own runs compiled; any other is called with theta and one point, a
-        numpy scalar, and once at the end with all points.
+        numpy scalar, and once at the end with all points. None as in `minimize`.
     dataset : array-like of shape (n,)
         The points, as for `minimize`. A copy of them is shuffled, unless `in_place`.
     alpha : float or callable, default 0.2

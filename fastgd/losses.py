@@ -9,14 +9,16 @@ import math
 
 import numpy as np
 
+from fastgd._cfunctions import c_function
 from fastgd._checks import SLICE, as_float_array, check_dataset, check_number, raise_not_finite
 from fastgd._kernels import losses as kernels
 from fastgd._kernels import mean
 
 __all__ = [
-    "REGISTRY", "AbsoluteError", "CrossEntropy", "Gradient", "Huber", "Loss", "Quartic", "SquaredError",
-    "abs_loss", "cross_entropy", "grad_abs_loss", "grad_cross_entropy", "grad_huber_loss", "grad_mse",
-    "grad_quartic_loss", "huber_loss", "mse", "quartic_loss",
+    "REGISTRY", "AbsoluteError", "CompiledLoss", "CrossEntropy", "EpsilonInsensitive", "Gradient", "Huber", "LogCosh",
+    "Loss", "Pinball", "Quartic", "SquaredError", "abs_loss", "compiled", "cross_entropy", "epsilon_insensitive",
+    "grad_abs_loss", "grad_cross_entropy", "grad_epsilon_insensitive", "grad_huber_loss", "grad_log_cosh", "grad_mse",
+    "grad_pinball_loss", "grad_quartic_loss", "huber_loss", "log_cosh", "mse", "pinball_loss", "quartic_loss",
 ]
 
 _C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -290,15 +292,155 @@ class CrossEntropy(Loss):
     _name = "cross_entropy"
 
 
+class Pinball(Loss):
+    """Pinball loss ``q r`` where ``r > 0``, else ``(q - 1) r``, ``r = y - theta`` (`pinball_loss`).
+
+    Its mean is least at the q-quantile of y.
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        The quantile, between 0 and 1.
+
+    References
+    ----------
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
+    """
+
+    _kernel_type = kernels.Pinball
+    _name = "pinball_loss"
+    _parameter_names = ("q",)
+
+    def __init__(self, q=0.5):
+        if check_number(q, "q", low=0, inclusive=False) >= 1:
+            raise ValueError(f"The 'q' parameter must be a float in the range (0, 1). Got {q!r} instead.")
+        self._set_up(kernels.Pinball(q))
+
+
+class LogCosh(Loss):
+    """Log-cosh loss ``log(cosh(r))``, ``r = y - theta``: like the Huber loss, and smooth everywhere (`log_cosh`)."""
+
+    _kernel_type = kernels.LogCosh
+    _name = "log_cosh"
+
+
+class EpsilonInsensitive(Loss):
+    """Epsilon-insensitive loss ``max(abs(r) - epsilon, 0)``, ``r = y - theta`` (`epsilon_insensitive`).
+
+    Parameters
+    ----------
+    epsilon : float, default 0.1
+        Residuals up to this cost nothing, in the units of the data; at least 0.
+
+    References
+    ----------
+    V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
+    """
+
+    _kernel_type = kernels.EpsilonInsensitive
+    _name = "epsilon_insensitive"
+    _parameter_names = ("epsilon",)
+
+    def __init__(self, epsilon=0.1):
+        self._set_up(kernels.EpsilonInsensitive(check_number(epsilon, "epsilon", low=0)))
+
+
+class CompiledLoss(Loss):
+    """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only."""
+
+    def __init__(self, value, slope, name, parameters):
+        self._functions, self._name, self._parameters = (value, slope), name, parameters
+        self._parameter_names = tuple(parameters)
+        data = np.array(list(parameters.values()), dtype=np.float64) if parameters else None
+        self._set_up(kernels.CFunctions(value.with_data(data), slope.with_data(data), (value, slope, data)))
+
+    @property
+    def parameters(self):
+        return dict(self._parameters)
+
+    def _with_parameters(self, *args, **kwargs):
+        if len(args) > len(self._parameters) or not set(kwargs) <= set(self._parameter_names[len(args):]):
+            raise TypeError(f"{self._name} takes the parameters {self._parameter_names}, got {args} and {kwargs}")
+        given = {**self._parameters, **dict(zip(self._parameter_names, args, strict=False)), **kwargs}
+        return CompiledLoss(*self._functions, self._name, _checked_parameters(given))
+
+    def __eq__(self, other):
+        if not isinstance(other, Loss):
+            return NotImplemented
+        return (type(self) is type(other) and self._functions == other._functions
+                and self._parameters == other._parameters)
+
+    def __hash__(self):
+        return hash((*(function.address for function in self._functions), *self._parameters.items()))
+
+    def __repr__(self):
+        shown = [self._name, *(f"{name}={value!r}" for name, value in self._parameters.items())]
+        return f"<compiled loss {', '.join(shown)}>"
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {self!r}: it holds addresses, which are good in this process only")
+
+
+def compiled(value, slope, *, name=None, **parameters):
+    """A loss of your own at compiled speed, from two C functions.
+
+    Parameters
+    ----------
+    value, slope : C function
+        The loss at one point and its derivative in the prediction, ``double f(double prediction, double target)``:
+        a numba ``@cfunc("float64(float64, float64)")``, a ctypes function whose ``restype`` and ``argtypes`` are set,
+        a `scipy.LowLevelCallable`, or a capsule named by its signature. Must not raise, and be safe in threads.
+    name : str, optional
+        What the loss is called; default: the name of `value` if it has one.
+    **parameters : float
+        Numbers that the functions get as a third argument ``void *``, an array of double in the order given here:
+        ``double f(double prediction, double target, void *parameters)``. For numba:
+        ``@cfunc("float64(float64, float64, CPointer(float64))")``. A LowLevelCallable may bring its own data instead.
+
+    Returns
+    -------
+    CompiledLoss
+        A loss like those of this module: gradient, curve, and compiled descents. It keeps alive what it needs.
+
+    Raises
+    ------
+    TypeError
+        If a function is of another kind or has another signature; the message shows the right one.
+
+    Examples
+    --------
+    >>> import ctypes, ctypes.util
+    >>> from fastgd.losses import compiled
+    >>> c_double = ctypes.c_double
+    >>> libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    >>> libm.fdim.restype, libm.fdim.argtypes = c_double, [c_double, c_double]
+    >>> excess = compiled(libm.fdim, libm.fdim)    # max(prediction - target, 0), and no slope of it
+    >>> excess(3.0, [1.0, 2.0, 5.0])
+    1.0
+    """
+    value, slope = (c_function(function, role, bool(parameters)) for role, function in (
+        ("value", value), ("slope", slope)))
+    return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))
+
+
+def _checked_parameters(parameters):
+    return {name: check_number(number, name, low=-np.inf, inclusive=False) for name, number in parameters.items()}
+
+
 REGISTRY = {}
 """One loss of each kind, with its default parameters, by name. Tests and benches iterate over it."""
-REGISTRY.update({kind._name: kind() for kind in (SquaredError, AbsoluteError, Huber, Quartic, CrossEntropy)})
+REGISTRY.update({kind._name: kind() for kind in (
+    SquaredError, AbsoluteError, Huber, Quartic, CrossEntropy, Pinball, LogCosh, EpsilonInsensitive)})
 
 mse, grad_mse = REGISTRY["mse"], REGISTRY["mse"].gradient
 abs_loss, grad_abs_loss = REGISTRY["abs_loss"], REGISTRY["abs_loss"].gradient
 huber_loss, grad_huber_loss = REGISTRY["huber_loss"], REGISTRY["huber_loss"].gradient
 quartic_loss, grad_quartic_loss = REGISTRY["quartic_loss"], REGISTRY["quartic_loss"].gradient
 cross_entropy, grad_cross_entropy = REGISTRY["cross_entropy"], REGISTRY["cross_entropy"].gradient
+pinball_loss, grad_pinball_loss = REGISTRY["pinball_loss"], REGISTRY["pinball_loss"].gradient
+log_cosh, grad_log_cosh = REGISTRY["log_cosh"], REGISTRY["log_cosh"].gradient
+epsilon_insensitive, grad_epsilon_insensitive = (
+    REGISTRY["epsilon_insensitive"], REGISTRY["epsilon_insensitive"].gradient)
 
 
 def compiled_form(function):

@@ -1,6 +1,7 @@
 """The oracle: the textbook's functions in plain numpy.
 
-The compiled functions give the same bits on float64 and float32 arrays (`cross_entropy`: the same to 1e-12).
+The compiled functions give the same bits on float64 and float32 arrays (`cross_entropy` and
+`log_cosh`, which need exp: the same to about 1e-12).
 """
 import numpy as np
 
@@ -47,6 +48,35 @@ def cross_entropy(theta, dataset):
 
 def grad_cross_entropy(theta, dataset):
     return np.mean(np.exp(-np.logaddexp(0, -theta)) - dataset)
+
+
+def pinball_loss(theta, dataset, q=0.5):
+    r = dataset - theta
+    return np.mean(np.where(r > 0, q * r, (q - 1) * r))
+
+
+def grad_pinball_loss(theta, dataset, q=0.5):
+    r = dataset - theta
+    return np.mean(np.where(r > 0, -q * np.sign(r), (q - 1) * np.sign(r)))
+
+
+def log_cosh(theta, dataset):
+    r = dataset - theta
+    near = np.log1p(2 * np.sinh(np.clip(r, -1, 1) / 2) ** 2)
+    return np.mean(np.where(np.abs(r) < 1, near, np.logaddexp(r, -r) - np.log(2)))
+
+
+def grad_log_cosh(theta, dataset):
+    return np.mean(-np.tanh(dataset - theta))
+
+
+def epsilon_insensitive(theta, dataset, epsilon=0.1):
+    return np.mean(np.maximum(np.abs(dataset - theta) - epsilon, 0))
+
+
+def grad_epsilon_insensitive(theta, dataset, epsilon=0.1):
+    r = dataset - theta
+    return np.mean(np.where(np.abs(r) <= epsilon, 0, -np.sign(r)))
 
 
 def simple_minimize(loss_fn, dataset, thetas):

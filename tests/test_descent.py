@@ -15,6 +15,7 @@ import fastgd
 from fastgd import ConvergenceWarning, DescentResult, DivergenceError, Huber, minimize, reference, simple_minimize
 from fastgd.losses import REGISTRY
 
+EXACT = [name for name in REGISTRY if name not in ("cross_entropy", "log_cosh")]
 GRID = np.arange(12, 18, 0.1)
 COURSE_LINES = [
     "0.00/218.76", "5.86/81.21", "9.38/31.70", "11.49/13.87", "12.76/7.45", "13.52/5.14", "13.98/4.31", "14.25/4.01",
@@ -83,7 +84,7 @@ class TestKnownAnswers:
 class TestSameAsTheReference:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.7])
-    @pytest.mark.parametrize("name", [name for name in REGISTRY if name != "cross_entropy"])
+    @pytest.mark.parametrize("name", EXACT)
     def test_bits(self, name, alpha, dtype):
         rng = np.random.default_rng(0)
         alpha = alpha / 100 if name == "quartic_loss" else alpha
@@ -126,7 +127,7 @@ class TestSameAsTheReference:
             found = simple_minimize(loss, y, thetas)
             assert type(found) is float
             assert found == simple_minimize(getattr(reference, name), y, thetas)
-            if name != "cross_entropy":
+            if name in EXACT:
                 assert found == reference.simple_minimize(getattr(reference, name), y, thetas)
 
     def test_simple_minimize_takes_the_first_of_equals(self):
@@ -364,7 +365,7 @@ class TestArguments:
         ("theta0", np.inf, ValueError), ("theta0", np.nan, ValueError), ("theta0", [1.0, 2.0], TypeError),
         ("max_iter", 0, ValueError), ("max_iter", 1.5, TypeError), ("max_iter", None, TypeError),
         ("progress", "bars", ValueError), ("progress", None, ValueError), ("callback", 3, TypeError),
-        ("loss_fn", "mse", TypeError), ("grad_loss_fn", None, TypeError), ("grad_loss_fn", fastgd.mse, TypeError),
+        ("loss_fn", "mse", TypeError), ("grad_loss_fn", fastgd.mse, TypeError),
     ])
     def test_refused_by_name(self, name, value, error, five_points):
         arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}

@@ -375,7 +375,7 @@ class TestArguments:
 
     @pytest.mark.parametrize(("name", "value"), [
         ("alpha", 0), ("tol", np.nan), ("theta0", np.inf), ("max_epochs", 0), ("max_epochs", 1.5), ("stop", "steps"),
-        ("progress", "yes"), ("callback", 1), ("grad_loss_fn", fastgd.mse), ("grad_loss_fn", None)])
+        ("progress", "yes"), ("callback", 1), ("grad_loss_fn", fastgd.mse), ("grad_loss_fn", 3)])
     def test_refused_by_name(self, name, value, five_points):
         arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}
         with pytest.raises((TypeError, ValueError), match=f"'{name}' parameter"):

@@ -3,11 +3,17 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 
 from fastgd._kernels.losses cimport Loss, absolute, real
-from fastgd._kernels.mean cimport mean_slope
+from fastgd._kernels.mean cimport levels, mean_of_sum, mean_slope, sums_over
 from fastgd._kernels.shuffle cimport bitgen_t, shuffle_between
 
 cdef enum:
     SWAPS_AT_ONCE = 1 << 20
+    FIRST_ANCHOR = 64
+    # How a start ended, in the numbers of fastgd.results.
+    RUNNING = -1
+    CONVERGED = 0
+    CYCLE = 2
+    NOT_FINITE = 3
 
 
 def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas not None,
@@ -33,6 +39,62 @@ def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas 
             thetas[k] = new
             k += 1
     return k, converged
+
+
+def batch_many(Loss loss, const real[::1] targets not None, const double[::1] alphas not None, double tol,
+               bint may_repeat, Py_ssize_t done, double[::1] thetas not None, double[::1] previous not None,
+               double[::1] anchors not None, Py_ssize_t[::1] updates not None, Py_ssize_t[::1] endings not None,
+               real[::1] scratch not None):
+    """The updates of `batch` from many thetas at once, all in one pass over the data.
+
+    `previous`, `updates` and `endings` are kept for each theta, the last -1 while it goes on; `done` updates were made
+    before. With `may_repeat` a theta that equals its anchor, which is taken at each power of two, is in a cycle.
+    `scratch` has at least ``len(thetas) * (levels(n) + 2)`` places.
+
+    Returns
+    -------
+    How many thetas have not ended.
+    """
+    cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0], k, r, i, running = 0
+    cdef real slope, new, step
+    cdef real* at
+    cdef real* sums
+    if n == 0 or m == 0 or scratch.shape[0] < m * (levels(n) + 2):
+        raise ValueError("batch_many: a buffer is too short")
+    if not m <= min(previous.shape[0], anchors.shape[0], updates.shape[0], endings.shape[0]):
+        raise ValueError("batch_many: a buffer is too short")
+    at, sums = &scratch[0], &scratch[m]
+    with nogil:
+        for k in range(alphas.shape[0]):
+            running = 0
+            for i in range(m):
+                if endings[i] == RUNNING:
+                    at[running] = <real> thetas[i]
+                    running += 1
+            if running == 0:
+                break
+            sums_over(loss, True, &targets[0], n, at, running, sums, &scratch[2 * m])
+            r = 0
+            for i in range(m):
+                if endings[i] != RUNNING:
+                    continue
+                slope = loss.slope_factor(at[r]) * mean_of_sum(sums[r], n)
+                new = at[r] - <real> alphas[k] * slope
+                step = absolute(new - at[r])
+                previous[i], thetas[i], updates[i] = at[r], new, done + k + 1
+                r += 1
+                if step < <real> tol:
+                    endings[i] = CONVERGED
+                elif not isfinite(new):
+                    endings[i] = NOT_FINITE
+                elif may_repeat and updates[i] > FIRST_ANCHOR and new == anchors[i]:
+                    endings[i] = CYCLE
+                elif updates[i] >= FIRST_ANCHOR and updates[i] & (updates[i] - 1) == 0:
+                    anchors[i] = new
+        running = 0
+        for i in range(m):
+            running += endings[i] == RUNNING
+    return running
 
 
 cdef inline Py_ssize_t visit_points(

@@ -12,7 +12,7 @@ the bits agree; a literal is cast, because C computes `float + 12.0` in double. 
 bodies have no branches, only selections.
 """
 cimport cython
-from libc.math cimport copysign, copysignf, exp, expf, fabs, fabsf, log1p, log1pf
+from libc.math cimport copysign, copysignf, exp, expf, fabs, fabsf, log1p, log1pf, sinh, sinhf, tanh, tanhf
 
 ctypedef fused real:
     float
@@ -48,6 +48,27 @@ cdef inline real sigmoid(real x) noexcept nogil:
         return <real> 1 / (<real> 1 + expf(-x))
     else:
         return <real> 1 / (<real> 1 + exp(-x))
+
+
+cdef inline real log_of_1_plus(real x) noexcept nogil:
+    if real is float:
+        return log1pf(x)
+    else:
+        return log1p(x)
+
+
+cdef inline real hyperbolic_sine(real x) noexcept nogil:
+    if real is float:
+        return sinhf(x)
+    else:
+        return sinh(x)
+
+
+cdef inline real hyperbolic_tangent(real x) noexcept nogil:
+    if real is float:
+        return tanhf(x)
+    else:
+        return tanh(x)
 
 
 @cython.final
@@ -126,9 +147,88 @@ cdef class CrossEntropy:
         return 1
 
 
+@cython.final
+cdef class Pinball:
+    cdef readonly double q
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        cdef real r = target - prediction
+        cdef real above = <real> self.q * r, below = <real> (self.q - 1) * r
+        return above if r > 0 else below
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        cdef real side = <real> -self.q if target > prediction else <real> (1 - self.q)
+        return side if target != prediction else 0
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class LogCosh:
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        # Near 0 by log(cosh(r)) = log(1 + 2 sinh(r / 2)**2), which keeps its digits; farther by
+        # abs(r) + log(1 + exp(-2 abs(r))) - log(2), which cannot overflow.
+        cdef real a = absolute(target - prediction), s
+        if a < 1:
+            s = hyperbolic_sine(a / <real> 2)
+            return log_of_1_plus(<real> 2 * s * s)
+        return softplus(<real> -2 * a) + a - <real> 0.6931471805599453
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        return hyperbolic_tangent(prediction - target)
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class EpsilonInsensitive:
+    cdef readonly double epsilon
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        cdef real beyond = absolute(target - prediction) - <real> self.epsilon
+        return 0 if beyond < 0 else beyond
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        cdef real difference = prediction - target
+        return with_sign_of(<real> 1, difference) if absolute(difference) > <real> self.epsilon else 0
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class CFunctions:
+    cdef double (*value_function)(double, double) noexcept nogil
+    cdef double (*slope_function)(double, double) noexcept nogil
+    cdef double (*value_with_data)(double, double, void*) noexcept nogil
+    cdef double (*slope_with_data)(double, double, void*) noexcept nogil
+    cdef void* value_data
+    cdef void* slope_data
+    cdef readonly object kept_alive
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        if self.value_with_data != NULL:
+            return <real> self.value_with_data(prediction, target, self.value_data)
+        return <real> self.value_function(prediction, target)
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        if self.slope_with_data != NULL:
+            return <real> self.slope_with_data(prediction, target, self.slope_data)
+        return <real> self.slope_function(prediction, target)
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
 ctypedef fused Loss:
     SquaredError
     AbsoluteError
     Huber
     Quartic
     CrossEntropy
+    Pinball
+    LogCosh
+    EpsilonInsensitive
+    CFunctions

@@ -31,3 +31,52 @@ cdef class Quartic:
 cdef class CrossEntropy:
     """log(1 + exp(prediction)) - target * prediction; the prediction is a log-odds, the target in [0, 1]."""
     max_curvature = 0.25
+
+
+cdef class Pinball:
+    """q * r where r > 0, else (q - 1) * r, with r = target - prediction; its slope at r = 0 is 0."""
+    max_curvature = float("inf")
+
+    def __init__(self, double q):
+        self.q = q
+
+
+cdef class LogCosh:
+    """log(cosh(r)) with r = target - prediction."""
+    max_curvature = 1.0
+
+
+cdef class EpsilonInsensitive:
+    """max(abs(r) - epsilon, 0) with r = target - prediction; its slope at abs(r) = epsilon is 0."""
+    max_curvature = float("inf")
+
+    def __init__(self, double epsilon):
+        self.epsilon = epsilon
+
+
+cdef class CFunctions:
+    """A loss of the user's own, from the addresses of C functions.
+
+    `value` and `slope` are pairs (address, data): data None for ``double f(double prediction, double target)``, else
+    the address that ``double f(double prediction, double target, void *data)`` gets. `kept_alive` holds what the
+    addresses need.
+    """
+    max_curvature = float("inf")
+
+    def __init__(self, value, slope, kept_alive):
+        cdef size_t address
+        address = value[0]
+        if value[1] is None:
+            self.value_function = <double (*)(double, double) noexcept nogil> <void*> address
+        else:
+            self.value_with_data = <double (*)(double, double, void*) noexcept nogil> <void*> address
+            address = value[1]
+            self.value_data = <void*> address
+        address = slope[0]
+        if slope[1] is None:
+            self.slope_function = <double (*)(double, double) noexcept nogil> <void*> address
+        else:
+            self.slope_with_data = <double (*)(double, double, void*) noexcept nogil> <void*> address
+            address = slope[1]
+            self.slope_data = <void*> address
+        self.kept_alive = kept_alive

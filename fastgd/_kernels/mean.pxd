@@ -71,3 +71,11 @@ cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
 
 cdef inline real mean_slope(Loss loss, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
     return loss.slope_factor(theta) * mean_of_sum(pairwise_sum(loss, True, targets, n, theta), n)
+
+
+cdef bint sums_over(
+    Loss loss, bint slope, const real* targets, Py_ssize_t n,
+    const real* thetas, Py_ssize_t m, real* sums, real* scratch,
+) noexcept nogil
+
+cpdef Py_ssize_t levels(Py_ssize_t n) noexcept

@@ -1,7 +1,6 @@
 from libc.math cimport isfinite
 
 from fastgd._kernels.losses cimport Loss, real
-from fastgd._kernels.mean cimport mean_of_sum, pairwise_sum
 
 cdef enum:
     BLOCK = 4096  # points that stay in the first cache while every theta passes over them

@@ -1,0 +1,290 @@
+"""What descent can and cannot promise: chords that cut below the curve, and descents from several starts."""
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgd._checks import check_callable, check_count, check_dataset, check_number
+from fastgd._endings import conclude_many
+from fastgd._problem import Problem
+from fastgd._random import bit_generator_of
+from fastgd._runners import run_many
+from fastgd.losses import compiled_form
+from fastgd.results import CONVERGED, DescentResult
+from fastgd.schedules import as_rates
+
+#: Places where the loss is evaluated for chords.
+_GRID = 2048
+
+
+@dataclass(frozen=True)
+class Convexity:
+    """What `is_convex` found; it is true if no chord cuts below the curve, which is no proof.
+
+    Attributes
+    ----------
+    a, b, t : float or None
+        The witness: a chord from a to b, and the place t a + (1 - t) b where the curve lies above it.
+    chord, curve : float or None
+        Their heights there: t f(a) + (1 - t) f(b) and f(t a + (1 - t) b).
+    n_chords : int
+        How many chords were looked at.
+    message : str
+        The finding in words.
+    """
+
+    a: float | None
+    b: float | None
+    t: float | None
+    chord: float | None
+    curve: float | None
+    n_chords: int
+    message: str
+
+    def __bool__(self):
+        return self.a is None
+
+    def __str__(self):
+        return self.message
+
+
+def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
+    """Look for a chord that cuts below the curve of a loss.
+
+    A function is convex when t f(a) + (1 - t) f(b) >= f(t a + (1 - t) b) for all a, b and t in [0, 1]. The loss is
+    evaluated at up to 2048 places that are exact binary fractions, so that the points on a chord are too, and three of
+    them make a chord: all neighbours at all distances that are powers of two, and `n_chords` at random. A chord counts
+    only if it lies below the curve by more than rounding could explain.
+
+    Parameters
+    ----------
+    loss_fn : Loss or callable
+        ``loss_fn(theta, dataset) -> float``.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`; computed in float64.
+    interval : (float, float)
+        Where a and b are taken from.
+    n_chords : int, default 1000
+        Random chords.
+    rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
+        Where they come from; None is numpy's global state.
+
+    Returns
+    -------
+    Convexity
+        False with the witness that is clearest, or true: no counter-example found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or the interval holds fewer than three floats.
+
+    References
+    ----------
+    S. Boyd and L. Vandenberghe, "Convex Optimization", Cambridge University Press, 2004, section 3.1.
+
+    Examples
+    --------
+    >>> from fastgd import is_convex, mse, quartic_loss
+    >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
+    (True, False)
+    """
+    loss = compiled_form(loss_fn)
+    if loss is None:
+        check_callable(loss_fn, "loss_fn")
+    low, high = _checked_interval(interval)
+    n_chords = check_count(n_chords, "n_chords")
+    random = np.random.Generator(bit_generator_of(rng))
+    points = check_dataset(dataset).astype(np.float64, copy=False)
+    thetas = _exact_grid(low, high)
+    heights = (loss.curve_over(thetas, points) if loss is not None
+               else np.array([float(loss_fn(theta, points)) for theta in thetas.tolist()]))
+    left, middle, right = _triples(len(thetas), n_chords, random)
+    t = (right - middle) / (right - left)
+    with np.errstate(invalid="ignore", over="ignore"):
+        chords = t * heights[left] + (1 - t) * heights[right]
+        excess = heights[middle] - chords
+        # What rounding can do to a mean of n terms, in numpy's order or, for a Python loss, in any.
+        rounding = 100 + (10 * math.log2(len(points) + 1) if loss is not None else len(points))
+        finite = np.isfinite(heights)
+        largest = np.abs(heights[finite]).max() if finite.any() else 0.0
+        excess = np.where(np.isfinite(excess), excess, -np.inf)
+    k = int(np.argmax(excess))
+    name = getattr(loss_fn, "__name__", repr(loss_fn))
+    if not excess[k] > rounding * np.finfo(np.float64).eps * largest:
+        return Convexity(None, None, None, None, None, len(t), (
+            f"No counter-example found: of {len(t)} chords of {name} on [{low:g}, {high:g}] "
+            "none cuts below the curve."))
+    a, b, at = (thetas.item(places[k]) for places in (left, right, middle))
+    return Convexity(a, b, t.item(k), chords.item(k), heights.item(middle[k]), len(t), (
+        f"{name} is not convex: the chord from {a:g} to {b:g} has the height {chords[k]:.6g} at {at:g} "
+        f"(t = {t[k]:.4g}), and the curve {heights[middle[k]]:.6g}."))
+
+
+def _checked_interval(interval):
+    try:
+        low, high = interval
+    except (TypeError, ValueError):
+        raise ValueError(f"The 'interval' parameter must be a pair (low, high). Got {interval!r} instead.") from None
+    low = check_number(low, "interval", low=-np.inf, inclusive=False)
+    high = check_number(high, "interval", low=-np.inf, inclusive=False)
+    if not low < high:
+        raise ValueError("The 'interval' parameter must be a pair (low, high) with low < high. "
+                         f"Got {interval!r} instead.")
+    return low, high
+
+
+def _exact_grid(low, high):
+    """Multiples of a power of two between low and high; sums of halves, quarters ... of them are exact."""
+    step = 2.0 ** math.ceil(math.log2(max(high / _GRID - low / _GRID, 5e-324)))
+    step = max(step, 2.0 * math.ulp(max(abs(low), abs(high))))
+    first, last = math.ceil(low / step), math.floor(high / step)
+    if last - first < 2:
+        raise ValueError(f"The 'interval' parameter is too narrow: [{low!r}, {high!r}] holds no three floats "
+                         "to compare.")
+    return np.arange(last - first + 1) * step + first * step
+
+
+def _triples(n, n_chords, random):
+    """Indices left < middle < right: neighbours at the distances 1, 2, 4 ..., the ends, and random ones."""
+    parts = [np.array([[0], [(n - 1) // 2], [n - 1]])]
+    distance = 1
+    while 2 * distance < n:
+        left = np.arange(n - 2 * distance)
+        parts.append(np.stack([left, left + distance, left + 2 * distance]))
+        distance *= 2
+    drawn = np.sort(random.integers(0, n, (3, n_chords)), axis=0)
+    parts.append(drawn[:, (drawn[0] < drawn[1]) & (drawn[1] < drawn[2])])
+    return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True, repr=False)
+class MultistartResult:
+    """What `minimize_multistart` found; ``float(result)`` is the best theta.
+
+    Attributes
+    ----------
+    x, fun : float
+        The best minimum found and its loss.
+    minima, losses : ndarray of shape (k,)
+        The distinct minima and their losses, best first.
+    starts : ndarray of shape (m,)
+        The starts, as given.
+    labels : ndarray of shape (m,), int
+        Which of the minima each start led to; -1 where the descent did not converge.
+    runs : list of DescentResult
+        The descent from each start.
+    success : bool
+        Whether every start converged.
+    message : str
+        The finding in words.
+    """
+
+    x: float
+    fun: float
+    minima: np.ndarray
+    losses: np.ndarray
+    starts: np.ndarray
+    labels: np.ndarray
+    runs: list[DescentResult] = field(compare=False)
+    success: bool
+    message: str
+
+    def __float__(self):
+        return self.x
+
+    def __repr__(self):
+        rows = [f"  theta {x:.6g}, loss {fun:.6g}, from {', '.join(f'{s:g}' for s in self.starts[self.labels == k])}"
+                for k, (x, fun) in enumerate(zip(self.minima, self.losses, strict=True))]
+        return "\n".join([self.message, *rows])
+
+
+def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, tol=1e-3, max_iter=100_000):
+    """Batch descent from each of several starts, and the distinct minima that they lead to.
+
+    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. Compiled, all starts
+    go through the data together. Two ends are one minimum if the loss between them never rises above both.
+
+    Parameters
+    ----------
+    loss_fn : Loss or callable
+        ``loss_fn(theta, dataset) -> float``; ranks the minima.
+    grad_loss_fn : Gradient, callable or None
+        Its derivative, as for `minimize`.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`.
+    starts : array-like of shape (m,)
+        Where to start, in the units of the data; finite.
+    alpha, tol, max_iter
+        As for `minimize`, for each start.
+
+    Returns
+    -------
+    MultistartResult
+        The best minimum, all distinct minima with their losses, and which start led where.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+    DivergenceError
+        If every start diverged.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a start did not converge; it is counted to no minimum.
+
+    Notes
+    -----
+    The best minimum found need not be the best there is.
+
+    Examples
+    --------
+    >>> from fastgd import grad_quartic_loss, minimize_multistart, quartic_loss
+    >>> result = minimize_multistart(quartic_loss, grad_quartic_loss, [0.0], [-21, 5, 30], tol=1e-9)
+    >>> result.minima.round(4), result.labels
+    (array([ 18.3954, -14.508 ]), array([1, 0, 0]))
+    """
+    rates = as_rates(alpha)
+    tol = check_number(tol, "tol", low=0)
+    max_iter = check_count(max_iter, "max_iter")
+    starts = check_dataset(starts, "starts").astype(np.float64)
+    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=True)
+    runs = conclude_many(problem, starts, run_many(problem, starts, rates, tol, max_iter), tol, caller=3)
+    ended = [k for k, run in enumerate(runs) if run.status == CONVERGED]
+    labels = np.full(len(starts), -1)
+    groups = _basins(problem, {k: runs[k] for k in ended}, tol)
+    groups.sort(key=lambda group: runs[group[0]].fun)
+    for label, group in enumerate(groups):
+        labels[group] = label
+    # Where nothing converged the best theta so far is all that can be said.
+    best = runs[groups[0][0]] if groups else min(runs, key=lambda run: run.fun if math.isfinite(run.fun) else math.inf)
+    minima, losses = (np.array([getattr(runs[group[0]], name) for group in groups]) for name in ("x", "fun"))
+    led = int((labels == 0).sum())
+    message = (f"{len(starts)} starts, {len(groups)} distinct minima found; the best found is theta {best.x:.6g} "
+               f"with loss {best.fun:.6g}, from {led} of the starts.")
+    return MultistartResult(best.x, best.fun, minima, losses, starts, labels, runs, len(ended) == len(starts), message)
+
+
+def _basins(problem, runs, tol):
+    """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
+    order = sorted(runs, key=lambda k: runs[k].x)
+    groups = []
+    for k in order:
+        if groups and not _barrier_between(problem, runs[groups[-1][-1]], runs[k], tol):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    return [sorted(group, key=lambda k: runs[k].fun) for group in groups]
+
+
+def _barrier_between(problem, left, right, tol):
+    """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
+    distance = right.x - left.x
+    if distance <= tol:
+        return False
+    places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
+    losses = problem.losses_at(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
+    higher = max(left.fun, right.fun)
+    return max(losses) > higher + 1e-12 * max(1.0, abs(higher))

@@ -1,0 +1,166 @@
+"""Gradients by differences of the loss: one to descend on where none is given, and one to check a gradient against."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd._checks import check_callable, check_dataset
+from fastgd.losses import abs_loss, compiled_form
+
+#: A residual error of this size is what rounding leaves in a central difference.
+_NOISE = 1e-6
+
+
+class DifferenceGradient:
+    """(loss(theta + h) - loss(theta - h)) / (2 h), called like a gradient.
+
+    h is the cube root of the machine precision times the size of theta or of the data, whichever is larger: there the
+    error of the formula, h**2, and that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical
+    Optimization", section 8.1).
+    """
+
+    def __init__(self, loss_fn, targets):
+        self._loss = loss_fn
+        self._eps = float(np.finfo(targets.dtype).eps)
+        self._scale = abs_loss(0.0, targets) or 1.0
+
+    def step(self, theta):
+        """The h at theta; a power of two, so that theta + h and theta - h differ by 2 h exactly where they can."""
+        return 2.0 ** np.round(np.log2(self._eps ** (1 / 3) * max(abs(theta), self._scale)))
+
+    def __call__(self, theta, dataset, halvings=0):
+        theta = float(theta)
+        h = float(self.step(theta)) / 2**halvings
+        above, below = theta + h, theta - h
+        return (float(self._loss(above, dataset)) - float(self._loss(below, dataset))) / (above - below)
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What `check_gradient` found; ``float(check)`` is the error, and ``error, theta = check`` unpacks.
+
+    Attributes
+    ----------
+    error : float
+        The largest relative error of the gradient, abs(gradient - difference) / max(abs(gradient), abs(difference)).
+        About 1e-8 for a right gradient, 1 and more for a wrong one.
+    theta : float
+        Where it is.
+    gradient, difference : float
+        The two slopes there.
+    skipped : int
+        How many thetas were left out because the loss has a kink there.
+    message : str
+        The finding in words; a wrong sign or factor is named.
+    """
+
+    error: float
+    theta: float
+    gradient: float
+    difference: float
+    skipped: int
+    message: str
+
+    def __float__(self):
+        return self.error
+
+    def __iter__(self):
+        return iter((self.error, self.theta))
+
+    def __str__(self):
+        return self.message
+
+
+def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
+    """Compare a gradient with central differences of its loss.
+
+    Parameters
+    ----------
+    loss_fn : Loss or callable
+        ``loss_fn(theta, dataset) -> float``.
+    grad_loss_fn : Gradient or callable
+        What is said to be its derivative in theta.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`.
+    thetas : array-like of shape (m,), optional
+        Where to compare; default: 41 values over the range of the data and half of it beyond, on either side.
+
+    Returns
+    -------
+    GradientCheck
+        The largest relative error and where it is. Thetas at a kink of the loss, where it has no derivative, are
+        skipped; slopes far below the steepest one count as if they were a thousandth of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or the loss has a kink or no finite value at every theta.
+
+    Examples
+    --------
+    >>> from fastgd import check_gradient, grad_mse, mse
+    >>> check = check_gradient(mse, lambda theta, y: -grad_mse(theta, y), [12.1, 12.8, 14.9])
+    >>> check.error
+    2.0
+    >>> "sign" in check.message
+    True
+    """
+    for name, function in (("loss_fn", loss_fn), ("grad_loss_fn", grad_loss_fn)):
+        check_callable(function, name)
+    targets = check_dataset(dataset)
+    points = targets.astype(np.float64, copy=False)    # differences in float32 would say little
+    thetas = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
+    difference = DifferenceGradient(compiled_form(loss_fn) or loss_fn, points)
+    rows, skipped = [], 0
+    for theta in thetas.tolist():
+        coarse, fine = difference(theta, points), difference(theta, points, halvings=1)
+        slack = 1e-4 * max(abs(coarse), abs(fine)) + _NOISE * difference.step(theta)
+        if not abs(coarse - fine) <= slack:
+            skipped += 1
+            continue
+        rows.append((theta, float(grad_loss_fn(theta, points)), fine))
+    if not rows:
+        raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
+    return _verdict(*np.array(rows).T, skipped, len(points))
+
+
+def _spread_over(points):
+    low, high = points.min(), points.max()
+    margin = (high - low) / 2 or max(1.0, abs(low))
+    # The end is no round number, so that a grid of thetas does not meet the points themselves.
+    return np.linspace(low - margin, high + margin * 1.0137, 41)
+
+
+def _verdict(thetas, gradients, differences, skipped, n):
+    steepest = np.abs(differences).max()
+    size = np.maximum(np.maximum(np.abs(gradients), np.abs(differences)), 1e-3 * steepest)
+    with np.errstate(invalid="ignore"):
+        errors = np.where(size > 0, np.abs(gradients - differences) / np.where(size > 0, size, 1), 0.0)
+    errors = np.where(np.isfinite(gradients), errors, np.inf)
+    k = int(np.argmax(errors))
+    message = (f"The largest relative error is {errors[k]:.2g}, at theta {thetas[k]:.6g}: the gradient says "
+               f"{gradients[k]:.6g}, differences of the loss say {differences[k]:.6g}."
+               f"{_named(gradients, differences, n)}")
+    if errors[k] < 1e-4:
+        message += " They agree."
+    return GradientCheck(errors.item(k), thetas.item(k), gradients.item(k), differences.item(k), skipped, message)
+
+
+def _named(gradients, differences, n):
+    """The mistake, if one factor explains the gradient everywhere."""
+    steep = np.abs(differences) > 1e-3 * np.abs(differences).max()
+    if not steep.any():
+        return ""
+    ratios = gradients[steep] / differences[steep]
+    factor = np.median(ratios)
+    if not np.isfinite(factor) or np.abs(ratios - factor).max() > 1e-3 * abs(factor) or abs(factor - 1) < 1e-3:
+        return ""
+    known = {-1.0: "Its sign is wrong.", 2.0: "It is twice as large as it should be: a factor 2 too many.",
+             0.5: "It is half of what it should be: a factor 2 was forgotten.",
+             -2.0: "Its sign is wrong, and a factor 2 is too many.",
+             -0.5: "Its sign is wrong, and a factor 2 was forgotten.",
+             float(n): "It is the sum over the points: the mean was forgotten.",
+             -float(n): "Its sign is wrong, and it is the sum over the points: the mean was forgotten."}
+    for value, words in known.items():
+        if abs(factor - value) < 1e-3 * abs(value):
+            return " " + words
+    return f" It is {factor:.4g} times what it should be, everywhere." if factor else " It is 0 everywhere."

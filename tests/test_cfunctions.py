@@ -1,0 +1,172 @@
+"""Losses of the user's own from C functions: ctypes and capsules here, numba and scipy where they are installed."""
+import ctypes
+import gc
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_multistart, minimize_sgd
+from fastgd.losses import CompiledLoss, compiled
+
+PLAIN = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)
+WITH_DATA = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double, ctypes.c_void_p)
+
+
+def huber_value(prediction, target, delta=1.0):
+    a = abs(target - prediction)
+    return a * a / 2 if a <= delta else delta * (a - delta / 2)
+
+
+def huber_slope(prediction, target, delta=1.0):
+    return min(max(prediction - target, -delta), delta)
+
+
+def parameter(address):
+    return ctypes.cast(address, ctypes.POINTER(ctypes.c_double))[0]
+
+
+def by_ctypes():
+    return PLAIN(lambda p, t: huber_value(p, t)), PLAIN(lambda p, t: huber_slope(p, t))
+
+
+def by_ctypes_with_data():
+    return (WITH_DATA(lambda p, t, data: huber_value(p, t, parameter(data))),
+            WITH_DATA(lambda p, t, data: huber_slope(p, t, parameter(data))))
+
+
+_names = []    # a capsule holds the address of its name, and not the name
+
+
+def capsule(function, signature):
+    _names.append(signature)
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+        ("PyCapsule_New", ctypes.pythonapi))
+    return new(ctypes.cast(function, ctypes.c_void_p), signature, None)
+
+
+def by_numba():
+    numba = pytest.importorskip("numba")
+
+    @numba.cfunc("float64(float64, float64)")
+    def value(prediction, target):
+        a = abs(target - prediction)
+        return a * a / 2 if a <= 1 else a - 0.5
+
+    @numba.cfunc("float64(float64, float64)")
+    def slope(prediction, target):
+        return min(max(prediction - target, -1.0), 1.0)
+
+    return value, slope
+
+
+def by_low_level_callable():
+    scipy = pytest.importorskip("scipy")
+    return tuple(scipy.LowLevelCallable(function) for function in by_ctypes())
+
+
+@pytest.mark.parametrize("make", [by_ctypes, by_numba, by_low_level_callable])
+def test_is_a_loss_like_ours(make, pcttip):
+    loss = compiled(*make(), name="my_huber")
+    gc.collect()
+    assert loss.__name__ == "my_huber"
+    assert loss.gradient.__name__ == "grad_my_huber"
+    assert isinstance(loss, fastgd.losses.Loss)
+    for ours, theirs in ((fastgd.huber_loss, loss), (fastgd.grad_huber_loss, loss.gradient)):
+        for theta in (0.0, 14.2, 15.5):
+            assert theirs(theta, pcttip) == pytest.approx(ours(theta, pcttip), rel=1e-14)
+        assert np.allclose(theirs.curve([1, 2, 3], pcttip), ours.curve([1, 2, 3], pcttip), rtol=1e-14)
+    small = pcttip[:60]
+    assert minimize(loss, loss.gradient, small, progress=False) == minimize(
+        None, fastgd.grad_huber_loss, small, progress=False)
+    assert minimize(loss, None, small.astype(np.float32), progress=False) == pytest.approx(
+        minimize(None, fastgd.grad_huber_loss, small, progress=False), rel=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for run in (lambda f: minimize_sgd(f, f.gradient, small, rng=0),
+                    lambda f: minimize_mini_batch(f, f.gradient, small, 7, rng=0)):
+            assert run(loss) == run(fastgd.huber_loss)
+    assert minimize_multistart(loss, loss.gradient, small, [10, 20]).x == minimize_multistart(
+        fastgd.huber_loss, None, small, [10, 20]).x
+    assert fastgd.simple_minimize(loss, small, [14, 15, 16]) == fastgd.simple_minimize(
+        fastgd.huber_loss, small, [14, 15, 16])
+
+
+@pytest.mark.parametrize("delta", [0.5, 2.0])
+def test_parameters(delta):
+    y = np.random.default_rng(0).normal(0, 3, 50)
+    loss = compiled(*by_ctypes_with_data(), name="mine", delta=delta)
+    gc.collect()
+    assert loss.parameters == {"delta": delta}
+    assert loss(0.3, y) == pytest.approx(Huber(delta)(0.3, y), rel=1e-14)
+    assert loss(0.3, y, 3.0) == loss(0.3, y, delta=3) == pytest.approx(Huber(3)(0.3, y), rel=1e-14)
+    assert loss.gradient(0.3, y, delta=3) == pytest.approx(Huber(3).gradient(0.3, y), rel=1e-14)
+    assert repr(loss) == f"<compiled loss mine, delta={delta}>"
+    for bad in (lambda: loss(0, y, 1, 2), lambda: loss(0, y, width=1), lambda: loss(0, y, "a")):
+        with pytest.raises(TypeError):
+            bad()
+
+
+def test_capsules():
+    value, slope = by_ctypes()
+    loss = compiled(capsule(value, b"double (double, double)"), capsule(slope, b"double(double,double)"))
+    assert loss(0.0, [3.0]) == 2.5
+    value, slope = by_ctypes_with_data()
+    for signature in (b"double (double, double, void *)", b"double (double, double, void*)",
+                      b"double (double, double, double *)"):
+        assert compiled(capsule(value, signature), capsule(slope, signature), delta=2)(0.0, [3.0]) == 4.0
+
+
+def test_low_level_callable_with_its_own_data():
+    scipy = pytest.importorskip("scipy")
+    delta = ctypes.c_double(2.0)
+    data = ctypes.cast(ctypes.pointer(delta), ctypes.c_void_p)
+    value, slope = (scipy.LowLevelCallable(function, data) for function in by_ctypes_with_data())
+    assert compiled(value, slope)(0.0, [3.0]) == 4.0
+    with pytest.raises(TypeError, match="brings its own user_data"):
+        compiled(value, slope, delta=1.0)
+
+
+def bad_ctypes(result, *arguments):
+    return ctypes.CFUNCTYPE(result, *arguments)(lambda *a: 0)
+
+
+@pytest.mark.parametrize(("make", "parameters", "words"), [
+    (lambda: bad_ctypes(ctypes.c_double, ctypes.c_double), {}, r"'double \(double, double\)'.* 'double \(double\)'"),
+    (lambda: bad_ctypes(ctypes.c_int, ctypes.c_double, ctypes.c_double), {}, r"Got 'int \(double, double\)'"),
+    (lambda: bad_ctypes(ctypes.c_double, ctypes.c_float, ctypes.c_double), {}, r"Got 'double \(float, double\)'"),
+    (lambda: bad_ctypes(ctypes.c_double, *[ctypes.c_double] * 3), {}, r"Got 'double \(double, double, double\)'"),
+    (lambda: by_ctypes_with_data()[0], {}, r"must have the signature 'double \(double, double\)'"),
+    (lambda: by_ctypes()[0], {"delta": 1}, r"must have the signature 'double \(double, double, void \*\)'"),
+    (lambda: ctypes.PYFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * 2)(huber_value), {}, "interpreter's lock"),
+    (lambda: ctypes.pythonapi.PyFloat_GetMax, {}, "no argtypes"),
+    (lambda: capsule(by_ctypes()[0], b"int (int)"), {}, r"Got 'int \(int\)'"),
+    (lambda: capsule(by_ctypes()[0], None), {}, "a capsule without a name"),
+    (lambda: huber_value, {}, "must be a numba cfunc"), (lambda: None, {}, "must be a numba cfunc"),
+    (lambda: 3, {}, "must be a numba cfunc"),
+])
+def test_wrong_signatures_are_shown_the_right_one(make, parameters, words):
+    right = by_ctypes_with_data()[0] if parameters else by_ctypes()[0]
+    for value, slope, role in ((make(), right, "value"), (right, make(), "slope")):
+        with pytest.raises(TypeError, match=words) as caught:
+            compiled(value, slope, **parameters)
+        assert f"'{role}'" in str(caught.value)
+
+
+def test_parameters_are_numbers():
+    for bad in ("1", None, np.nan, [1.0]):
+        with pytest.raises((TypeError, ValueError), match="'delta' parameter"):
+            compiled(*by_ctypes_with_data(), delta=bad)
+
+
+def test_equality_and_pickle():
+    functions, others = by_ctypes_with_data(), by_ctypes_with_data()
+    loss = compiled(*functions, delta=1)
+    assert loss == compiled(*functions, delta=1.0)
+    assert hash(loss) == hash(compiled(*functions, delta=1.0))
+    assert loss not in (compiled(*functions, delta=2), compiled(*others, delta=1), fastgd.mse)
+    assert isinstance(loss, CompiledLoss)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(loss)

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import ConvergenceWarning, check_gradient, minimize, minimize_mini_batch, minimize_sgd, reference
+from fastgd.losses import REGISTRY
+
+KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
+
+
+def data_for(name, scale=1.0):
+    rng = np.random.default_rng(0)
+    return rng.random(100) if name == "cross_entropy" else scale * rng.normal(15, 3, 100)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+class TestNoGradient:
+    def test_is_the_loss_own(self, name):
+        y, loss = data_for(name), REGISTRY[name]
+        options = {"progress": False, "max_iter": 500, "full_output": True}
+        with_it, without = (quietly(minimize, loss, gradient, y, 0.01, **options) for gradient in (loss.gradient, None))
+        assert (with_it.x, with_it.nit) == (without.x, without.nit)
+
+    def test_is_a_difference_for_python(self, name):
+        y, loss = data_for(name), getattr(reference, name)
+        for method, options in ((minimize, {"progress": False, "max_iter": 200}),
+                                (minimize_sgd, {"rng": 0, "max_epochs": 2}),
+                                (minimize_mini_batch, {"rng": 0, "max_epochs": 5, "minibatch_size": 10})):
+            options = {"alpha": 0.001, "tol": 0, "full_output": True, **options}
+            by_difference = quietly(method, loss, None, y, **options)
+            exact = quietly(method, loss, getattr(reference, f"grad_{name}"), y, **options)
+            assert by_difference.x == pytest.approx(exact.x, rel=1e-3 if name in KINKED else 1e-8)
+            assert by_difference.nit == exact.nit
+
+
+def quietly(method, *args, **options):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return method(*args, **options)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_step_follows_the_scale(scale):
+    y = scale * data_for("mse")
+    theta = minimize(reference.mse, None, y, progress=False, tol=1e-9 * scale)
+    assert theta == pytest.approx(y.mean(), rel=1e-7)
+    assert minimize(reference.mse, None, y.astype(np.float32), progress=False, tol=1e-3 * scale) == pytest.approx(
+        y.mean(), rel=1e-2)
+
+
+def test_each_update_costs_two_evaluations(five_points):
+    calls = []
+
+    def loss(theta, dataset):
+        calls.append(theta)
+        return reference.mse(theta, dataset)
+
+    quietly(minimize, loss, None, five_points, progress=False, max_iter=7, tol=0)
+    assert len(calls) == 14
+
+
+def test_nothing_to_go_by(five_points):
+    with pytest.raises(TypeError, match="'loss_fn' parameter must be callable"):
+        minimize(None, None, five_points, progress=False)
+
+
+class TestCheckGradient:
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32, int])
+    @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+    @pytest.mark.parametrize("name", REGISTRY)
+    def test_ours_are_right(self, name, scale, dtype):
+        y = data_for(name, 1.0 if name in ("quartic_loss", "cross_entropy") or dtype is int else scale).astype(dtype)
+        for source in (fastgd, reference):
+            check = check_gradient(getattr(source, name), getattr(source, f"grad_{name}"), y)
+            assert check.error < 1e-4, check
+            assert "agree" in check.message
+
+    @pytest.mark.parametrize(("factor", "words"), [
+        (-1, "Its sign is wrong."), (2, "a factor 2 too many"), (0.5, "a factor 2 was forgotten"),
+        (100, "the mean was forgotten"), (-2, "sign is wrong, and a factor 2 is too many"), (3.5, "3.5 times"),
+        (0, "0 everywhere")])
+    @pytest.mark.parametrize("name", REGISTRY)
+    def test_mistakes_are_named(self, name, factor, words):
+        gradient = REGISTRY[name].gradient
+        check = check_gradient(REGISTRY[name], lambda theta, y: factor * gradient(theta, y), data_for(name))
+        assert check.error > 0.3
+        assert words in check.message
+
+    def test_what_it_returns(self, five_points):
+        check = check_gradient(fastgd.mse, fastgd.grad_huber_loss, five_points, thetas=[14.0, 20.0])
+        error, theta = check
+        assert float(check) == error == check.error
+        assert theta == check.theta == 20.0
+        assert check.gradient == fastgd.grad_huber_loss(20.0, five_points)
+        assert check.difference == pytest.approx(fastgd.grad_mse(20.0, five_points), rel=1e-8)
+
+    def test_kinks_are_skipped(self):
+        check = check_gradient(fastgd.pinball_loss, lambda theta, y: fastgd.grad_pinball_loss(theta + 1e-3, y), [0.0],
+                               thetas=[-1.0, 1e-9, 1.0])
+        assert check.skipped == 1
+        assert check.error < 1e-8
+        with pytest.raises(ValueError, match="kink or no finite value at every one of the 1 thetas"):
+            check_gradient(fastgd.pinball_loss, fastgd.grad_pinball_loss, [0.0], thetas=[1e-9])
+
+    def test_a_gradient_that_is_nan(self, five_points):
+        assert check_gradient(fastgd.mse, lambda theta, y: np.nan, five_points).error == np.inf
+
+    @pytest.mark.parametrize(("arguments", "words"), [
+        ((None, fastgd.grad_mse, [1.0]), "loss_fn"), ((fastgd.mse, None, [1.0]), "grad_loss_fn"),
+        ((fastgd.mse, fastgd.grad_mse, []), "dataset"), ((fastgd.mse, fastgd.grad_mse, [1.0], []), "thetas")])
+    def test_arguments(self, arguments, words):
+        with pytest.raises((TypeError, ValueError), match=words):
+            check_gradient(*arguments)
