@@ -131,6 +131,8 @@ def _report_on_tips():
         values, thetas = (pcttip / 100, THETAS - 15) if name == "cross_entropy" else (pcttip, THETAS)
         result, said, compiled, slow = _descend(loss, values, 0.2)
         grid = fastgd.simple_minimize(loss, values, thetas)
+        if grid in (thetas[0], thetas[-1]):
+            notes.append(f"{name}: {grid:.2f} is the end of the grid, and no minimum")
         course = ("15.50", "15.5068") if name == "huber_loss" else ("-", "-")
         lines.append(f"{name:<14}{grid:>8.2f}{course[0]:>8}{result.x:>10.4f}{course[1]:>9}{result.nit:>9}"
                      f"{_seconds(compiled):>11}{_seconds(slow):>10}{slow / compiled:>7.0f}x")
@@ -185,6 +187,8 @@ def _known_answers(pcttip):
 def _report_on_column(options):
     values, source = _column(options)
     loss = _loss(options)
+    if loss == fastgd.cross_entropy and (values.min() < 0 or values.max() > 1):
+        raise ValueError(f"cross_entropy needs numbers from 0 to 1; {source} has {values.min():g} to {values.max():g}")
     method = options.method or "batch"
     chosen = {name: getattr(options, name) for name in ("batch_size", "seed", "epochs")}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -222,15 +226,22 @@ def _column(options):
     else:
         file, column = options.data, options.column
         try:
-            frame = pd.read_csv(file)
+            with warnings.catch_warnings():
+                # Without it a row with more fields than the header shifts all columns by one.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(file, index_col=False)
         except OSError as error:
             raise OSError(f"cannot read {file}: {error.strerror or error}") from None
+        except pd.errors.ParserWarning:
+            raise ValueError(f"cannot read {file} as csv: it has rows with more fields than its header") from None
         except ValueError as error:
             raise ValueError(f"cannot read {file} as csv: {error}") from None
     if column not in frame.columns:
         wanted = "name a column with --column" if column is None else f"no column {column!r} in {file}"
         raise ValueError(f"{wanted}; there are: {', '.join(map(str, frame.columns))}")
     values = frame[column]
+    if len(values) == 0:
+        raise ValueError(f"{file} has a header and no rows")
     if values.dtype.kind not in "biuf":
         numbers = pd.to_numeric(values, errors="coerce")
         row = int(np.argmax(numbers.isna() & values.notna()))

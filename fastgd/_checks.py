@@ -65,6 +65,13 @@ def raise_not_finite(array, name):
     raise ValueError(f"Input {name} contains infinity or a value too large for dtype('{array.dtype}').")
 
 
+def as_points(values, name):
+    """`as_float_array` that takes one number for one point, as textbook functions do in stochastic descent."""
+    if isinstance(values, (float, int, np.number)) and not isinstance(values, (complex, np.complexfloating)):
+        values = np.atleast_1d(values)
+    return as_float_array(values, name)
+
+
 def as_float_array(values, name):
     """Return 1-D data as a contiguous, aligned float32 or float64 array, whatever numbers are in it."""
     if not (type(values) is np.ndarray and values.ndim == 1
@@ -75,7 +82,7 @@ def as_float_array(values, name):
     flags = values.flags
     if flags.c_contiguous and flags.aligned:
         return values
-    return _copied(values, values.dtype)
+    return copied(values, values.dtype)
 
 
 def _real_array(values, name):
@@ -96,7 +103,7 @@ def _real_array(values, name):
     if array.ndim != 1:
         raise ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
     dtype = _FLOAT32 if array.dtype.newbyteorder("=") == _FLOAT32 else _FLOAT64
-    return array.view(np.ndarray) if array.dtype == dtype else _copied(array, dtype)
+    return array.view(np.ndarray) if array.dtype == dtype else copied(array, dtype)
 
 
 def _without_missing(values):
@@ -110,10 +117,14 @@ def _without_missing(values):
 def _described(values, array):
     if array.ndim == 0:
         return f"an object of type {type(values).__name__}"
+    if array.dtype.kind == "O":
+        for place, value in enumerate(array.ravel().tolist()):
+            if not isinstance(value, (int, float, np.number)):
+                return f"an array of dtype object with {value!r} of type {type(value).__name__} at position {place}"
     return f"text of dtype {array.dtype}" if array.dtype.kind in "UST" else f"an array of dtype {array.dtype}"
 
 
-def _copied(array, dtype):
+def copied(array, dtype):
     """Copy to a new contiguous array, a slice at a time so that Ctrl-C is answered."""
     copy = np.empty(array.size, dtype)
     with np.errstate(over="ignore"):  # a number too large for float64 becomes inf, which is refused by name

@@ -49,7 +49,7 @@ def drive(runner, rates, limit, *, watch=None, epochs=None):
         alphas = rates(done, size)
         if watch is not None:
             watch.before_chunk(done, before)
-        count, converged = runner.advance(alphas, thetas)
+        count, converged = runner.advance(alphas, thetas)    # alphas may be fewer than asked for
         period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
         if period:
             count = cycles.found_at

@@ -14,17 +14,20 @@ from fastgd.results import (
 )
 
 
-def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_stochastic=False):
+def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_stochastic=False, by_step=True):
     """Return theta or the DescentResult of this outcome; warn or raise as it deserves.
 
     `caller` counts the frames from here to the user's call. A stochastic step may be short because its point happens
-    to lie near theta; what the whole data says is asked once.
+    to lie near theta (or two epochs, if not `by_step`, end near each other); what the whole data says is asked once.
     """
     if outcome.status == CONVERGED and (is_stochastic or outcome.alpha == 0) and not _is_short(problem, outcome, tol):
         outcome = outcome._replace(status=STALLED)
     if outcome.status == CONVERGED and not full_output and history is None:
         return outcome.x
-    message = _MESSAGES[outcome.status](method, problem, outcome, tol)
+    if is_stochastic and (outcome.status == LIMIT_REACHED or (outcome.status == STALLED and outcome.alpha > 0)):
+        message = _stochastic_message(method, problem, outcome, tol, by_step)
+    else:
+        message = _MESSAGES[outcome.status](method, problem, outcome, tol)
     if outcome.status == NOT_FINITE:
         raise DivergenceError(message, _result(problem, outcome, message, history))
     if outcome.status in (LIMIT_REACHED, CYCLE, STALLED):
@@ -72,7 +75,7 @@ def _converged(method, problem, outcome, tol):
 def _limit_reached(method, problem, outcome, tol):
     return (f"{method} did not converge in {outcome.updates} updates: the last one moved theta by "
             f"{_step(outcome):.3g} to {outcome.theta:.6g}, and tol is {tol:g}. "
-            f"Allow more updates or change the learning rate.{_rate_hint(problem, outcome)}")
+            f"Raise max_iter or change the learning rate.{_rate_hint(problem, outcome)}{problem.no_minimum()}")
 
 
 def _cycle(method, problem, outcome, tol):
@@ -86,19 +89,37 @@ def _cycle(method, problem, outcome, tol):
 
 def _not_finite(method, problem, outcome, tol):
     return (f"{method} diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {outcome.theta}; "
-            f"the last finite theta is {outcome.previous:.6g}. Use a smaller learning rate."
-            f"{_rate_hint(problem, outcome)}")
+            f"the last finite theta is {outcome.previous:.6g}. Use a smaller learning rate"
+            f"{_or_scale(problem, outcome)}.{_rate_hint(problem, outcome)}")
+
+
+def _or_scale(problem, outcome):
+    stable = problem.stable_alpha
+    return ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
 
 
 def _stalled(method, problem, outcome, tol):
-    slope = problem.slope_at(outcome.x)
-    if outcome.alpha == 0:
-        return (f"{method} stands still at theta {outcome.x:.6g} because the learning rate fell to 0 by update "
-                f"{outcome.updates}; the mean slope is still {slope:.3g}. Use a rate that falls more slowly.")
-    return (f"{method} stopped after {outcome.updates} updates on a point that happens to lie near theta "
-            f"{outcome.x:.6g}: on all points together a step would still move it by {outcome.alpha * abs(slope):.3g} "
-            f"(alpha * abs(mean slope)), and tol is {tol:g}. Use stop='epoch' and average=True with a decreasing "
-            f"learning rate, such as alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+    return (f"{method} stands still at theta {outcome.x:.6g} because the learning rate fell to 0 by update "
+            f"{outcome.updates}; the mean slope is still {problem.slope_at(outcome.x):.3g}. "
+            "Use a rate that falls more slowly.")
+
+
+def _stochastic_message(method, problem, outcome, tol, by_step):
+    """Of a run that reached its last epoch, or that the rule ended too soon."""
+    advice = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
+              "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+    step = f"a step on all points would still move it by {outcome.alpha * abs(problem.slope_at(outcome.x)):.3g}"
+    if outcome.status == LIMIT_REACHED:
+        rule = "an update" if by_step else "an epoch"
+        return (f"{method} did not converge in {outcome.updates} updates: up to the last epoch {rule} moved theta by "
+                f"tol={tol:g} or more. It returns theta {outcome.x:.6g}, where {step} (alpha * abs(mean slope)). "
+                f"Raise max_epochs, or u{advice[1:]}{_rate_hint(problem, outcome)}{problem.no_minimum()}")
+    where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
+    return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: {step} "
+            f"(alpha * abs(mean slope)), and tol is {tol:g}. {advice if by_step else _OTHER_ADVICE}")
+
+
+_OTHER_ADVICE = "Use average=True, a smaller or a decreasing learning rate, a smaller tol, or minimize."
 
 
 def _stopped(method, problem, outcome, tol):
@@ -118,4 +139,4 @@ def _rate_hint(problem, outcome):
     stable = problem.stable_alpha
     if stable is None or (outcome.alpha < stable and outcome.status != NOT_FINITE):
         return ""
-    return f" The largest stable alpha for {problem.gradient.loss.__name__} is {stable:g}."
+    return f" The largest stable alpha for {problem.gradient.loss.__name__} is {stable:g}; stay below it."

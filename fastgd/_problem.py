@@ -3,9 +3,16 @@ import math
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset
+from fastgd._checks import check_callable, check_dataset, copied
 from fastgd.differences import DifferenceGradient
-from fastgd.losses import Gradient, Loss, compiled_form
+from fastgd.losses import CrossEntropy, Gradient, Loss, compiled_form
+
+
+def check_one_number(value, function, what):
+    """Raise TypeError unless what the user's `function` returned is one number."""
+    if np.ndim(value) != 0 or value is None:
+        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
+        raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
 
 
 class Problem:
@@ -26,10 +33,11 @@ class Problem:
 
     def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
         self.loss = compiled_form(loss_fn)
+        self._loss_is_compiled = self.loss is not None
         if self.loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
             self.loss = loss_fn
-        if grad_loss_fn is None and isinstance(self.loss, Loss):
+        if grad_loss_fn is None and self._loss_is_compiled and isinstance(self.loss, Loss):
             grad_loss_fn = self.loss.gradient
         self.gradient = compiled_form(grad_loss_fn)
         self.is_compiled = self.gradient is not None
@@ -60,7 +68,16 @@ class Problem:
             return self.targets
         is_ours = type(dataset) in (list, tuple, range) or (
             type(dataset) is np.ndarray and not np.may_share_memory(self.targets, dataset))
-        return self.targets if is_ours else self.targets.copy()
+        return self.targets if is_ours else copied(self.targets, self.targets.dtype)
+
+    def no_minimum(self):
+        """A sentence for data on which the loss falls for ever, else nothing."""
+        if self.is_compiled and isinstance(self.gradient.loss, CrossEntropy):
+            mean = 0.5 - self.gradient(0.0, self.targets)    # the slope at 0 is 1/2 less the mean of the targets
+            if not 0 < mean < 1:
+                return (f" The mean of the targets is {mean:.6g}; unless it is between 0 and 1 the cross-entropy has "
+                        "no minimum.")
+        return ""
 
     @property
     def stable_alpha(self):
@@ -71,9 +88,12 @@ class Problem:
         """The loss at each of an array of thetas, as a list of floats."""
         if self.loss is None:
             return [math.nan] * len(thetas)
-        if isinstance(self.loss, (Loss, Gradient)):
+        if self._loss_is_compiled:
             return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
-        return [self.loss(theta, self.dataset) for theta in thetas]
+        losses = [self.loss(theta, self.dataset) for theta in thetas]
+        for loss in losses:
+            check_one_number(loss, "loss_fn", "loss")
+        return losses
 
     def slope_at(self, theta):
         """The mean slope at one theta."""

@@ -31,7 +31,7 @@ class Bar:
         self._bar = tqdm(total=limit, unit=" updates")
 
     def show(self, theta, loss):
-        self._bar.set_postfix_str(f"theta: {theta:.2f} | loss: {loss:.2f}", refresh=False)
+        self._bar.set_postfix_str(f"theta: {theta:.6g} | loss: {loss:.6g}", refresh=False)
         self._bar.update()
 
     def close(self):

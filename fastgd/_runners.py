@@ -17,6 +17,7 @@ import numpy as np
 from fastgd._checks import SLICE
 from fastgd._driver import Outcome, drive
 from fastgd._kernels import descent, mean, shuffle
+from fastgd._problem import check_one_number
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.
@@ -26,13 +27,13 @@ _MOST_BATCH = 4096
 _MOST_STOCHASTIC = 12_288
 
 
-def batch_runner(problem, theta0, tol, *, observed):
-    """The runner of batch descent for this problem; `observed`: something looks on between two updates."""
+def batch_runner(problem, theta0, tol, *, most=_MOST_BATCH):
+    """The runner of batch descent for this problem, to be asked for at most so many updates at once."""
     if not problem.is_compiled:
-        return CallableBatch(problem.gradient, problem.dataset, theta0, tol, most=1 if observed else _MOST_BATCH)
+        return CallableBatch(problem.gradient, problem.dataset, theta0, tol, most)
     if problem.targets.size > SLICE:
-        return CallableBatch(_typed_gradient(problem.gradient), problem.targets, theta0, tol, most=1)
-    return CompiledBatch(problem, theta0, tol)
+        return CallableBatch(_typed_gradient(problem.gradient), problem.targets, theta0, tol, 1)
+    return CompiledBatch(problem, theta0, tol, most)
 
 
 def stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol):
@@ -55,9 +56,9 @@ class CompiledBatch:
 
     is_deterministic = True
 
-    def __init__(self, problem, theta0, tol):
+    def __init__(self, problem, theta0, tol, most):
         self.theta = theta0
-        self.most = min(_MOST_BATCH, _EVALUATIONS // problem.targets.size)
+        self.most = min(most, _EVALUATIONS // problem.targets.size)
         self._kernel = problem.gradient.kernel
         self._batch = problem.gradient.compiled(descent.batch, problem.targets.dtype)
         self._targets = problem.targets
@@ -108,9 +109,7 @@ class _CallableRunner:
     def advance(self, alphas, thetas):
         for k, alpha in enumerate(alphas.tolist()):
             slope = self._gradient(self.theta, self._next_points())
-            if np.ndim(slope) != 0:
-                raise TypeError("grad_loss_fn must return one number, the mean slope over the points. "
-                                f"Got an array of shape {np.shape(slope)}.")
+            check_one_number(slope, "grad_loss_fn", "slope")
             new = self.theta - alpha * slope
             converged = bool(abs(new - self.theta) < self._tol)
             thetas[k] = self.theta = new
@@ -124,7 +123,7 @@ class CallableBatch(_CallableRunner):
 
     is_deterministic = True
 
-    def __init__(self, gradient, dataset, theta0, tol, *, most):
+    def __init__(self, gradient, dataset, theta0, tol, most):
         super().__init__(gradient, theta0, tol, most)
         self._dataset = dataset
 
@@ -162,7 +161,7 @@ class CallableStochastic(_CallableRunner):
 def run_many(problem, starts, rates, tol, limit):
     """The Outcome of batch descent from each of `starts`, a float64 array."""
     def alone(start):
-        return drive(batch_runner(problem, start, tol, observed=False), rates, limit)
+        return drive(batch_runner(problem, start, tol), rates, limit)
 
     if not problem.is_compiled or problem.targets.size > SLICE:
         return [alone(start) for start in starts.tolist()]

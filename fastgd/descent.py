@@ -141,7 +141,9 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter)
     problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None)
-    runner = batch_runner(problem, theta0, tol, observed=display is not None or callback is not None)
+    # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
+    one_by_one = callback is not None or (display is not None and not problem.is_compiled)
+    runner = batch_runner(problem, theta0, tol, **({"most": 1} if one_by_one else {}))
     watch = None
     if display is not None or callback is not None or history:
         watch = Watch(problem, display, callback, history)
@@ -316,7 +318,7 @@ def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alp
     runner = stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol if by_step else -1.0)
     outcome = _driven(runner, rates, max_epochs * period, watch, epochs)
     return conclude(method, problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                    caller=4, is_stochastic=True)
+                    caller=4, is_stochastic=True, by_step=by_step)
 
 
 def _driven(runner, rates, limit, watch, epochs):

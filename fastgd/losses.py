@@ -5,12 +5,13 @@ the points, ``grad_mse(theta, dataset)`` its derivative in theta. The maths of e
 ``fastgd/_kernels/losses.pxd``; a class here names it, and `REGISTRY` lists one object of each.
 """
 import functools
+import inspect
 import math
 
 import numpy as np
 
 from fastgd._cfunctions import c_function
-from fastgd._checks import SLICE, as_float_array, check_dataset, check_number, raise_not_finite
+from fastgd._checks import SLICE, as_float_array, as_points, check_dataset, check_number, raise_not_finite
 from fastgd._kernels import losses as kernels
 from fastgd._kernels import mean
 
@@ -27,17 +28,39 @@ _C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 _GROUP = 64
 
 
+class _Signature:
+    """The signature of an instance's call; the class keeps that of its constructor."""
+
+    def __get__(self, function, owner):
+        if function is None:
+            raise AttributeError("__signature__")
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature(
+            [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
+            + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()])
+
+
 class _MeanOverPoints:
-    """What a loss and its gradient share: a call with one theta, and a curve over many."""
+    """What a loss and its gradient share: a call with one theta, and a curve over many. They cannot be changed."""
 
     _is_slope = False
+    __signature__ = _Signature()
+
+    def _set(self, **attributes):
+        self.__dict__.update(attributes)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one with other parameters")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
 
     def __call__(self, theta, dataset, *args, **kwargs):
-        """Mean over the points of `dataset` at the number `theta`, as a float."""
+        """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float."""
         if args or kwargs:
             return self._with_parameters(*args, **kwargs)(theta, dataset)
         theta = theta if type(theta) is float else _one_number(theta)
-        targets = as_float_array(dataset, "dataset")
+        targets = as_points(dataset, "dataset")
         if theta != theta:
             return math.nan
         return self.means(np.array([theta], targets.dtype), targets).item()
@@ -147,10 +170,13 @@ class Loss(_MeanOverPoints):
         self._set_up(self._kernel_type())
 
     def _set_up(self, kernel):
-        self.kernel = kernel
-        self._compiled = {}
-        self.__name__ = self._name
-        self.gradient = Gradient(self)
+        self._set(kernel=kernel, _compiled={}, __name__=self._name)
+        self._set(gradient=Gradient(self))
+
+    def __getattr__(self, name):
+        if name in self._parameter_names:
+            return self.parameters[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def parameters(self):
@@ -160,10 +186,6 @@ class Loss(_MeanOverPoints):
     def max_stable_alpha(self):
         curvature = self.kernel.max_curvature
         return None if math.isinf(curvature) else 2 / curvature
-
-    @property
-    def __signature__(self):
-        return _signature(self)
 
     def _with_parameters(self, *args, **kwargs):
         return type(self)(*args, **{**(self.parameters if not args else {}), **kwargs})
@@ -197,14 +219,11 @@ class Gradient(_MeanOverPoints):
     _is_slope = True
 
     def __init__(self, loss):
-        self.loss = loss
-        self.kernel = loss.kernel
-        self._compiled = {}
-        self.__name__ = f"grad_{loss.__name__}"
+        self._set(loss=loss, kernel=loss.kernel, _compiled={}, __name__=f"grad_{loss.__name__}")
 
     @property
-    def __signature__(self):
-        return _signature(self.loss)
+    def parameters(self):
+        return self.loss.parameters
 
     def _with_parameters(self, *args, **kwargs):
         return self.loss._with_parameters(*args, **kwargs).gradient
@@ -221,15 +240,6 @@ class Gradient(_MeanOverPoints):
 
     def __reduce__(self):
         return getattr, (self.loss, "gradient")
-
-
-def _signature(loss):
-    import inspect
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature(
-        [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
-        + [inspect.Parameter(name, kind, default=value) for name, value in loss.parameters.items()])
 
 
 class SquaredError(Loss):
@@ -349,8 +359,7 @@ class CompiledLoss(Loss):
     """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only."""
 
     def __init__(self, value, slope, name, parameters):
-        self._functions, self._name, self._parameters = (value, slope), name, parameters
-        self._parameter_names = tuple(parameters)
+        self._set(_functions=(value, slope), _name=name, _parameters=parameters, _parameter_names=tuple(parameters))
         data = np.array(list(parameters.values()), dtype=np.float64) if parameters else None
         self._set_up(kernels.CFunctions(value.with_data(data), slope.with_data(data), (value, slope, data)))
 
@@ -446,7 +455,10 @@ epsilon_insensitive, grad_epsilon_insensitive = (
 def compiled_form(function):
     """The Loss or Gradient that `function` is (also as a `functools.partial` of one), or None."""
     if isinstance(function, _MeanOverPoints):
-        return function
+        # A subclass that calls something else is a Python function like any other.
+        return function if type(function).__call__ is _MeanOverPoints.__call__ else None
+    if isinstance(function, type) and issubclass(function, _MeanOverPoints):
+        raise TypeError(f"{function.__name__} is a class; pass a loss, {function.__name__}(), or its gradient.")
     if isinstance(function, functools.partial) and isinstance(function.func, _MeanOverPoints) and not function.args:
         loss = function.func.loss if isinstance(function.func, Gradient) else function.func
         if set(function.keywords) <= set(loss._parameter_names):

@@ -1,5 +1,5 @@
 """What a descent gives back, and what it says when it did not go well."""
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
@@ -59,7 +59,7 @@ class DescentResult:
     success: bool
     status: int
     message: str
-    history: Any = None
+    history: Any = field(default=None, compare=False)
 
     def __float__(self):
         return self.x

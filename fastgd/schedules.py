@@ -1,7 +1,8 @@
 """Learning rates that change with the update t = 0, 1, 2, ...
 
-Wherever `alpha` is taken it may be a number, one of the schedules here, or a function t -> alpha of your own, which is
-called with an array of t if it can take one and with one int at a time if not.
+Wherever `alpha` is taken it may be a number, one of the schedules here, or a function t -> alpha of your own. Such a
+function must depend on t alone: it is called ahead of the updates, with an array of t once it has shown that it gives
+elementwise what it gives for single ones, and with one int at a time if not.
 
 >>> from fastgd.schedules import inverse_scaling
 >>> alpha = inverse_scaling(eta0=0.5, power_t=0.5)
@@ -243,30 +244,49 @@ class _Scheduled:
 
 
 class _Called:
-    """The rates of a function of the user's own."""
+    """The rates of a function of the user's own.
+
+    The first are asked for one at a time. If one call with all of these t gives the same, later ones are asked for by
+    arrays. A function that fails at some t ahead is asked again when the run has come there.
+    """
 
     is_constant = False
-    _from_0 = _ts = np.empty(0)
+    _SINGLE = 64
 
     def __init__(self, function):
         self._function = function
-        self._takes_arrays = True
+        self._first = []
+        self._takes_arrays = None    # not known yet
+        self._from_0 = self._ts = np.empty(0)
 
     def __call__(self, start, count):
-        """As for `_Constant`; ValueError if a rate is negative, NaN or infinite."""
-        rates = self._from_array(start, count) if self._takes_arrays else None
-        if rates is None:
-            self._takes_arrays = False
-            rates = np.array([check_number(self._function(t), "alpha(t)", low=-np.inf, inclusive=False)
-                              for t in range(start, start + count)])
-        if not kernels.all_usable(rates):
-            bad = int(np.argmax(~((rates >= 0) & (rates < np.inf))))
-            raise ValueError("The 'alpha' parameter must return a finite float in the range [0, inf). "
-                             f"Got alpha({start + bad}) = {rates[bad]} instead.")
-        return rates
+        """As for `_Constant`, perhaps fewer of them; ValueError if the first is negative, NaN or infinite."""
+        if start < self._SINGLE or count == 1 or not self._may_take_arrays():
+            return self._one_by_one(start, min(count, self._SINGLE - start % self._SINGLE))
+        rates = self._from_array(start, count)
+        return self._one_by_one(start, self._SINGLE) if rates is None else rates
+
+    def _one_by_one(self, start, count):
+        rates = []
+        for t in range(start, start + count):
+            try:
+                rates.append(check_number(self._function(t), f"alpha({t})", low=0))
+            except Exception:
+                if t == start:
+                    raise
+                break    # it may never be needed
+        if start == len(self._first) < self._SINGLE:
+            self._first += rates
+        return np.array(rates)
+
+    def _may_take_arrays(self):
+        if self._takes_arrays is None:
+            rates = self._from_array(0, self._SINGLE) if len(self._first) == self._SINGLE else None
+            self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
+        return self._takes_arrays
 
     def _from_array(self, start, count):
-        """The function's own array, or None if it does not take one."""
+        """The function's own array, or None if it does not take one or has a bad rate in it."""
         if len(self._ts) < count:
             self._from_0, self._ts = np.arange(count, dtype=float), np.empty(count)
         ts = np.add(self._from_0[:count], start, out=self._ts[:count])
@@ -274,7 +294,8 @@ class _Called:
             with np.errstate(all="ignore"):
                 rates = self._function(ts)
         except Exception:
-            return None    # whatever it was, the call with one int will raise it again if it is no matter of arrays
+            return None    # the call with one int will raise it again if it is no matter of arrays
         if not isinstance(rates, np.ndarray) or rates.shape != (count,) or rates.dtype.kind not in "iuf":
             return None
-        return np.ascontiguousarray(rates, dtype=np.float64)
+        rates = np.ascontiguousarray(rates, dtype=np.float64)
+        return rates if kernels.all_usable(rates) else None

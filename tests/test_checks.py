@@ -9,7 +9,7 @@ from fastgd._checks import check_count, check_dataset, check_number
 
 REFUSED = {
     "None": (None, "real numbers, got an object of type NoneType"),
-    "a number": (3.0, r"1d array, got an array of shape \(\)"),
+    "a 0-d array": (np.array(3.0), r"1d array, got an array of shape \(\)"),
     "text": ("12", "an object of type str"),
     "a list of text": (["1", "2"], "got text of dtype <U1"),
     "a text column": (pd.Series(["a", "b"]), "1d array of real numbers"),
@@ -59,6 +59,23 @@ def test_what_is_not_a_dataset(call, what):
         values = (x for x in (1.0, 2.0))
     with pytest.raises((TypeError, ValueError), match=words):
         CALLS[call](values)
+
+
+def test_one_number_is_a_point_to_a_loss_and_no_dataset_to_a_descent():
+    for point in (5.0, 5, np.float64(5), np.float32(5), np.int64(5)):
+        assert fastgd.mse(3.0, point) == 4.0
+        assert fastgd.grad_huber_loss(3.0, point) == -1.0
+        with pytest.raises(ValueError, match="1d array"):
+            fastgd.minimize(fastgd.mse, fastgd.grad_mse, point, progress=False)
+    with pytest.raises(ValueError, match="contains NaN"):
+        fastgd.mse(3.0, np.nan)
+
+
+def test_the_offending_object_is_named():
+    with pytest.raises(TypeError, match="with None of type NoneType at position 1"):
+        fastgd.mse(0, [1.0, None])
+    with pytest.raises(TypeError, match="'x' of type str at position 2"):
+        fastgd.mse(0, np.array([1.0, 2, "x"], dtype=object))
 
 
 def test_no_copy_where_none_is_needed(tmp_path):

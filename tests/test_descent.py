@@ -188,7 +188,13 @@ class TestPythonCallables:
         with pytest.raises(ZeroDivisionError, match="mine"):
             minimize(None, grad, five_points, progress=False)
 
-    @pytest.mark.parametrize("slope", [np.ones(5), [1.0], np.ones(1)])
+    @pytest.mark.parametrize("value", [np.ones(5), None])
+    def test_a_loss_that_is_no_number_is_named(self, value, five_points):
+        for options in ({}, {"progress": False, "full_output": True}):
+            with pytest.raises(TypeError, match="loss_fn must return one number"):
+                minimize(lambda theta, dataset: value, fastgd.grad_mse, five_points, **options)
+
+    @pytest.mark.parametrize("slope", [np.ones(5), [1.0], np.ones(1), None])
     def test_a_forgotten_mean_is_named(self, slope, five_points):
         with pytest.raises(TypeError, match="grad_loss_fn must return one number"):
             minimize(None, lambda theta, dataset: slope, five_points, progress=False)
@@ -254,6 +260,10 @@ class TestEnds:
             minimize(reference.mse, reference.grad_mse, five_points, 3, progress=False)
         with pytest.raises(DivergenceError, match=r"update 1 .* made theta nan; the last finite theta is 0"):
             minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
+
+    def test_a_loss_without_a_minimum_is_named(self):
+        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* has no minimum"):
+            minimize(fastgd.cross_entropy, fastgd.grad_cross_entropy, [2, 3], progress=False, max_iter=1000)
 
     def test_huber_names_its_stable_rate(self):
         with pytest.raises(DivergenceError, match="largest stable alpha for huber_loss is 2"):
@@ -336,11 +346,19 @@ class TestObservers:
             minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, callback=fail)
         assert quiet(fastgd.mse, five_points) == 14.658511131035242
 
+    def test_callback_may_set_the_rate_and_the_data(self, five_points):
+        state = {"alpha": 0.4}
+        result = quiet(fastgd.mse, five_points, lambda t: state["alpha"], history=True, max_iter=4, tol=0,
+                       callback=lambda r: state.update(alpha=state["alpha"] / 2))
+        assert result.history["alpha"].tolist() == [0.4, 0.2, 0.1, 0.05]
+        y = five_points.copy()
+        assert quiet(fastgd.mse, y, callback=lambda r: y.fill(0.0)) == pytest.approx(0, abs=0.01)
+
     def test_bar(self, five_points, capsys):
         assert minimize(fastgd.mse, fastgd.grad_mse, five_points, progress="bar") == 14.658511131035242
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert "theta: 14.66" in captured.err
+        assert "theta: 14.65" in captured.err
 
     def test_bar_without_tqdm(self, five_points, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)
@@ -371,6 +389,10 @@ class TestArguments:
         arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}
         with pytest.raises(error, match=f"'{name}' parameter"):
             minimize(**arguments)
+
+    def test_a_class_in_place_of_a_loss_is_told_so(self, five_points):
+        with pytest.raises(TypeError, match=r"Huber is a class; pass a loss, Huber\(\)"):
+            minimize(fastgd.mse, Huber, five_points)
 
     def test_a_loss_in_place_of_its_gradient_is_told_so(self, five_points):
         with pytest.raises(TypeError, match="pass grad_mse"):

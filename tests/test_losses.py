@@ -218,6 +218,8 @@ def test_huber_takes_delta(delta, dtype):
     assert Huber(delta).gradient(14.2, y) == slope
     assert list(inspect.signature(Huber(delta)).parameters) == ["theta", "dataset", "delta"]
     assert inspect.signature(fastgd.grad_huber_loss).parameters["delta"].default == 1
+    assert list(inspect.signature(Huber).parameters) == ["delta"]
+    assert Huber(delta).delta == delta
 
 
 @pytest.mark.parametrize("delta", [0, -1, np.nan, np.inf, "1", None, True, 1j])
@@ -260,6 +262,22 @@ def test_losses_are_values(loss):
     assert loss != loss.gradient
     assert sum(loss == other for other in [*REGISTRY.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
+    for function in (loss, loss.gradient):
+        with pytest.raises(AttributeError, match="is a value"):
+            function.delta = 5
+        with pytest.raises(AttributeError):
+            del function.kernel
+    with pytest.raises(AttributeError, match="no attribute 'width'"):
+        loss.width  # noqa: B018
+
+
+def test_a_subclass_with_another_call_is_python():
+    class Shifted(Huber):
+        def __call__(self, theta, dataset):
+            return -1.0
+
+    result = fastgd.minimize(Shifted(), fastgd.grad_mse, [1.0, 2.0], progress=False, full_output=True)
+    assert result.fun == -1.0
 
 
 @pytest.mark.parametrize("theta", [14, np.float32(14), np.int64(14), np.array(14.0), np.array([14.0])])

@@ -51,6 +51,14 @@ def test_stochastic_methods(capsys, options, words):
     assert "pcttip of tips: 244 points" in out
 
 
+def test_a_comma_at_the_end_of_each_row(capsys, tmp_path):
+    path = tmp_path / "commas.csv"
+    path.write_text("a,b\n1,2,\n3,4,\n")
+    code, out, _ = run(capsys, "--data", path, "--column", "a", "--loss", "mse")
+    assert code == 0
+    assert "2 points, mean 2, median 2" in out
+
+
 def test_options_without_a_file_are_about_the_tips(capsys):
     code, out, _ = run(capsys, "--loss", "abs", "--alpha", "0.2")
     assert code == 0
@@ -59,6 +67,9 @@ def test_options_without_a_file_are_about_the_tips(capsys):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--data", "CSV", "--column", "y"], "no column 'y' in .*; there are: x, word, gap, mixed"),
+    (["--data", "SHIFTED", "--column", "a"], "rows with more fields than its header"),
+    (["--data", "HEADER", "--column", "a"], "has a header and no rows"),
+    (["--loss", "cross_entropy"], "cross_entropy needs numbers from 0 to 1; pcttip of tips has 3.56"),
     (["--data", "CSV"], "name a column with --column; there are: x, word, gap, mixed"),
     (["--data", "CSV", "--column", "word"], "holds text, not numbers: 'a' in row 1"),
     (["--data", "CSV", "--column", "mixed"], "holds text, not numbers: 'two' in row 2"),
@@ -77,7 +88,10 @@ def test_options_without_a_file_are_about_the_tips(capsys):
 ])
 def test_bad_input_is_one_line(capsys, csv, tmp_path, options, words):
     (tmp_path / "empty.csv").write_text("")
-    places = {"CSV": csv, "FOLDER": tmp_path, "EMPTY": tmp_path / "empty.csv"}
+    (tmp_path / "shifted.csv").write_text("a\n1,5\n2,5\n")
+    (tmp_path / "header.csv").write_text("a,b\n")
+    places = {"CSV": csv, "FOLDER": tmp_path, "EMPTY": tmp_path / "empty.csv", "SHIFTED": tmp_path / "shifted.csv",
+              "HEADER": tmp_path / "header.csv"}
     code, out, err = run(capsys, *[places.get(option, option) for option in options])
     assert code == 2
     assert out == ""

@@ -81,19 +81,20 @@ class TestOwnFunctions:
     ])
     def test_any_function_of_t(self, function, five_points):
         rates = as_rates(function)
-        for start, count in ((0, 10), (10, 100), (1000, 3)):
-            assert rates(start, count).tolist() == [float(function(t)) for t in range(start, start + count)]
+        for start, count in ((0, 10), (10, 100), (64, 20), (1000, 3)):
+            got = rates(start, count).tolist()
+            assert got == [float(function(t)) for t in range(start, start + len(got))]
+            assert got
         expected = reference.minimize(None, reference.grad_mse, five_points, function, False)
         assert minimize(None, fastgd.grad_mse, five_points, function, False) == expected
 
     @pytest.mark.parametrize(("function", "error", "words"), [
-        (lambda t: -0.1, ValueError, r"Got alpha\(0\) = -0.1"),
-        (lambda t: -0.1 * t, ValueError, r"Got alpha\(1\) = -0.1"),
-        (lambda t: np.nan if t == 3 else 0.1, ValueError, r"alpha\(t\)"),
-        (lambda t: 0.1 + np.where(t == 3, np.nan, 0), ValueError, r"Got alpha\(3\) = nan"),
-        (lambda t: np.where(t == 20, np.inf, 0.1), ValueError, r"Got alpha\(20\) = inf"),
-        (lambda t: "0.1", TypeError, r"alpha\(t\)"),
-        (lambda t: None, TypeError, r"alpha\(t\)"),
+        (lambda t: -0.1, ValueError, r"'alpha\(0\)' parameter must be .* \[0, inf\). Got -0.1"),
+        (lambda t: -0.1 * t, ValueError, r"'alpha\(1\)' parameter .* Got -0.1"),
+        (lambda t: np.nan if t == 3 else 0.1, ValueError, r"'alpha\(3\)' parameter .* Got nan"),
+        (lambda t: np.where(t == 70, np.inf, 1e-9), ValueError, r"'alpha\(70\)' parameter .* Got array\(inf\)"),
+        (lambda t: "0.1", TypeError, r"'alpha\(0\)' parameter must be a real number"),
+        (lambda t: None, TypeError, r"'alpha\(0\)' parameter must be a real number"),
         (lambda: 0.1, TypeError, "positional argument"),
     ])
     def test_bad_rates(self, function, error, words, five_points):
@@ -103,6 +104,21 @@ class TestOwnFunctions:
     def test_an_error_of_its_own_is_raised(self, five_points):
         with pytest.raises(ZeroDivisionError):
             minimize(None, fastgd.grad_mse, five_points, lambda t: 1 / 0, False)
+
+
+def test_a_function_of_t_that_is_asked_ahead(five_points):
+    """What it does beyond the last update, and what arrays make of it, changes nothing."""
+    table = np.full(20, 0.2)
+    assert minimize(None, fastgd.grad_mse, five_points, lambda t: table[t], False) == 14.658511131035242
+    for function in (lambda t: 0.3 / t if np.any(t) else 0.3, lambda t: 0.4 / (1 + t - np.min(t))):
+        y = np.random.default_rng(0).normal(15, 3, 50)
+        assert minimize(None, fastgd.grad_abs_loss, y, function, False, tol=0.01) == reference.minimize(
+            None, reference.grad_abs_loss, y, function, False, tol=0.01)
+    calls = []
+    with pytest.warns(ConvergenceWarning):
+        minimize(None, fastgd.grad_mse, five_points, lambda t: calls.append(t) or 1e-9, False, tol=0, max_iter=500)
+    singles = [t for t in calls if np.ndim(t) == 0]
+    assert singles == list(range(500))
 
 
 def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):

@@ -243,13 +243,21 @@ class TestTheCallersArray:
 class TestTheTruthAboutTheAnswer:
     def test_a_lucky_point_is_named(self, pcttip):
         np.random.seed(0)
-        words = r"theta 17.5755: .* still move it by 0.598 .* tol is 0.001"
+        words = r"lie near theta 17.5755: .* still move it by 0.598 .* tol is 0.001"
         with pytest.warns(ConvergenceWarning, match=words) as caught:
             minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip)
         assert caught[0].filename == __file__
         with pytest.warns(ConvergenceWarning, match="lie near theta") as caught:
             minimize_mini_batch(fastgd.mse, fastgd.grad_mse, pcttip, 10, rng=0)
         assert caught[0].filename == __file__
+
+    def test_what_is_said_fits_the_rule(self, five_points):
+        with pytest.warns(ConvergenceWarning, match="two epochs happened to end near each other, at theta"):
+            minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.4, rng=6, stop="epoch", tol=0.1)
+        with pytest.warns(ConvergenceWarning, match="It returns theta 14.*Raise max_epochs") as caught:
+            theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, rng=0, stop="epoch", average=True, tol=1e-9,
+                                 max_epochs=3)
+        assert f"{theta:.6g}" in str(caught[0].message)
 
     @pytest.mark.parametrize(("name", "alpha", "minimiser", "within"), [
         ("mse", inverse_scaling(0.5, 1.0), 16.080258, 0.01),
@@ -355,11 +363,13 @@ class TestPythonCallables:
             minimize_sgd(None, gradient, pcttip, rng=0, max_epochs=1, tol=0)
         expected = pcttip.copy()
         np.random.default_rng(0).shuffle(expected)
+        assert np.array_equal(seen.pop(), pcttip)    # at the end, for the warning
         assert all(type(point) is np.float64 for point in seen)
         assert seen == expected.tolist()
         seen.clear()
         with pytest.warns(ConvergenceWarning):
             minimize_mini_batch(None, gradient, pcttip, 100, rng=0, max_epochs=1, tol=0)
+        assert np.array_equal(seen.pop(), pcttip)
         assert [len(points) for points in seen] == [100, 100, 44]
         assert np.array_equal(np.concatenate(seen), expected)
 
