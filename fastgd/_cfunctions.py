@@ -22,12 +22,6 @@ class CFunction(NamedTuple):
     name: str | None
     owner: Any
 
-    def with_data(self, parameters):
-        """The pair (address of the function, address of its data or None) for the kernel."""
-        if not self.takes_data:
-            return self.address, None
-        return self.address, self.data if parameters is None else parameters.ctypes.data
-
 
 def c_function(function, role, has_parameters):
     """The CFunction for what the user gave as `value` or `slope`."""

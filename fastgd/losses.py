@@ -360,8 +360,14 @@ class CompiledLoss(Loss):
 
     def __init__(self, value, slope, name, parameters):
         self._set(_functions=(value, slope), _name=name, _parameters=parameters, _parameter_names=tuple(parameters))
-        data = np.array(list(parameters.values()), dtype=np.float64) if parameters else None
-        self._set_up(kernels.CFunctions(value.with_data(data), slope.with_data(data), (value, slope, data)))
+        addresses, kept_alive = (value.address, slope.address), [value, slope]
+        if not value.takes_data:
+            self._set_up(kernels.CFunctions(*addresses, kept_alive))
+            return
+        data = np.array(list(parameters.values()), dtype=np.float64)
+        kept_alive.append(data)
+        data_of = (data.ctypes.data if function.data is None else function.data for function in (value, slope))
+        self._set_up(kernels.CFunctionsWithData(*addresses, *data_of, kept_alive))
 
     @property
     def parameters(self):
@@ -429,6 +435,8 @@ def compiled(value, slope, *, name=None, **parameters):
     """
     value, slope = (c_function(function, role, bool(parameters)) for role, function in (
         ("value", value), ("slope", slope)))
+    if value.takes_data != slope.takes_data:
+        raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
     return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))
 
 

@@ -89,7 +89,9 @@ class TestReadme:
                 continue    # these are no requirement of the tests
             lines = block.splitlines()
             for node in ast.parse(block).body:
-                code, said = ast.get_source_segment(block, node), lines[node.end_lineno - 1].partition("  # ")[2]
+                start = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno).lineno
+                code = "\n".join(lines[start - 1:node.end_lineno])
+                said = lines[node.end_lineno - 1].partition("  # ")[2]
                 if isinstance(node, ast.Expr) and said:
                     value = repr(eval(code, namespace))
                     expected = said.removesuffix("...")

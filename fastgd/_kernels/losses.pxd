@@ -202,21 +202,31 @@ cdef class EpsilonInsensitive:
 cdef class CFunctions:
     cdef double (*value_function)(double, double) noexcept nogil
     cdef double (*slope_function)(double, double) noexcept nogil
-    cdef double (*value_with_data)(double, double, void*) noexcept nogil
-    cdef double (*slope_with_data)(double, double, void*) noexcept nogil
+    cdef readonly object kept_alive
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        return <real> self.value_function(prediction, target)
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        return <real> self.slope_function(prediction, target)
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
+cdef class CFunctionsWithData:
+    cdef double (*value_function)(double, double, void*) noexcept nogil
+    cdef double (*slope_function)(double, double, void*) noexcept nogil
     cdef void* value_data
     cdef void* slope_data
     cdef readonly object kept_alive
 
     cdef inline real value(self, real prediction, real target) noexcept nogil:
-        if self.value_with_data != NULL:
-            return <real> self.value_with_data(prediction, target, self.value_data)
-        return <real> self.value_function(prediction, target)
+        return <real> self.value_function(prediction, target, self.value_data)
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
-        if self.slope_with_data != NULL:
-            return <real> self.slope_with_data(prediction, target, self.slope_data)
-        return <real> self.slope_function(prediction, target)
+        return <real> self.slope_function(prediction, target, self.slope_data)
 
     cdef inline real slope_factor(self, real like) noexcept nogil:
         return 1
@@ -232,3 +242,4 @@ ctypedef fused Loss:
     LogCosh
     EpsilonInsensitive
     CFunctions
+    CFunctionsWithData

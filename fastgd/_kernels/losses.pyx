@@ -55,28 +55,25 @@ cdef class EpsilonInsensitive:
 
 
 cdef class CFunctions:
-    """A loss of the user's own, from the addresses of C functions.
+    """A loss of the user's own, from the addresses of two C functions ``double f(double prediction, double target)``.
 
-    `value` and `slope` are pairs (address, data): data None for ``double f(double prediction, double target)``, else
-    the address that ``double f(double prediction, double target, void *data)`` gets. `kept_alive` holds what the
-    addresses need.
+    `kept_alive` holds what the addresses need.
     """
     max_curvature = float("inf")
 
-    def __init__(self, value, slope, kept_alive):
-        cdef size_t address
-        address = value[0]
-        if value[1] is None:
-            self.value_function = <double (*)(double, double) noexcept nogil> <void*> address
-        else:
-            self.value_with_data = <double (*)(double, double, void*) noexcept nogil> <void*> address
-            address = value[1]
-            self.value_data = <void*> address
-        address = slope[0]
-        if slope[1] is None:
-            self.slope_function = <double (*)(double, double) noexcept nogil> <void*> address
-        else:
-            self.slope_with_data = <double (*)(double, double, void*) noexcept nogil> <void*> address
-            address = slope[1]
-            self.slope_data = <void*> address
+    def __init__(self, size_t value, size_t slope, kept_alive):
+        self.value_function = <double (*)(double, double) noexcept nogil> <void*> value
+        self.slope_function = <double (*)(double, double) noexcept nogil> <void*> slope
+        self.kept_alive = kept_alive
+
+
+cdef class CFunctionsWithData:
+    """As `CFunctions`, of ``double f(double prediction, double target, void *data)``; data by address too."""
+    max_curvature = float("inf")
+
+    def __init__(self, size_t value, size_t slope, size_t value_data, size_t slope_data, kept_alive):
+        self.value_function = <double (*)(double, double, void*) noexcept nogil> <void*> value
+        self.slope_function = <double (*)(double, double, void*) noexcept nogil> <void*> slope
+        self.value_data = <void*> value_data
+        self.slope_data = <void*> slope_data
         self.kept_alive = kept_alive
