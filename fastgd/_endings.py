@@ -108,15 +108,16 @@ def _stochastic_message(method, problem, outcome, tol, by_step):
     """Of a run that reached its last epoch, or that the rule ended too soon."""
     advice = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
               "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
-    step = f"a step on all points would still move it by {outcome.alpha * abs(problem.slope_at(outcome.x)):.3g}"
     if outcome.status == LIMIT_REACHED:
-        rule = "an update" if by_step else "an epoch"
-        return (f"{method} did not converge in {outcome.updates} updates: up to the last epoch {rule} moved theta by "
-                f"tol={tol:g} or more. It returns theta {outcome.x:.6g}, where {step} (alpha * abs(mean slope)). "
+        rule = "each update" if by_step else "each epoch"
+        return (f"{method} did not converge in {outcome.updates} updates: to the last {rule} moved theta by "
+                f"tol={tol:g} or more, the last update by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
                 f"Raise max_epochs, or u{advice[1:]}{_rate_hint(problem, outcome)}{problem.no_minimum()}")
     where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
-    return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: {step} "
-            f"(alpha * abs(mean slope)), and tol is {tol:g}. {advice if by_step else _OTHER_ADVICE}")
+    step = outcome.alpha * abs(problem.slope_at(outcome.x))
+    return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: on all points together a "
+            f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {tol:g}. "
+            f"{advice if by_step else _OTHER_ADVICE}")
 
 
 _OTHER_ADVICE = "Use average=True, a smaller or a decreasing learning rate, a smaller tol, or minimize."
