@@ -3,6 +3,8 @@
 
 def progress_display(progress, limit):
     """The display for the `progress` option: True, False or "bar"."""
+    if progress is False:
+        return None
     if progress == "bar":
         return Bar(limit)
     if progress in (True, False):

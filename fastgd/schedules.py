@@ -203,9 +203,9 @@ def _by_blocks(rates, start):
 
 def as_rates(alpha):
     """The learning rates of a run, from whatever the user gave as `alpha`."""
-    if isinstance(alpha, _Schedule):
-        return _Scheduled(alpha)
-    return _Called(alpha) if callable(alpha) else _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
+    if not callable(alpha):
+        return _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
+    return _Scheduled(alpha) if isinstance(alpha, _Schedule) else _Called(alpha)
 
 
 class _Constant:
