@@ -1,6 +1,4 @@
 """Data to try things on."""
-from importlib.resources import files
-
 
 def load_tips():
     """Tips in a restaurant: 244 bills noted by one waiter, with the tip as a percentage of the bill.
@@ -21,6 +19,8 @@ def load_tips():
     >>> round(float(load_tips()["pcttip"].mean()), 2)
     16.08
     """
+    from importlib.resources import files
+
     import pandas as pd
 
     with files("fastgd").joinpath("data/tips.csv").open(encoding="utf-8") as file:

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from fastgd._cfunctions import c_function
 from fastgd._checks import SLICE, as_float_array, as_points, check_dataset, check_number, raise_not_finite
 from fastgd._kernels import losses as kernels
 from fastgd._kernels import mean
@@ -433,6 +432,8 @@ def compiled(value, slope, *, name=None, **parameters):
     >>> excess(3.0, [1.0, 2.0, 5.0])
     1.0
     """
+    from fastgd._cfunctions import c_function  # here, because few need ctypes
+
     value, slope = (c_function(function, role, bool(parameters)) for role, function in (
         ("value", value), ("slope", slope)))
     if value.takes_data != slope.takes_data:

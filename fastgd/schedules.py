@@ -9,8 +9,6 @@ elementwise what it gives for single ones, and with one int at a time if not.
 >>> alpha(0), alpha(3)
 (0.5, 0.25)
 """
-from dataclasses import dataclass
-
 import numpy as np
 
 from fastgd._checks import check_count, check_number
@@ -23,7 +21,28 @@ _BLOCK = 16_384
 
 
 class _Schedule:
-    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit."""
+    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit.
+
+    A schedule is a value: it compares by its parameters, pickles, and cannot be changed.
+    """
+
+    def __init__(self, **parameters):
+        self.__dict__.update(parameters, _parameters=parameters)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one")
+
+    def __eq__(self, other):
+        return self._parameters == other._parameters if type(self) is type(other) else NotImplemented
+
+    def __hash__(self):
+        return hash((type(self), *self._parameters.items()))
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._parameters.items())})"
+
+    def __reduce__(self):
+        return type(self), tuple(self._parameters.values())
 
     def __call__(self, t):
         """Learning rate of update t."""
@@ -37,7 +56,6 @@ class _Schedule:
         return rates if np.ndim(t) else rates.item()
 
 
-@dataclass(frozen=True)
 class constant(_Schedule):
     """alpha = eta0.
 
@@ -47,16 +65,13 @@ class constant(_Schedule):
         Learning rate, above 0.
     """
 
-    eta0: float
-
-    def __post_init__(self):
-        check_number(self.eta0, "eta0", low=0, inclusive=False)
+    def __init__(self, eta0):
+        super().__init__(eta0=_checked_eta0(eta0))
 
     def _fill(self, rates, start):
         rates.fill(self.eta0)
 
 
-@dataclass(frozen=True)
 class inverse_scaling(_Schedule):
     """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 4.
 
@@ -71,18 +86,13 @@ class inverse_scaling(_Schedule):
         At least 0.
     """
 
-    eta0: float
-    power_t: float = 0.5
-
-    def __post_init__(self):
-        check_number(self.eta0, "eta0", low=0, inclusive=False)
-        check_number(self.power_t, "power_t", low=0)
+    def __init__(self, eta0, power_t=0.5):
+        super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
     def _fill(self, rates, start):
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
-@dataclass(frozen=True)
 class exponential_decay(_Schedule):
     """alpha = eta0 * gamma**t.
 
@@ -94,22 +104,16 @@ class exponential_decay(_Schedule):
         Factor from one update to the next, in (0, 1]. A run that outlasts the decay stands still and says so.
     """
 
-    eta0: float
-    gamma: float
-
-    def __post_init__(self):
-        check_number(self.eta0, "eta0", low=0, inclusive=False)
-        _check_gamma(self.gamma)
-        powers = np.power(float(self.gamma), np.arange(_BLOCK, dtype=float))
-        object.__setattr__(self, "_powers", powers)
+    def __init__(self, eta0, gamma):
+        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
+        self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
 
     def _fill(self, rates, start):
         for part, block, within in _by_blocks(rates, start):
-            head = self.eta0 * np.power(float(self.gamma), np.array([block], dtype=float))
+            head = self.eta0 * np.power(self.gamma, np.array([block], dtype=float))
             np.multiply(self._powers[within], head, out=part)
 
 
-@dataclass(frozen=True)
 class step_decay(_Schedule):
     """alpha = eta0 * gamma**(t // step_size).
 
@@ -123,19 +127,14 @@ class step_decay(_Schedule):
         Updates with the same learning rate.
     """
 
-    eta0: float
-    gamma: float = 0.1
-    step_size: int = 1000
-
-    def __post_init__(self):
-        check_number(self.eta0, "eta0", low=0, inclusive=False)
-        _check_gamma(self.gamma)
-        check_count(self.step_size, "step_size")
+    def __init__(self, eta0, gamma=0.1, step_size=1000):
+        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
+                         step_size=check_count(step_size, "step_size"))
 
     def _fill(self, rates, start):
         end = start + len(rates)
         steps = np.arange(start // self.step_size, (end - 1) // self.step_size + 1)
-        values = self.eta0 * np.power(float(self.gamma), steps.astype(float))
+        values = self.eta0 * np.power(self.gamma, steps.astype(float))
         if len(steps) > 100:
             rates[:] = values[np.arange(start, end) // self.step_size - steps[0]]
             return
@@ -143,7 +142,6 @@ class step_decay(_Schedule):
             rates[max(0, step * self.step_size - start):(step + 1) * self.step_size - start] = value
 
 
-@dataclass(frozen=True)
 class cosine(_Schedule):
     """alpha = eta_min + (eta0 - eta_min) * (1 + cos(pi * t / T_max)) / 2 up to T_max, then eta_min.
 
@@ -161,18 +159,13 @@ class cosine(_Schedule):
     I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
     """
 
-    eta0: float
-    T_max: int
-    eta_min: float = 0.0
-
-    def __post_init__(self):
-        check_number(self.eta0, "eta0", low=0, inclusive=False)
-        check_count(self.T_max, "T_max")
-        if check_number(self.eta_min, "eta_min", low=0) > self.eta0:
-            raise ValueError(f"eta_min must be at most eta0. Got eta_min={self.eta_min!r} and eta0={self.eta0!r}.")
+    def __init__(self, eta0, T_max, eta_min=0.0):
+        super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
+                         eta_min=check_number(eta_min, "eta_min", low=0))
+        if self.eta_min > self.eta0:
+            raise ValueError(f"eta_min must be at most eta0. Got eta_min={eta_min!r} and eta0={eta0!r}.")
         angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
-        object.__setattr__(self, "_cosines", np.cos(angles))
-        object.__setattr__(self, "_sines", np.sin(angles))
+        self.__dict__.update(_cosines=np.cos(angles), _sines=np.sin(angles))
 
     def _fill(self, rates, start):
         falling = max(0, min(len(rates), self.T_max - start))
@@ -186,9 +179,15 @@ class cosine(_Schedule):
             part += self.eta_min + height
 
 
-def _check_gamma(gamma):
-    if check_number(gamma, "gamma", low=0, inclusive=False) > 1:
+def _checked_eta0(eta0):
+    return check_number(eta0, "eta0", low=0, inclusive=False)
+
+
+def _checked_gamma(gamma):
+    number = check_number(gamma, "gamma", low=0, inclusive=False)
+    if number > 1:
         raise ValueError(f"The 'gamma' parameter must be a float in the range (0, 1]. Got {gamma!r} instead.")
+    return number
 
 
 def _by_blocks(rates, start):
