@@ -25,7 +25,7 @@ class CFunction(NamedTuple):
 
 def c_function(function, role, has_parameters):
     """The CFunction for what the user gave as `value` or `slope`."""
-    found = (_from_numba(function) or _from_ctypes(function, role) or _from_low_level_callable(function, role)
+    found = (_from_numba(function, role) or _from_ctypes(function, role) or _from_low_level_callable(function, role)
              or _from_capsule(function, role))
     if found is None:
         raise TypeError(f"The '{role}' parameter must be a numba cfunc, a ctypes function, a scipy.LowLevelCallable or "
@@ -48,10 +48,13 @@ def _wrong(role, got, has_parameters):
     return TypeError(f"The '{role}' function must have the signature {_wanted(has_parameters)}: {why}. Got '{got}'.")
 
 
-def _from_numba(function):
+def _from_numba(function, role):
     if not (hasattr(function, "address") and hasattr(function, "ctypes") and hasattr(function, "native_name")):
         return None
-    found = _from_ctypes(function.ctypes, "numba")
+    types = [str(kind) for kind in function._sig.args]
+    if len(types) > 2 and types[2] not in ("float64*", "void*"):
+        raise TypeError(f"The '{role}' function gets its parameters as float64: CPointer(float64). Got {types[2]}.")
+    found = _from_ctypes(function.ctypes, role)
     return found._replace(address=function.address, name=getattr(function, "__name__", None), owner=function)
 
 
@@ -78,7 +81,7 @@ def _signature(types):
 def _c_name(kind):
     if kind is ctypes.c_double:
         return "double"
-    if kind is ctypes.c_void_p or hasattr(kind, "contents"):
+    if kind is ctypes.c_void_p or getattr(kind, "_type_", None) is ctypes.c_double:
         return "void *"
     return "void" if kind is None else getattr(kind, "__name__", str(kind)).removeprefix("c_")
 
@@ -96,9 +99,9 @@ def _from_capsule(capsule, role):
     if type(capsule).__name__ != "PyCapsule":
         return None
     name = _capsule_name(capsule)
-    got = re.sub(r"\s+", "", (name or b"").decode(errors="replace"))
-    got = got.replace("(", " (").replace(",", ", ").replace("*", " *")
-    takes_data = re.fullmatch(r"double \(double, double, \w+ \*\)", got) is not None
-    if got != PLAIN and not takes_data:
+    got = (name or b"").decode(errors="replace")
+    bare = re.sub(r"\s+", "", got)
+    takes_data = bare in ("double(double,double,void*)", "double(double,double,double*)")
+    if bare != "double(double,double)" and not takes_data:
         raise _wrong(role, got or "a capsule without a name", got.count(",") > 1)
     return CFunction(_capsule_pointer(capsule, name), takes_data, _capsule_context(capsule), None, capsule)

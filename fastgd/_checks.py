@@ -45,6 +45,13 @@ def check_callable(value, name):
         raise TypeError(f"The '{name}' parameter must be callable. Got {value!r} of type {type(value).__name__}.")
 
 
+def check_one_number(value, function, what):
+    """Raise TypeError unless what the user's `function` returned is one number."""
+    if np.ndim(value) != 0 or value is None:
+        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
+        raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
+
+
 def check_dataset(values, name="dataset"):
     """Return 1-D data as a contiguous float32 or float64 array of finite numbers; not a copy if it is one."""
     array = as_float_array(values, name)

@@ -19,7 +19,7 @@ class Outcome(NamedTuple):
     updates: int
     status: int
     alpha: float       # the last learning rate
-    cycle: np.ndarray | None = None    # thetas that repeat, in the order in which they come
+    period: int = 0                    # after how many updates theta repeats, if it does
     average: float | None = None       # of the thetas of the last epoch, if it was asked for
 
     @property
@@ -63,9 +63,8 @@ def drive(runner, rates, limit, *, watch=None, epochs=None):
         status = _status(stopped_after is not None, converged, period, theta, done == limit)
         if status is not None:
             previous = thetas.item(count - 2) if count > 1 else float(before)
-            cycle = thetas[max(0, count - period):count].copy() if status == CYCLE else None
             average = epochs.average if epochs is not None else None
-            return Outcome(theta, previous, done, status, alphas.item(count - 1), cycle, average)
+            return Outcome(theta, previous, done, status, alphas.item(count - 1), period, average)
         if cycles is not None:
             cycles.remember(done, theta)
 

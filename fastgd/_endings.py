@@ -69,6 +69,9 @@ def _result(problem, outcome, message, history):
 
 
 def _converged(method, problem, outcome, tol):
+    if _step(outcome) >= tol > 0:
+        return (f"{method} converged: update {outcome.updates} ended an epoch that moved theta by less than "
+                f"tol={tol:g}, to {outcome.x:.6g}.")
     return f"{method} converged: update {outcome.updates} moved theta by {_step(outcome):.3g}, and tol is {tol:g}."
 
 
@@ -79,9 +82,8 @@ def _limit_reached(method, problem, outcome, tol):
 
 
 def _cycle(method, problem, outcome, tol):
-    cycle = outcome.cycle
-    values = (" and ".join(f"{theta:.6g}" for theta in cycle) if len(cycle) == 2
-              else f"{len(cycle)} values from {cycle.min():.6g} to {cycle.max():.6g}")
+    values = (f"{outcome.previous:.6g} and {outcome.theta:.6g}" if outcome.period == 2
+              else f"a round of {outcome.period} values with {outcome.theta:.6g} among them")
     return (f"{method} did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, "
             f"in steps of {_step(outcome):.3g} that tol={tol:g} never ends. A minimum may lie between them: "
             f"use a smaller or a decreasing learning rate than {outcome.alpha:g}.{_rate_hint(problem, outcome)}")
@@ -109,10 +111,10 @@ def _stochastic_message(method, problem, outcome, tol, by_step):
     advice = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
               "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
     if outcome.status == LIMIT_REACHED:
-        rule = "each update" if by_step else "each epoch"
-        return (f"{method} did not converge in {outcome.updates} updates: to the last {rule} moved theta by "
-                f"tol={tol:g} or more, the last update by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
-                f"Raise max_epochs, or u{advice[1:]}{_rate_hint(problem, outcome)}{problem.no_minimum()}")
+        rule = "step" if by_step else "epoch"
+        return (f"{method} did not converge in {outcome.updates} updates: stop='{rule}' with tol={tol:g} was not met; "
+                f"the last update moved theta by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
+                f"Raise max_epochs. {advice if by_step else _OTHER_ADVICE}{_rate_hint(problem, outcome)}{problem.no_minimum()}")
     where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
     step = outcome.alpha * abs(problem.slope_at(outcome.x))
     return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: on all points together a "
@@ -120,7 +122,7 @@ def _stochastic_message(method, problem, outcome, tol, by_step):
             f"{advice if by_step else _OTHER_ADVICE}")
 
 
-_OTHER_ADVICE = "Use average=True, a smaller or a decreasing learning rate, a smaller tol, or minimize."
+_OTHER_ADVICE = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
 
 
 def _stopped(method, problem, outcome, tol):

@@ -3,16 +3,9 @@ import math
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset, copied
+from fastgd._checks import check_callable, check_dataset, check_one_number, copied
 from fastgd.differences import DifferenceGradient
 from fastgd.losses import CrossEntropy, Gradient, Loss, compiled_form
-
-
-def check_one_number(value, function, what):
-    """Raise TypeError unless what the user's `function` returned is one number."""
-    if np.ndim(value) != 0 or value is None:
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
-        raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
 
 
 class Problem:

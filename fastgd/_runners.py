@@ -14,10 +14,9 @@ import math
 
 import numpy as np
 
-from fastgd._checks import SLICE
+from fastgd._checks import SLICE, check_one_number
 from fastgd._driver import Outcome, drive
 from fastgd._kernels import descent, mean, shuffle
-from fastgd._problem import check_one_number
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_count, check_dataset, check_number
+from fastgd._checks import check_callable, check_count, check_dataset, check_number, check_one_number
 from fastgd._endings import conclude_many
 from fastgd._problem import Problem
 from fastgd._random import bit_generator_of
 from fastgd._runners import run_many
-from fastgd.losses import compiled_form
+from fastgd.losses import Gradient, Loss, compiled_form
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates
 
@@ -97,28 +97,47 @@ def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
     random = np.random.Generator(bit_generator_of(rng))
     points = check_dataset(dataset).astype(np.float64, copy=False)
     thetas = _exact_grid(low, high)
-    heights = (loss.curve_over(thetas, points) if loss is not None
-               else np.array([float(loss_fn(theta, points)) for theta in thetas.tolist()]))
+    heights, eps = _heights(loss or loss_fn, thetas, points)
     left, middle, right = _triples(len(thetas), n_chords, random)
     t = (right - middle) / (right - left)
     with np.errstate(invalid="ignore", over="ignore"):
         chords = t * heights[left] + (1 - t) * heights[right]
-        excess = heights[middle] - chords
-        # What rounding can do to a mean of n terms, in numpy's order or, for a Python loss, in any.
-        rounding = 100 + (10 * math.log2(len(points) + 1) if loss is not None else len(points))
-        finite = np.isfinite(heights)
-        largest = np.abs(heights[finite]).max() if finite.any() else 0.0
-        excess = np.where(np.isfinite(excess), excess, -np.inf)
-    k = int(np.argmax(excess))
+        excess = np.where(np.isfinite(chords), heights[middle] - chords, np.nan)
+    usable = ~np.isnan(excess)
     name = getattr(loss_fn, "__name__", repr(loss_fn))
-    if not excess[k] > rounding * np.finfo(np.float64).eps * largest:
-        return Convexity(None, None, None, None, None, len(t), (
-            f"No counter-example found: of {len(t)} chords of {name} on [{low:g}, {high:g}] "
+    if not usable.any():
+        raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
+    k = int(np.nanargmax(excess))
+    if not excess[k] > _rounding(loss is not None, eps, thetas, points, heights):
+        return Convexity(None, None, None, None, None, int(usable.sum()), (
+            f"No counter-example found: of {usable.sum()} chords of {name} on [{low:g}, {high:g}] "
             "none cuts below the curve."))
     a, b, at = (thetas.item(places[k]) for places in (left, right, middle))
-    return Convexity(a, b, t.item(k), chords.item(k), heights.item(middle[k]), len(t), (
+    return Convexity(a, b, t.item(k), chords.item(k), heights.item(middle[k]), int(usable.sum()), (
         f"{name} is not convex: the chord from {a:g} to {b:g} has the height {chords[k]:.6g} at {at:g} "
         f"(t = {t[k]:.4g}), and the curve {heights[middle[k]]:.6g}."))
+
+
+def _heights(loss, thetas, points):
+    """The loss at each theta, and the precision in which it was computed."""
+    if isinstance(loss, (Loss, Gradient)):
+        return loss.curve_over(thetas, points), np.finfo(np.float64).eps
+    values = [loss(theta, points) for theta in thetas.tolist()]
+    for value in values:
+        check_one_number(value, "loss_fn", "loss")
+    single = any(isinstance(value, np.float32) for value in values)
+    return np.array(values, dtype=np.float64), np.finfo(np.float32 if single else np.float64).eps
+
+
+def _rounding(is_ours, eps, thetas, points, heights):
+    """What rounding can do to a mean of n terms, in numpy's order or, for a Python loss, in any.
+
+    The terms may be far larger than the mean: log(1 + exp(theta)) - y theta is the small difference of numbers as large
+    as theta, log(cosh(r)) the logarithm of a number near 1.
+    """
+    largest_theta = np.abs(thetas).max()
+    terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
+    return (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
 
 
 def _checked_interval(interval):
@@ -203,7 +222,9 @@ def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, to
     """Batch descent from each of several starts, and the distinct minima that they lead to.
 
     A loss that is not convex has local minima, and descent finds the one in whose basin it starts. Compiled, all starts
-    go through the data together. Two ends are one minimum if the loss between them never rises above both.
+    go through the data together. Two ends are one minimum if the loss between them never rises above both, or if they
+    are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it if another start found
+    that one, and is taken for a minimum itself if not.
 
     Parameters
     ----------
@@ -252,7 +273,7 @@ def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, to
     starts = check_dataset(starts, "starts").astype(np.float64)
     problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=True)
     runs = conclude_many(problem, starts, run_many(problem, starts, rates, tol, max_iter), tol, caller=3)
-    ended = [k for k, run in enumerate(runs) if run.status == CONVERGED]
+    ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
     labels = np.full(len(starts), -1)
     groups = _basins(problem, {k: runs[k] for k in ended}, tol)
     groups.sort(key=lambda group: runs[group[0]].fun)
@@ -269,10 +290,11 @@ def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, to
 
 def _basins(problem, runs, tol):
     """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
-    order = sorted(runs, key=lambda k: runs[k].x)
     groups = []
-    for k in order:
-        if groups and not _barrier_between(problem, runs[groups[-1][-1]], runs[k], tol):
+    for k in sorted(runs, key=lambda k: runs[k].x):
+        # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
+        if groups and (runs[k].x - runs[groups[-1][-1]].x == 0 or not _barrier_between(
+                problem, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
             groups[-1].append(k)
         else:
             groups.append([k])
@@ -287,4 +309,4 @@ def _barrier_between(problem, left, right, tol):
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
     losses = problem.losses_at(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
     higher = max(left.fun, right.fun)
-    return max(losses) > higher + 1e-12 * max(1.0, abs(higher))
+    return max(losses) > higher + 1e-12 * max(abs(higher), max(losses))

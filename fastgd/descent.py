@@ -300,7 +300,7 @@ def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alp
         raise ValueError(f"The 'stop' parameter must be 'step' or 'epoch'. Got {stop!r} instead.")
     if callback is not None:
         check_callable(callback, "callback")
-    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=progress is not False)
+    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=bool(progress))
     n = problem.targets.size
     if batch_size is not None and batch_size >= n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "

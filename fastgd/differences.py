@@ -1,37 +1,44 @@
 """Gradients by differences of the loss: one to descend on where none is given, and one to check a gradient against."""
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset
-from fastgd.losses import abs_loss, compiled_form
-
-#: A residual error of this size is what rounding leaves in a central difference.
-_NOISE = 1e-6
+from fastgd._checks import check_callable, check_dataset, check_one_number
+from fastgd.losses import compiled_form
 
 
 class DifferenceGradient:
     """(loss(theta + h) - loss(theta - h)) / (2 h), called like a gradient.
 
-    h is the cube root of the machine precision times the size of theta or of the data, whichever is larger: there the
-    error of the formula, h**2, and that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical
-    Optimization", section 8.1).
+    h is the cube root of the machine precision times the size of a residual, the larger of the spread of the data (the
+    median distance from their median) and the distance of theta from them. There the error of the formula, h**2, and
+    that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical Optimization", section 8.1).
     """
 
     def __init__(self, loss_fn, targets):
         self._loss = loss_fn
         self._eps = float(np.finfo(targets.dtype).eps)
-        self._scale = abs_loss(0.0, targets) or 1.0
+        self._center = float(np.median(targets))
+        distances = np.abs(targets - targets.dtype.type(self._center))
+        self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
 
     def step(self, theta):
-        """The h at theta; a power of two, so that theta + h and theta - h differ by 2 h exactly where they can."""
-        return 2.0 ** np.round(np.log2(self._eps ** (1 / 3) * max(abs(theta), self._scale)))
+        """The h at theta: a power of two, and far above the distance of two floats there."""
+        h = self._eps ** (1 / 3) * max(self._spread, abs(theta - self._center))
+        return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta))))
 
-    def __call__(self, theta, dataset, halvings=0):
-        theta = float(theta)
-        h = float(self.step(theta)) / 2**halvings
-        above, below = theta + h, theta - h
-        return (float(self._loss(above, dataset)) - float(self._loss(below, dataset))) / (above - below)
+    def __call__(self, theta, dataset):
+        return self.with_noise(float(theta), dataset)[0]
+
+    def with_noise(self, theta, dataset, halvings=0):
+        """The difference, and the error that rounding of the loss can make in it."""
+        h = self.step(theta) / 2**halvings
+        above, below = (self._loss(place, dataset) for place in (theta + h, theta - h))
+        for loss in (above, below):
+            check_one_number(loss, "loss_fn", "loss")
+        above, below = float(above), float(below)
+        return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,11 @@ def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
     difference = DifferenceGradient(compiled_form(loss_fn) or loss_fn, points)
     rows, skipped = [], 0
     for theta in thetas.tolist():
-        coarse, fine = difference(theta, points), difference(theta, points, halvings=1)
-        slack = 1e-4 * max(abs(coarse), abs(fine)) + _NOISE * difference.step(theta)
-        if not abs(coarse - fine) <= slack:
+        (coarse, _), (fine, noise) = (difference.with_noise(theta, points, halvings) for halvings in (0, 1))
+        if not abs(coarse - fine) <= noise + 1e-7 * max(abs(coarse), abs(fine)):
             skipped += 1
             continue
-        rows.append((theta, float(grad_loss_fn(theta, points)), fine))
+        rows.append((theta, float(grad_loss_fn(theta, points)), fine, noise))
     if not rows:
         raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
     return _verdict(*np.array(rows).T, skipped, len(points))
@@ -130,11 +136,12 @@ def _spread_over(points):
     return np.linspace(low - margin, high + margin * 1.0137, 41)
 
 
-def _verdict(thetas, gradients, differences, skipped, n):
+def _verdict(thetas, gradients, differences, noises, skipped, n):
     steepest = np.abs(differences).max()
     size = np.maximum(np.maximum(np.abs(gradients), np.abs(differences)), 1e-3 * steepest)
     with np.errstate(invalid="ignore"):
-        errors = np.where(size > 0, np.abs(gradients - differences) / np.where(size > 0, size, 1), 0.0)
+        beyond = np.maximum(np.abs(gradients - differences) - noises, 0.0)    # NaN stays NaN
+        errors = np.where(size > 0, beyond / np.where(size > 0, size, 1), 0.0)
     errors = np.where(np.isfinite(gradients), errors, np.inf)
     k = int(np.argmax(errors))
     message = (f"The largest relative error is {errors[k]:.2g}, at theta {thetas[k]:.6g}: the gradient says "
@@ -154,12 +161,12 @@ def _named(gradients, differences, n):
     factor = np.median(ratios)
     if not np.isfinite(factor) or np.abs(ratios - factor).max() > 1e-3 * abs(factor) or abs(factor - 1) < 1e-3:
         return ""
-    known = {-1.0: "Its sign is wrong.", 2.0: "It is twice as large as it should be: a factor 2 too many.",
+    known = {float(n): "It is the sum over the points: the mean was forgotten.",
+             -float(n): "Its sign is wrong, and it is the sum over the points: the mean was forgotten.",
+             -1.0: "Its sign is wrong.", 2.0: "It is twice as large as it should be: a factor 2 too many.",
              0.5: "It is half of what it should be: a factor 2 was forgotten.",
              -2.0: "Its sign is wrong, and a factor 2 is too many.",
-             -0.5: "Its sign is wrong, and a factor 2 was forgotten.",
-             float(n): "It is the sum over the points: the mean was forgotten.",
-             -float(n): "Its sign is wrong, and it is the sum over the points: the mean was forgotten."}
+             -0.5: "Its sign is wrong, and a factor 2 was forgotten."}
     for value, words in known.items():
         if abs(factor - value) < 1e-3 * abs(value):
             return " " + words

@@ -51,6 +51,12 @@ class _MeanOverPoints:
     def __setattr__(self, name, value):
         raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one with other parameters")
 
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
     def __delattr__(self, name):
         raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
 
@@ -436,6 +442,10 @@ def compiled(value, slope, *, name=None, **parameters):
 
     value, slope = (c_function(function, role, bool(parameters)) for role, function in (
         ("value", value), ("slope", slope)))
+    if not (name is None or isinstance(name, str)):
+        raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
+    if {"theta", "dataset"} & set(parameters):
+        raise TypeError("theta and dataset are arguments of every loss; give the parameter another name.")
     if value.takes_data != slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
     return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))

@@ -47,8 +47,8 @@ class _Schedule:
     def __call__(self, t):
         """Learning rate of update t."""
         ts = np.atleast_1d(np.asarray(t))
-        if ts.dtype.kind not in "iuf" or (ts < 0).any() or (ts != np.floor(ts)).any():
-            raise ValueError(f"t must be a whole number of at least 0, or an array of them. Got {t!r}.")
+        if ts.dtype.kind not in "iuf" or not ((ts >= 0) & (ts < 2.0**53) & (ts == np.floor(ts))).all():
+            raise ValueError(f"t must be a whole number from 0 to 2**53, or an array of them. Got {t!r}.")
         rates = np.empty(ts.shape)
         flat = rates.reshape(-1)
         for k, start in enumerate(ts.ravel().astype(int).tolist()):

@@ -1,4 +1,5 @@
 """Losses of the user's own from C functions: ctypes and capsules here, numba and scipy where they are installed."""
+import copy
 import ctypes
 import gc
 import pickle
@@ -163,6 +164,24 @@ def test_parameters_are_numbers():
             compiled(*by_ctypes_with_data(), delta=bad)
 
 
+def test_names_that_are_taken_or_no_names():
+    with pytest.raises(TypeError, match="theta and dataset are arguments"):
+        compiled(*by_ctypes_with_data(), theta=2.0)
+    with pytest.raises(TypeError, match="'name' parameter"):
+        compiled(*by_ctypes(), name=5)
+
+
+def test_parameters_are_an_array_of_double():
+    with_floats = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double, ctypes.POINTER(ctypes.c_float))(
+        lambda *a: 0.0)
+    with pytest.raises(TypeError, match="signature"):
+        compiled(with_floats, with_floats, delta=1)
+    numba = pytest.importorskip("numba")
+    with_ints = numba.cfunc("float64(float64, float64, CPointer(int64))")(lambda p, t, c: p + t + c[0])
+    with pytest.raises(TypeError, match=r"'value' function gets its parameters as float64.*int64"):
+        compiled(with_ints, with_ints, delta=1)
+
+
 def test_equality_and_pickle():
     functions, others = by_ctypes_with_data(), by_ctypes_with_data()
     loss = compiled(*functions, delta=1)
@@ -170,5 +189,6 @@ def test_equality_and_pickle():
     assert hash(loss) == hash(compiled(*functions, delta=1.0))
     assert loss not in (compiled(*functions, delta=2), compiled(*others, delta=1), fastgd.mse)
     assert isinstance(loss, CompiledLoss)
+    assert copy.copy(loss) is copy.deepcopy(loss) is loss
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(loss)

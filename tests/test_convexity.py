@@ -74,7 +74,26 @@ class TestIsConvex:
             is_convex(fastgd.mse, [0.0], (0, 1), n_chords=0)
 
     def test_an_interval_where_the_loss_overflows(self):
-        assert is_convex(fastgd.mse, [0.0], (-1e300, 1e300))
+        with pytest.raises(ValueError, match="no chord can be drawn"):
+            is_convex(fastgd.mse, [0.0], (-1e300, 1e300))
+        assert is_convex(fastgd.abs_loss, [0.0], (-1e300, 1e300))
+
+    def test_an_infinite_bump_is_a_witness(self):
+        assert not is_convex(lambda theta, y: np.inf if abs(theta) < 1 else 0.0, [0.0], (-2, 2))
+        with pytest.raises(ValueError, match="no chord can be drawn"):
+            is_convex(lambda theta, y: np.nan, [0.0], (-2, 2))
+        with pytest.raises(TypeError, match="loss_fn must return one number"):
+            is_convex(lambda theta, y: None, [0.0], (-2, 2))
+
+    @pytest.mark.parametrize(("loss", "y", "interval"), [
+        (fastgd.cross_entropy, [1.0], (30, 36)), (fastgd.cross_entropy, np.ones(100), (20, 60)),
+        (lambda t, y: np.mean(np.log(np.cosh(y - t))), [0.0], (-1e-7, 1e-7)),
+        (lambda t, y: np.mean(np.sqrt(1 + (y - t) ** 2) - 1), [0.0], (-1e-7, 1e-7)),
+        (lambda t, y: np.exp(t) - t - 1, [0.0], (-1e-7, 1e-7)),
+        (lambda t, y: np.mean(np.log1p(np.exp(t)) - y * t), [1.0], (20, 36)),
+        (lambda t, y: np.float32((t - 1) ** 2), [0.0], (100, 101))])
+    def test_cancelled_digits_are_no_witness(self, loss, y, interval):
+        assert is_convex(loss, np.asarray(y), interval, rng=0)
 
 
 class TestMultistart:
@@ -107,6 +126,27 @@ class TestMultistart:
         result = minimize_multistart(fastgd.huber_loss, None, pcttip, [0, 30], rate)
         assert [run.x for run in result.runs] == [
             minimize(fastgd.huber_loss, None, pcttip, rate, False, theta0=start) for start in (0, 30)]
+
+    @pytest.mark.parametrize("starts", [np.linspace(-30, 30, 601), [-21, 0.62, 30], [-21, 0.612631, 30]])
+    def test_a_start_on_the_maximum_joins_no_minima(self, starts):
+        result = minimize_multistart(fastgd.quartic_loss, None, [0.0], starts)
+        assert result.minima == pytest.approx([18.395, -14.508], abs=0.05)
+
+    @pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])
+    def test_a_double_well_of_any_depth(self, scale):
+        def loss(theta, y):
+            return scale * (theta**2 - 1) ** 2
+
+        def gradient(theta, y):
+            return scale * 4 * theta * (theta**2 - 1)
+
+        for starts in ([-2, 2], [-2, 0, 2]):
+            result = minimize_multistart(loss, gradient, [0.0], starts, 0.05 / scale, tol=1e-9)
+            assert sorted(result.minima) == pytest.approx([-1, 1], abs=1e-6)
+
+    def test_a_loss_that_is_nan_is_no_success(self):
+        result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
+        assert not result.success
 
     def test_flat_minima_are_one(self):
         result = minimize_multistart(fastgd.abs_loss, None, [-1.0, 1.0], [-3, -0.5, 0.2, 7], alpha=0.01)

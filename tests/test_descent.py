@@ -229,8 +229,11 @@ class TestEnds:
         assert again in cycle
 
     def test_cycle_is_named(self):
-        with pytest.warns(ConvergenceWarning, match=r"repeats -0.1 and 0.1 for ever|repeats 0.1 and -0.1 for ever"):
-            minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], progress=False, theta0=0.1)
+        for callback in (None, lambda result: None):
+            with pytest.warns(ConvergenceWarning, match=r"repeats (-0.1 and 0.1|0.1 and -0.1) for ever"):
+                minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], progress=False, theta0=0.1, callback=callback)
+        with pytest.warns(ConvergenceWarning, match="a round of 3 values"):
+            minimize(None, lambda theta, y: [1.0, 1.0, -2.0][int(-theta) % 3], [0.0], 1.0, False)
         with pytest.warns(ConvergenceWarning, match="largest stable alpha for mse is 1"):
             minimize(fastgd.mse, fastgd.grad_mse, [3.0], 1.0, progress=False)
 

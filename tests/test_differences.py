@@ -50,6 +50,21 @@ def test_the_step_follows_the_scale(scale):
         y.mean(), rel=1e-2)
 
 
+@pytest.mark.parametrize("y", [
+    np.random.default_rng(0).normal(1e6, 1, 200), np.r_[np.random.default_rng(0).normal(0, 1, 99), 1e9],
+    np.random.default_rng(0).normal(1e-8, 1e-9, 200)])
+def test_the_step_follows_the_spread(y):
+    scale = np.median(np.abs(y - np.median(y)))
+
+    def log_cosh(theta, dataset):
+        return reference.log_cosh(theta / scale, dataset / scale)
+
+    theta = minimize(log_cosh, None, y, scale**2, progress=False, theta0=np.median(y) - scale, tol=1e-7 * scale)
+    exact = minimize(fastgd.log_cosh, None, y / scale, progress=False, theta0=np.median(y) / scale, tol=1e-10)
+    # One outlier of 1e9 makes a loss of 1e7, whose rounding alone leaves 2e-4 in a difference.
+    assert theta / scale == pytest.approx(exact, abs=1e-3)
+
+
 def test_each_update_costs_two_evaluations(five_points):
     calls = []
 
@@ -76,6 +91,23 @@ class TestCheckGradient:
             check = check_gradient(getattr(source, name), getattr(source, f"grad_{name}"), y)
             assert check.error < 1e-4, check
             assert "agree" in check.message
+
+    @pytest.mark.parametrize("offset", [0, 100, 1e4, 1e6])
+    @pytest.mark.parametrize("name", [name for name in REGISTRY if name not in ("cross_entropy", "quartic_loss")])
+    def test_data_far_from_0(self, name, offset):
+        for seed in range(10):
+            for n in (1, 2, 50, 1000):
+                y = np.random.default_rng(seed).normal(offset, 1, n)
+                check = check_gradient(REGISTRY[name], REGISTRY[name].gradient, y)
+                assert "agree" in check.message, check
+                assert check.skipped < 30
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_few_points(self, n):
+        y = np.arange(1.0, n + 1)
+        for factor, words in ((-1, "Its sign is wrong."), (2, "a factor 2 too many")):
+            check = check_gradient(fastgd.mse, lambda t, y, f=factor: f * fastgd.grad_mse(t, y), y)
+            assert words in check.message
 
     @pytest.mark.parametrize(("factor", "words"), [
         (-1, "Its sign is wrong."), (2, "a factor 2 too many"), (0.5, "a factor 2 was forgotten"),

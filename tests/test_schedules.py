@@ -58,7 +58,7 @@ class TestSchedules:
         assert result.x == expected
 
     def test_refuses_what_is_not_a_count(self, schedule, formula):
-        for t in (-1, 0.5, "1", None, np.nan):
+        for t in (-1, 0.5, "1", None, np.nan, np.inf, 2**63, 1e19):
             with pytest.raises(ValueError, match="whole number"):
                 schedule(t)
 
