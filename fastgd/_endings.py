@@ -114,7 +114,8 @@ def _stochastic_message(method, problem, outcome, tol, by_step):
         rule = "step" if by_step else "epoch"
         return (f"{method} did not converge in {outcome.updates} updates: stop='{rule}' with tol={tol:g} was not met; "
                 f"the last update moved theta by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
-                f"Raise max_epochs. {advice if by_step else _OTHER_ADVICE}{_rate_hint(problem, outcome)}{problem.no_minimum()}")
+                f"Raise max_epochs. {advice if by_step else _OTHER_ADVICE}{_rate_hint(problem, outcome)}"
+                f"{problem.no_minimum()}")
     where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
     step = outcome.alpha * abs(problem.slope_at(outcome.x))
     return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: on all points together a "

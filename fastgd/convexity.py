@@ -293,7 +293,7 @@ def _basins(problem, runs, tol):
     groups = []
     for k in sorted(runs, key=lambda k: runs[k].x):
         # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
-        if groups and (runs[k].x - runs[groups[-1][-1]].x == 0 or not _barrier_between(
+        if groups and (runs[k].x - runs[groups[-1][-1]].x <= tol or not _barrier_between(
                 problem, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
             groups[-1].append(k)
         else:
@@ -303,9 +303,7 @@ def _basins(problem, runs, tol):
 
 def _barrier_between(problem, left, right, tol):
     """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
-    distance = right.x - left.x
-    if distance <= tol:
-        return False
+    distance = abs(right.x - left.x)
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
     losses = problem.losses_at(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
     higher = max(left.fun, right.fun)
