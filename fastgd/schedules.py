@@ -263,7 +263,7 @@ class _Called:
         if start < self._SINGLE or count == 1 or not self._may_take_arrays():
             return self._one_by_one(start, min(count, self._SINGLE - start % self._SINGLE))
         rates = self._from_array(start, count)
-        return self._one_by_one(start, self._SINGLE) if rates is None else rates
+        return self._one_by_one(start, min(count, self._SINGLE)) if rates is None else rates
 
     def _one_by_one(self, start, count):
         rates = []

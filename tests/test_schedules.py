@@ -125,6 +125,21 @@ def test_a_function_of_t_that_is_asked_ahead(five_points):
     assert singles == list(range(500))
 
 
+def test_never_more_rates_than_were_asked_for(five_points):
+    """Arrays are taken at first and fail later, where single ones still do."""
+    def function(t):
+        if np.ndim(t) and t.max() >= 90:
+            raise IndexError
+        return 1e-9 + 0 * t
+
+    rates = as_rates(function)
+    assert len(rates(0, 100)) == 64
+    assert len(rates(64, 20)) == 20
+    assert len(rates(84, 16)) == 16
+    with pytest.warns(ConvergenceWarning, match="in 100 updates"):
+        minimize(None, fastgd.grad_mse, five_points, function, False, tol=0, max_iter=100)
+
+
 def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
     with pytest.warns(ConvergenceWarning, match="stands still .* learning rate fell to 0"):
         result = minimize(fastgd.mse, fastgd.grad_mse, five_points, cosine(0.01, 5), False, full_output=True)
