@@ -20,8 +20,7 @@ def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_
     `caller` counts the frames from here to the user's call. A stochastic step may be short because its point happens
     to lie near theta (or two epochs, if not `by_step`, end near each other); what the whole data says is asked once.
     """
-    if outcome.status == CONVERGED and (is_stochastic or outcome.alpha == 0) and not _is_short(problem, outcome, tol):
-        outcome = outcome._replace(status=STALLED)
+    outcome = _judged(problem, outcome, tol, is_stochastic)
     if outcome.status == CONVERGED and not full_output and history is None:
         return outcome.x
     if is_stochastic and (outcome.status == LIMIT_REACHED or (outcome.status == STALLED and outcome.alpha > 0)):
@@ -37,6 +36,7 @@ def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_
 
 def conclude_many(problem, starts, outcomes, tol, *, caller):
     """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
+    outcomes = [_judged(problem, outcome, tol) for outcome in outcomes]
     xs = [outcome.x for outcome in outcomes]
     losses, slopes = problem.losses_at(xs), problem.slopes_at(xs)
     runs, said = [], []
@@ -55,10 +55,13 @@ def conclude_many(problem, starts, outcomes, tol, *, caller):
     return runs
 
 
-def _is_short(problem, outcome, tol):
-    """Whether a step on the whole data would be below tol."""
+def _judged(problem, outcome, tol, is_stochastic=False):
+    """The outcome, STALLED if its last step was short where a step on the whole data is not, or the rate is 0."""
+    if outcome.status != CONVERGED or not (is_stochastic or outcome.alpha == 0):
+        return outcome
     slope = abs(problem.slope_at(outcome.x))
-    return slope * outcome.alpha < tol if outcome.alpha > 0 else slope == 0
+    is_short = slope * outcome.alpha < tol if outcome.alpha > 0 else slope == 0
+    return outcome if is_short else outcome._replace(status=STALLED)
 
 
 def _result(problem, outcome, message, history):
@@ -108,22 +111,23 @@ def _stalled(method, problem, outcome, tol):
 
 def _stochastic_message(method, problem, outcome, tol, by_step):
     """Of a run that reached its last epoch, or that the rule ended too soon."""
-    advice = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
-              "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+    advice = _ADVICE_BY_STEP if by_step else _ADVICE_BY_EPOCH
     if outcome.status == LIMIT_REACHED:
         rule = "step" if by_step else "epoch"
         return (f"{method} did not converge in {outcome.updates} updates: stop='{rule}' with tol={tol:g} was not met; "
                 f"the last update moved theta by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
-                f"Raise max_epochs. {advice if by_step else _OTHER_ADVICE}{_rate_hint(problem, outcome)}"
+                f"Raise max_epochs. {advice}{_rate_hint(problem, outcome)}"
                 f"{problem.no_minimum()}")
     where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
     step = outcome.alpha * abs(problem.slope_at(outcome.x))
     return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: on all points together a "
             f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {tol:g}. "
-            f"{advice if by_step else _OTHER_ADVICE}")
+            f"{advice}")
 
 
-_OTHER_ADVICE = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
+_ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
+                   "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+_ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
 
 
 def _stopped(method, problem, outcome, tol):

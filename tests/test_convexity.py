@@ -148,6 +148,12 @@ class TestMultistart:
         result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
         assert not result.success
 
+    def test_a_rate_that_falls_to_zero_is_no_convergence(self, five_points):
+        with pytest.warns(ConvergenceWarning, match="stands still"):
+            result = minimize_multistart(fastgd.mse, None, five_points, [0, 40], fastgd.schedules.cosine(0.01, 5))
+        assert [run.status for run in result.runs] == [4, 4]
+        assert result.labels.tolist() == [-1, -1]
+
     def test_flat_minima_are_one(self):
         result = minimize_multistart(fastgd.abs_loss, None, [-1.0, 1.0], [-3, -0.5, 0.2, 7], alpha=0.01)
         assert len(result.minima) == 1
