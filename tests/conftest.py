@@ -1,3 +1,6 @@
+import contextlib
+import signal
+
 import numpy as np
 import pytest
 
@@ -12,3 +15,23 @@ def pcttip():
 @pytest.fixture
 def five_points():
     return np.array([12.1, 12.8, 14.9, 16.3, 17.2])
+
+
+@pytest.fixture
+def interrupted():
+    """A context in which KeyboardInterrupt is raised after 0.1 s, as by Ctrl-C."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def context():
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    return context

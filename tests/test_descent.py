@@ -1,5 +1,4 @@
 import functools
-import signal
 import threading
 import tracemalloc
 import warnings
@@ -273,21 +272,12 @@ class TestEnds:
             minimize(fastgd.huber_loss, Huber(1e300).gradient, [1.0], 1e10, progress=False)
 
     @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
-    def test_ctrl_c(self, gradient):
+    def test_ctrl_c(self, gradient, interrupted):
         y = np.random.default_rng(0).normal(0, 1, 100_000)
         expected = minimize(None, gradient, y, 1e-6, progress=False, tol=1e-7)
 
-        def interrupt(*_):
-            raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                minimize(None, gradient, y, 1e-9, progress=False, tol=1e-300, max_iter=10**9)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        with interrupted():
+            minimize(None, gradient, y, 1e-9, progress=False, tol=1e-300, max_iter=10**9)
         assert minimize(None, gradient, y, 1e-6, progress=False, tol=1e-7) == expected
 
 
