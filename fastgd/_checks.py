@@ -52,6 +52,19 @@ def check_one_number(value, function, what):
         raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
 
 
+def as_given(dataset, targets):
+    """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
+    return dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else targets
+
+
+def called_at(loss_fn, thetas, points):
+    """A Python loss at each theta, each checked to be one number; in a list, as they came."""
+    losses = [loss_fn(theta, points) for theta in thetas]
+    for loss in losses:
+        check_one_number(loss, "loss_fn", "loss")
+    return losses
+
+
 def check_dataset(values, name="dataset"):
     """Return 1-D data as a contiguous float32 or float64 array of finite numbers; not a copy if it is one."""
     array = as_float_array(values, name)

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset, check_one_number, copied
+from fastgd._checks import as_given, called_at, check_callable, check_dataset, copied
 from fastgd.differences import DifferenceGradient
 from fastgd.losses import CrossEntropy, Gradient, Loss, compiled_form
 
@@ -27,6 +27,7 @@ class Problem:
     def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
         self.loss = compiled_form(loss_fn)
         self._loss_is_compiled = self.loss is not None
+        self._last_slope = None    # (theta, slope), because the end of a run asks for it more than once
         if self.loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
             self.loss = loss_fn
@@ -42,7 +43,7 @@ class Problem:
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {self.gradient!r}; "
                             f"pass {self.gradient.gradient!r}.")
         self.targets = check_dataset(dataset)
-        self.dataset = dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else self.targets
+        self.dataset = as_given(dataset, self.targets)
         if self.gradient is None:
             self.gradient = DifferenceGradient(self.loss, self.targets)
 
@@ -83,14 +84,13 @@ class Problem:
             return [math.nan] * len(thetas)
         if self._loss_is_compiled:
             return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
-        losses = [self.loss(theta, self.dataset) for theta in thetas]
-        for loss in losses:
-            check_one_number(loss, "loss_fn", "loss")
-        return losses
+        return called_at(self.loss, thetas, self.dataset)
 
     def slope_at(self, theta):
         """The mean slope at one theta."""
-        return self.slopes_at([theta])[0]
+        if self._last_slope is None or self._last_slope[0] != theta:
+            self._last_slope = theta, self.slopes_at([theta])[0]
+        return self._last_slope[1]
 
     def slopes_at(self, thetas):
         """The mean slope at each of several thetas, as a list of floats."""

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_count, check_dataset, check_number, check_one_number
+from fastgd._checks import called_at, check_callable, check_count, check_dataset, check_number
 from fastgd._endings import conclude_many
 from fastgd._problem import Problem
 from fastgd._random import bit_generator_of
 from fastgd._runners import run_many
-from fastgd.losses import Gradient, Loss, compiled_form
+from fastgd.losses import compiled_form
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates
 
@@ -97,7 +97,7 @@ def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
     random = np.random.Generator(bit_generator_of(rng))
     points = check_dataset(dataset).astype(np.float64, copy=False)
     thetas = _exact_grid(low, high)
-    heights, eps = _heights(loss or loss_fn, thetas, points)
+    heights, eps = _heights(loss, loss_fn, thetas, points)
     left, middle, right = _triples(len(thetas), n_chords, random)
     t = (right - middle) / (right - left)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -118,13 +118,11 @@ def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
         f"(t = {t[k]:.4g}), and the curve {heights[middle[k]]:.6g}."))
 
 
-def _heights(loss, thetas, points):
-    """The loss at each theta, and the precision in which it was computed."""
-    if isinstance(loss, (Loss, Gradient)):
+def _heights(loss, loss_fn, thetas, points):
+    """The loss at each theta, by its compiled form if it has one, and the precision in which it was computed."""
+    if loss is not None:
         return loss.curve_over(thetas, points), np.finfo(np.float64).eps
-    values = [loss(theta, points) for theta in thetas.tolist()]
-    for value in values:
-        check_one_number(value, "loss_fn", "loss")
+    values = called_at(loss_fn, thetas.tolist(), points)
     single = any(isinstance(value, np.float32) for value in values)
     return np.array(values, dtype=np.float64), np.finfo(np.float32 if single else np.float64).eps
 

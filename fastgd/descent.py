@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_count, check_dataset, check_number
+from fastgd._checks import as_given, called_at, check_callable, check_count, check_dataset, check_number
 from fastgd._driver import Epochs, Watch, drive
 from fastgd._endings import conclude
 from fastgd._problem import Problem
@@ -55,8 +55,7 @@ def simple_minimize(loss_fn, dataset, thetas):
     if loss is not None:
         losses = loss.curve_over(candidates, targets)
     else:
-        points = dataset if isinstance(dataset, np.ndarray) or hasattr(dataset, "iloc") else targets
-        losses = np.array([float(loss_fn(theta, points)) for theta in candidates])
+        losses = np.array(called_at(loss_fn, candidates, as_given(dataset, targets)), dtype=np.float64)
     if not np.isfinite(losses).any():
         raise ArithmeticError(f"{loss_fn!r} is NaN or infinite at every one of the {len(candidates)} thetas.")
     return candidates.item(np.nanargmin(losses))

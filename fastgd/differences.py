@@ -1,10 +1,11 @@
 """Gradients by differences of the loss: one to descend on where none is given, and one to check a gradient against."""
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset, check_one_number
+from fastgd._checks import called_at, check_callable, check_dataset
 from fastgd.losses import compiled_form
 
 
@@ -26,7 +27,7 @@ class DifferenceGradient:
     def step(self, theta):
         """The h at theta: a power of two, and far above the distance of two floats there."""
         h = self._eps ** (1 / 3) * max(self._spread, abs(theta - self._center))
-        return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta))))
+        return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta), sys.float_info.min)))
 
     def __call__(self, theta, dataset):
         return self.with_noise(float(theta), dataset)[0]
@@ -34,10 +35,7 @@ class DifferenceGradient:
     def with_noise(self, theta, dataset, halvings=0):
         """The difference, and the error that rounding of the loss can make in it."""
         h = self.step(theta) / 2**halvings
-        above, below = (self._loss(place, dataset) for place in (theta + h, theta - h))
-        for loss in (above, below):
-            check_one_number(loss, "loss_fn", "loss")
-        above, below = float(above), float(below)
+        above, below = map(float, called_at(self._loss, (theta + h, theta - h), dataset))
         return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
 
 

@@ -76,6 +76,10 @@ def test_each_update_costs_two_evaluations(five_points):
     assert len(calls) == 14
 
 
+def test_data_smaller_than_any_step():
+    assert quietly(minimize, reference.mse, None, [0.0, 1e-320], progress=False, max_iter=3) == 0
+
+
 def test_nothing_to_go_by(five_points):
     with pytest.raises(TypeError, match="'loss_fn' parameter must be callable"):
         minimize(None, None, five_points, progress=False)

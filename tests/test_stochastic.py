@@ -1,5 +1,4 @@
 """minimize_sgd and minimize_mini_batch."""
-import signal
 import threading
 import tracemalloc
 import warnings
@@ -372,6 +371,20 @@ class TestPythonCallables:
         assert np.array_equal(np.concatenate(seen), expected)
 
 
+@pytest.mark.parametrize("size", [None, 10])
+def test_the_full_gradient_is_taken_once(size, pcttip):
+    wholes = []
+
+    def gradient(theta, points):
+        wholes.extend([theta] if np.size(points) == len(pcttip) else [])
+        return reference.grad_mse(theta, points)
+
+    run = minimize_sgd if size is None else lambda *args, **options: minimize_mini_batch(*args, size, **options)
+    with pytest.warns(ConvergenceWarning, match="lie near theta"):
+        result = run(None, gradient, pcttip, rng=0, full_output=True)
+    assert wholes == [result.x]
+
+
 class TestArguments:
     @pytest.mark.parametrize(("size", "error", "words"), [
         (0, ValueError, "minibatch_size"), (-1, ValueError, "minibatch_size"), (2.0, TypeError, "minibatch_size"),
@@ -394,21 +407,12 @@ class TestArguments:
 
 @pytest.mark.parametrize("size", [None, 10])
 @pytest.mark.parametrize("source", [fastgd, reference])
-def test_ctrl_c(source, size):
+def test_ctrl_c(source, size, interrupted):
     y = np.random.default_rng(0).normal(0, 1, 100_000)
     rng = np.random.default_rng(0)
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            descend("mse", y, size, 1e-9, rng=rng, tol=0, max_epochs=10**6, source=source)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with interrupted():
+        descend("mse", y, size, 1e-9, rng=rng, tol=0, max_epochs=10**6, source=source)
     assert rng.bit_generator.lock.acquire(timeout=1)
     rng.bit_generator.lock.release()
     y = y[:300]

@@ -41,20 +41,20 @@ def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out
 def all_usable(const double[::1] rates not None):
     """Whether every rate is a finite number of at least 0."""
     cdef double lowest[8]
-    cdef double highest[8]
+    cdef double zeros[8]
     cdef Py_ssize_t j, k, n = rates.shape[0], whole = n - n % 8
     cdef bint usable = True
     with nogil:
         for j in range(8):
-            lowest[j] = highest[j] = 0
-        # x + 0 * x is NaN unless x is finite, and a NaN, once there, stays: in `highest` nothing else can.
+            lowest[j] = zeros[j] = 0
+        # 0 * x is 0 for a finite x and NaN for any other, and a NaN once in a sum stays.
         for k in range(0, whole, 8):
             for j in range(8):
                 lowest[j] = rates[k + j] if rates[k + j] < lowest[j] else lowest[j]
             for j in range(8):
-                highest[j] += 0 * rates[k + j]
+                zeros[j] += 0 * rates[k + j]
         for j in range(8):
-            usable &= lowest[j] == 0 and highest[j] == 0
+            usable &= lowest[j] == 0 and zeros[j] == 0
         for k in range(whole, n):
             usable &= rates[k] >= 0 and rates[k] * 0 == 0
     return usable
