@@ -97,27 +97,7 @@ def batch_many(Loss loss, const real[::1] targets not None, const double[::1] al
     return running
 
 
-cdef inline Py_ssize_t visit_points(
-    Loss loss, const real* points, Py_ssize_t count, const double* alphas, real* theta_at, real tol, double* thetas,
-) noexcept nogil:
-    """One update a point; returns how many were made."""
-    cdef Py_ssize_t k
-    cdef real theta = theta_at[0], new, step
-    for k in range(count):
-        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this
-        # one it does not wait for theta, on which each update waits for the one before.
-        new = theta - <real> alphas[k] * loss.slope_factor(theta) * loss.slope(theta, points[k])
-        step = absolute(new - theta)
-        theta = new
-        thetas[k] = new
-        if step < tol or not isfinite(new):
-            count = k + 1
-            break
-    theta_at[0] = theta
-    return count
-
-
-cdef inline Py_ssize_t visit_batches(
+cdef inline Py_ssize_t visit(
     Loss loss, const real* points, Py_ssize_t n, Py_ssize_t batch_size, Py_ssize_t count, const double* alphas,
     real* theta_at, real tol, double* thetas,
 ) noexcept nogil:
@@ -125,8 +105,13 @@ cdef inline Py_ssize_t visit_batches(
     cdef Py_ssize_t k, start
     cdef real theta = theta_at[0], new, step
     for k in range(count):
-        start = k * batch_size
-        new = theta - <real> alphas[k] * mean_slope(loss, points + start, min(batch_size, n - start), theta)
+        if batch_size == 1:
+            # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this
+            # one it does not wait for theta, on which each update waits for the one before.
+            new = theta - <real> alphas[k] * loss.slope_factor(theta) * loss.slope(theta, points[k])
+        else:
+            start = k * batch_size
+            new = theta - <real> alphas[k] * mean_slope(loss, points + start, min(batch_size, n - start), theta)
         step = absolute(new - theta)
         theta = new
         thetas[k] = new
@@ -172,11 +157,8 @@ def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, obje
                     break
             made = min(limit - done, (n - position + batch_size - 1) // batch_size)
             last = thetas[done - 1] if done > 0 else theta0
-            if batch_size == 1:
-                made = visit_points(loss, &points[position], made, &alphas[done], &theta, <real> tol, &thetas[done])
-            else:
-                made = visit_batches(loss, &points[position], n - position, batch_size, made, &alphas[done], &theta,
-                                     <real> tol, &thetas[done])
+            made = visit(loss, &points[position], n - position, batch_size, made, &alphas[done], &theta, <real> tol,
+                         &thetas[done])
             if made > 1:
                 last = thetas[done + made - 2]
             converged = absolute(theta - <real> last) < <real> tol
