@@ -4,10 +4,9 @@ from libc.math cimport isfinite
 
 from fastgd._kernels.losses cimport Loss, absolute, real
 from fastgd._kernels.mean cimport levels, mean_of_sum, mean_slope, sums_over
-from fastgd._kernels.shuffle cimport bitgen_t, shuffle_between
+from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, begin_epoch, bitgen_t
 
 cdef enum:
-    SWAPS_AT_ONCE = 1 << 20
     FIRST_ANCHOR = 64
     # How a start ended, in the numbers of fastgd.results.
     RUNNING = -1
@@ -137,7 +136,7 @@ def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, obje
     """
     cdef bitgen_t* generator = <bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator")
     cdef Py_ssize_t n = points.shape[0], position = place[0], swaps = place[1]
-    cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, bottom, budget = SWAPS_AT_ONCE
+    cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, budget = SWAPS_AT_ONCE
     cdef real theta = <real> theta0
     cdef double last = theta0
     cdef bint converged = False
@@ -145,16 +144,8 @@ def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, obje
         raise ValueError("stochastic: a buffer is too short or an index out of range")
     with nogil:
         while done < limit and not converged and isfinite(theta):
-            if position >= n:
-                position = 0
-                swaps = n - 1
-            if swaps > 0:
-                bottom = max(<Py_ssize_t> 0, swaps - budget)
-                shuffle_between(generator, &points[0], swaps, bottom)
-                budget -= swaps - bottom
-                swaps = bottom
-                if swaps > 0:
-                    break
+            if not begin_epoch(generator, &points[0], n, &position, &swaps, &budget):
+                break
             made = min(limit - done, (n - position + batch_size - 1) // batch_size)
             last = thetas[done - 1] if done > 0 else theta0
             made = visit(loss, &points[position], n - position, batch_size, made, &alphas[done], &theta, <real> tol,

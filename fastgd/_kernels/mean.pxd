@@ -9,17 +9,26 @@ from fastgd._kernels.losses cimport Loss, real
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
-    #define FASTGD_PREFETCH(address) __builtin_prefetch(address)
+    #define FASTGD_PREFETCH(address, cache) __builtin_prefetch(address, 0, cache)
     #else
-    #define FASTGD_PREFETCH(address) ((void) 0)
+    #define FASTGD_PREFETCH(address, cache) ((void) 0)
     #endif
     """
-    void prefetch "FASTGD_PREFETCH"(const void* address) noexcept nogil
+    void prefetch_to "FASTGD_PREFETCH"(const void* address, int cache) noexcept nogil
 
 cdef enum:
     LEAF = 128
     LINE = 64      # bytes of a cache line
     AHEAD = 2048   # bytes; of 0 to 4096 the best where pages are small, and no worse where they are not
+
+
+cdef inline void prefetch(const void* address) noexcept nogil:
+    prefetch_to(address, 3)
+
+
+cdef inline void prefetch_far(const void* address) noexcept nogil:
+    # To the second cache, which has room for more requests than the first.
+    prefetch_to(address, 2)
 
 
 cdef inline real at_point(Loss loss, bint slope, real theta, real target) noexcept nogil:

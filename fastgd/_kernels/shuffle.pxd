@@ -10,7 +10,6 @@ indices of the next block are drawn while the memory of this one is on its way.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastgd._kernels.losses cimport real
 from fastgd._kernels.mean cimport prefetch
 
 cdef struct bitgen_t:    # numpy/random/bitgen.h
@@ -20,8 +19,14 @@ cdef struct bitgen_t:    # numpy/random/bitgen.h
     double (*next_double)(void* state) noexcept nogil
     uint64_t (*next_raw)(void* state) noexcept nogil
 
+ctypedef fused item:    # what may be shuffled: points, or the indices of rows
+    float
+    double
+    Py_ssize_t
+
 cdef enum:
     DRAWN_AHEAD = 64
+    SWAPS_AT_ONCE = 1 << 20
 
 
 cdef inline Py_ssize_t draw_block(bitgen_t* generator, Py_ssize_t i, Py_ssize_t bottom, uint64_t* drawn) noexcept nogil:
@@ -53,12 +58,12 @@ cdef inline Py_ssize_t draw_block(bitgen_t* generator, Py_ssize_t i, Py_ssize_t 
     return count
 
 
-cdef inline void shuffle_between(bitgen_t* generator, real* values, Py_ssize_t top, Py_ssize_t bottom) noexcept nogil:
+cdef inline void shuffle_between(bitgen_t* generator, item* values, Py_ssize_t top, Py_ssize_t bottom) noexcept nogil:
     """The swaps of i = top, top - 1, ..., bottom + 1."""
     cdef uint64_t drawn[2][DRAWN_AHEAD]
     cdef Py_ssize_t i = top, k, count, following
     cdef int now = 0
-    cdef real held
+    cdef item held
     count = draw_block(generator, i, bottom, drawn[now]) if i > bottom else 0
     for k in range(count):
         prefetch(&values[drawn[now][k]])
@@ -75,3 +80,19 @@ cdef inline void shuffle_between(bitgen_t* generator, real* values, Py_ssize_t t
         i -= count
         count = following
         now = 1 - now
+
+
+cdef inline bint begin_epoch(
+    bitgen_t* generator, item* values, Py_ssize_t n, Py_ssize_t* position, Py_ssize_t* swaps, Py_ssize_t* budget,
+) noexcept nogil:
+    """Shuffle if `position` is at the end, or go on with a shuffle; False where the budget of swaps ends it early."""
+    cdef Py_ssize_t bottom
+    if position[0] >= n:
+        position[0] = 0
+        swaps[0] = n - 1
+    if swaps[0] > 0:
+        bottom = max(<Py_ssize_t> 0, swaps[0] - budget[0])
+        shuffle_between(generator, values, swaps[0], bottom)
+        budget[0] -= swaps[0] - bottom
+        swaps[0] = bottom
+    return swaps[0] == 0

@@ -1,7 +1,7 @@
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 
-def shuffle(object capsule, real[::1] values not None, Py_ssize_t top, Py_ssize_t bottom):
+def shuffle(object capsule, item[::1] values not None, Py_ssize_t top, Py_ssize_t bottom):
     """Make the swaps of i = `top` down to `bottom` + 1 of a shuffle; the caller holds the generator's lock.
 
     ``shuffle(capsule, values, len(values) - 1, 0)`` is the whole of it.
