@@ -52,6 +52,15 @@ def check_one_number(value, function, what):
         raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
 
 
+def check_shape(value, shape, function, what):
+    """Return what the user's `function` returned if it is an array of this shape, else raise TypeError."""
+    if np.shape(value) != shape:
+        got = repr(value) if np.ndim(value) == 0 else f"an array of shape {np.shape(value)}"
+        raise TypeError(f"{function} must return an array of shape {shape}, the mean {what} for each parameter. "
+                        f"Got {got}.")
+    return value
+
+
 def as_given(dataset, targets):
     """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
     return dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else targets
@@ -105,25 +114,36 @@ def as_float_array(values, name):
     return copied(values, values.dtype)
 
 
-def _real_array(values, name):
-    """Return any 1-D array of real numbers as a float32 or float64 array in native byte order."""
+def _real_array(values, name, ndim=1):
+    """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
                         f"pass {name}.compressed() or {name}.filled(value).")
     try:
         array = np.asarray(_without_missing(values))
     except ValueError as error:
-        raise ValueError(f"Input {name} should be a 1d array of real numbers: {error}") from None
+        raise ValueError(f"Input {name} should be a {ndim}d array of real numbers: {error}") from None
     kind = array.dtype.kind
     if kind == "c":
         raise ValueError(f"Complex data not supported: input {name} has dtype {array.dtype}.")
     if kind not in "biuf":
-        raise TypeError(f"Input {name} should be a 1d array of real numbers, got {_described(values, array)}. "
+        raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, got {_described(values, array)}. "
                         "Convert your data to numeric values explicitly instead.")
-    if array.ndim != 1:
-        raise ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
+    if array.ndim != ndim:
+        raise _wrong_dimensions(array, name, ndim)
     dtype = _FLOAT32 if array.dtype.newbyteorder("=") == _FLOAT32 else _FLOAT64
     return array.view(np.ndarray) if array.dtype == dtype else copied(array, dtype)
+
+
+def _wrong_dimensions(array, name, ndim):
+    if ndim == 1:
+        return ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
+    if array.ndim > 2:
+        return ValueError(f"Found array with dim {array.ndim}. {name} expected <= 2.")
+    return ValueError(
+        f"Expected 2D array, got {array.ndim}D array instead:\n{name}={array}.\nReshape your data either using "
+        "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single "
+        "sample.")
 
 
 def _without_missing(values):
@@ -145,9 +165,79 @@ def _described(values, array):
 
 
 def copied(array, dtype):
-    """Copy to a new contiguous array, a slice at a time so that Ctrl-C is answered."""
-    copy = np.empty(array.size, dtype)
+    """Copy to a new C-contiguous array, a slice at a time so that Ctrl-C is answered."""
+    copy = np.empty(array.shape, dtype)
     with np.errstate(over="ignore"):  # a number too large for float64 becomes inf, which is refused by name
-        for start in range(0, array.size, SLICE):
-            copy[start:start + SLICE] = array[start:start + SLICE]
+        for rows in slices_of_rows(array):
+            copy[rows] = array[rows]
     return copy
+
+
+def slices_of_rows(array, size=SLICE):
+    """Slices of the first axis, each of about `size` numbers."""
+    rows = max(1, size // max(1, array[:1].size))
+    return [slice(start, start + rows) for start in range(0, len(array), rows)]
+
+
+def check_design(X, name="X"):
+    """Return 2-D data as a C-contiguous float32 or float64 array of finite numbers, and the names of its columns.
+
+    Not a copy if it is one; the names are None unless it is a DataFrame.
+    """
+    names = None
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        names = [str(column) for column in X.columns]
+        values = _frame_values(X, names, name)
+    elif hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(f"Sparse data was passed for {name}, but dense data is required. "
+                        "Use '.toarray()' to convert to a dense numpy array.")
+    else:
+        values = X
+    array = _real_array(values, name, ndim=2)
+    for count, what in zip(array.shape, ("sample", "feature"), strict=True):
+        if count == 0:
+            raise ValueError(f"Found array {name} with 0 {what}(s) (shape={array.shape}) while a minimum of 1 is "
+                             "required.")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        array = copied(array, array.dtype)
+    for rows in slices_of_rows(array):
+        part = array[rows].reshape(-1)
+        if not _IS_FINITE[array.dtype](part):
+            _refuse_rows(array[rows], names, name)
+    return array, names
+
+
+def _frame_values(frame, names, name):
+    """The numbers of a DataFrame in one array, missing ones as NaN."""
+    for column, dtype in zip(names, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "biuf":
+            raise TypeError(f"Input {name} should be a 2d array of real numbers, but its column {column!r} has the "
+                            f"dtype {dtype}. Convert your data to numeric values explicitly instead.")
+    single = len(names) > 0 and all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
+    dtype = _FLOAT32 if single else _FLOAT64
+    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        return frame.to_numpy(dtype=dtype)
+    return frame.to_numpy(dtype=dtype, na_value=np.nan)
+
+
+def _refuse_rows(rows, names, name):
+    """Raise the ValueError for rows that hold a NaN or an infinity."""
+    is_nan = bool(np.isnan(rows).any())
+    column = int(np.argmax((np.isnan(rows) if is_nan else np.isinf(rows)).any(axis=0)))
+    where = f" in column {names[column]!r}" if names else ""
+    raise ValueError(f"Input {name} contains NaN{where}." if is_nan else
+                     f"Input {name} contains infinity or a value too large for dtype('{rows.dtype}'){where}.")
+
+
+def check_same_length(X, targets):
+    """Raise ValueError unless there is one target a row."""
+    if len(X) != len(targets):
+        raise ValueError("Found input variables with inconsistent numbers of samples: "
+                         f"[{len(X)}, {len(targets)}] (rows of X, points of dataset)")
+
+
+def check_flag(value, name):
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"The '{name}' parameter must be True or False. Got {value!r} of type {type(value).__name__}.")
+    return bool(value)

@@ -12,7 +12,7 @@ from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_
 
 
 class Outcome(NamedTuple):
-    """How a run ended."""
+    """How a run ended; thetas are floats, or arrays for a linear model."""
 
     theta: float       # the last one, which may not be finite
     previous: float    # the one before it
@@ -21,13 +21,24 @@ class Outcome(NamedTuple):
     alpha: float       # the last learning rate
     period: int = 0                    # after how many updates theta repeats, if it does
     average: float | None = None       # of the thetas of the last epoch, if it was asked for
+    start: float | None = None         # where the run began
 
     @property
     def x(self):
         """The answer: the last finite theta, or the average."""
-        if self.status == NOT_FINITE:
+        if self.status == NOT_FINITE and not is_finite(self.theta):
             return self.previous
         return self.theta if self.average is None else self.average
+
+
+def largest(step):
+    """The size of a step: that of its largest component."""
+    return abs(step) if isinstance(step, float) else np.abs(step).max()
+
+
+def is_finite(theta):
+    """Whether all of theta is."""
+    return math.isfinite(theta) if isinstance(theta, float) else bool(np.isfinite(theta).all())
 
 
 def drive(runner, rates, limit, *, watch=None, epochs=None):
@@ -35,38 +46,41 @@ def drive(runner, rates, limit, *, watch=None, epochs=None):
 
     With `epochs` a chunk never crosses the end of an epoch.
     """
-    most = min(runner.most, limit)
-    thetas = np.empty(most)
     cycles = _CycleFinder() if rates.is_constant and runner.is_deterministic else None
-    done = 0
+    every = cycles is not None or any(part is not None and part.wants_every for part in (watch, epochs))
+    most, thetas = runner.buffer(limit, every)
+    start, done = runner.theta, 0
     while True:
         before = runner.theta
         size = min(most, limit - done)
         if cycles is not None:
             size = min(size, cycles.next_anchor - done)
-        elif epochs is not None:
+        if epochs is not None:
             size = min(size, epochs.room(done))
         alphas = rates(done, size)
         if watch is not None:
             watch.before_chunk(done, before)
         count, converged = runner.advance(alphas, thetas)    # alphas may be fewer than asked for
+        theta, previous = runner.theta, runner.previous
         period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
         if period:
             count = cycles.found_at
-        if epochs is not None:
-            converged |= epochs.look_at(done, thetas[:count])
-        stopped_after = watch.after_chunk(done, alphas, thetas[:count]) if watch is not None else None
-        if stopped_after is not None:
-            count = stopped_after
+            theta, previous = thetas[count - 1], thetas[count - 2] if count > 1 else before
         done += count
-        theta = thetas.item(count - 1)
-        status = _status(stopped_after is not None, converged, period, theta, done == limit)
+        if epochs is not None:
+            converged |= epochs.look_at(done, count, thetas[:count])
+        stopped = watch is not None and watch.after_chunk(done, alphas[:count], thetas[:count])
+        status = _status(stopped, converged, period, theta, done == limit)
         if status is not None:
-            previous = thetas.item(count - 2) if count > 1 else float(before)
             average = epochs.average if epochs is not None else None
-            return Outcome(theta, previous, done, status, alphas.item(count - 1), period, average)
+            return Outcome(_own(theta), _own(previous), done, status, alphas.item(count - 1), period, average, start)
         if cycles is not None:
             cycles.remember(done, theta)
+
+
+def _own(theta):
+    """A float, or an array that no buffer holds."""
+    return np.array(theta) if isinstance(theta, np.ndarray) and theta.ndim else float(theta)
 
 
 def _status(stopped, converged, period, theta, at_limit):
@@ -77,7 +91,7 @@ def _status(stopped, converged, period, theta, at_limit):
         return CONVERGED
     if period:
         return CYCLE
-    if not math.isfinite(theta):
+    if not is_finite(theta):
         return NOT_FINITE
     return LIMIT_REACHED if at_limit else None
 
@@ -88,8 +102,8 @@ class Epochs:
     Parameters
     ----------
     period : int
-        Updates in an epoch.
-    theta0 : float
+        Updates in an epoch; 1 for a rule that looks at every update.
+    theta0 : float or ndarray
         Where the run starts, which stands for the epoch before the first.
     tol : float or None
         The run has converged when theta after an epoch is nearer than this to theta after the one before and, if the
@@ -97,31 +111,38 @@ class Epochs:
         error, the first says nothing about the thetas between); None: not looked at.
     averages : bool
         Whether the mean is asked for.
+    loss_at : callable, optional
+        Compare its values in place of thetas.
     """
 
-    def __init__(self, period, theta0, tol, averages):
+    def __init__(self, period, theta0, tol, averages, loss_at=None):
         self.period = period
         self.average = None
+        self.wants_every = averages
         self._tol = tol
-        self._averages = averages
-        self._last = theta0
+        self._loss_at = loss_at
+        self._last = theta0 if loss_at is None else loss_at(theta0)
         self._sum = 0.0
 
     def room(self, done):
         """Updates until the end of the epoch."""
         return self.period - done % self.period
 
-    def look_at(self, done, new):
-        """Take in the `new` thetas, which follow update `done`; return whether the run has converged."""
-        if self._averages:
-            so_far = done % self.period
-            self._sum = new.sum() + (self._sum if so_far else 0.0)
-            self.average = float(self._sum / (so_far + len(new)))
-        if (done + len(new)) % self.period or self._tol is None:
+    def look_at(self, done, count, new):
+        """Take in `count` thetas up to update `done`, of which `new` has at least the last; True if it converged."""
+        if self.wants_every:
+            so_far = (done - count) % self.period
+            self._sum = new.sum(axis=0) + (self._sum if so_far else 0.0)
+            self.average = _own(self._sum / (so_far + count))
+        if done % self.period or self._tol is None:
             return False
-        theta = new.item(-1)
-        moved, self._last = abs(theta - self._last), theta
-        return moved < self._tol and (not self._averages or abs(theta - self.average) < self._tol)
+        theta = _own(new[-1])
+        if self._loss_at is not None:
+            loss = self._loss_at(theta if self.average is None else self.average)
+            moved, self._last = abs(loss - self._last), loss
+            return bool(moved < self._tol)
+        moved, self._last = largest(theta - self._last), theta
+        return bool(moved < self._tol and (not self.wants_every or largest(theta - self.average) < self._tol))
 
 
 class _CycleFinder:
@@ -140,7 +161,8 @@ class _CycleFinder:
         """The period if the remembered theta is among the `new` ones, which follow update `done`; else 0."""
         if self._anchor is None:
             return 0
-        returns = np.flatnonzero(new == self._anchor)
+        same = new == self._anchor
+        returns = np.flatnonzero(same if same.ndim == 1 else same.all(axis=1))
         if len(returns) == 0:
             return 0
         self.found_at = int(returns[0]) + 1
@@ -162,42 +184,41 @@ class Watch:
         self._history = [] if history else None
         self._epochs = epochs
         self._period = epochs.period if epochs is not None else 1
-        self._loss = None    # the loss at the current theta, once it is known
+
+    @property
+    def wants_every(self):
+        """Whether it looks at each theta and not only at the last of an epoch."""
+        return self._history is not None or self._period == 1
 
     def before_chunk(self, done, theta):
         """Show the current theta."""
         if self._display is not None and done % self._period == 0:
-            if self._loss is None:
-                self._loss = self._problem.losses_at([theta])[0]
-            self._display.show(theta, self._loss)
+            self._display.show(theta, self._problem.loss_at(theta))
 
     def after_chunk(self, done, alphas, new):
-        """Look at the `new` thetas in turn; return how many there were when the callback stopped the run, or None."""
-        stopped_after = None
-        if self._display is not None or self._callback is not None:
-            stopped_after = self._show(done, new)
+        """Look at the thetas up to update `done`, of which `new` has at least the last; True if the callback stops."""
         if self._history is not None:
-            self._history.append((alphas[:len(new)][:stopped_after].copy(), new[:stopped_after].copy()))
-        return stopped_after
+            self._history.append((alphas.copy(), new.copy()))
+        if self._callback is not None and done % self._period == 0 and is_finite(new[-1]):
+            theta = self._answer(new[-1])
+            try:
+                self._callback(_so_far(theta, self._problem.loss_at(theta), done))
+            except StopIteration:
+                return True
+        if self._display is not None and self._period == 1:
+            self._show(new)
+        return False
 
-    def _show(self, done, new):
-        # The last theta is shown before the update that follows it, if one does; a callback sees it now.
-        end = len(new) if self._callback is not None and math.isfinite(new[-1]) else len(new) - 1
-        due = range((-done - 1) % self._period, end, self._period)
-        thetas = new[due.start:end:self._period].tolist()
-        if thetas and self._epochs is not None and self._epochs.average is not None:
-            thetas = [self._epochs.average]
-        losses = self._problem.losses_at(thetas)
-        for k, theta, loss in zip(due, thetas, losses, strict=True):
-            if self._callback is not None:
-                try:
-                    self._callback(_so_far(theta, loss, done + k + 1))
-                except StopIteration:
-                    return k + 1
-            if self._display is not None and k + 1 < len(new):
-                self._display.show(theta, loss)
-        self._loss = losses[-1] if thetas and thetas[-1] == new[-1] else None
-        return None
+    def _answer(self, theta):
+        """What the run would return if it ended at this theta."""
+        averages = self._epochs is not None and self._epochs.average is not None
+        return self._epochs.average if averages else _own(theta)
+
+    def _show(self, new):
+        # The last theta is shown before the update that follows it, if one does.
+        thetas = [_own(theta) for theta in new[:-1]]
+        for theta, loss in zip(thetas, self._problem.losses_at(thetas), strict=True):
+            self._display.show(theta, loss)
 
     def history(self):
         """The DataFrame of all updates so far, or None."""
@@ -206,7 +227,9 @@ class Watch:
         import pandas as pd
 
         alphas, thetas = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
-        return pd.DataFrame({"update": np.arange(1, len(thetas) + 1), "alpha": alphas, "theta": thetas})
+        left = pd.DataFrame({"update": np.arange(1, len(thetas) + 1), "alpha": alphas})
+        names = list(self._problem.parameter_names)
+        return pd.concat([left, pd.DataFrame(thetas.reshape(-1, len(names)), columns=names)], axis=1)
 
     def close(self):
         """Take the display down."""

@@ -1,6 +1,8 @@
 """What is said at the end of a run: the result, and the warning or error where it did not go well."""
 import warnings
 
+from fastgd._driver import is_finite, largest
+from fastgd._progress import shown
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -13,41 +15,45 @@ from fastgd.results import (
     DivergenceError,
 )
 
+#: A loss that ended so many times above where it began has diverged, whatever theta is.
+_GROWN = 1e6
+#: A rule was met too soon, in a linear model, if the loss can still fall by this part of itself and this of its way.
+_OF_ITSELF, _OF_ITS_WAY = 0.01, 0.001
+_ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
+                   "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+_ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
 
-def conclude(method, problem, outcome, tol, *, history, full_output, caller, is_stochastic=False, by_step=True):
+
+def conclude(method, problem, outcome, tol, *, history, full_output, caller, stop="step", is_stochastic=False):
     """Return theta or the DescentResult of this outcome; warn or raise as it deserves.
 
-    `caller` counts the frames from here to the user's call. A stochastic step may be short because its point happens
-    to lie near theta (or two epochs, if not `by_step`, end near each other); what the whole data says is asked once.
+    `caller` counts the frames from here to the user's call.
     """
-    outcome = _judged(problem, outcome, tol, is_stochastic)
-    if outcome.status == CONVERGED and not full_output and history is None:
-        return outcome.x
-    if is_stochastic and (outcome.status == LIMIT_REACHED or (outcome.status == STALLED and outcome.alpha > 0)):
-        message = _stochastic_message(method, problem, outcome, tol, by_step)
-    else:
-        message = _MESSAGES[outcome.status](method, problem, outcome, tol)
-    if outcome.status == NOT_FINITE:
-        raise DivergenceError(message, _result(problem, outcome, message, history))
-    if outcome.status in (LIMIT_REACHED, CYCLE, STALLED):
+    ending = _Ending(problem, outcome, tol, stop, is_stochastic)
+    if ending.status == CONVERGED and not full_output and history is None:
+        return ending.outcome.x
+    message = f"{method} {ending.words()}"
+    if ending.status == NOT_FINITE:
+        raise DivergenceError(message, ending.result(message, history))
+    if ending.status in (LIMIT_REACHED, CYCLE, STALLED):
         warnings.warn(message, ConvergenceWarning, stacklevel=caller)
-    return _result(problem, outcome, message, history) if full_output or history is not None else outcome.x
+    return ending.result(message, history) if full_output or history is not None else ending.outcome.x
 
 
 def conclude_many(problem, starts, outcomes, tol, *, caller):
     """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
-    outcomes = [_judged(problem, outcome, tol) for outcome in outcomes]
+    endings = [_Ending(problem, outcome, tol) for outcome in outcomes]
     xs = [outcome.x for outcome in outcomes]
     losses, slopes = problem.losses_at(xs), problem.slopes_at(xs)
     runs, said = [], []
-    for start, outcome, loss, slope in zip(starts.tolist(), outcomes, losses, slopes, strict=True):
-        message = _MESSAGES[outcome.status]("the descent", problem, outcome, tol)
-        if outcome.status != CONVERGED:
+    for start, ending, loss, slope in zip(starts.tolist(), endings, losses, slopes, strict=True):
+        message = f"the descent {ending.words()}"
+        if ending.status != CONVERGED:
             said.append(f"from {start:g} {message}")
         runs.append(DescentResult(
-            x=outcome.x, fun=float(loss), jac=slope, nit=outcome.updates, success=outcome.status == CONVERGED,
-            status=outcome.status, message=message))
-    if all(outcome.status == NOT_FINITE for outcome in outcomes):
+            x=ending.outcome.x, fun=float(loss), jac=slope, nit=ending.outcome.updates,
+            success=ending.status == CONVERGED, status=ending.status, message=message))
+    if all(ending.status == NOT_FINITE for ending in endings):
         raise DivergenceError(f"minimize_multistart diverged from every start; {said[0]}", runs[0])
     if said:
         more = f" So it is, or otherwise bad, from {len(said) - 1} more of the starts." if len(said) > 1 else ""
@@ -55,96 +61,145 @@ def conclude_many(problem, starts, outcomes, tol, *, caller):
     return runs
 
 
-def _judged(problem, outcome, tol, is_stochastic=False):
-    """The outcome, STALLED if its last step was short where a step on the whole data is not, or the rate is 0."""
-    if outcome.status != CONVERGED or not (is_stochastic or outcome.alpha == 0):
-        return outcome
-    slope = abs(problem.slope_at(outcome.x))
-    is_short = slope * outcome.alpha < tol if outcome.alpha > 0 else slope == 0
-    return outcome if is_short else outcome._replace(status=STALLED)
+class _Ending:
+    """An outcome, judged by what the data say beyond the rule that ended the run.
 
+    Attributes
+    ----------
+    status : int
+        That of the outcome, or STALLED if the last step was short where a step on the whole data is not (a stochastic
+        step may be short because its point happens to lie near theta), if the rate fell to 0, or if the loss of a
+        linear model can still fall; or NOT_FINITE if the loss of a linear model grew without bound.
+    """
 
-def _result(problem, outcome, message, history):
-    return DescentResult(
-        x=outcome.x, fun=float(problem.losses_at([outcome.x])[0]), jac=problem.slope_at(outcome.x),
-        nit=outcome.updates, success=outcome.status == CONVERGED, status=outcome.status, message=message,
-        history=history)
+    def __init__(self, problem, outcome, tol, stop="step", is_stochastic=False):
+        self.problem, self.outcome, self.tol, self.stop = problem, outcome, tol, stop
+        self.is_stochastic = is_stochastic
+        self._losses = self._gap = None    # what was found of a linear model that ended badly
+        self.status = self._judged()
 
+    def _judged(self):
+        problem, outcome = self.problem, self.outcome
+        is_linear = problem.design is not None
+        if is_linear and outcome.status in (LIMIT_REACHED, CYCLE):
+            self._losses = problem.growth(outcome.start, outcome.x)
+            grew = self._losses is not None and self._losses[1] > _GROWN * abs(self._losses[0])
+            return NOT_FINITE if grew else outcome.status
+        if outcome.status != CONVERGED:
+            return outcome.status
+        if (self.is_stochastic and self.stop != "loss") or outcome.alpha == 0:
+            step = largest(problem.slope_at(outcome.x)) * outcome.alpha
+            return CONVERGED if step < self.tol and outcome.alpha > 0 else self._standing_still()
+        self._gap = problem.gap(outcome.x) if is_linear else None
+        return STALLED if self._gap is not None and self._gap[0] > self._tolerable_gap() else CONVERGED
 
-def _converged(method, problem, outcome, tol):
-    if _step(outcome) >= tol > 0:
-        return (f"{method} converged: update {outcome.updates} ended an epoch that moved theta by less than "
-                f"tol={tol:g}, to {outcome.x:.6g}.")
-    return f"{method} converged: update {outcome.updates} moved theta by {_step(outcome):.3g}, and tol is {tol:g}."
+    def _standing_still(self):
+        is_minimum = self.outcome.alpha == 0 and largest(self.problem.slope_at(self.outcome.x)) == 0
+        return CONVERGED if is_minimum else STALLED
 
+    def _tolerable_gap(self):
+        began, ended = (self.problem.objective_at(theta) for theta in (self.outcome.start, self.outcome.x))
+        least = self.tol if self.stop == "loss" else 0
+        return max(_OF_ITSELF * abs(ended), _OF_ITS_WAY * (began - ended), least)
 
-def _limit_reached(method, problem, outcome, tol):
-    return (f"{method} did not converge in {outcome.updates} updates: the last one moved theta by "
-            f"{_step(outcome):.3g} to {outcome.theta:.6g}, and tol is {tol:g}. "
-            f"Raise max_iter or change the learning rate.{_rate_hint(problem, outcome)}{problem.no_minimum()}")
+    def result(self, message, history):
+        """The DescentResult."""
+        problem, outcome, design = self.problem, self.outcome, self.problem.design
+        of_rows = {} if design is None else {"feature_names": design.names, "fit_intercept": design.intercept}
+        return DescentResult(
+            x=outcome.x, fun=float(problem.loss_at(outcome.x)), jac=problem.slope_at(outcome.x), nit=outcome.updates,
+            success=self.status == CONVERGED, status=self.status, message=message, history=history, **of_rows)
 
+    def words(self):
+        """What is said, after the name of the method."""
+        return {CONVERGED: self._converged, LIMIT_REACHED: self._limit_reached, CYCLE: self._cycle,
+                NOT_FINITE: self._diverged, STALLED: self._stalled, STOPPED_BY_CALLBACK: self._stopped}[self.status]()
 
-def _cycle(method, problem, outcome, tol):
-    values = (f"{outcome.previous:.6g} and {outcome.theta:.6g}" if outcome.period == 2
-              else f"a round of {outcome.period} values with {outcome.theta:.6g} among them")
-    return (f"{method} did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, "
-            f"in steps of {_step(outcome):.3g} that tol={tol:g} never ends. A minimum may lie between them: "
-            f"use a smaller or a decreasing learning rate than {outcome.alpha:g}.{_rate_hint(problem, outcome)}")
+    def _converged(self):
+        updates, step, tol = self.outcome.updates, self._step(), self.tol
+        if self.stop == "loss":
+            left = f"; it can still fall by {self._gap[0]:.3g}" if self._gap is not None else ""
+            return f"converged: update {updates} changed the loss by less than tol={tol:g}{left}."
+        if step >= tol > 0:
+            return (f"converged: update {updates} ended an epoch that moved theta by less than tol={tol:g}, to "
+                    f"{shown(self.outcome.x)}.")
+        return f"converged: update {updates} moved theta by {step:.3g}, and tol is {tol:g}."
 
+    def _limit_reached(self):
+        outcome, tol = self.outcome, self.tol
+        moved = f"moved theta by {self._step():.3g}"
+        end = f"{self._growth()}{self._rate_hint()}{self.problem.no_minimum()}"
+        if self.is_stochastic:
+            return (f"did not converge in {outcome.updates} updates: stop='{self.stop}' with tol={tol:g} was not met; "
+                    f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
+                    f"{self._advice()}{end}")
+        rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
+        return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
+                f"{rule}. Raise max_iter or change the learning rate.{end}")
 
-def _not_finite(method, problem, outcome, tol):
-    return (f"{method} diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {outcome.theta}; "
-            f"the last finite theta is {outcome.previous:.6g}. Use a smaller learning rate"
-            f"{_or_scale(problem, outcome)}.{_rate_hint(problem, outcome)}")
+    def _cycle(self):
+        outcome = self.outcome
+        values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
+                  else f"a round of {outcome.period} values with {shown(outcome.theta)} among them")
+        return (f"did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, in "
+                f"steps of {self._step():.3g} that tol={self.tol:g} never ends. A minimum may lie between them: use a "
+                f"smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}{self._rate_hint()}")
 
+    def _diverged(self):
+        outcome = self.outcome
+        if is_finite(outcome.theta):
+            return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}, at theta "
+                    f"{shown(outcome.theta)}. Use a smaller learning rate.{self._growth()}{self._rate_hint()}")
+        stable = self.problem.stable_alpha(self.is_stochastic)
+        or_scale = ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
+        return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "
+                f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate{or_scale}."
+                f"{self._rate_hint()}")
 
-def _or_scale(problem, outcome):
-    stable = problem.stable_alpha
-    return ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
+    def _stalled(self):
+        outcome = self.outcome
+        if self._gap is not None:
+            return self._not_reached()
+        if outcome.alpha == 0:
+            return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
+                    f"{outcome.updates}; the mean slope is still {largest(self.problem.slope_at(outcome.x)):.3g}. "
+                    "Use a rate that falls more slowly.")
+        where = ("on a point that happens to lie near" if self.stop == "step"
+                 else "when two epochs happened to end near each other, at")
+        step = outcome.alpha * largest(self.problem.slope_at(outcome.x))
+        return (f"stopped after {outcome.updates} updates {where} theta {shown(outcome.x)}: on all points together a "
+                f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {self.tol:g}. "
+                f"{self._advice()}")
 
+    def _not_reached(self):
+        outcome, (gap, optimum) = self.outcome, self._gap
+        loss = self.problem.objective_at(outcome.x)
+        least = (f"the least is {loss - gap:.7g}, at theta {shown(optimum)}" if optimum is not None
+                 else f"can fall by {gap:.3g} at least")
+        moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
+        return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
+                f"but the optimum was not reached: the loss is {loss:.7g} at theta {shown(outcome.x)}, and {least}. "
+                "Use a smaller tol, a larger learning rate if it is stable, or columns of one scale (subtract the "
+                "mean, divide by the standard deviation).")
 
-def _stalled(method, problem, outcome, tol):
-    return (f"{method} stands still at theta {outcome.x:.6g} because the learning rate fell to 0 by update "
-            f"{outcome.updates}; the mean slope is still {problem.slope_at(outcome.x):.3g}. "
-            "Use a rate that falls more slowly.")
+    def _stopped(self):
+        return f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
 
+    def _advice(self):
+        return _ADVICE_BY_STEP if self.stop == "step" else _ADVICE_BY_EPOCH
 
-def _stochastic_message(method, problem, outcome, tol, by_step):
-    """Of a run that reached its last epoch, or that the rule ended too soon."""
-    advice = _ADVICE_BY_STEP if by_step else _ADVICE_BY_EPOCH
-    if outcome.status == LIMIT_REACHED:
-        rule = "step" if by_step else "epoch"
-        return (f"{method} did not converge in {outcome.updates} updates: stop='{rule}' with tol={tol:g} was not met; "
-                f"the last update moved theta by {_step(outcome):.3g}. It returns theta {outcome.x:.6g}. "
-                f"Raise max_epochs. {advice}{_rate_hint(problem, outcome)}"
-                f"{problem.no_minimum()}")
-    where = "on a point that happens to lie near" if by_step else "when two epochs happened to end near each other, at"
-    step = outcome.alpha * abs(problem.slope_at(outcome.x))
-    return (f"{method} stopped after {outcome.updates} updates {where} theta {outcome.x:.6g}: on all points together a "
-            f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {tol:g}. "
-            f"{advice}")
+    def _growth(self):
+        if self._losses is None:
+            return ""
+        return f" On the way the loss grew from {self._losses[0]:.6g} to {self._losses[1]:.6g}."
 
+    def _step(self):
+        return largest(self.outcome.theta - self.outcome.previous)
 
-_ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
-                   "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
-_ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
-
-
-def _stopped(method, problem, outcome, tol):
-    return f"{method} was stopped by the callback (StopIteration) after update {outcome.updates}."
-
-
-_MESSAGES = {CONVERGED: _converged, LIMIT_REACHED: _limit_reached, CYCLE: _cycle, NOT_FINITE: _not_finite,
-             STALLED: _stalled, STOPPED_BY_CALLBACK: _stopped}
-
-
-def _step(outcome):
-    return abs(outcome.theta - outcome.previous)
-
-
-def _rate_hint(problem, outcome):
-    """Names the largest stable learning rate where there is one and the run used more, or diverged."""
-    stable = problem.stable_alpha
-    if stable is None or (outcome.alpha < stable and outcome.status != NOT_FINITE):
-        return ""
-    return f" The largest stable alpha for {problem.gradient.loss.__name__} is {stable:g}; stay below it."
+    def _rate_hint(self):
+        """Names a stable learning rate where one is known and the run used more, or went up and not down."""
+        stable = self.problem.stable_alpha(self.is_stochastic)
+        went_up = self.status == NOT_FINITE or self._losses is not None
+        if not went_up and (stable is None or self.outcome.alpha < stable):
+            return ""
+        return self.problem.rate_hint(stable, self.is_stochastic)

@@ -1,11 +1,28 @@
 """What is to be minimised: a loss, its gradient and the data, compiled or in Python."""
+import inspect
 import math
 
 import numpy as np
 
-from fastgd._checks import as_given, called_at, check_callable, check_dataset, copied
-from fastgd.differences import DifferenceGradient
-from fastgd.losses import CrossEntropy, Gradient, Loss, compiled_form
+from fastgd._checks import as_given, called_at, check_callable, check_dataset, check_number, check_shape, copied
+from fastgd._design import MOST_FOR_GRAM, Design
+from fastgd.differences import DifferenceGradient, RowsDifferenceGradient
+from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, compiled_form
+
+#: Columns whose root mean square is above this are named where a descent diverged.
+_UNSCALED = 3.0
+#: Rows that tell whether a loss rose.
+_SAMPLE = 4096
+
+
+def as_problem(loss_fn, grad_loss_fn, dataset, *, needs_loss, X=None, fit_intercept=False):
+    """The Problem of the constant model, or of the linear model if there are rows X."""
+    if X is not None:
+        return LinearProblem(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=needs_loss)
+    if fit_intercept is not False:
+        raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
+                         f"Got fit_intercept={fit_intercept!r} and X=None.")
+    return Problem(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss)
 
 
 class Problem:
@@ -24,10 +41,13 @@ class Problem:
         Whether the gradient is.
     """
 
+    design = None
+    parameter_names = ("theta",)
+
     def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
         self.loss = compiled_form(loss_fn)
         self._loss_is_compiled = self.loss is not None
-        self._last_slope = None    # (theta, slope), because the end of a run asks for it more than once
+        self._last_loss = self._last_slope = None    # (theta, value), because the end of a run asks more than once
         if self.loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
             self.loss = loss_fn
@@ -43,9 +63,16 @@ class Problem:
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {self.gradient!r}; "
                             f"pass {self.gradient.gradient!r}.")
         self.targets = check_dataset(dataset)
+        self._set_up_data(dataset)
+
+    def _set_up_data(self, dataset):
         self.dataset = as_given(dataset, self.targets)
         if self.gradient is None:
             self.gradient = DifferenceGradient(self.loss, self.targets)
+
+    def theta(self, value, name):
+        """`value` as a theta of this model."""
+        return check_number(value, name, low=-np.inf, inclusive=False)
 
     def points_to_shuffle(self, dataset, in_place):
         """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
@@ -73,22 +100,46 @@ class Problem:
                         "no minimum.")
         return ""
 
-    @property
-    def stable_alpha(self):
-        """The largest stable learning rate of batch descent, where one is known."""
+    def stable_alpha(self, is_stochastic):
+        """The largest learning rate that is known not to diverge, or None."""
         return self.gradient.loss.max_stable_alpha if self.is_compiled else None
 
+    def safe_alpha(self, is_stochastic):
+        """Half of the largest stable rate: 1 / the largest curvature of the mean loss."""
+        stable = self.stable_alpha(is_stochastic)
+        if stable is not None and 0 < stable < np.inf:
+            return stable / 2
+        if stable is not None:
+            raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
+                             f"{2 / stable if stable else np.inf}. Scale the data, or give a number.")
+        known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
+        loss = self.gradient.loss if self.is_compiled else self.gradient
+        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {loss!r}; give a number or "
+                         "one of fastgd.schedules.")
+
+    def rate_hint(self, stable, is_stochastic):
+        """A sentence that names the `stable_alpha`, if there is one."""
+        if stable is None:
+            return ""
+        return f" The largest stable alpha for {self.gradient.loss.__name__} is {stable:g}; stay below it."
+
     def losses_at(self, thetas):
-        """The loss at each of an array of thetas, as a list of floats."""
+        """The loss at each of several thetas, as a list of floats."""
         if self.loss is None:
             return [math.nan] * len(thetas)
         if self._loss_is_compiled:
             return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
         return called_at(self.loss, thetas, self.dataset)
 
+    def loss_at(self, theta):
+        """The loss at one theta."""
+        if self._last_loss is None or not np.array_equal(self._last_loss[0], theta):
+            self._last_loss = theta, self.losses_at([theta])[0]
+        return self._last_loss[1]
+
     def slope_at(self, theta):
         """The mean slope at one theta."""
-        if self._last_slope is None or self._last_slope[0] != theta:
+        if self._last_slope is None or not np.array_equal(self._last_slope[0], theta):
             self._last_slope = theta, self.slopes_at([theta])[0]
         return self._last_slope[1]
 
@@ -97,3 +148,126 @@ class Problem:
         if self.is_compiled:
             return self.gradient.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
         return [float(self.gradient(theta, self.dataset)) for theta in thetas]
+
+
+class LinearProblem(Problem):
+    """The same with rows X: theta is an array, and so is a slope.
+
+    `dataset` and the gradient of a Python function go by an index of the rows, which is what stochastic descent
+    shuffles.
+    """
+
+    def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, *, needs_loss):
+        self._rows = X, fit_intercept
+        super().__init__(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss)
+
+    def _set_up_data(self, dataset):
+        X, fit_intercept = self._rows
+        self.design = design = Design(X, self.targets, fit_intercept)
+        self.targets = design.targets
+        self.parameter_names = design.parameter_names
+        self.dataset = slice(None)
+        if self.loss is not None and not self._loss_is_compiled:
+            self.loss = _by_index(self.loss, design)
+        if self.gradient is None:
+            self.gradient = RowsDifferenceGradient(self.loss, design)
+        elif not self.is_compiled:
+            by_index = _by_index(self.gradient, design)
+            self.gradient = lambda theta, rows: check_shape(by_index(theta, rows), theta.shape, "grad_loss_fn", "slope")
+
+    def theta(self, value, name):
+        return self.design.theta(value, name)
+
+    def no_minimum(self):
+        return ""    # whether there is one depends on X
+
+    def points_to_shuffle(self, dataset, in_place):
+        """The order of the rows; X and its targets are never moved."""
+        if in_place:
+            raise ValueError("in_place=True cannot be used with X: its rows are never moved, an index of them is.")
+        return np.arange(len(self.targets))
+
+    def stable_alpha(self, is_stochastic):
+        """2 / the largest curvature: of the mean loss, or, for stochastic descent, of the loss at any one row."""
+        stable = super().stable_alpha(is_stochastic)
+        if stable is None:
+            return None
+        size = self.design.largest_row() if is_stochastic else self.design.largest_eigenvalue()
+        return stable / size if size > 0 else np.inf
+
+    def rate_hint(self, stable, is_stochastic):
+        words = ""
+        if stable is not None and 0 < stable < np.inf:
+            source = "the longest row of X" if is_stochastic else "the largest eigenvalue of X'X / n"
+            words = (f" alpha={stable / 2:.3g} is stable for {self.gradient.loss.__name__} (half of the limit that "
+                     f"{source} sets); alpha='auto' takes it.")
+        sizes = self.design.column_sizes()
+        names = self.parameter_names[int(self.design.intercept):]
+        large = [f"{names[k]!r} ({sizes[k]:.3g})" for k in np.argsort(-sizes)[:3] if sizes[k] > _UNSCALED]
+        if large:
+            words += (f" X has unscaled columns, of root mean square: {', '.join(large)}. Subtract the mean of "
+                      "each and divide by its standard deviation, and a larger rate is stable.")
+        return words
+
+    def growth(self, start, end):
+        """The objective at two thetas if it rose from the one to the other, else None.
+
+        A sample of the rows is asked first: it tells a descent that went well from one that did not for less than a
+        pass over all rows.
+        """
+        if self.is_compiled and len(self.targets) > 2 * _SAMPLE:
+            began, ended = self.gradient.loss.curve_over_rows([start, end], self.design.sample(_SAMPLE))
+            if ended < began:
+                return None
+        began, ended = self.objective_at(start), self.objective_at(end)
+        return (began, ended) if ended > began else None
+
+    def objective_at(self, theta):
+        """The loss that the gradient belongs to, or else the one that was given."""
+        if self.is_compiled and self.gradient.loss != self.loss:
+            return self.gradient.loss.over_rows(theta, self.design)
+        return float(self.loss_at(theta))
+
+    def gap(self, theta):
+        """How far the loss can certainly fall, and, for the squared error, where to; None if nothing is known.
+
+        With G = X'X / n, g the gradient and c the largest curvature of the loss, f(theta + d) <= f(theta) + g'd +
+        c/2 d'Gd, which is least at d = -pinv(c G) g: the loss can fall by g' pinv(c G) g / 2, by just that if the
+        curvature is c everywhere.
+        """
+        stable = super().stable_alpha(False)
+        if stable is None or self.design.n_parameters > MOST_FOR_GRAM:
+            return None
+        gram, gradient = self.design.gram()[0], self.slope_at(theta)
+        scale = np.sqrt(np.diag(gram))
+        scale[scale == 0] = 1.0
+        if not (np.isfinite(gram).all() and np.isfinite(gradient).all()):
+            return None
+        inverse = np.linalg.pinv(gram / scale / scale[:, None], hermitian=True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = stable / 2 * inverse @ (gradient / scale) / scale
+            gap = float(gradient @ step) / 2
+        return gap, theta - step if isinstance(self.gradient.loss, SquaredError) else None
+
+    def losses_at(self, thetas):
+        if self._loss_is_compiled:
+            return [self.loss.over_rows(theta, self.design) for theta in thetas]
+        return super().losses_at(thetas)
+
+    def slopes_at(self, thetas):
+        if self.is_compiled:
+            return [self.gradient.over_rows(theta, self.design) for theta in thetas]
+        return [np.asarray(self.gradient(theta, self.dataset), dtype=np.float64) for theta in thetas]
+
+
+def _by_index(function, design):
+    """A Python function f(theta, X, y), or f(theta, y, X=X) if X is for keywords only, as one of theta and of rows."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        parameters = {}
+    X, targets = design.X, design.targets
+    if "X" not in parameters or parameters["X"].kind is not inspect.Parameter.KEYWORD_ONLY:
+        return lambda theta, rows: function(theta, X[rows], targets[rows])
+    named = {"fit_intercept": True} if design.intercept else {}
+    return lambda theta, rows: function(theta, targets[rows], X=X[rows], **named)

@@ -1,6 +1,20 @@
 """How a descent shows that it goes on: the textbook's lines, or a bar."""
 
 
+import numpy as np
+
+_MOST_SHOWN = 8
+
+
+def shown(theta, form=".6g"):
+    """A number, or the first components of an array, for a line of text."""
+    if np.ndim(theta) == 0:
+        return format(theta, form)
+    parts = [format(value, form) for value in theta[:_MOST_SHOWN]]
+    more = len(theta) - len(parts)
+    return f"[{' '.join(parts)}{f' ... and {more} more' if more else ''}]"
+
+
 def progress_display(progress, limit):
     """The display for the `progress` option: True, False or "bar"."""
     if progress is False:
@@ -16,7 +30,7 @@ class Lines:
     """One printed line before each update."""
 
     def show(self, theta, loss):
-        print(f"theta: {theta:.2f} | loss: {loss:.2f}")
+        print(f"theta: {shown(theta, '.2f')} | loss: {loss:.2f}")
 
     def close(self):
         pass
@@ -33,7 +47,7 @@ class Bar:
         self._bar = tqdm(total=limit, unit=" updates")
 
     def show(self, theta, loss):
-        self._bar.set_postfix_str(f"theta: {theta:.6g} | loss: {loss:.6g}", refresh=False)
+        self._bar.set_postfix_str(f"theta: {shown(theta)} | loss: {loss:.6g}", refresh=False)
         self._bar.update()
 
     def close(self):

@@ -3,20 +3,23 @@
 A runner has
 
     theta                       the current theta
-    most                        how many updates it should be asked for at once
+    previous                    the theta before it, after an update
     is_deterministic            whether the next theta depends on nothing but the last one and the learning rate
-    advance(alphas, thetas)     update, write each new theta to `thetas`, stop after one shorter than tol or not
-                                finite; return how many were made and whether the last was shorter than tol
+    buffer(limit, every)        how many updates it should be asked for at once, `limit` at most, and an array for their
+                                thetas; unless `every` one is asked for, perhaps for the last of them only
+    advance(alphas, thetas)     update, write each new theta to `thetas`, or if that is short the last; stop after an
+                                update shorter than tol or not finite; return how many were made, and whether the last
+                                was shorter than tol
 
-and can be resumed after any call.
+and can be resumed after any call. A theta is a float, or for a linear model an array that is not changed any more.
 """
-import math
-
 import numpy as np
 
 from fastgd._checks import SLICE, check_one_number
-from fastgd._driver import Outcome, drive
-from fastgd._kernels import descent, mean, shuffle
+from fastgd._design import MOST_FOR_GRAM
+from fastgd._driver import Outcome, drive, is_finite, largest
+from fastgd._kernels import descent, linear, mean, shuffle
+from fastgd.losses import SquaredError
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.
@@ -24,25 +27,49 @@ _EVALUATIONS = 2**24
 _MOST_BATCH = 4096
 #: 96 KiB of rates and as much of thetas: below the size for which malloc maps fresh pages at every call.
 _MOST_STOCHASTIC = 12_288
+#: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
+_MOST_KEPT = 2**16
+#: The names of the types that are shuffled: points, and indices of rows.
+_SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 
 
-def batch_runner(problem, theta0, tol, *, most=_MOST_BATCH):
-    """The runner of batch descent for this problem, to be asked for at most so many updates at once."""
+def batch_runner(problem, theta0, tol, limit, *, most=_MOST_BATCH):
+    """The runner of batch descent on this problem, for `limit` updates in all and `most` at once."""
     if not problem.is_compiled:
         return CallableBatch(problem.gradient, problem.dataset, theta0, tol, most)
+    if problem.design is not None:
+        return _linear_batch_runner(problem, theta0, tol, limit, most)
     if problem.targets.size > SLICE:
         return CallableBatch(_typed_gradient(problem.gradient), problem.targets, theta0, tol, 1)
     return CompiledBatch(problem, theta0, tol, most)
 
 
+def _linear_batch_runner(problem, theta0, tol, limit, most):
+    design, gradient = problem.design, problem.gradient
+    q = design.n_parameters
+    # The Gram matrix costs about a pass for every 20 parameters and is worth it unless the run is short.
+    if isinstance(gradient.loss, SquaredError) and q <= min(MOST_FOR_GRAM, len(design.X)) and limit > q // 20:
+        return SquaredBatch(design, theta0, tol, most)
+    if design.X.size > SLICE:
+        return CallableBatch(lambda theta, rows: gradient.over_rows(theta, design), None, theta0, tol, 1)
+    return LinearBatch(problem, theta0, tol, most)
+
+
 def stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol):
-    """The runner of stochastic descent (`batch_size` None) or mini-batch descent; it shuffles `points` in place."""
-    gradient = problem.gradient
-    if problem.is_compiled and (batch_size is None or batch_size <= SLICE):
+    """The runner of stochastic descent (`batch_size` None) or mini-batch descent; it shuffles `points` in place.
+
+    The points of a linear problem are indices of rows.
+    """
+    gradient, is_linear = problem.gradient, problem.design is not None
+    if not problem.is_compiled:
+        # A Python function of a linear model gets a matrix of one row for a point.
+        size = 1 if is_linear and batch_size is None else batch_size
+        return CallableStochastic(gradient, points, size, bit_generator, theta0, tol)
+    if is_linear:
+        return LinearStochastic(problem, points, batch_size or 1, bit_generator, theta0, tol)
+    if batch_size is None or batch_size <= SLICE:
         return CompiledStochastic(gradient, points, batch_size or 1, bit_generator, theta0, tol)
-    if problem.is_compiled:
-        gradient = _typed_gradient(gradient)
-    return CallableStochastic(gradient, points, batch_size, bit_generator, theta0, tol)
+    return CallableStochastic(_typed_gradient(gradient), points, batch_size, bit_generator, theta0, tol)
 
 
 def _typed_gradient(gradient):
@@ -50,14 +77,26 @@ def _typed_gradient(gradient):
     return lambda theta, targets: gradient.means(np.array([theta], targets.dtype), targets)[0]
 
 
-class CompiledBatch:
+class _ConstantRunner:
+    """Updates of one number."""
+
+    def buffer(self, limit, every):
+        most = min(self._most, limit)
+        return most, np.empty(most)
+
+    def _moved(self, count, thetas):
+        self.previous = thetas.item(count - 2) if count > 1 else float(self.theta)
+        self.theta = thetas.item(count - 1)
+
+
+class CompiledBatch(_ConstantRunner):
     """Batch descent in a kernel."""
 
     is_deterministic = True
 
     def __init__(self, problem, theta0, tol, most):
         self.theta = theta0
-        self.most = min(most, _EVALUATIONS // problem.targets.size)
+        self._most = min(most, _EVALUATIONS // problem.targets.size)
         self._kernel = problem.gradient.kernel
         self._batch = problem.gradient.compiled(descent.batch, problem.targets.dtype)
         self._targets = problem.targets
@@ -65,18 +104,18 @@ class CompiledBatch:
 
     def advance(self, alphas, thetas):
         count, converged = self._batch(self._kernel, self._targets, alphas, self.theta, self._tol, thetas)
-        self.theta = thetas.item(count - 1)
+        self._moved(count, thetas)
         return count, converged
 
 
-class CompiledStochastic:
+class CompiledStochastic(_ConstantRunner):
     """Stochastic and mini-batch descent in a kernel."""
 
     is_deterministic = False
 
     def __init__(self, gradient, points, batch_size, bit_generator, theta0, tol):
         self.theta = theta0
-        self.most = max(1, min(_MOST_STOCHASTIC, _EVALUATIONS // batch_size))
+        self._most = max(1, min(_MOST_STOCHASTIC, _EVALUATIONS // batch_size))
         self._kernel = gradient.kernel
         self._stochastic = gradient.compiled(descent.stochastic, points.dtype)
         self._points = points
@@ -92,7 +131,89 @@ class CompiledStochastic:
                 count, converged = self._stochastic(
                     self._kernel, self._points, self._batch_size, self._generator.capsule, self._place, alphas,
                     self.theta, self._tol, thetas)
-        self.theta = thetas.item(count - 1)
+        self._moved(count, thetas)
+        return count, converged
+
+
+class _LinearRunner:
+    """Updates of an array, in a kernel that changes it in place."""
+
+    def __init__(self, theta0, tol, most, numbers):
+        self.theta = theta0
+        self._most = max(1, min(most, _EVALUATIONS // numbers))    # an update reads so many
+        self._tol = tol
+        self._now, self._before = theta0.copy(), theta0.copy()
+
+    def buffer(self, limit, every):
+        q, most = len(self.theta), min(self._most, limit)
+        if every:
+            most = min(most, max(1, _MOST_KEPT // q))
+        return most, np.empty((most if every else 1, q))
+
+    def _moved(self, alphas, thetas):
+        self.theta, self.previous = self._now.copy(), self._before.copy()
+        if len(thetas) < len(alphas):
+            thetas[-1] = self._now
+
+
+class LinearBatch(_LinearRunner):
+    """Batch descent of a linear model."""
+
+    is_deterministic = True
+
+    def __init__(self, problem, theta0, tol, most):
+        design, gradient = problem.design, problem.gradient
+        super().__init__(theta0, tol, most, design.X.size)
+        self._batch = gradient.compiled(linear.batch, design.X.dtype)
+        self._arguments = gradient.kernel, design.X, design.targets, design.intercept
+        self._scratch = np.empty((2, design.n_parameters))
+
+    def advance(self, alphas, thetas):
+        count, converged = self._batch(*self._arguments, alphas, self._now, self._before, self._tol, thetas,
+                                       self._scratch)
+        self._moved(alphas, thetas)
+        return count, converged
+
+
+class SquaredBatch(_LinearRunner):
+    """Batch descent of a linear model on the squared error, by its Gram matrix: X is read once."""
+
+    is_deterministic = True
+
+    def __init__(self, design, theta0, tol, most):
+        super().__init__(theta0, tol, most, design.n_parameters**2)
+        self._gram, self._moment = design.gram()
+        self._scratch = np.empty(design.n_parameters)
+
+    def advance(self, alphas, thetas):
+        count, converged = linear.batch_squared(self._gram, self._moment, alphas, self._now, self._before, self._tol,
+                                                thetas, self._scratch)
+        self._moved(alphas, thetas)
+        return count, converged
+
+
+class LinearStochastic(_LinearRunner):
+    """Stochastic and mini-batch descent of a linear model; the order of the rows is shuffled."""
+
+    is_deterministic = False
+
+    def __init__(self, problem, order, batch_size, bit_generator, theta0, tol):
+        design, gradient = problem.design, problem.gradient
+        super().__init__(theta0, tol, _MOST_STOCHASTIC, batch_size * design.n_parameters)
+        self._stochastic = gradient.compiled(linear.stochastic, design.X.dtype)
+        self._arguments = gradient.kernel, design.X, design.targets, design.intercept, order, batch_size
+        self._generator = bit_generator
+        self._place = np.array([order.size, 0], dtype=np.intp)
+        self._scratch = np.empty(design.n_parameters)
+
+    def advance(self, alphas, thetas):
+        count = 0
+        while count == 0:    # as in CompiledStochastic
+            with self._generator.lock:
+                count, converged = self._stochastic(
+                    *self._arguments, self._generator.capsule, self._place, alphas, self._now, self._before, self._tol,
+                    thetas, self._scratch)
+        self._moved(alphas, thetas)
         return count, converged
 
 
@@ -101,18 +222,25 @@ class _CallableRunner:
 
     def __init__(self, gradient, theta0, tol, most):
         self.theta = theta0
-        self.most = most
+        self._most = most
         self._gradient = gradient
         self._tol = tol
 
+    def buffer(self, limit, every):
+        most = min(self._most, limit)
+        return most, np.empty((most, *np.shape(self.theta)))
+
     def advance(self, alphas, thetas):
+        is_number = np.ndim(self.theta) == 0
         for k, alpha in enumerate(alphas.tolist()):
             slope = self._gradient(self.theta, self._next_points())
-            check_one_number(slope, "grad_loss_fn", "slope")
+            if is_number:
+                check_one_number(slope, "grad_loss_fn", "slope")
             new = self.theta - alpha * slope
-            converged = bool(abs(new - self.theta) < self._tol)
-            thetas[k] = self.theta = new
-            if converged or not math.isfinite(new):
+            converged = bool(largest(new - self.theta) < self._tol)
+            self.previous, self.theta = self.theta, new
+            thetas[k] = new
+            if converged or not is_finite(new):
                 return k + 1, converged
         return len(alphas), False
 
@@ -140,7 +268,7 @@ class CallableStochastic(_CallableRunner):
         self._points = points
         self._batch_size = batch_size
         self._generator = bit_generator
-        self._shuffle = shuffle.shuffle["float" if points.dtype == np.float32 else "double"]
+        self._shuffle = shuffle.shuffle[_SHUFFLED[points.dtype.char]]
         self._position = points.size
 
     def _next_points(self):
@@ -160,7 +288,7 @@ class CallableStochastic(_CallableRunner):
 def run_many(problem, starts, rates, tol, limit):
     """The Outcome of batch descent from each of `starts`, a float64 array."""
     def alone(start):
-        return drive(batch_runner(problem, start, tol), rates, limit)
+        return drive(batch_runner(problem, start, tol, limit), rates, limit)
 
     if not problem.is_compiled or problem.targets.size > SLICE:
         return [alone(start) for start in starts.tolist()]

@@ -1,4 +1,4 @@
-"""Gradient descent on the constant model: one number theta for all points."""
+"""Gradient descent on the constant model, one number theta for all points, and on linear models, an array theta."""
 import math
 
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from fastgd._checks import as_given, called_at, check_callable, check_count, check_dataset, check_number
 from fastgd._driver import Epochs, Watch, drive
 from fastgd._endings import conclude
-from fastgd._problem import Problem
+from fastgd._problem import as_problem
 from fastgd._progress import progress_display
 from fastgd._random import bit_generator_of
 from fastgd._runners import batch_runner, stochastic_runner
@@ -61,8 +61,8 @@ def simple_minimize(loss_fn, dataset, thetas):
     return candidates.item(np.nanargmin(losses))
 
 
-def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0=0.0, tol=1e-3, max_iter=100_000,
-             callback=None, history=False, full_output=False):
+def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None, fit_intercept=False, theta0=0.0,
+             tol=1e-3, max_iter=100_000, stop="step", callback=None, history=False, full_output=False):
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
 
     Compiled if the gradient is one of fastgd's own; with any other callables the same loop runs in Python and
@@ -81,17 +81,28 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
     dataset : array-like of shape (n,)
         The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
         else in float64. Not copied if it is a contiguous float array; never changed.
-    alpha : float or callable, default 0.2
+    alpha : float, callable or "auto", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
+        "auto" takes 1 / the largest curvature of the mean loss, for losses that have one: half of the rate from which
+        on descent may diverge.
     progress : {True, False, "bar"}, default True
         True prints one line ``theta: ... | loss: ...`` before each update, "bar" shows a tqdm bar, False shows
         nothing and computes no loss.
-    theta0 : float, default 0.0
-        Where to start, in the units of the data.
+    X : array-like of shape (n, p), optional
+        Makes the model linear: the prediction for row i is ``X[i] @ theta``, and `dataset` its targets. float32 or
+        float64 in C order, read-only and memmapped too, is read where it lies; other layouts and types are copied
+        once. A DataFrame gives names to the parameters.
+    fit_intercept : bool, default False
+        Whether theta[0] is added to each prediction, without a column of ones.
+    theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
+        Where to start, in the units of the data; with X a number stands for an array of it.
     tol : float, default 1e-3
-        The descent ends when an update moves theta by less than this. At 0 it goes on until theta stands still.
+        The descent ends when an update moves theta (with X, each component of it) by less than this. At 0 it goes on
+        until theta stands still.
     max_iter : int, default 100_000
         Updates at most.
+    stop : {"step", "loss"}, default "step"
+        "loss" compares the loss after an update with that before it in place of theta: `tol` is then in its units.
     callback : callable, optional
         ``callback(intermediate_result)`` is called after each update with a `DescentResult` (x, fun, nit), by
         keyword if its parameter has that name, as in `scipy.optimize.minimize`. Raising StopIteration ends the run.
@@ -102,25 +113,32 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
 
     Returns
     -------
-    float or DescentResult
-        The last theta; a DescentResult with `history` or `full_output`.
+    float, ndarray of shape (p,) or (p + 1,), or DescentResult
+        The last theta; a DescentResult, which can predict, with `history` or `full_output`.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as described; before anything is computed.
     DivergenceError
-        If theta becomes NaN or infinite. Its `result` is the run up to the last finite theta.
+        If theta becomes NaN or infinite, or with X the loss grows a millionfold. Its `result` is the run up to the last
+        finite theta; the message names a stable rate and unscaled columns.
 
     Warns
     -----
     ConvergenceWarning
-        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end.
+        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. With X and a
+        loss of bounded curvature (up to 100 features) also if the loss can still fall by more than `tol` where
+        ``stop="loss"`` ended the run, or by more than a hundredth where "step" did.
 
     Notes
     -----
     The rule looks at the length of a step and not at the distance to the minimum: with a small alpha it stops early.
     ``full_output=True`` tells the slope that is left (`jac`).
+
+    With X a function in Python is called ``f(theta, X, y)`` with C-ordered float arrays (``f(theta, y, X=X)`` if X is a
+    keyword-only argument, as it is in fastgd's own); with an intercept theta[0] is for it to add. The squared error
+    with up to 100 features is descended on by its Gram matrix, which reads X once. Sums are in double.
 
     References
     ----------
@@ -131,29 +149,38 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, theta0
     >>> from fastgd import grad_mse, minimize, mse
     >>> minimize(mse, grad_mse, [12.1, 12.8, 14.9, 16.3, 17.2], progress=False)
     14.658511131035242
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+    >>> minimize(mse, grad_mse, y, "auto", X=X, fit_intercept=True, tol=1e-9, progress=False).round(6)
+    array([1., 2.])
     """
-    rates = as_rates(alpha)
-    theta0 = check_number(theta0, "theta0", low=-np.inf, inclusive=False)
+    rates = None if isinstance(alpha, str) and alpha == "auto" else as_rates(alpha)
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
+    by_loss = _one_of(stop, ("step", "loss")) == "loss"
     if callback is not None:
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter)
-    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None)
+    problem = as_problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None or by_loss, X=X,
+                         fit_intercept=fit_intercept)
+    theta0 = problem.theta(theta0, "theta0")
+    if rates is None:
+        rates = as_rates(problem.safe_alpha(False))
     # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
     one_by_one = callback is not None or (display is not None and not problem.is_compiled)
-    runner = batch_runner(problem, theta0, tol, **({"most": 1} if one_by_one else {}))
+    # No step is shorter than -1: the rule is then the one on the loss.
+    runner = batch_runner(problem, theta0, -1.0 if by_loss else tol, max_iter, **({"most": 1} if one_by_one else {}))
+    epochs = Epochs(1, theta0, tol, averages=False, loss_at=problem.loss_at) if by_loss else None
     watch = None
     if display is not None or callback is not None or history:
         watch = Watch(problem, display, callback, history)
-    outcome = _driven(runner, rates, max_iter, watch, None)
+    outcome = _driven(runner, rates, max_iter, watch, epochs)
     return conclude("minimize", problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                    caller=3)
+                    caller=3, stop=stop)
 
 
-def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3, max_epochs=1000,
-                 stop="step", average=False, in_place=False, progress=False, callback=None, history=False,
-                 full_output=False):
+def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_intercept=False, rng=None, theta0=0.0,
+                 tol=1e-3, max_epochs=1000, stop="step", average=False, in_place=False, progress=False, callback=None,
+                 history=False, full_output=False):
     """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
 
     Before each pass over the points (an epoch) they are shuffled as numpy shuffles: with the same generator the draws,
@@ -168,26 +195,31 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=
         numpy scalar, and once at the end with all points. None as in `minimize`.
     dataset : array-like of shape (n,)
         The points, as for `minimize`. A copy of them is shuffled, unless `in_place`.
-    alpha : float or callable, default 0.2
+    alpha : float, callable or "auto", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
+        "auto" takes 1 / the largest curvature of the loss at any one point, for losses that have one.
+    X, fit_intercept
+        As for `minimize`. The rows and their targets are never moved: the order in which they are visited is shuffled,
+        as ``order = numpy.arange(n); shuffle(order)`` would before each epoch.
     rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
         Where the shuffles come from. None is numpy's global state, which `np.random.seed` sets; an int or a
         SeedSequence seeds a new PCG64.
-    theta0 : float, default 0.0
+    theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
         Where to start, in the units of the data.
     tol : float, default 1e-3
         The descent ends when theta moves by less than this; by what measure is for `stop` to say.
     max_epochs : int, default 1000
         Passes over the points at most.
-    stop : {"step", "epoch"}, default "step"
+    stop : {"step", "epoch", "loss"}, default "step"
         "step", the textbook's rule: after an update shorter than `tol`. It fires at the first point that happens to
-        lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before.
+        lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before. "loss":
+        when the loss on all points is.
     average : bool, default False
         Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also asks that theta
         is nearer than `tol` to that mean.
     in_place : bool, default False
         Shuffle `dataset` itself, as the textbook does, and copy nothing. It must then be a writable contiguous
-        float32 or float64 array.
+        float32 or float64 array; not with X.
     progress : {True, False, "bar"}, default False
         True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar.
     callback : callable, optional
@@ -199,7 +231,7 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=
 
     Returns
     -------
-    float or DescentResult
+    float, ndarray of shape (p,) or (p + 1,), or DescentResult
         The last theta, or the average; a DescentResult with `history` or `full_output`.
 
     Raises
@@ -207,7 +239,7 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=
     TypeError, ValueError
         If an argument is not as described; before anything is drawn or computed.
     DivergenceError
-        If theta becomes NaN or infinite.
+        If theta becomes NaN or infinite, or with X the loss grows a millionfold.
 
     Warns
     -----
@@ -231,14 +263,14 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, rng=None, theta0=
     14.66
     """
     return _minimize_stochastic(
-        "minimize_sgd", loss_fn, grad_loss_fn, dataset, None, alpha, rng=rng, theta0=theta0, tol=tol,
-        max_epochs=max_epochs, stop=stop, average=average, in_place=in_place, progress=progress, callback=callback,
-        history=history, full_output=full_output)
+        "minimize_sgd", loss_fn, grad_loss_fn, dataset, None, alpha, X=X, fit_intercept=fit_intercept, rng=rng,
+        theta0=theta0, tol=tol, max_epochs=max_epochs, stop=stop, average=average, in_place=in_place, progress=progress,
+        callback=callback, history=history, full_output=full_output)
 
 
-def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, rng=None, theta0=0.0, tol=1e-3,
-                        max_epochs=1000, stop="step", average=False, in_place=False, progress=False, callback=None,
-                        history=False, full_output=False):
+def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, X=None, fit_intercept=False,
+                        rng=None, theta0=0.0, tol=1e-3, max_epochs=1000, stop="step", average=False, in_place=False,
+                        progress=False, callback=None, history=False, full_output=False):
     """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
 
     As `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
@@ -249,12 +281,13 @@ def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.
         As for `minimize_sgd`; a gradient in Python is called with theta and a slice, an array.
     minibatch_size : int
         Points in a slice, from 1 to n - 1; the last slice of an epoch may be shorter. 10 to 100 is usual.
-    alpha, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history, full_output
+    alpha, X, fit_intercept, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history,
+    full_output
         As for `minimize_sgd`.
 
     Returns
     -------
-    float or DescentResult
+    float, ndarray or DescentResult
         As for `minimize_sgd`.
 
     Raises
@@ -283,23 +316,26 @@ def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.
     """
     return _minimize_stochastic(
         "minimize_mini_batch", loss_fn, grad_loss_fn, dataset, check_count(minibatch_size, "minibatch_size"), alpha,
-        rng=rng, theta0=theta0, tol=tol, max_epochs=max_epochs, stop=stop, average=average, in_place=in_place,
-        progress=progress, callback=callback, history=history, full_output=full_output)
+        X=X, fit_intercept=fit_intercept, rng=rng, theta0=theta0, tol=tol, max_epochs=max_epochs, stop=stop,
+        average=average, in_place=in_place, progress=progress, callback=callback, history=history,
+        full_output=full_output)
 
 
-def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alpha, *, rng, theta0, tol, max_epochs,
-                         stop, average, in_place, progress, callback, history, full_output):
+def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alpha, *, X, fit_intercept, rng, theta0,
+                         tol, max_epochs, stop, average, in_place, progress, callback, history, full_output):
     """What `minimize_sgd` (`batch_size` None) and `minimize_mini_batch` have in common, which is all."""
-    rates = as_rates(alpha)
+    rates = None if isinstance(alpha, str) and alpha == "auto" else as_rates(alpha)
     bit_generator = bit_generator_of(rng)
-    theta0 = check_number(theta0, "theta0", low=-np.inf, inclusive=False)
     tol = check_number(tol, "tol", low=0)
     max_epochs = check_count(max_epochs, "max_epochs")
-    if stop not in ("step", "epoch"):
-        raise ValueError(f"The 'stop' parameter must be 'step' or 'epoch'. Got {stop!r} instead.")
+    by_step, by_loss = _one_of(stop, ("step", "epoch", "loss")) == "step", stop == "loss"
     if callback is not None:
         check_callable(callback, "callback")
-    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=bool(progress))
+    problem = as_problem(loss_fn, grad_loss_fn, dataset, needs_loss=bool(progress) or by_loss, X=X,
+                         fit_intercept=fit_intercept)
+    theta0 = problem.theta(theta0, "theta0")
+    if rates is None:
+        rates = as_rates(problem.safe_alpha(True))
     n = problem.targets.size
     if batch_size is not None and batch_size >= n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
@@ -307,17 +343,23 @@ def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alp
     points = problem.points_to_shuffle(dataset, in_place)
     display = progress_display(progress, max_epochs)
     period = math.ceil(n / (batch_size or 1))
-    by_step = stop == "step"
     watch = epochs = None
     if average or not by_step or display is not None or callback is not None:
-        epochs = Epochs(period, theta0, None if by_step else tol, average)
+        epochs = Epochs(period, theta0, None if by_step else tol, average, problem.loss_at if by_loss else None)
     if display is not None or callback is not None or history:
         watch = Watch(problem, display, callback, history, epochs)
-    # No step is shorter than -1: the rule is then the one of the epochs.
+    # No step is shorter than -1: the rule is then one of the epochs.
     runner = stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol if by_step else -1.0)
     outcome = _driven(runner, rates, max_epochs * period, watch, epochs)
     return conclude(method, problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                    caller=4, is_stochastic=True, by_step=by_step)
+                    caller=4, stop=stop, is_stochastic=True)
+
+
+def _one_of(stop, allowed):
+    if not isinstance(stop, str) or stop not in allowed:
+        *others, last = (repr(name) for name in allowed)
+        raise ValueError(f"The 'stop' parameter must be {', '.join(others)} or {last}. Got {stop!r} instead.")
+    return stop
 
 
 def _driven(runner, rates, limit, watch, epochs):

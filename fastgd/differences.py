@@ -39,6 +39,30 @@ class DifferenceGradient:
         return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
 
 
+class RowsDifferenceGradient:
+    """The same for a linear model, one component of theta after another; theta, and the rows that it goes by.
+
+    The size of a component is its own, or that of the targets divided by that of its column.
+    """
+
+    def __init__(self, loss_by_index, design):
+        self._loss = loss_by_index
+        spread = float(np.median(np.abs(design.targets - np.median(design.targets)))) or 1.0
+        sizes = design.column_sizes()
+        sizes = np.concatenate([np.ones(int(design.intercept)), np.where(sizes > 0, sizes, 1.0)])
+        self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
+
+    def __call__(self, theta, rows):
+        steps = np.maximum(self._least, np.finfo(np.float64).eps ** (1 / 3) * np.abs(theta))
+        slopes = np.empty(len(theta))
+        for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
+            moved = np.zeros(len(theta))
+            moved[k] = h
+            above, below = map(float, called_at(self._loss, (theta + moved, theta - moved), rows))
+            slopes[k] = (above - below) / (2 * h)
+        return slopes
+
+
 @dataclass(frozen=True)
 class GradientCheck:
     """What `check_gradient` found; ``float(check)`` is the error, and ``error, theta = check`` unpacks.

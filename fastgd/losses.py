@@ -1,7 +1,8 @@
-"""The losses of the constant model as objects that are called like a textbook's functions.
+"""Losses as objects that are called like a textbook's functions.
 
-The model predicts one number `theta` for every point. ``mse(theta, dataset)`` is the mean of the loss over
-the points, ``grad_mse(theta, dataset)`` its derivative in theta. The maths of each stands in
+The constant model predicts one number `theta` for every point. ``mse(theta, dataset)`` is the mean of the loss over
+the points, ``grad_mse(theta, dataset)`` its derivative in theta. With ``X=`` the prediction for row i is X[i] @ theta,
+with ``fit_intercept=True`` theta[0] + X[i] @ theta[1:], and the gradient is an array. The maths of each stands in
 ``fastgd/_kernels/losses.pxd``; a class here names it, and `REGISTRY` lists one object of each.
 """
 import functools
@@ -10,9 +11,18 @@ import math
 
 import numpy as np
 
-from fastgd._checks import SLICE, as_float_array, as_points, check_dataset, check_number, raise_not_finite
+from fastgd._checks import (
+    SLICE,
+    as_float_array,
+    as_points,
+    check_dataset,
+    check_design,
+    check_number,
+    raise_not_finite,
+)
+from fastgd._design import Design
+from fastgd._kernels import linear, mean
 from fastgd._kernels import losses as kernels
-from fastgd._kernels import mean
 
 __all__ = [
     "REGISTRY", "AbsoluteError", "CompiledLoss", "CrossEntropy", "EpsilonInsensitive", "Gradient", "Huber", "LogCosh",
@@ -34,9 +44,11 @@ class _Signature:
         if function is None:
             raise AttributeError("__signature__")
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        only = inspect.Parameter.KEYWORD_ONLY
         return inspect.Signature(
             [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
-            + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()])
+            + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()]
+            + [inspect.Parameter("X", only, default=None), inspect.Parameter("fit_intercept", only, default=False)])
 
 
 class _MeanOverPoints:
@@ -60,42 +72,60 @@ class _MeanOverPoints:
     def __delattr__(self, name):
         raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
 
-    def __call__(self, theta, dataset, *args, **kwargs):
-        """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float."""
+    def __call__(self, theta, dataset, *args, X=None, fit_intercept=False, **kwargs):
+        """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
+
+        With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
+        array like theta.
+        """
         if args or kwargs:
-            return self._with_parameters(*args, **kwargs)(theta, dataset)
+            return self._with_parameters(*args, **kwargs)(theta, dataset, X=X, fit_intercept=fit_intercept)
+        if X is not None:
+            design = Design(X, check_dataset(dataset), fit_intercept)
+            return self.over_rows(_one_theta(theta, design), design)
+        _no_intercept_without_rows(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
         if theta != theta:
             return math.nan
         return self.means(np.array([theta], targets.dtype), targets).item()
 
-    def curve(self, thetas, dataset):
+    def curve(self, thetas, dataset, *, X=None, fit_intercept=False):
         """Mean over the points at each theta, the data read once for many thetas.
 
         Parameters
         ----------
-        thetas : array-like of shape (m,)
+        thetas : array-like of shape (m,), with X (m, p) or (m, p + 1)
             Where to evaluate; finite.
         dataset : array-like of shape (n,)
             The points; finite real numbers.
+        X : array-like of shape (n, p), optional
+            The rows of a linear model, as for `fastgd.minimize`.
+        fit_intercept : bool, default False
+            Whether the first component of each theta is an intercept.
 
         Returns
         -------
-        ndarray of shape (m,), float64
-            Entry k has the bits of ``self(thetas[k], dataset)``.
+        ndarray of shape (m,), of a gradient with X of the shape of `thetas`; float64
+            Entry k has the bits of ``self(thetas[k], dataset)``; with X it is the same to about 1e-12.
 
         Raises
         ------
         TypeError, ValueError
-            If either is not a 1-D array of finite real numbers with at least one entry.
+            If an argument is not an array of finite real numbers as described, with at least one entry.
 
         Examples
         --------
         >>> from fastgd import mse
         >>> mse.curve([0, 1, 2], [1, 3])
         array([5., 2., 1.])
+        >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
+        array([1., 0.])
         """
+        if X is not None:
+            design = Design(X, check_dataset(dataset), fit_intercept)
+            return self.curve_over_rows(_many_thetas(thetas, design), design)
+        _no_intercept_without_rows(fit_intercept)
         thetas = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
         return self.curve_over(thetas, targets)
@@ -109,6 +139,26 @@ class _MeanOverPoints:
         for start in range(0, thetas.size, group):
             losses[start:start + group] = self.means(thetas[start:start + group], targets)
         return losses
+
+    def over_rows(self, theta, design):
+        """The mean over the rows of a checked `design`, at a float64 array theta: a float, or the gradient."""
+        return self._add_rows([theta], design, design.slices())[0]
+
+    def curve_over_rows(self, thetas, design):
+        """`curve` for a checked `design` and an array of shape (m, p)."""
+        return np.array(self._add_rows(thetas, design, design.cached_slices()))
+
+    def _add_rows(self, thetas, design, slices):
+        sums = self.compiled(linear.sums, design.X.dtype)
+        q, n = design.n_parameters, len(design.X)
+        total, gradient, scratch = [0.0] * len(thetas), np.empty(q), np.empty(q)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in slices:
+                X, targets = design.X[rows], design.targets[rows]
+                for k, theta in enumerate(thetas):
+                    loss = sums(self.kernel, self._is_slope, X, targets, design.intercept, theta, gradient, scratch)
+                    total[k] = total[k] + (gradient if self._is_slope else loss)
+            return [value / n for value in total]
 
     def means(self, thetas, targets):
         """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
@@ -142,6 +192,29 @@ class _MeanOverPoints:
         return found
 
 
+def _no_intercept_without_rows(fit_intercept):
+    if fit_intercept is not False:
+        raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself.")
+
+
+def _one_theta(theta, design):
+    """`theta` as an array with a component for each parameter; any number may be in it."""
+    array = np.asarray(theta, dtype=np.float64)
+    if array.shape != (design.n_parameters,):
+        raise ValueError(f"theta must be an array of shape ({design.n_parameters},), a number for each of "
+                         f"{', '.join(design.parameter_names[:5])}{', ...' if design.n_parameters > 5 else ''}. "
+                         f"Got an array of shape {array.shape}.")
+    return np.ascontiguousarray(array)
+
+
+def _many_thetas(thetas, design):
+    array, _ = check_design(thetas, "thetas")
+    if array.shape[1] != design.n_parameters:
+        raise ValueError(f"thetas must be an array of shape (m, {design.n_parameters}), a column for each parameter. "
+                         f"Got an array of shape {array.shape}.")
+    return array.astype(np.float64, copy=False)
+
+
 def _one_number(theta):
     array = np.asarray(theta)
     if array.dtype.kind not in "iuf" or array.size != 1:
@@ -152,7 +225,7 @@ def _one_number(theta):
 
 
 class Loss(_MeanOverPoints):
-    """Mean loss over the points: ``loss(theta, dataset) -> float``.
+    """Mean loss over the points: ``loss(theta, dataset, *, X=None, fit_intercept=False) -> float``.
 
     Two losses are equal if they are of one class and have equal parameters. They can be pickled and hashed.
 
@@ -163,7 +236,7 @@ class Loss(_MeanOverPoints):
     parameters : dict
         The loss's own parameters, by name.
     max_stable_alpha : float or None
-        The largest learning rate at which batch descent on this loss cannot diverge, 2 / max curvature;
+        The largest learning rate at which batch descent of the constant model cannot diverge, 2 / max curvature;
         None where the curvature has no bound.
     """
 
@@ -213,7 +286,9 @@ class Loss(_MeanOverPoints):
 
 
 class Gradient(_MeanOverPoints):
-    """Mean derivative of a loss over the points: ``gradient(theta, dataset) -> float``.
+    """Mean derivative of a loss over the points: ``gradient(theta, dataset, *, X=None, fit_intercept=False)``.
+
+    A float; with X, the array of its derivatives in the components of theta.
 
     Attributes
     ----------
@@ -444,8 +519,9 @@ def compiled(value, slope, *, name=None, **parameters):
         ("value", value), ("slope", slope)))
     if not (name is None or isinstance(name, str)):
         raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
-    if {"theta", "dataset"} & set(parameters):
-        raise TypeError("theta and dataset are arguments of every loss; give the parameter another name.")
+    if {"theta", "dataset", "X", "fit_intercept"} & set(parameters):
+        raise TypeError("theta, dataset, X and fit_intercept are arguments of every loss; give the parameter another "
+                        "name.")
     if value.takes_data != slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
     return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))

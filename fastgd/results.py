@@ -1,6 +1,11 @@
 """What a descent gives back, and what it says when it did not go well."""
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+
+from fastgd._checks import check_design
+from fastgd._progress import shown
 
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
@@ -11,7 +16,7 @@ class ConvergenceWarning(UserWarning):
 
 
 class DivergenceError(ArithmeticError):
-    """Theta became NaN or infinite.
+    """Theta became NaN or infinite, or the loss of a linear model grew a millionfold.
 
     Attributes
     ----------
@@ -27,45 +32,107 @@ class DivergenceError(ArithmeticError):
         return self.args[0]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class DescentResult:
     """The result of a descent, with the names of `scipy.optimize.OptimizeResult`; ``float(result)`` is x.
 
     Attributes
     ----------
-    x : float
-        The last theta, in the units of the data; with ``average=True`` the mean of those of the last epoch.
+    x : float or ndarray
+        The last theta, in the units of the data; with ``average=True`` the mean of those of the last epoch. With X an
+        array, the intercept first if there is one.
     fun : float
         The loss that was given, at x; NaN if none was given.
-    jac : float or None
+    jac : float, ndarray or None
         The mean slope of the loss at x; None in the results that a callback sees.
     nit : int
         Updates made.
     success : bool
-        Whether the stopping rule was met.
+        Whether the stopping rule was met, and, as far as is known, at a place that deserves it.
     status : int
-        0 converged, 1 the limit of updates, 2 the iterates repeat, 3 theta not finite, 4 the last step was short where
-        the slope is not (a lucky point, a learning rate of 0), 99 stopped by the callback.
+        0 converged, 1 the limit of updates, 2 the iterates repeat, 3 diverged, 4 the last step was short where the
+        slope is not (a lucky point, a learning rate of 0) or the loss can still fall, 99 stopped by the callback.
     message : str
         Why the descent ended.
     history : pandas.DataFrame or None
-        With ``history=True``, one row an update: update (from 1), alpha, and the theta after it.
+        With ``history=True``, one row an update: update (from 1), alpha, and the theta after it; with X a column for
+        each parameter.
+    feature_names : tuple of str or None
+        The columns of X, if it was a DataFrame.
+    fit_intercept : bool
+        Whether x[0] is an intercept.
     """
 
-    x: float
+    x: float | np.ndarray
     fun: float
-    jac: float | None
+    jac: float | np.ndarray | None
     nit: int
     success: bool
     status: int
     message: str
-    history: Any = field(default=None, compare=False)
+    history: Any = field(default=None)
+    feature_names: tuple[str, ...] | None = None
+    fit_intercept: bool = False
+
+    def predict(self, X):
+        """Predictions of the model, one for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Rows with the features of the X that was fitted, in their order. Without a fitted X (the constant model)
+            anything with a length.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            ``x[0] + X @ x[1:]`` with an intercept, ``X @ x`` without; x for each row in the constant model. For a
+            log-odds (`cross_entropy`) the probability is ``1 / (1 + exp(-prediction))``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not as described.
+
+        Examples
+        --------
+        >>> from fastgd import minimize, mse
+        >>> result = minimize(mse, None, [1.0, 3.0], X=[[0.0], [2.0]], fit_intercept=True, tol=1e-9, full_output=True,
+        ...                   progress=False)
+        >>> result.predict([[4.0]]).round(6)
+        array([5.])
+        """
+        if np.ndim(self.x) == 0:
+            return np.full(len(X), self.x)
+        array, names = check_design(X)
+        expected = len(self.x) - self.fit_intercept
+        if array.shape[1] != expected:
+            raise ValueError(f"X has {array.shape[1]} features, but DescentResult is expecting {expected} features as "
+                             "input.")
+        if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
+            raise ValueError("The feature names should match those that were passed during fit: "
+                             f"{', '.join(self.feature_names)}. Got {', '.join(names)}.")
+        return self.x[0] + array @ self.x[1:] if self.fit_intercept else array @ self.x
 
     def __float__(self):
-        return self.x
+        return float(self.x)
+
+    def __eq__(self, other):
+        if not isinstance(other, DescentResult):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in (
+            "x", "fun", "jac", "nit", "status", "message", "feature_names", "fit_intercept"))
+
+    __hash__ = None
 
     def __repr__(self):
-        shown = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "history"]
+        rows = [("x", shown(self.x) if np.ndim(self.x) else self.x), ("fun", self.fun),
+                ("jac", shown(self.jac) if np.ndim(self.jac) else self.jac), ("nit", self.nit),
+                ("success", self.success), ("status", self.status), ("message", self.message)]
+        if self.feature_names is not None:
+            names = ("intercept", *self.feature_names) if self.fit_intercept else self.feature_names
+            more = f", ... and {len(names) - 8} more" if len(names) > 8 else ""
+            rows.insert(1, ("of", ", ".join(names[:8]) + more))
         if self.history is not None:
-            shown.append(("history", f"DataFrame of {len(self.history)} updates"))
-        return "\n".join(f"{name:>8}: {value}" for name, value in shown)
+            rows.append(("history", f"DataFrame of {len(self.history)} updates"))
+        return "\n".join(f"{name:>8}: {value}" for name, value in rows)

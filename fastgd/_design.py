@@ -1,0 +1,121 @@
+"""The rows of a linear model: X, whether an intercept leads theta, and what the learning rate must know of them."""
+import numpy as np
+
+from fastgd._checks import check_design, check_flag, check_number, check_same_length, slices_of_rows
+
+#: Up to so many parameters the Gram matrix is formed; it costs about a pass over X for every 20 of them.
+MOST_FOR_GRAM = 101
+#: Numbers of X that stay in the second cache for several passes.
+_CACHED = 2**15
+
+
+class Design:
+    """X as a C-contiguous float array with a target for each row, checked once.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p), float32 or float64
+        The caller's own array if it is one in C order.
+    targets : ndarray of shape (n,), float64
+    intercept : bool
+        Whether theta[0] is added to each prediction; theta then has p + 1 components.
+    names : tuple of str or None
+        The columns of a DataFrame.
+    """
+
+    def __init__(self, X, targets, fit_intercept):
+        self.intercept = check_flag(fit_intercept, "fit_intercept")
+        self.X, names = check_design(X)
+        check_same_length(self.X, targets)
+        self.names = None if names is None else tuple(names)
+        self.targets = targets.astype(np.float64, copy=False)
+        self.n_parameters = self.X.shape[1] + self.intercept
+        self._gram = self._moment = None
+
+    @property
+    def parameter_names(self):
+        """A name for each component of theta."""
+        names = self.names or tuple(f"x{k}" for k in range(self.X.shape[1]))
+        return ("intercept", *names) if self.intercept else names
+
+    def theta(self, value, name):
+        """`value`, a number or one for each parameter, as a new float64 array."""
+        if np.ndim(value) == 0:
+            return np.full(self.n_parameters, check_number(value, name, low=-np.inf, inclusive=False))
+        theta = np.array(value, dtype=np.float64)
+        if theta.shape != (self.n_parameters,):
+            what = "the intercept and one for each feature" if self.intercept else "one for each feature"
+            raise ValueError(f"The '{name}' parameter must be a number or an array of shape ({self.n_parameters},), "
+                             f"{what}. Got an array of shape {theta.shape}.")
+        if not np.isfinite(theta).all():
+            raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
+        return theta
+
+    def slices(self):
+        """Slices of the rows that take a few milliseconds each; they depend on the shape of X alone."""
+        return slices_of_rows(self.X)
+
+    def cached_slices(self):
+        """Slices of the rows that stay in the cache for several passes, or for a copy in float64."""
+        return slices_of_rows(self.X, _CACHED)
+
+    def sample(self, size):
+        """A Design of `size` of the rows, at equal distances."""
+        every = slice(None, None, len(self.X) // size)
+        return Design(self.X[every], self.targets[every].copy(), self.intercept)
+
+    def gram(self):
+        """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
+        if self._gram is None:
+            q, n, first = self.n_parameters, len(self.X), int(self.intercept)
+            gram, moment = np.zeros((q, q)), np.zeros(q)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for rows in self.cached_slices():    # a float32 slice is converted
+                    block, y = self.X[rows].astype(np.float64, copy=False), self.targets[rows]
+                    gram[first:, first:] += block.T @ block
+                    moment[first:] += y @ block
+                    if self.intercept:
+                        gram[0, 0] += len(y)
+                        gram[0, 1:] += block.sum(axis=0)
+                        moment[0] += y.sum()
+                gram[1:, 0] = gram[0, 1:]
+                self._gram, self._moment = gram / n, moment / n
+        return self._gram, self._moment
+
+    def largest_eigenvalue(self):
+        """Of X'X / n. With more parameters than `MOST_FOR_GRAM` by power iteration, to within some per cent."""
+        if self.n_parameters <= MOST_FOR_GRAM:
+            gram = self.gram()[0]
+            return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
+        vector = np.random.default_rng(0).normal(size=self.n_parameters)
+        value = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(30):
+                vector = self._times_gram(vector / np.linalg.norm(vector))
+                before, value = value, float(np.linalg.norm(vector))
+                if not before * 1.01 < value < np.inf:
+                    break
+        return value
+
+    def _times_gram(self, vector):
+        product, first = np.zeros(self.n_parameters), int(self.intercept)
+        for rows in self.slices():
+            predictions = self.X[rows] @ vector[first:] + (vector[0] if first else 0)
+            product[first:] += predictions @ self.X[rows]
+            product[:first] += predictions.sum()
+        return product / len(self.X)
+
+    def largest_row(self):
+        """The largest squared length of a row, the intercept's 1 included."""
+        with np.errstate(over="ignore"):
+            longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X in self._double_slices())
+        return longest + self.intercept
+
+    def column_sizes(self):
+        """The root mean square of each column."""
+        with np.errstate(over="ignore"):
+            total = sum(np.einsum("ij,ij->j", X, X) for X in self._double_slices())
+        return np.sqrt(total / len(self.X))
+
+    def _double_slices(self):
+        return (self.X[rows].astype(np.float64, copy=False) for rows in self.cached_slices())
