@@ -39,6 +39,18 @@ def check_count(value, name):
     return int(value)
 
 
+def check_interval(value, name):
+    """Return the pair `value` as two floats if they are finite and the first is below the second."""
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        raise ValueError(f"The '{name}' parameter must be a pair (low, high). Got {value!r} instead.") from None
+    low, high = (check_number(end, name, low=-np.inf, inclusive=False) for end in (low, high))
+    if not low < high:
+        raise ValueError(f"The '{name}' parameter must be a pair (low, high) with low < high. Got {value!r} instead.")
+    return low, high
+
+
 def check_callable(value, name):
     """Raise TypeError unless `value` can be called."""
     if not callable(value):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, check_count, check_dataset, check_number
+from fastgd._checks import called_at, check_callable, check_count, check_dataset, check_interval, check_number
 from fastgd._endings import conclude_many
 from fastgd._problem import Problem
 from fastgd._random import bit_generator_of
@@ -92,7 +92,7 @@ def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
     loss = compiled_form(loss_fn)
     if loss is None:
         check_callable(loss_fn, "loss_fn")
-    low, high = _checked_interval(interval)
+    low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))
     points = check_dataset(dataset).astype(np.float64, copy=False)
@@ -136,19 +136,6 @@ def _rounding(is_ours, eps, thetas, points, heights):
     largest_theta = np.abs(thetas).max()
     terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
     return (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
-
-
-def _checked_interval(interval):
-    try:
-        low, high = interval
-    except (TypeError, ValueError):
-        raise ValueError(f"The 'interval' parameter must be a pair (low, high). Got {interval!r} instead.") from None
-    low = check_number(low, "interval", low=-np.inf, inclusive=False)
-    high = check_number(high, "interval", low=-np.inf, inclusive=False)
-    if not low < high:
-        raise ValueError("The 'interval' parameter must be a pair (low, high) with low < high. "
-                         f"Got {interval!r} instead.")
-    return low, high
 
 
 def _exact_grid(low, high):
