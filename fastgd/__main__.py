@@ -1,4 +1,4 @@
-"""`python -m fastgd`: the course's answers on the tips data, or a descent on a column of your own."""
+"""`python -m fastgd`: the course's answers on the tips data, its pictures, or a descent on a column of your own."""
 import argparse
 import functools
 import os
@@ -28,8 +28,11 @@ def main(arguments=None):
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        print(_report_on_column(options) if _names_a_run(options) else _report_on_tips())
-    except (OSError, TypeError, ValueError) as error:
+        if options.pictures is not None:
+            _write_pictures(options)
+        else:
+            print(_report_on_column(options) if _names_a_run(options) else _report_on_tips())
+    except (ImportError, OSError, TypeError, ValueError) as error:
         return _fail(error, 2)
     except fastgd.DivergenceError as error:
         return _fail(error, 1)
@@ -39,7 +42,7 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m fastgd", description=(
         "Without options: every loss on the tips data, beside the course's figures. "
-        "With options: one descent on one column."))
+        "With --pictures: the course's pictures. With other options: one descent on one column."))
     parser.add_argument("--data", metavar="FILE.csv", help="a csv file with a header (default: the tips data)")
     parser.add_argument("--column", metavar="NAME", help="the column of numbers (default for the tips data: pcttip)")
     parser.add_argument("--loss", choices=sorted(LOSSES), help="default: huber")
@@ -49,7 +52,19 @@ def _parser():
     parser.add_argument("--batch-size", type=int, metavar="N", help="points in a mini-batch (default: 10)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the shuffles (default: 0)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the data at most (default: 1000)")
+    parser.add_argument("--pictures", metavar="DIR", help="write the course's pictures to this folder, as PNG")
     return parser
+
+
+def _write_pictures(options):
+    others = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
+              if value is not None and name != "pictures"]
+    if others:
+        raise ValueError(f"{', '.join(others)} cannot be used with --pictures")
+    from fastgd._pictures import write_pictures
+
+    for path in write_pictures(options.pictures):
+        print(path)
 
 
 def _names_a_run(options):

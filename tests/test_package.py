@@ -28,6 +28,7 @@ def in_a_new_process(code):
 def test_import_is_light():
     imported = in_a_new_process("import fastgd, sys; print(*sys.modules)").split()
     assert not {"pandas", "matplotlib", "scipy", "tqdm", "numba"} & set(imported)
+    assert "fastgd.plot" not in imported
     assert "fastgd.datasets" in imported
     assert "fastgd.reference" in imported
 
@@ -82,11 +83,13 @@ class TestReadme:
     def test_every_block_runs_and_gives_what_it_says(self, tmp_path, monkeypatch):
         """A line `expression  # value` is checked: its repr starts with the value, up to a final ellipsis."""
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MPLBACKEND", "agg")
         namespace, checked = {}, 0
         for block in self.blocks():
-            if ("import numba" in block and not importlib.util.find_spec("numba")) or (
-                    '"cc ' in block and not shutil.which("cc")):
-                continue    # these are no requirement of the tests
+            missing = [name for word, name in (("import numba", "numba"), ("import plot", "matplotlib"))
+                       if word in block and not importlib.util.find_spec(name)]
+            if missing or ('"cc ' in block and not shutil.which("cc")):
+                continue    # these are no requirement of fastgd
             lines = block.splitlines()
             for node in ast.parse(block).body:
                 start = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno).lineno

@@ -1,0 +1,77 @@
+"""The pictures that ``python -m fastgd --pictures DIR`` writes: each function of `fastgd.plot` on the course's data."""
+import contextlib
+import io
+from pathlib import Path
+
+from fastgd import grad_mse, grad_quartic_loss, huber_loss, minimize, mse, plot, quartic_loss
+from fastgd.datasets import load_tips
+
+FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
+
+
+def write_pictures(directory):
+    """Write all pictures to `directory`, which is made if need be, as PNG; yields the path of each."""
+    figures = plot.require_matplotlib().figure
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, (draw, size, panels) in PICTURES.items():
+            figure = figures.Figure(size, dpi=100, layout="constrained")
+            with contextlib.redirect_stdout(io.StringIO()):    # what plot_one_gd_iter prints is no name of a file
+                draw(figure.subplots(1, panels))
+            path = directory / f"{name}.png"
+            figure.savefig(path)
+            yield path
+    except OSError as error:
+        raise OSError(f"cannot write pictures to {directory}: {error.strerror or error}") from None
+
+
+def _points_and_loss(ax):
+    plot.points_and_loss(load_tips()["pcttip"], (0, 40), huber_loss, ax=ax)
+
+
+def _loss(ax):
+    plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
+
+
+def _theta_on_loss(ax):
+    plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
+    plot.plot_theta_on_loss(FIVE_POINTS, 12, mse, ax=ax)
+
+
+def _tangent_on_loss(ax):
+    plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
+    plot.plot_tangent_on_loss(FIVE_POINTS, 12, mse, ax=ax)
+
+
+def _one_gd_iter(ax):
+    plot.plot_one_gd_iter([0], -21, quartic_loss, grad_quartic_loss, alpha=2.5, ax=ax)
+
+
+def _connected_thetas(ax):
+    plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
+    plot.plot_connected_thetas([0], -12, 12, quartic_loss, ax=ax)
+
+
+def _histogram(ax):
+    plot.plot_histogram(load_tips()["pcttip"], ax=ax)
+    ax.set_xlabel("Tip Percent")
+
+
+def _descent(ax):
+    for alpha in (0.2, 0.05, 0.9):
+        run = minimize(mse, grad_mse, FIVE_POINTS, alpha, history=True, progress=False)
+        plot.plot_descent(run, mse, FIVE_POINTS, theta0=0, label=f"alpha {alpha}", ax=ax)
+
+
+#: By file name: what draws it, its size in inches, and its panels.
+PICTURES = {
+    "points_and_loss": (_points_and_loss, (9, 3), 2),
+    "plot_loss": (_loss, (6, 4), 1),
+    "plot_theta_on_loss": (_theta_on_loss, (6, 4), 1),
+    "plot_tangent_on_loss": (_tangent_on_loss, (6, 4), 1),
+    "plot_one_gd_iter": (_one_gd_iter, (6, 4), 1),
+    "plot_connected_thetas": (_connected_thetas, (6, 4), 1),
+    "plot_histogram": (_histogram, (6, 4), 1),
+    "plot_descent": (_descent, (10, 4), 2),
+}
