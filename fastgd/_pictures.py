@@ -20,7 +20,7 @@ def write_pictures(directory):
             with contextlib.redirect_stdout(io.StringIO()):    # what plot_one_gd_iter prints is no name of a file
                 draw(figure.subplots(1, panels))
             path = directory / f"{name}.png"
-            figure.savefig(path)
+            figure.savefig(path, pil_kwargs={"optimize": True})
             yield path
     except OSError as error:
         raise OSError(f"cannot write pictures to {directory}: {error.strerror or error}") from None
@@ -59,7 +59,7 @@ def _histogram(ax):
 
 
 def _descent(ax):
-    for alpha in (0.2, 0.05, 0.9):
+    for alpha in (0.9, 0.2, 0.05):
         run = minimize(mse, grad_mse, FIVE_POINTS, alpha, history=True, progress=False)
         plot.plot_descent(run, mse, FIVE_POINTS, theta0=0, label=f"alpha {alpha}", ax=ax)
 
@@ -73,5 +73,5 @@ PICTURES = {
     "plot_one_gd_iter": (_one_gd_iter, (6, 4), 1),
     "plot_connected_thetas": (_connected_thetas, (6, 4), 1),
     "plot_histogram": (_histogram, (6, 4), 1),
-    "plot_descent": (_descent, (10, 4), 2),
+    "plot_descent": (_descent, (9, 3.6), 2),
 }

@@ -360,9 +360,9 @@ def plot_histogram(y_vals, *, ax=None, **kwargs):
     points = check_dataset(y_vals, "y_vals")
     median = float(np.median(points))
     # The three may lie on one pixel: each of these can be seen under the next.
-    marks = [("mean", float(points.mean()), {"color": VERMILLION, "linewidth": 2}),
-             ("median", median, {"color": ORANGE, "linewidth": 4}),
-             ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.5, "linestyle": (0, (4, 3))})]
+    marks = [("mean", float(points.mean()), {"color": VERMILLION, "linewidth": 1.5}),
+             ("median", median, {"color": ORANGE, "linewidth": 3.5}),
+             ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.2, "linestyle": (0, (4, 3))})]
     with _axes(ax) as ax:
         ax.hist(points, **{"bins": 50, "color": SKY, **kwargs})
         for name, place, style in marks:

@@ -3,6 +3,7 @@ import ast
 import doctest
 import importlib.util
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,13 @@ class TestReadme:
                 else:
                     exec(code, namespace)
         assert checked >= 5
+
+    @pytest.mark.skipif(not (README.parent / "bench").exists(), reason="the pictures are part of the source tree")
+    def test_the_pictures_are_there(self):
+        pictures = re.findall(r"!\[.+\]\((.+)\)", README.read_text())
+        assert len(pictures) == 3
+        for picture in pictures:
+            assert (README.parent / picture).stat().st_size < 65_000
 
     def test_every_loss_is_in_the_table(self):
         text = README.read_text()
