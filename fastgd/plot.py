@@ -34,8 +34,11 @@ _RUN_MARKERS = ("o", "s", "^", "D", "v", "P")
 #: The course's distance of two thetas on a curve, and the fewest and most thetas that are evaluated.
 _STEP, _FEWEST, _MOST = 0.05, 20, 2000
 
-#: Points of a rug that are lines of their own, bins of a rug of more points, and updates drawn of a run.
-_MOST_LINES, _BINS, _MOST_UPDATES = 2000, 500, 1000
+#: Points of a rug that are lines of their own, and bins of a rug of more points.
+_MOST_LINES, _BINS = 2000, 500
+
+#: Updates of a run that are drawn at most, and that get a marker each.
+_MOST_UPDATES, _FEW_UPDATES = 1000, 60
 
 #: What marks the artists that a later call looks for.
 _CURVE, _RUN = "fastgd loss curve", "fastgd run"
@@ -450,8 +453,9 @@ def plot_descent(result, loss_fn, dataset, *, theta0=None, label=None, ax=None):
 def _run_style(ax, n_updates):
     """Colour and hollow marker of the next run on these axes; no marker where they would touch each other."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
-    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": _RUN_MARKERS[k % 6] if n_updates <= 60 else "",
-            "markerfacecolor": "none", "markersize": 5, "gid": _RUN, "zorder": 3}
+    marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
+    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
+            "gid": _RUN, "zorder": 3}
 
 
 def _log_if_it_helps(ax):
@@ -521,7 +525,7 @@ def plot_paths(X, y, loss_fn, results, *, theta0=None, ax=None):
     places = np.concatenate([thetas for _, thetas, _ in paths.values()])
     best = surface.minimum(places)
     low, high = (extreme([*places, best], axis=0) for extreme in (np.min, np.max))
-    margin = 0.08 * np.where(high > low, high - low, 1.0)
+    margin = 0.15 * np.where(high > low, high - low, 1.0)
     grid = surface.over(low - margin, high + margin)
     with _axes(ax, (7.5, 4.5), layout="constrained") as ax:
         _draw_contours(ax, *grid)
@@ -541,7 +545,7 @@ def _draw_contours(ax, first, second, losses):
         return
     levels = finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2
     ax.contourf(first, second, losses, levels=levels, cmap="Blues", alpha=0.5, zorder=0)
-    ax.contour(first, second, losses, levels=levels[1:-1], colors="white", linewidths=0.8, zorder=1)
+    ax.contour(first, second, losses, levels=levels[1:-1], colors="#7A9CC0", linewidths=0.7, zorder=1)
 
 
 def _draw_paths(ax, paths):
@@ -549,7 +553,8 @@ def _draw_paths(ax, paths):
     below = sorted(paths, key=lengths.get, reverse=True)
     for k, (name, (updates, thetas, _)) in enumerate(paths.items()):
         style = {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "zorder": 3 + below.index(name) / len(paths)}
-        ax.plot(*thetas.T, linewidth=1.5, gid=_RUN, label=f"{name}\n{updates[-1]:,} updates", **style)
+        ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
+                label=f"{name}\n{updates[-1]:,} updates", **style)
         ax.plot(*thetas[-1:].T, "o", markeredgecolor="white", markersize=8, **style)
 
 
