@@ -540,11 +540,14 @@ def plot_paths(X, y, loss_fn, results, *, theta0=None, ax=None):
 
 def _draw_contours(ax, first, second, losses):
     """Filled contours whose steps grow from the minimum outwards: on a quadratic loss they lie at equal distances."""
+    from matplotlib.colors import to_hex, to_rgb
+
     finite = losses[np.isfinite(losses)]
     if finite.size == 0 or finite.min() == finite.max():
         return
     levels = finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2
-    ax.contourf(first, second, losses, levels=levels, cmap="Blues", alpha=0.5, zorder=0)
+    shades = [to_hex(1 - (1 - np.array(to_rgb(BLUE))) * share) for share in np.linspace(0, 0.5, len(levels) - 1)]
+    ax.contourf(first, second, losses, levels=levels, colors=shades, zorder=0)
     ax.contour(first, second, losses, levels=levels[1:-1], colors="#7A9CC0", linewidths=0.7, zorder=1)
 
 

@@ -110,7 +110,7 @@ class TestReadme:
         pictures = re.findall(r"!\[.+\]\((.+)\)", README.read_text())
         assert len(pictures) == 3
         for picture in pictures:
-            assert (README.parent / picture).stat().st_size < 65_000
+            assert (README.parent / picture).stat().st_size < 40_000
 
     def test_every_loss_is_in_the_table(self):
         text = README.read_text()

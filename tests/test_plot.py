@@ -461,13 +461,12 @@ class TestPaths:
         assert ax.lines[-1].get_xydata()[0] == pytest.approx(result.x, abs=0.01)
 
 
-def test_no_legend_lies_on_the_data(pcttip, capsys):
+def test_no_legend_lies_on_the_data(capsys):
     axes = [plot.plot_one_gd_iter(FIVE, 12, mse, grad_mse), plot.plot_descent(run(), mse, FIVE, label="run")[1]]
     for ax in axes:
         ax.figure.canvas.draw()
         box = ax.get_legend().get_window_extent()
         for line in ax.lines:
-            assert not box.contains(*ax.transData.transform(line.get_xydata()).T.mean(axis=1))
             assert not any(box.contains(*place) for place in ax.transData.transform(line.get_xydata()))
 
 
@@ -508,7 +507,7 @@ class TestCommand:
                 assert any(f"{function}.png" in name for name in names), function
         for path in (tmp_path / "new" / "folder").iterdir():
             assert path.read_bytes().startswith(b"\x89PNG")
-            assert path.stat().st_size < 80_000
+            assert path.stat().st_size < 40_000
         assert plt.get_fignums() == []
 
     def test_a_file_is_no_folder(self, capsys, tmp_path):
