@@ -486,7 +486,7 @@ def plot_paths(X, y, loss_fn, results, *, theta0=None, ax=None):
     theta0 : float or (float, float), optional
         Where the runs started, to be drawn as update 0; a history begins with the theta after the first update.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; default: a new figure.
+        Where to draw; default: a new figure. The legend is beside it, at the right.
 
     Returns
     -------
@@ -676,7 +676,10 @@ class _LossOnPoints:
 
     def curve(self, xlim):
         """The thetas of a curve over a range, and the losses there."""
-        thetas = _thetas(*xlim)
+        low, high = xlim
+        if not high - low < np.inf:
+            raise ValueError(f"The range of theta from {low:g} to {high:g} is too wide to be drawn.")
+        thetas = _thetas(low, high)
         return thetas, self.at(thetas)
 
     def slope_at(self, theta):
@@ -703,7 +706,8 @@ def _thetas(low, high):
 
 def _range_around(points, thetas):
     """A range about the median that shows the thetas and the middle 80 % of (a sample of) the points."""
-    low, middle, high = np.quantile(points[::len(points) // 10_000 + 1], [0.1, 0.5, 0.9]).tolist()
+    with np.errstate(over="ignore"):    # such a range is refused by name
+        low, middle, high = np.quantile(points[::len(points) // 10_000 + 1], [0.1, 0.5, 0.9]).tolist()
     half = 1.15 * max(middle - low, high - middle, *(abs(theta - middle) for theta in thetas)) or 1.0
     return middle - half, middle + half
 

@@ -182,6 +182,13 @@ class TestCurve:
             function(FIVE, xlim, mse)
         assert plt.get_fignums() == []
 
+    def test_a_range_beyond_floats(self):
+        for draw in (lambda: plot.plot_loss(FIVE, (-1e308, 1e308), mse),
+                     lambda: plot.plot_theta_on_loss([-1e308, 1e308], 0, huber_loss)):
+            with pytest.raises(ValueError, match=r"The range of theta from .* is too wide to be drawn"):
+                draw()
+        assert plt.get_fignums() == []
+
 
 class TestRug:
     def test_a_line_for_each_point(self, pcttip):
