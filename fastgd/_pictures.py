@@ -1,9 +1,22 @@
 """The pictures that ``python -m fastgd --pictures DIR`` writes: each function of `fastgd.plot` on the course's data."""
 import contextlib
+import functools
 import io
+import warnings
 from pathlib import Path
 
-from fastgd import grad_mse, grad_quartic_loss, huber_loss, minimize, mse, plot, quartic_loss
+from fastgd import (
+    ConvergenceWarning,
+    grad_mse,
+    grad_quartic_loss,
+    huber_loss,
+    minimize,
+    minimize_mini_batch,
+    minimize_sgd,
+    mse,
+    plot,
+    quartic_loss,
+)
 from fastgd.datasets import load_tips
 
 FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
@@ -73,6 +86,38 @@ def _descent(ax):
         plot.plot_descent(run, mse, FIVE_POINTS, theta0=0, label=f"alpha {alpha}", ax=ax)
 
 
+def _tip_on_bill():
+    """The standardised bills, as a frame of one column, and the tips."""
+    tips = load_tips()
+    bill = tips["total_bill"]
+    return ((bill - bill.mean()) / bill.std(ddof=0)).rename("total_bill, standardised").to_frame(), tips["tip"]
+
+
+@functools.cache
+def _runs():
+    """By name: batch descent to its end, and as much of the others as brings them there."""
+    X, y = _tip_on_bill()
+    shared = {"X": X, "fit_intercept": True, "history": True, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)    # so few passes are no descent to the end
+        batch = minimize(mse, grad_mse, y, 0.05, **shared)
+        return {
+            f"batch, {batch.nit} passes": batch,
+            "mini-batch 10, 4 passes": minimize_mini_batch(
+                mse, grad_mse, y, 10, 0.05, rng=0, tol=0, max_epochs=4, **shared),
+            "stochastic, 1 pass": minimize_sgd(mse, grad_mse, y, 0.01, rng=0, tol=0, max_epochs=1, **shared),
+        }
+
+
+def _paths(ax):
+    plot.plot_paths(*_tip_on_bill(), mse, _runs(), theta0=0, ax=ax)
+
+
+def _batch_path(ax):
+    name, batch = next(iter(_runs().items()))
+    plot.plot_paths(*_tip_on_bill(), mse, {name: batch}, theta0=0, ax=ax)
+
+
 #: By file name: what draws it, its size in inches, and its panels.
 PICTURES = {
     "points_and_loss": (_points_and_loss, (9, 3), 2),
@@ -83,4 +128,6 @@ PICTURES = {
     "plot_connected_thetas": (_connected_thetas, (6, 4), 1),
     "plot_histogram": (_histogram, (6, 4), 1),
     "plot_descent": (_descent, (9, 3.6), 2),
+    "plot_paths_batch": (_batch_path, (7, 4), 1),
+    "plot_paths": (_paths, (7, 4), 1),
 }
