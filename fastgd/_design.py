@@ -30,7 +30,7 @@ class Design:
         self.names = None if names is None else tuple(names)
         self.targets = targets.astype(np.float64, copy=False)
         self.n_parameters = self.X.shape[1] + self.intercept
-        self._gram = self._moment = None
+        self._gram = self._moment = self._ones = None
 
     @property
     def parameter_names(self):
@@ -50,6 +50,14 @@ class Design:
         if not np.isfinite(theta).all():
             raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
         return theta
+
+    def with_ones(self):
+        """X, or for an intercept a copy of it, made once, with a column of ones before it."""
+        if self.intercept and self._ones is None:
+            self._ones = np.ones((len(self.X), self.n_parameters), self.X.dtype)
+            for rows in self.slices():
+                self._ones[rows, 1:] = self.X[rows]
+        return self._ones if self.intercept else self.X
 
     def slices(self):
         """Slices of the rows that take a few milliseconds each; they depend on the shape of X alone."""

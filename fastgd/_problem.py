@@ -268,6 +268,7 @@ def _by_index(function, design):
         parameters = {}
     X, targets = design.X, design.targets
     if "X" not in parameters or parameters["X"].kind is not inspect.Parameter.KEYWORD_ONLY:
+        X = design.with_ones()
         return lambda theta, rows: function(theta, X[rows], targets[rows])
     named = {"fit_intercept": True} if design.intercept else {}
     return lambda theta, rows: function(theta, targets[rows], X=X[rows], **named)

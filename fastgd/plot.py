@@ -17,6 +17,7 @@ from fastgd._checks import (
     check_number,
     check_one_number,
 )
+from fastgd._problem import as_problem
 from fastgd.differences import DifferenceGradient
 from fastgd.losses import compiled_form, huber_loss
 from fastgd.results import DescentResult
@@ -596,29 +597,25 @@ class _Surface:
     """A loss of a linear model with two parameters, checked."""
 
     def __init__(self, loss_fn, X, y):
+        X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
         self._compiled = compiled_form(loss_fn)
-        if self._compiled is None:
-            check_callable(loss_fn, "loss_fn")
-        self._loss_fn, self.name = loss_fn, _name_of(loss_fn, self._compiled)
-        self._targets = check_dataset(y, "y")
-        self._features = _features(X, len(self._targets))
-        self._fit_intercept = self._features.shape[1] == 1
-        self._design = self._features
-        if self._fit_intercept:
-            self._design = np.column_stack([np.ones(len(self._features)), self._features])
+        y = check_dataset(y, "y")
+        self._problem = as_problem(loss_fn, None, y, needs_loss=True, X=X, fit_intercept=np.shape(X)[1:] == (1,))
+        self._design = self._problem.design
+        if self._design.n_parameters != 2:
+            raise ValueError("Input X should have one or two features for two parameters, "
+                             f"got an array of shape {self._design.X.shape}.")
+        self.name = _name_of(loss_fn, self._compiled)
 
     def at(self, thetas):
         """The loss at each row of an array of thetas."""
         if self._compiled is not None:
-            return self._compiled.curve(thetas, self._targets, X=self._features, fit_intercept=self._fit_intercept)
-        losses = [self._loss_fn(theta, self._design, self._targets) for theta in thetas]
-        for loss in losses:
-            check_one_number(loss, "loss_fn", "loss")
-        return np.array(losses, dtype=np.float64)
+            return self._compiled.curve_over_rows(thetas, self._design)
+        return np.array(self._problem.losses_at(thetas), dtype=np.float64)
 
     def over(self, low, high):
         """The places along both axes, and the losses there, rows along the second."""
-        places = 81 if len(self._targets) <= 10_000 else 41
+        places = 81 if len(self._design.X) <= 10_000 else 41
         axes = np.linspace(low, high, places).T
         thetas = np.stack(np.meshgrid(*axes), axis=-1)
         return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
@@ -628,7 +625,8 @@ class _Surface:
 
         The grid is laid out in R @ theta, where X = Q @ R: there the narrow valley of correlated features is round.
         """
-        R = np.linalg.qr(self._design, mode="r") / np.sqrt(len(self._design))
+        X = self._design.with_ones()
+        R = np.linalg.qr(X, mode="r") / np.sqrt(len(X))
         back = np.linalg.inv(R).T if np.linalg.cond(R) < 1e12 else np.eye(2)
         losses = self.at(places)
         if not np.isfinite(losses).any():
@@ -643,18 +641,6 @@ class _Surface:
             if not 1e-7 * first_width < width < 1e7 * first_width:
                 break
         return best
-
-
-def _features(X, n):
-    """X as an array of shape (n, 1) or (n, 2)."""
-    X = np.asarray(X)
-    X = X[:, None] if X.ndim == 1 else X
-    if X.ndim != 2 or X.shape[1] not in (1, 2):
-        raise ValueError("Input X should have one or two features for two parameters, "
-                         f"got an array of shape {X.shape}.")
-    if len(X) != n:
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{len(X)}, {n}]")
-    return np.column_stack([check_dataset(column, "X") for column in X.T])
 
 
 class _LossOnPoints:
