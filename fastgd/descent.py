@@ -136,8 +136,8 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
     The rule looks at the length of a step and not at the distance to the minimum: with a small alpha it stops early.
     ``full_output=True`` tells the slope that is left (`jac`).
 
-    With X a function in Python is called ``f(theta, X, y)`` with C-ordered float arrays, and predicts ``X @ theta``: for
-    an intercept it gets a copy of X with a column of ones. One whose X is a keyword-only argument, as in fastgd's own,
+    With X a function in Python is called ``f(theta, X, y)`` with C-ordered float arrays, and predicts ``X @ theta``:
+    for an intercept it gets a copy of X with a column of ones. One whose X is a keyword-only argument, as in fastgd's own,
     is called ``f(theta, y, X=X)``. The squared error with up to 100 features is descended on by its Gram matrix, which
     reads X once. Sums are in double.
 
