@@ -13,13 +13,13 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastgd/_kernels")
-SHARED = "fastgd._kernels._cyutility"    # what every kernel needs to take arrays, compiled once
+SHARED = "fastgd._kernels._cyutility"    # what every kernel needs to take arrays
 
 CHECKED = os.environ.get("FASTGD_CHECKED") == "1"
 SANITIZED = os.environ.get("FASTGD_SANITIZED") == "1"
 
-# One wheel for every CPython from 3.11 on. Free-threaded CPython and PyPy have no stable ABI and get the ordinary build,
-# which is tested together with the bounds checks.
+# One wheel for every CPython from 3.11 on. Free-threaded CPython and PyPy have no stable ABI and get the ordinary
+# build, which is tested together with the bounds checks.
 STABLE_ABI = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED") and not CHECKED
 
 # -O3 vectorises; the two -fno options allow selections in place of branches and change no result;
