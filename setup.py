@@ -1,7 +1,7 @@
 """The compiled modules; everything else about the package is in pyproject.toml.
 
-Two builds are to be tested and not to be used: FASTGD_CHECKED=1 has bounds checks in the kernels, FASTGD_SANITIZED=1
-GCC's address and undefined behaviour sanitizers.
+Two builds are to be tested and not to be used, each in a copy of the tree as in .ci: FASTGD_CHECKED=1 has bounds checks
+in the kernels, FASTGD_SANITIZED=1 GCC's address and undefined behaviour sanitizers.
 """
 import os
 import sys
