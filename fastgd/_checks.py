@@ -1,4 +1,6 @@
 """What the public functions accept: numbers, counts and 1-D data, refused in the words that scikit-learn uses."""
+import sys
+
 import numpy as np
 
 from fastgd._kernels import mean
@@ -21,7 +23,7 @@ def check_number(value, name, *, low, inclusive=True):
 
 
 def _real_number(value, name):
-    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 else "V"
+    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 and not isinstance(value, np.ma.MaskedArray) else "V"
     if kind in "iuf" or (kind == "O" and hasattr(value, "__float__")):
         try:
             return float(value)
@@ -36,6 +38,8 @@ def check_count(value, name):
         raise TypeError(f"The '{name}' parameter must be an int. Got {value!r} of type {type(value).__name__}.")
     if value < 1:
         raise ValueError(f"The '{name}' parameter must be an int in the range [1, inf). Got {value!r} instead.")
+    if value > sys.maxsize:
+        raise ValueError(f"The '{name}' parameter must be an int of at most {sys.maxsize}.")
     return int(value)
 
 

@@ -134,7 +134,8 @@ def _rounding(is_ours, eps, thetas, points, heights):
     as theta, log(cosh(r)) the logarithm of a number near 1.
     """
     largest_theta = np.abs(thetas).max()
-    terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
+    with np.errstate(over="ignore"):    # beyond the largest float nothing is a witness
+        terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
     return (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
 
 
@@ -146,7 +147,7 @@ def _exact_grid(low, high):
     if last - first < 2:
         raise ValueError(f"The 'interval' parameter is too narrow: [{low!r}, {high!r}] holds no three floats "
                          "to compare.")
-    return np.arange(last - first + 1) * step + first * step
+    return (np.arange(last - first + 1) + first) * step    # whole numbers below 2**53: their sum cannot overflow
 
 
 def _triples(n, n_chords, random):

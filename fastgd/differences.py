@@ -21,12 +21,13 @@ class DifferenceGradient:
         self._loss = loss_fn
         self._eps = float(np.finfo(targets.dtype).eps)
         self._center = float(np.median(targets))
-        distances = np.abs(targets - targets.dtype.type(self._center))
-        self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
+        with np.errstate(over="ignore"):    # `step` knows an infinite one
+            distances = np.abs(targets - targets.dtype.type(self._center))
+            self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
 
     def step(self, theta):
         """The h at theta: a power of two, and far above the distance of two floats there."""
-        h = self._eps ** (1 / 3) * max(self._spread, abs(theta - self._center))
+        h = self._eps ** (1 / 3) * min(max(self._spread, abs(theta - self._center)), sys.float_info.max)
         return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta), sys.float_info.min)))
 
     def __call__(self, theta, dataset):
@@ -153,9 +154,10 @@ def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
 
 def _spread_over(points):
     low, high = points.min(), points.max()
-    margin = (high - low) / 2 or max(1.0, abs(low))
+    margin = high / 2 - low / 2 or max(1.0, abs(low))
     # The end is no round number, so that a grid of thetas does not meet the points themselves.
-    return np.linspace(low - margin, high + margin * 1.0137, 41)
+    most = sys.float_info.max / 4    # beyond it their distance is infinite
+    return np.linspace(max(float(low) - float(margin), -most), min(float(high) + float(margin) * 1.0137, most), 41)
 
 
 def _verdict(thetas, gradients, differences, noises, skipped, n):

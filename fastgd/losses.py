@@ -217,7 +217,7 @@ def _many_thetas(thetas, design):
 
 def _one_number(theta):
     array = np.asarray(theta)
-    if array.dtype.kind not in "iuf" or array.size != 1:
+    if array.dtype.kind not in "iuf" or array.size != 1 or isinstance(theta, np.ma.MaskedArray):
         raise TypeError("theta must be one real number, got "
                         + (f"an array of shape {array.shape}; use .curve(thetas, dataset) for many"
                            if array.dtype.kind in "iuf" else f"{theta!r} of type {type(theta).__name__}"))

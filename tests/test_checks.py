@@ -113,7 +113,7 @@ def test_numbers(value):
 
 
 @pytest.mark.parametrize("value", [
-    None, "0.5", True, np.True_, [0.5], np.array([0.5]), 1j, {}, np.datetime64("2020-01-01")])
+    None, "0.5", True, np.True_, [0.5], np.array([0.5]), 1j, {}, np.datetime64("2020-01-01"), np.ma.masked])
 def test_what_is_not_a_number(value):
     with pytest.raises(TypeError, match=f"'alpha' parameter must be a real number. Got {re.escape(repr(value))}"):
         check_number(value, "alpha", low=0)
@@ -135,3 +135,5 @@ def test_counts():
     for value in (0, -1):
         with pytest.raises(ValueError, match=re.escape("in the range [1, inf)")):
             check_count(value, "max_iter")
+    with pytest.raises(ValueError, match="at most 9223372036854775807"):
+        check_count(10**400, "max_iter")

@@ -187,3 +187,9 @@ def quietly(function, *args, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return function(*args, **options)
+
+
+def test_an_interval_longer_than_the_largest_float():
+    found = is_convex(fastgd.abs_loss, [0.0], (-1e308, 1e308), rng=0)
+    assert found
+    assert found.n_chords > 1000    # the places where it was evaluated are all finite

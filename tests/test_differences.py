@@ -149,3 +149,7 @@ class TestCheckGradient:
     def test_arguments(self, arguments, words):
         with pytest.raises((TypeError, ValueError), match=words):
             check_gradient(*arguments)
+
+    def test_data_farther_apart_than_the_largest_float(self):
+        with pytest.raises(ValueError, match="no finite value at every one of the 41 thetas"):
+            check_gradient(fastgd.abs_loss, fastgd.grad_abs_loss, [-1.7e308, 1.7e308])

@@ -289,7 +289,7 @@ def test_theta_is_any_one_number(theta):
     assert result == fastgd.mse(14.0, y)
 
 
-@pytest.mark.parametrize("theta", ["14", None, [1.0, 2.0], 1j, True, {}])
+@pytest.mark.parametrize("theta", ["14", None, [1.0, 2.0], 1j, True, {}, np.ma.masked])
 def test_theta_is_not_something_else(theta):
     with pytest.raises(TypeError, match="theta"):
         fastgd.mse(theta, [1.0])

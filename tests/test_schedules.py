@@ -149,3 +149,14 @@ def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
 def test_a_changing_rate_is_no_cycle():
     with pytest.warns(ConvergenceWarning, match="did not converge in 1000 updates"):
         minimize(fastgd.mse, fastgd.grad_mse, [1.0], lambda t: 1.0, False, max_iter=1000)
+
+
+def test_powers_too_large_for_the_series_are_exact():
+    assert inverse_scaling(1.0, 1e300)(10**6) == 0
+    assert inverse_scaling(0.5, 20.0)(10**6) == pytest.approx(0.5 / (1 + 10.0**6) ** 20, rel=1e-14)
+
+
+@pytest.mark.parametrize("make", [cosine, lambda eta0, t: step_decay(eta0, 0.5, t)])
+def test_counts_too_large_for_a_float(make):
+    with pytest.raises(ValueError, match="at most"):
+        make(0.5, 10**400)

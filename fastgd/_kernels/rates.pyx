@@ -3,6 +3,7 @@ from libc.math cimport pow
 
 cdef enum:
     EXACT_BELOW = 2048
+    LARGEST_POWER = 4  # for which the series is good
     NARROW = 1024      # a block is no wider than this part of its first t
 
 
@@ -26,7 +27,7 @@ def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out
     """out[k] = eta0 / (1 + t)**power for t = start + k; depends on t alone and not on where a chunk begins."""
     cdef Py_ssize_t k = 0, n = out.shape[0], width = 1, first, last
     with nogil:
-        while k < n and start + k < EXACT_BELOW:
+        while k < n and (start + k < EXACT_BELOW or power > LARGEST_POWER):
             out[k] = eta0 / pow(1.0 + <double> (start + k), power)
             k += 1
         while k < n:
