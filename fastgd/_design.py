@@ -5,6 +5,8 @@ from fastgd._checks import check_design, check_flag, check_number, check_same_le
 
 #: Up to so many parameters the Gram matrix is formed; it costs about a pass over X for every 20 of them.
 MOST_FOR_GRAM = 101
+#: Numbers of X that are summed at once: few, so that several threads share them evenly.
+_PART = 2**18
 #: Numbers of X that stay in the second cache for several passes.
 _CACHED = 2**15
 
@@ -60,8 +62,8 @@ class Design:
         return self._ones if self.intercept else self.X
 
     def slices(self):
-        """Slices of the rows that take a few milliseconds each; they depend on the shape of X alone."""
-        return slices_of_rows(self.X)
+        """Slices of the rows that take a millisecond or less each; they depend on the shape of X alone."""
+        return slices_of_rows(self.X, _PART)
 
     def cached_slices(self):
         """Slices of the rows that stay in the cache for several passes, or for a copy in float64."""

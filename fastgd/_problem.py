@@ -6,23 +6,25 @@ import numpy as np
 
 from fastgd._checks import as_given, called_at, check_callable, check_dataset, check_number, check_shape, copied
 from fastgd._design import MOST_FOR_GRAM, Design
+from fastgd._threads import Threads
 from fastgd.differences import DifferenceGradient, RowsDifferenceGradient
 from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, compiled_form
 
 #: Columns whose root mean square is above this are named where a descent diverged.
 _UNSCALED = 3.0
+_ALONE = Threads(None)
 #: Rows that tell whether a loss rose.
 _SAMPLE = 4096
 
 
-def as_problem(loss_fn, grad_loss_fn, dataset, *, needs_loss, X=None, fit_intercept=False):
+def as_problem(loss_fn, grad_loss_fn, dataset, *, needs_loss, X=None, fit_intercept=False, threads=_ALONE):
     """The Problem of the constant model, or of the linear model if there are rows X."""
     if X is not None:
-        return LinearProblem(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=needs_loss)
+        return LinearProblem(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=needs_loss, threads=threads)
     if fit_intercept is not False:
         raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
                          f"Got fit_intercept={fit_intercept!r} and X=None.")
-    return Problem(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss)
+    return Problem(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss, threads=threads)
 
 
 class Problem:
@@ -39,12 +41,15 @@ class Problem:
         loss's own, or else differences of the loss.
     is_compiled : bool
         Whether the gradient is.
+    threads : Threads
+        Who shares the compiled sums over many points.
     """
 
     design = None
     parameter_names = ("theta",)
 
-    def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss):
+    def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss, threads=_ALONE):
+        self.threads = threads
         self.loss = compiled_form(loss_fn)
         self._loss_is_compiled = self.loss is not None
         self._last_loss = self._last_slope = None    # (theta, value), because the end of a run asks more than once
@@ -128,7 +133,7 @@ class Problem:
         if self.loss is None:
             return [math.nan] * len(thetas)
         if self._loss_is_compiled:
-            return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
+            return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
         return called_at(self.loss, thetas, self.dataset)
 
     def loss_at(self, theta):
@@ -146,7 +151,7 @@ class Problem:
     def slopes_at(self, thetas):
         """The mean slope at each of several thetas, as a list of floats."""
         if self.is_compiled:
-            return self.gradient.curve_over(np.asarray(thetas, dtype=np.float64), self.targets).tolist()
+            return self.gradient.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
         return [float(self.gradient(theta, self.dataset)) for theta in thetas]
 
 
@@ -157,9 +162,9 @@ class LinearProblem(Problem):
     shuffles.
     """
 
-    def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, *, needs_loss):
+    def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, *, needs_loss, threads=_ALONE):
         self._rows = X, fit_intercept
-        super().__init__(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss)
+        super().__init__(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss, threads=threads)
 
     def _set_up_data(self, dataset):
         X, fit_intercept = self._rows
@@ -225,7 +230,7 @@ class LinearProblem(Problem):
     def objective_at(self, theta):
         """The loss that the gradient belongs to, or else the one that was given."""
         if self.is_compiled and self.gradient.loss != self.loss:
-            return self.gradient.loss.over_rows(theta, self.design)
+            return self.gradient.loss.over_rows(theta, self.design, self.threads)
         return float(self.loss_at(theta))
 
     def gap(self, theta):
@@ -251,12 +256,12 @@ class LinearProblem(Problem):
 
     def losses_at(self, thetas):
         if self._loss_is_compiled:
-            return [self.loss.over_rows(theta, self.design) for theta in thetas]
+            return [self.loss.over_rows(theta, self.design, self.threads) for theta in thetas]
         return super().losses_at(thetas)
 
     def slopes_at(self, thetas):
         if self.is_compiled:
-            return [self.gradient.over_rows(theta, self.design) for theta in thetas]
+            return [self.gradient.over_rows(theta, self.design, self.threads) for theta in thetas]
         return [np.asarray(self.gradient(theta, self.dataset), dtype=np.float64) for theta in thetas]
 
 

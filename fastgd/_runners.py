@@ -19,7 +19,7 @@ from fastgd._checks import SLICE, check_one_number
 from fastgd._design import MOST_FOR_GRAM
 from fastgd._driver import Outcome, drive, is_finite, largest
 from fastgd._kernels import descent, linear, mean, shuffle
-from fastgd.losses import SquaredError
+from fastgd.losses import MANY_POINTS, SquaredError
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.
@@ -39,8 +39,8 @@ def batch_runner(problem, theta0, tol, limit, *, most=_MOST_BATCH):
         return CallableBatch(problem.gradient, problem.dataset, theta0, tol, most)
     if problem.design is not None:
         return _linear_batch_runner(problem, theta0, tol, limit, most)
-    if problem.targets.size > SLICE:
-        return CallableBatch(_typed_gradient(problem.gradient), problem.targets, theta0, tol, 1)
+    if problem.targets.size > (SLICE if problem.threads.count == 1 else MANY_POINTS):
+        return CallableBatch(_typed_gradient(problem), problem.targets, theta0, tol, 1)
     return CompiledBatch(problem, theta0, tol, most)
 
 
@@ -50,8 +50,9 @@ def _linear_batch_runner(problem, theta0, tol, limit, most):
     # The Gram matrix costs about a pass for every 20 parameters and is worth it unless the run is short.
     if isinstance(gradient.loss, SquaredError) and q <= min(MOST_FOR_GRAM, len(design.X)) and limit > q // 20:
         return SquaredBatch(design, theta0, tol, most)
-    if design.X.size > SLICE:
-        return CallableBatch(lambda theta, rows: gradient.over_rows(theta, design), None, theta0, tol, 1)
+    if design.X.size > MANY_POINTS:
+        return CallableBatch(
+            lambda theta, rows: gradient.over_rows(theta, design, problem.threads), None, theta0, tol, 1)
     return LinearBatch(problem, theta0, tol, most)
 
 
@@ -69,12 +70,13 @@ def stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol):
         return LinearStochastic(problem, points, batch_size or 1, bit_generator, theta0, tol)
     if batch_size is None or batch_size <= SLICE:
         return CompiledStochastic(gradient, points, batch_size or 1, bit_generator, theta0, tol)
-    return CallableStochastic(_typed_gradient(gradient), points, batch_size, bit_generator, theta0, tol)
+    return CallableStochastic(_typed_gradient(problem), points, batch_size, bit_generator, theta0, tol)
 
 
-def _typed_gradient(gradient):
+def _typed_gradient(problem):
     """The compiled gradient as a function whose scalar has the type of the data, as that of numpy's mean has."""
-    return lambda theta, targets: gradient.means(np.array([theta], targets.dtype), targets)[0]
+    means, threads = problem.gradient.means, problem.threads
+    return lambda theta, targets: means(np.array([theta], targets.dtype), targets, threads)[0]
 
 
 class _ConstantRunner:

@@ -10,6 +10,7 @@ from fastgd._problem import as_problem
 from fastgd._progress import progress_display
 from fastgd._random import bit_generator_of
 from fastgd._runners import batch_runner, stochastic_runner
+from fastgd._threads import Threads
 from fastgd.losses import compiled_form
 from fastgd.schedules import as_rates
 
@@ -62,7 +63,7 @@ def simple_minimize(loss_fn, dataset, thetas):
 
 
 def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None, fit_intercept=False, theta0=0.0,
-             tol=1e-3, max_iter=100_000, stop="step", callback=None, history=False, full_output=False):
+             tol=1e-3, max_iter=100_000, stop="step", callback=None, history=False, full_output=False, n_threads=None):
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
 
     Compiled if the gradient is one of fastgd's own; with any other callables the same loop runs in Python and
@@ -110,6 +111,9 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
         Record every update; the return value is then a DescentResult with a `history` DataFrame.
     full_output : bool, default False
         Return a DescentResult.
+    n_threads : int or None, default None
+        Threads that share the sums of a compiled gradient over more than 1e6 points (with X: numbers in it); None is 1,
+        -1 as many as there are cores. The bits of the result do not depend on it.
 
     Returns
     -------
@@ -137,9 +141,9 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
     ``full_output=True`` tells the slope that is left (`jac`).
 
     With X a function in Python is called ``f(theta, X, y)`` with C-ordered float arrays, and predicts ``X @ theta``:
-    for an intercept it gets a copy of X with a column of ones. One whose X is a keyword-only argument, as in fastgd's own,
-    is called ``f(theta, y, X=X)``. The squared error with up to 100 features is descended on by its Gram matrix, which
-    reads X once. Sums are in double.
+    for an intercept it gets a copy of X with a column of ones. One whose X is a keyword-only argument, as in fastgd's
+    own, is called ``f(theta, y, X=X)``. The squared error with up to 100 features is descended on by its Gram matrix,
+    which reads X once. Sums are in double.
 
     References
     ----------
@@ -161,22 +165,24 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
     if callback is not None:
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter)
-    problem = as_problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None or by_loss, X=X,
-                         fit_intercept=fit_intercept)
-    theta0 = problem.theta(theta0, "theta0")
-    if rates is None:
-        rates = as_rates(problem.safe_alpha(False))
-    # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
-    one_by_one = callback is not None or (display is not None and not problem.is_compiled)
-    # No step is shorter than -1: the rule is then the one on the loss.
-    runner = batch_runner(problem, theta0, -1.0 if by_loss else tol, max_iter, **({"most": 1} if one_by_one else {}))
-    epochs = Epochs(1, theta0, tol, averages=False, loss_at=problem.loss_at) if by_loss else None
-    watch = None
-    if display is not None or callback is not None or history:
-        watch = Watch(problem, display, callback, history)
-    outcome = _driven(runner, rates, max_iter, watch, epochs)
-    return conclude("minimize", problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                    caller=3, stop=stop)
+    with Threads(n_threads) as threads:
+        problem = as_problem(loss_fn, grad_loss_fn, dataset, needs_loss=display is not None or by_loss, X=X,
+                             fit_intercept=fit_intercept, threads=threads)
+        theta0 = problem.theta(theta0, "theta0")
+        if rates is None:
+            rates = as_rates(problem.safe_alpha(False))
+        # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
+        one_by_one = callback is not None or (display is not None and not problem.is_compiled)
+        # No step is shorter than -1: the rule is then the one on the loss.
+        step = -1.0 if by_loss else tol
+        runner = batch_runner(problem, theta0, step, max_iter, **({"most": 1} if one_by_one else {}))
+        epochs = Epochs(1, theta0, tol, averages=False, loss_at=problem.loss_at) if by_loss else None
+        watch = None
+        if display is not None or callback is not None or history:
+            watch = Watch(problem, display, callback, history)
+        outcome = _driven(runner, rates, max_iter, watch, epochs)
+        return conclude("minimize", problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
+                        caller=3, stop=stop)
 
 
 def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_intercept=False, rng=None, theta0=0.0,

@@ -23,6 +23,7 @@ from fastgd._checks import (
 from fastgd._design import Design
 from fastgd._kernels import linear, mean
 from fastgd._kernels import losses as kernels
+from fastgd._threads import Threads
 
 __all__ = [
     "REGISTRY", "AbsoluteError", "CompiledLoss", "CrossEntropy", "EpsilonInsensitive", "Gradient", "Huber", "LogCosh",
@@ -33,8 +34,37 @@ __all__ = [
 
 _C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
+#: Points above which several threads are of use, and those of a part for one of them.
+MANY_POINTS, _PART = 1_000_000, 2**17
+
+_ALONE = Threads(None)
+
 #: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
 _GROUP = 64
+
+
+# The top of numpy's tree of sums is walked here and not in the kernel: Ctrl-C is answered between its branches, and
+# they can be summed in several threads, with the same bits.
+
+def _half(n):
+    return n // 2 - n // 2 % 8
+
+
+def _leaves(start, n, most):
+    """Slices of at most `most` points, in order: branches of the tree of n points from `start` on."""
+    if n <= most:
+        yield slice(start, start + n)
+    else:
+        yield from _leaves(start, _half(n), most)
+        yield from _leaves(start + _half(n), n - _half(n), most)
+
+
+def _tree_sum(n, most, parts):
+    """The sum of the parts that belong to `_leaves`, in the order of the tree."""
+    if n <= most:
+        return next(parts)
+    left = _tree_sum(_half(n), most, parts)
+    return left + _tree_sum(n - _half(n), most, parts)
 
 
 class _Signature:
@@ -48,7 +78,8 @@ class _Signature:
         return inspect.Signature(
             [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
             + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()]
-            + [inspect.Parameter("X", only, default=None), inspect.Parameter("fit_intercept", only, default=False)])
+            + [inspect.Parameter(name, only, default=value) for name, value in (
+                ("X", None), ("fit_intercept", False), ("n_threads", None))])
 
 
 class _MeanOverPoints:
@@ -72,25 +103,33 @@ class _MeanOverPoints:
     def __delattr__(self, name):
         raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
 
-    def __call__(self, theta, dataset, *args, X=None, fit_intercept=False, **kwargs):
+    def __call__(self, theta, dataset, *args, X=None, fit_intercept=False, n_threads=None, **kwargs):
         """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
 
         With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
-        array like theta.
+        array like theta. Above 1e6 points (with X, numbers in it) `n_threads` threads share the work, -1 as many as
+        there are cores; None is 1. The bits do not depend on it.
         """
         if args or kwargs:
-            return self._with_parameters(*args, **kwargs)(theta, dataset, X=X, fit_intercept=fit_intercept)
+            named = {"X": X, "fit_intercept": fit_intercept, "n_threads": n_threads}
+            return self._with_parameters(*args, **kwargs)(theta, dataset, **named)
         if X is not None:
             design = Design(X, check_dataset(dataset), fit_intercept)
-            return self.over_rows(_one_theta(theta, design), design)
+            theta = _one_theta(theta, design)
+            with Threads(n_threads) as threads:
+                return self.over_rows(theta, design, threads)
         _no_intercept_without_rows(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
         if theta != theta:
             return math.nan
-        return self.means(np.array([theta], targets.dtype), targets).item()
+        thetas = np.array([theta], targets.dtype)
+        if n_threads is None:
+            return self.means(thetas, targets).item()
+        with Threads(n_threads) as threads:
+            return self.means(thetas, targets, threads).item()
 
-    def curve(self, thetas, dataset, *, X=None, fit_intercept=False):
+    def curve(self, thetas, dataset, *, X=None, fit_intercept=False, n_threads=None):
         """Mean over the points at each theta, the data read once for many thetas.
 
         Parameters
@@ -103,6 +142,8 @@ class _MeanOverPoints:
             The rows of a linear model, as for `fastgd.minimize`.
         fit_intercept : bool, default False
             Whether the first component of each theta is an intercept.
+        n_threads : int or None, default None
+            As for a call.
 
         Returns
         -------
@@ -124,65 +165,76 @@ class _MeanOverPoints:
         """
         if X is not None:
             design = Design(X, check_dataset(dataset), fit_intercept)
-            return self.curve_over_rows(_many_thetas(thetas, design), design)
+            thetas = _many_thetas(thetas, design)
+            with Threads(n_threads) as threads:
+                return self.curve_over_rows(thetas, design, threads)
         _no_intercept_without_rows(fit_intercept)
         thetas = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
-        return self.curve_over(thetas, targets)
+        with Threads(n_threads) as threads:
+            return self.curve_over(thetas, targets, threads)
 
-    def curve_over(self, thetas, targets):
+    def curve_over(self, thetas, targets, threads=_ALONE):
         """`curve` for arrays that were checked."""
         thetas = thetas.astype(targets.dtype, copy=False)
         # Few enough evaluations at a time that Ctrl-C is answered.
         group = min(_GROUP, max(1, 4 * SLICE // targets.size))
         losses = np.empty(thetas.size)
         for start in range(0, thetas.size, group):
-            losses[start:start + group] = self.means(thetas[start:start + group], targets)
+            losses[start:start + group] = self.means(thetas[start:start + group], targets, threads)
         return losses
 
-    def over_rows(self, theta, design):
+    def over_rows(self, theta, design, threads=_ALONE):
         """The mean over the rows of a checked `design`, at a float64 array theta: a float, or the gradient."""
-        return self._add_rows([theta], design, design.slices())[0]
+        sums = self._sums_over_rows([theta], design)
+        mean = self._added(threads.map(sums, design.slices()))[0] / len(design.X)
+        return mean if self._is_slope else float(mean)
 
-    def curve_over_rows(self, thetas, design):
+    def curve_over_rows(self, thetas, design, threads=_ALONE):
         """`curve` for a checked `design` and an array of shape (m, p)."""
-        return np.array(self._add_rows(thetas, design, design.cached_slices()))
+        sums = self._sums_over_rows(thetas, design)
+        return self._added(threads.map(sums, design.cached_slices())) / len(design.X)
 
-    def _add_rows(self, thetas, design, slices):
-        sums = self.compiled(linear.sums, design.X.dtype)
-        q, n = design.n_parameters, len(design.X)
-        total, gradient, scratch = [0.0] * len(thetas), np.empty(q), np.empty(q)
+    def _sums_over_rows(self, thetas, design):
+        """A function from a slice of the rows to an array of the sums over them, one entry or row for each theta."""
+        kernel = self.compiled(linear.sums, design.X.dtype)
+        q = design.n_parameters
+
+        def sums(rows):
+            X, targets, scratch = design.X[rows], design.targets[rows], np.empty(q)
+            gradients = np.empty((len(thetas) if self._is_slope else 1, q))
+            losses = [kernel(self.kernel, self._is_slope, X, targets, design.intercept, theta,
+                             gradients[k if self._is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+            return gradients if self._is_slope else np.array(losses)
+
+        return sums
+
+    @staticmethod
+    def _added(parts):
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows in slices:
-                X, targets = design.X[rows], design.targets[rows]
-                for k, theta in enumerate(thetas):
-                    loss = sums(self.kernel, self._is_slope, X, targets, design.intercept, theta, gradient, scratch)
-                    total[k] = total[k] + (gradient if self._is_slope else loss)
-            return [value / n for value in total]
+            return functools.reduce(np.add, parts)
 
-    def means(self, thetas, targets):
+    def means(self, thetas, targets, threads=_ALONE):
         """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
-        means, finite = self._sums(thetas, targets)
+        n = targets.size
+        most = _PART if threads.count > 1 and n > MANY_POINTS else SLICE
+        if n <= most:
+            means, finite = self._sums(thetas, targets)
+        else:
+            parts = threads.map(lambda part: self._sums(thetas, targets[part]), list(_leaves(0, n, most)))
+            finite = all(is_finite for _, is_finite in parts)
+            with np.errstate(over="ignore", invalid="ignore"):
+                means = _tree_sum(n, most, iter([sums for sums, _ in parts]))
         if not finite:
             raise_not_finite(targets, "dataset")
-        self.compiled(mean.divide, targets.dtype)(self.kernel, self._is_slope, means, targets.size)
+        self.compiled(mean.divide, targets.dtype)(self.kernel, self._is_slope, means, n)
         return means
 
     def _sums(self, thetas, targets):
-        """Pairwise sums, and whether the targets are finite.
-
-        The top of numpy's tree is walked here and not in the kernel, so that Ctrl-C is answered between its branches.
-        """
-        n, m, dtype = targets.size, thetas.size, targets.dtype
-        if n <= SLICE:
-            out, scratch = np.empty(m, dtype), np.empty(m * mean.levels(n), dtype)
-            return out, self.compiled(mean.sums, dtype)(self.kernel, self._is_slope, targets, thetas, out, scratch)
-        half = n // 2
-        half -= half % 8
-        left, left_finite = self._sums(thetas, targets[:half])
-        right, right_finite = self._sums(thetas, targets[half:])
-        with np.errstate(over="ignore", invalid="ignore"):
-            return left + right, left_finite and right_finite
+        """Pairwise sums, and whether the targets are finite."""
+        m, dtype = thetas.size, targets.dtype
+        out, scratch = np.empty(m, dtype), np.empty(m * mean.levels(targets.size), dtype)
+        return out, self.compiled(mean.sums, dtype)(self.kernel, self._is_slope, targets, thetas, out, scratch)
 
     def compiled(self, function, dtype):
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
@@ -519,9 +571,9 @@ def compiled(value, slope, *, name=None, **parameters):
         ("value", value), ("slope", slope)))
     if not (name is None or isinstance(name, str)):
         raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
-    if {"theta", "dataset", "X", "fit_intercept"} & set(parameters):
-        raise TypeError("theta, dataset, X and fit_intercept are arguments of every loss; give the parameter another "
-                        "name.")
+    if {"theta", "dataset", "X", "fit_intercept", "n_threads"} & set(parameters):
+        raise TypeError("theta, dataset, X, fit_intercept and n_threads are arguments of every loss; give the "
+                        "parameter another name.")
     if value.takes_data != slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
     return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))

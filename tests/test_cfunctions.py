@@ -165,7 +165,7 @@ def test_parameters_are_numbers():
 
 
 def test_names_that_are_taken_or_no_names():
-    with pytest.raises(TypeError, match="X and fit_intercept are arguments of every loss"):
+    with pytest.raises(TypeError, match="X, fit_intercept and n_threads are arguments of every loss"):
         compiled(*by_ctypes_with_data(), theta=2.0)
     with pytest.raises(TypeError, match="'name' parameter"):
         compiled(*by_ctypes(), name=5)

@@ -706,3 +706,8 @@ def test_ctrl_c(n, size, interrupted):
         minimize_mini_batch(fastgd.huber_loss, None, y, size or 2, rng=rng, max_epochs=10**8, **options)
     assert rng.bit_generator.lock.acquire(timeout=1)
     rng.bit_generator.lock.release()
+
+
+def test_losses_are_plain_floats():
+    X, y = rows()
+    assert type(fastgd.mse([1, 2, 3], y, X=X)) is float

@@ -217,7 +217,7 @@ def test_huber_takes_delta(delta, dtype):
     assert fastgd.grad_huber_loss(14.2, y, delta) == fastgd.grad_huber_loss(14.2, y, delta=delta) == slope
     assert Huber(delta).gradient(14.2, y) == slope
     assert str(inspect.signature(Huber(delta))) == (
-        f"(theta, dataset, delta={float(delta)}, *, X=None, fit_intercept=False)")
+        f"(theta, dataset, delta={float(delta)}, *, X=None, fit_intercept=False, n_threads=None)")
     assert inspect.signature(fastgd.grad_huber_loss).parameters["delta"].default == 1
     assert list(inspect.signature(Huber).parameters) == ["delta"]
     assert Huber(delta).delta == delta
