@@ -68,13 +68,25 @@ def check_one_number(value, function, what):
         raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
 
 
+def real_numbers(values, name):
+    """`values` as an array of real numbers of any shape, whatever numbers are in it; TypeError if they are not."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"The '{name}' parameter must be real numbers. Got {values!r} of type {type(values).__name__}.")
+    return array
+
+
 def check_shape(value, shape, function, what):
-    """Return what the user's `function` returned if it is an array of this shape, else raise TypeError."""
-    if np.shape(value) != shape:
-        got = repr(value) if np.ndim(value) == 0 else f"an array of shape {np.shape(value)}"
+    """Return what the user's `function` returned as a float64 array of this shape; TypeError if it is none."""
+    array = np.asarray(value)
+    if array.shape != shape or array.dtype.kind not in "biuf":
+        got = repr(value) if array.ndim == 0 else f"an array of shape {array.shape} and dtype {array.dtype}"
         raise TypeError(f"{function} must return an array of shape {shape}, the mean {what} for each parameter. "
                         f"Got {got}.")
-    return value
+    return array.astype(np.float64, copy=False)
 
 
 def as_given(dataset, targets):
@@ -134,7 +146,7 @@ def _real_array(values, name, ndim=1):
     """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
-                        f"pass {name}.compressed() or {name}.filled(value).")
+                        f"pass {f'{name}.compressed() or ' if ndim == 1 else ''}{name}.filled(value).")
     try:
         array = np.asarray(_without_missing(values))
     except ValueError as error:

@@ -1,10 +1,12 @@
 """The rows of a linear model: X, whether an intercept leads theta, and what the learning rate must know of them."""
 import numpy as np
 
-from fastgd._checks import check_design, check_flag, check_number, check_same_length, slices_of_rows
+from fastgd._checks import check_design, check_flag, check_number, check_same_length, real_numbers, slices_of_rows
 
-#: Up to so many parameters the Gram matrix is formed; it costs about a pass over X for every 20 of them.
+#: Up to so many parameters descent on the squared error goes by the Gram matrix; it costs a pass over X for every 20.
 MOST_FOR_GRAM = 101
+#: Up to so many the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
+_MOST_FOR_EIGENVALUES = 512
 #: Numbers of X that are summed at once: few, so that several threads share them evenly.
 _PART = 2**18
 #: Numbers of X that stay in the second cache for several passes.
@@ -42,9 +44,9 @@ class Design:
 
     def theta(self, value, name):
         """`value`, a number or one for each parameter, as a new float64 array."""
-        if np.ndim(value) == 0:
+        if not isinstance(value, (list, tuple)) and np.ndim(value) == 0:
             return np.full(self.n_parameters, check_number(value, name, low=-np.inf, inclusive=False))
-        theta = np.array(value, dtype=np.float64)
+        theta = real_numbers(value, name).astype(np.float64)
         if theta.shape != (self.n_parameters,):
             what = "the intercept and one for each feature" if self.intercept else "one for each feature"
             raise ValueError(f"The '{name}' parameter must be a number or an array of shape ({self.n_parameters},), "
@@ -52,6 +54,11 @@ class Design:
         if not np.isfinite(theta).all():
             raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
         return theta
+
+    @property
+    def has_gram(self):
+        """Whether `gram` was formed already."""
+        return self._gram is not None
 
     def with_ones(self):
         """X, or for an intercept a copy of it, made once, with a column of ones before it."""
@@ -70,7 +77,9 @@ class Design:
         return slices_of_rows(self.X, _CACHED)
 
     def sample(self, size):
-        """A Design of `size` of the rows, at equal distances."""
+        """A Design of about `size` of the rows, at equal distances; itself if it has no more."""
+        if len(self.X) <= 2 * size:
+            return self
         every = slice(None, None, len(self.X) // size)
         return Design(self.X[every], self.targets[every].copy(), self.intercept)
 
@@ -93,19 +102,22 @@ class Design:
         return self._gram, self._moment
 
     def largest_eigenvalue(self):
-        """Of X'X / n. With more parameters than `MOST_FOR_GRAM` by power iteration, to within some per cent."""
-        if self.n_parameters <= MOST_FOR_GRAM:
+        """Of X'X / n; with very many parameters an estimate that is hardly ever below it.
+
+        30 steps of the power method from a random start find at least 0.7 of it but for one start in a thousand
+        (J. Kuczynski and H. Wozniakowski, SIAM Journal on Matrix Analysis and Applications 13, 1992).
+        """
+        if self.n_parameters <= _MOST_FOR_EIGENVALUES:
             gram = self.gram()[0]
             return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
         vector = np.random.default_rng(0).normal(size=self.n_parameters)
-        value = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(30):
-                vector = self._times_gram(vector / np.linalg.norm(vector))
-                before, value = value, float(np.linalg.norm(vector))
-                if not before * 1.01 < value < np.inf:
-                    break
-        return value
+                length = float(np.linalg.norm(vector))
+                if not 0 < length < np.inf:
+                    return length
+                vector = self._times_gram(vector / length)
+            return float(np.linalg.norm(vector)) / 0.7
 
     def _times_gram(self, vector):
         product, first = np.zeros(self.n_parameters), int(self.intercept)

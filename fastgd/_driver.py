@@ -202,7 +202,7 @@ class Watch:
         if self._callback is not None and done % self._period == 0 and is_finite(new[-1]):
             theta = self._answer(new[-1])
             try:
-                self._callback(_so_far(theta, self._problem.loss_at(theta), done))
+                self._callback(self._so_far(theta, done))
             except StopIteration:
                 return True
         if self._display is not None and self._period == 1:
@@ -212,7 +212,12 @@ class Watch:
     def _answer(self, theta):
         """What the run would return if it ended at this theta."""
         averages = self._epochs is not None and self._epochs.average is not None
-        return self._epochs.average if averages else _own(theta)
+        return _own(self._epochs.average if averages else theta)
+
+    def _so_far(self, theta, updates):
+        return DescentResult(
+            x=theta, fun=float(self._problem.loss_at(theta)), jac=None, nit=updates, success=False,
+            status=LIMIT_REACHED, message="The descent is going on.", **self._problem.of_result())
 
     def _show(self, new):
         # The last theta is shown before the update that follows it, if one does.
@@ -228,7 +233,7 @@ class Watch:
 
         alphas, thetas = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
         left = pd.DataFrame({"update": np.arange(1, len(thetas) + 1), "alpha": alphas})
-        names = list(self._problem.parameter_names)
+        names = _distinct(self._problem.parameter_names)
         return pd.concat([left, pd.DataFrame(thetas.reshape(-1, len(names)), columns=names)], axis=1)
 
     def close(self):
@@ -237,9 +242,16 @@ class Watch:
             self._display.close()
 
 
-def _so_far(theta, loss, updates):
-    return DescentResult(x=theta, fun=float(loss), jac=None, nit=updates, success=False, status=LIMIT_REACHED,
-                         message="The descent is going on.")
+def _distinct(names):
+    """Names of columns beside update and alpha: a second one of a name is numbered."""
+    taken = ["update", "alpha"]
+    for name in names:
+        count = 2
+        new = name
+        while new in taken:
+            new, count = f"{name}_{count}", count + 1
+        taken.append(new)
+    return taken[2:]
 
 
 def _called_as_in_scipy(callback):

@@ -15,10 +15,6 @@ from fastgd.results import (
     DivergenceError,
 )
 
-#: A loss that ended so many times above where it began has diverged, whatever theta is.
-_GROWN = 1e6
-#: A rule was met too soon, in a linear model, if the loss can still fall by this part of itself and this of its way.
-_OF_ITSELF, _OF_ITS_WAY = 0.01, 0.001
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
 _ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
@@ -35,7 +31,7 @@ def conclude(method, problem, outcome, tol, *, history, full_output, caller, sto
     message = f"{method} {ending.words()}"
     if ending.status == NOT_FINITE:
         raise DivergenceError(message, ending.result(message, history))
-    if ending.status in (LIMIT_REACHED, CYCLE, STALLED):
+    if ending.status in (LIMIT_REACHED, CYCLE, STALLED) or ending.went_up:
         warnings.warn(message, ConvergenceWarning, stacklevel=caller)
     return ending.result(message, history) if full_output or history is not None else ending.outcome.x
 
@@ -69,46 +65,45 @@ class _Ending:
     status : int
         That of the outcome, or STALLED if the last step was short where a step on the whole data is not (a stochastic
         step may be short because its point happens to lie near theta), if the rate fell to 0, or if the loss of a
-        linear model can still fall; or NOT_FINITE if the loss of a linear model grew without bound.
+        linear model is materially above the least; LIMIT_REACHED if it is higher than at the start, or NOT_FINITE if
+        it grew without bound.
     """
 
     def __init__(self, problem, outcome, tol, stop="step", is_stochastic=False):
         self.problem, self.outcome, self.tol, self.stop = problem, outcome, tol, stop
         self.is_stochastic = is_stochastic
-        self._losses = self._gap = None    # what was found of a linear model that ended badly
+        self._losses = self._shortfall = None    # what was found of a linear model that ended badly
         self.status = self._judged()
 
     def _judged(self):
         problem, outcome = self.problem, self.outcome
         is_linear = problem.design is not None
-        if is_linear and outcome.status in (LIMIT_REACHED, CYCLE):
-            self._losses = problem.growth(outcome.start, outcome.x)
-            grew = self._losses is not None and self._losses[1] > _GROWN * abs(self._losses[0])
-            return NOT_FINITE if grew else outcome.status
+        if is_linear and outcome.status != NOT_FINITE:
+            self._losses = problem.growth(outcome.start, outcome.x, self.is_stochastic)
+            if self._losses is not None and outcome.status != STOPPED_BY_CALLBACK:
+                return NOT_FINITE if self._losses[2] else max(outcome.status, LIMIT_REACHED)
         if outcome.status != CONVERGED:
             return outcome.status
         if (self.is_stochastic and self.stop != "loss") or outcome.alpha == 0:
-            step = largest(problem.slope_at(outcome.x)) * outcome.alpha
-            return CONVERGED if step < self.tol and outcome.alpha > 0 else self._standing_still()
-        self._gap = problem.gap(outcome.x) if is_linear else None
-        return STALLED if self._gap is not None and self._gap[0] > self._tolerable_gap() else CONVERGED
+            slope = largest(problem.slope_at(outcome.x))
+            if not (slope * outcome.alpha < self.tol if outcome.alpha > 0 else slope == 0):
+                return STALLED
+        if is_linear or self.stop == "loss":
+            self._shortfall = problem.shortfall(outcome.x, self.tol if self.stop == "loss" else 0.0)
+        return CONVERGED if self._shortfall is None else STALLED
 
-    def _standing_still(self):
-        is_minimum = self.outcome.alpha == 0 and largest(self.problem.slope_at(self.outcome.x)) == 0
-        return CONVERGED if is_minimum else STALLED
-
-    def _tolerable_gap(self):
-        began, ended = (self.problem.objective_at(theta) for theta in (self.outcome.start, self.outcome.x))
-        least = self.tol if self.stop == "loss" else 0
-        return max(_OF_ITSELF * abs(ended), _OF_ITS_WAY * (began - ended), least)
+    @property
+    def went_up(self):
+        """Whether the loss of a linear model is known to be higher than at the start."""
+        return self._losses is not None
 
     def result(self, message, history):
         """The DescentResult."""
-        problem, outcome, design = self.problem, self.outcome, self.problem.design
-        of_rows = {} if design is None else {"feature_names": design.names, "fit_intercept": design.intercept}
+        problem, outcome = self.problem, self.outcome
         return DescentResult(
             x=outcome.x, fun=float(problem.loss_at(outcome.x)), jac=problem.slope_at(outcome.x), nit=outcome.updates,
-            success=self.status == CONVERGED, status=self.status, message=message, history=history, **of_rows)
+            success=self.status == CONVERGED, status=self.status, message=message, history=history,
+            **problem.of_result())
 
     def words(self):
         """What is said, after the name of the method."""
@@ -118,8 +113,7 @@ class _Ending:
     def _converged(self):
         updates, step, tol = self.outcome.updates, self._step(), self.tol
         if self.stop == "loss":
-            left = f"; it can still fall by {self._gap[0]:.3g}" if self._gap is not None else ""
-            return f"converged: update {updates} changed the loss by less than tol={tol:g}{left}."
+            return f"converged: update {updates} changed the loss by less than tol={tol:g}."
         if step >= tol > 0:
             return (f"converged: update {updates} ended an epoch that moved theta by less than tol={tol:g}, to "
                     f"{shown(self.outcome.x)}.")
@@ -158,7 +152,7 @@ class _Ending:
 
     def _stalled(self):
         outcome = self.outcome
-        if self._gap is not None:
+        if self._shortfall is not None:
             return self._not_reached()
         if outcome.alpha == 0:
             return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
@@ -172,18 +166,27 @@ class _Ending:
                 f"{self._advice()}")
 
     def _not_reached(self):
-        outcome, (gap, optimum) = self.outcome, self._gap
-        loss = self.problem.objective_at(outcome.x)
-        least = (f"the least is {loss - gap:.7g}, at theta {shown(optimum)}" if optimum is not None
-                 else f"can fall by {gap:.3g} at least")
+        outcome = self.outcome
         moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
-                f"but the optimum was not reached: the loss is {loss:.7g} at theta {shown(outcome.x)}, and {least}. "
-                "Use a smaller tol, a larger learning rate if it is stable, or columns of one scale (subtract the "
-                "mean, divide by the standard deviation).")
+                f"but the optimum was not reached: {self._distance()}. Use a smaller tol, a larger learning rate if it "
+                "is stable, or columns of one scale (subtract the mean, divide by the standard deviation).")
+
+    def _distance(self):
+        """How far from the optimum the run ended, in words."""
+        explained, gap, optimum = self._shortfall
+        loss = self.problem.objective_at(self.outcome.x)
+        words = f"the loss is {loss:.7g} at theta {shown(self.outcome.x)}, and "
+        if optimum is not None:
+            return f"{words}the least is {loss - gap:.7g}, at theta {shown(optimum)}"
+        if explained is None:
+            return f"{words}can fall by {gap:.3g} at least"
+        least = f", and the loss can fall by {gap:.3g} at least" if gap is not None else ""
+        return f"{words}X still explains {explained:.0%} of its slopes at the rows{least}"
 
     def _stopped(self):
-        return f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
+        return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
+                f"{self._growth()}{self._rate_hint()}")
 
     def _advice(self):
         return _ADVICE_BY_STEP if self.stop == "step" else _ADVICE_BY_EPOCH
@@ -191,7 +194,8 @@ class _Ending:
     def _growth(self):
         if self._losses is None:
             return ""
-        return f" On the way the loss grew from {self._losses[0]:.6g} to {self._losses[1]:.6g}."
+        began, ended, _ = self._losses
+        return f" On the way the loss grew from {began:.6g} to {ended:.6g}."
 
     def _step(self):
         return largest(self.outcome.theta - self.outcome.previous)
@@ -199,7 +203,6 @@ class _Ending:
     def _rate_hint(self):
         """Names a stable learning rate where one is known and the run used more, or went up and not down."""
         stable = self.problem.stable_alpha(self.is_stochastic)
-        went_up = self.status == NOT_FINITE or self._losses is not None
-        if not went_up and (stable is None or self.outcome.alpha < stable):
+        if self.status != NOT_FINITE and not self.went_up and (stable is None or self.outcome.alpha < stable):
             return ""
         return self.problem.rate_hint(stable, self.is_stochastic)

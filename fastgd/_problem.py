@@ -1,6 +1,7 @@
 """What is to be minimised: a loss, its gradient and the data, compiled or in Python."""
 import inspect
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,22 @@ from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, 
 #: Columns whose root mean square is above this are named where a descent diverged.
 _UNSCALED = 3.0
 _ALONE = Threads(None)
-#: Rows that tell whether a loss rose.
+#: Rows that tell whether a loss rose, or how far it is from the least.
 _SAMPLE = 4096
+#: A loss that ended so many times above where it began has diverged, whatever theta is.
+_GROWN = 1e6
+#: The part of the squared slopes that X may explain at an end that is called the optimum.
+_EXPLAINED = 0.01
+#: A model whose loss is this part of that of a constant fits, whatever X explains of the rest.
+_NEGLIGIBLE = 1e-4
+
+
+class Shortfall(NamedTuple):
+    """How far from the optimum a descent ended."""
+
+    explained: float | None    # the part of the squared slopes at the rows that X explains
+    gap: float | None          # by how much the loss can fall, or more
+    optimum: float | None      # where to, if it is known
 
 
 def as_problem(loss_fn, grad_loss_fn, dataset, *, needs_loss, X=None, fit_intercept=False, threads=_ALONE):
@@ -79,6 +94,10 @@ class Problem:
         """`value` as a theta of this model."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
+    def of_result(self):
+        """What a DescentResult is told of the model."""
+        return {}
+
     def points_to_shuffle(self, dataset, in_place):
         """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
         if in_place:
@@ -122,6 +141,24 @@ class Problem:
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {loss!r}; give a number or "
                          "one of fastgd.schedules.")
 
+    def objective_at(self, theta):
+        """The loss that the gradient belongs to, or else the one that was given."""
+        if self.is_compiled and self.gradient.loss != self.loss:
+            return self._losses_of(self.gradient.loss, [theta])[0]
+        return float(self.loss_at(theta))
+
+    def shortfall(self, theta, tol):
+        """What is known of the optimum if the loss can fall by more than `tol` and a hundredth, else None."""
+        stable = self.stable_alpha(False)
+        if stable is None:
+            return None
+        slope = self.slope_at(theta)
+        gap = stable / 4 * slope**2
+        if not gap > max(tol, 0.01 * abs(self.objective_at(theta))):
+            return None
+        exact = isinstance(self.gradient.loss, SquaredError)
+        return Shortfall(None, gap, theta - stable / 2 * slope if exact else None)
+
     def rate_hint(self, stable, is_stochastic):
         """A sentence that names the `stable_alpha`, if there is one."""
         if stable is None:
@@ -133,8 +170,11 @@ class Problem:
         if self.loss is None:
             return [math.nan] * len(thetas)
         if self._loss_is_compiled:
-            return self.loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
+            return self._losses_of(self.loss, thetas)
         return called_at(self.loss, thetas, self.dataset)
+
+    def _losses_of(self, loss, thetas):
+        return loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
 
     def loss_at(self, theta):
         """The loss at one theta."""
@@ -184,7 +224,14 @@ class LinearProblem(Problem):
         return self.design.theta(value, name)
 
     def no_minimum(self):
-        return ""    # whether there is one depends on X
+        low, high = self.targets.min(), self.targets.max()
+        if self.is_compiled and isinstance(self.gradient.loss, CrossEntropy) and not 0 <= low <= high <= 1:
+            return (f" The targets are from {low:.6g} to {high:.6g}; unless they are between 0 and 1 the cross-entropy "
+                    "need have no minimum.")
+        return ""
+
+    def of_result(self):
+        return {"feature_names": self.design.names, "fit_intercept": self.design.intercept}
 
     def points_to_shuffle(self, dataset, in_place):
         """The order of the rows; X and its targets are never moved."""
@@ -214,54 +261,82 @@ class LinearProblem(Problem):
                       "each and divide by its standard deviation, and a larger rate is stable.")
         return words
 
-    def growth(self, start, end):
-        """The objective at two thetas if it rose from the one to the other, else None.
+    def growth(self, start, end, is_stochastic):
+        """The objective at two thetas, and whether it grew a millionfold, if it rose from the one to the other.
 
-        A sample of the rows is asked first: it tells a descent that went well from one that did not for less than a
-        pass over all rows.
+        Measured by the objective at theta 0 where that is larger; stochastic descent may rise by a tenth. A sample of
+        the rows is asked first: it tells a descent that went well from one that did not for less than a pass over all.
         """
-        if self.is_compiled and len(self.targets) > 2 * _SAMPLE:
-            began, ended = self.gradient.loss.curve_over_rows([start, end], self.design.sample(_SAMPLE))
+        thetas = [start, end, np.zeros(len(end))]
+        sample = self.design.sample(_SAMPLE)
+        if self.is_compiled and sample is not self.design:
+            began, ended, _ = self.gradient.loss.curve_over_rows(thetas, sample)
             if ended < began:
                 return None
-        began, ended = self.objective_at(start), self.objective_at(end)
-        return (began, ended) if ended > began else None
+        began, ended, at_zero = map(self.objective_at, thetas)
+        size = max(abs(began), abs(at_zero))
+        noise = 0.1 if is_stochastic else 1e-9
+        return (began, ended, ended > _GROWN * size > 0) if ended - began > noise * size else None
 
-    def objective_at(self, theta):
-        """The loss that the gradient belongs to, or else the one that was given."""
-        if self.is_compiled and self.gradient.loss != self.loss:
-            return self.gradient.loss.over_rows(theta, self.design, self.threads)
-        return float(self.loss_at(theta))
+    def shortfall(self, theta, tol):
+        """What is known of the optimum if theta is materially far from it, else None.
 
-    def gap(self, theta):
-        """How far the loss can certainly fall, and, for the squared error, where to; None if nothing is known.
-
-        With G = X'X / n, g the gradient and c the largest curvature of the loss, f(theta + d) <= f(theta) + g'd +
-        c/2 d'Gd, which is least at d = -pinv(c G) g: the loss can fall by g' pinv(c G) g / 2, by just that if the
-        curvature is c everywhere.
+        At the optimum the slopes of the loss at the rows do not follow the columns of X. With G = X'X / n and g the
+        gradient, the part of their squares that X explains is g' pinv(G) g / mean(slope**2), whatever the units.
+        A loss whose curvature is at most c can fall by g' pinv(c G) g / 2, because f(theta + d) <= f(theta) + g'd +
+        c/2 d'Gd; the squared error by just that.
         """
-        stable = super().stable_alpha(False)
-        if stable is None or self.design.n_parameters > MOST_FOR_GRAM:
+        if not self.is_compiled:
             return None
-        gram, gradient = self.design.gram()[0], self.slope_at(theta)
+        gradient, square = self.slope_at(theta), self._square
+        step = self._newton_step(gradient)
+        with np.errstate(over="ignore", invalid="ignore"):
+            reduction = float(gradient @ step)
+            fits = abs(self.objective_at(theta)) <= _NEGLIGIBLE * self._loss_of_the_mean()
+            if fits or not _EXPLAINED * square < reduction < np.inf:
+                return None
+            stable = super().stable_alpha(False)
+            if stable is None:
+                return Shortfall(reduction / square, None, None)
+            gap = stable / 4 * reduction
+            if gap <= tol:
+                return None
+            exact = isinstance(self.gradient.loss, SquaredError) and self.design.has_gram
+            return Shortfall(reduction / square, gap, theta - stable / 2 * step if exact else None)
+
+    def _loss_of_the_mean(self):
+        """The loss where the mean of the targets is predicted for (a sample of) all rows."""
+        targets = self.design.sample(_SAMPLE).targets
+        return abs(self.gradient.loss.means(np.array([targets.mean()]), targets).item())
+
+    def _newton_step(self, gradient):
+        """pinv(X'X / n) @ gradient, from a sample of the rows where the Gram matrix was not formed.
+
+        With very many parameters that of the one column that does most.
+        """
+        design, q = self.design, self.design.n_parameters
+        if q > MOST_FOR_GRAM:
+            sizes = design.column_sizes()
+            sizes = np.concatenate([np.ones(q - len(sizes)), sizes])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                steps = np.where(sizes > 0, gradient / sizes**2, 0.0)
+            best = np.arange(q) == np.argmax(gradient * steps)
+            return np.where(best, steps, 0.0)
+        gram = (design if design.has_gram else design.sample(max(_SAMPLE, 40 * q))).gram()[0]
         scale = np.sqrt(np.diag(gram))
         scale[scale == 0] = 1.0
-        if not (np.isfinite(gram).all() and np.isfinite(gradient).all()):
-            return None
-        inverse = np.linalg.pinv(gram / scale / scale[:, None], hermitian=True)
-        with np.errstate(over="ignore", invalid="ignore"):
-            step = stable / 2 * inverse @ (gradient / scale) / scale
-            gap = float(gradient @ step) / 2
-        return gap, theta - step if isinstance(self.gradient.loss, SquaredError) else None
+        if not np.isfinite(gram).all():
+            return np.zeros(q)
+        return np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
 
-    def losses_at(self, thetas):
-        if self._loss_is_compiled:
-            return [self.loss.over_rows(theta, self.design, self.threads) for theta in thetas]
-        return super().losses_at(thetas)
+    def _losses_of(self, loss, thetas):
+        return [loss.over_rows(theta, self.design, self.threads) for theta in thetas]
 
     def slopes_at(self, thetas):
         if self.is_compiled:
-            return [self.gradient.over_rows(theta, self.design, self.threads) for theta in thetas]
+            means = [self.gradient.means_over_rows(theta, self.design, self.threads) for theta in thetas]
+            self._square = means[-1][-1]    # of the slopes at the rows; `slope_at` asks for one theta
+            return [mean[:-1] for mean in means]
         return [np.asarray(self.gradient(theta, self.dataset), dtype=np.float64) for theta in thetas]
 
 

@@ -148,9 +148,10 @@ class _LinearRunner:
 
     def buffer(self, limit, every):
         q, most = len(self.theta), min(self._most, limit)
-        if every:
+        if every or self.is_deterministic:
             most = min(most, max(1, _MOST_KEPT // q))
-        return most, np.empty((most if every else 1, q))
+            return most, np.empty((most, q))
+        return most, np.empty((1, q))
 
     def _moved(self, alphas, thetas):
         self.theta, self.previous = self._now.copy(), self._before.copy()

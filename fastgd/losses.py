@@ -19,6 +19,7 @@ from fastgd._checks import (
     check_design,
     check_number,
     raise_not_finite,
+    real_numbers,
 )
 from fastgd._design import Design
 from fastgd._kernels import linear, mean
@@ -186,26 +187,34 @@ class _MeanOverPoints:
 
     def over_rows(self, theta, design, threads=_ALONE):
         """The mean over the rows of a checked `design`, at a float64 array theta: a float, or the gradient."""
-        sums = self._sums_over_rows([theta], design)
-        mean = self._added(threads.map(sums, design.slices()))[0] / len(design.X)
-        return mean if self._is_slope else float(mean)
+        means = self.means_over_rows(theta, design, threads)
+        return means[:-1] if self._is_slope else float(means[0])
+
+    def means_over_rows(self, theta, design, threads=_ALONE):
+        """The loss in an array; or the gradient, followed by the mean of the squared slopes."""
+        return self._added(threads.map(self._sums_over_rows([theta], design), design.slices()))[0] / len(design.X)
 
     def curve_over_rows(self, thetas, design, threads=_ALONE):
         """`curve` for a checked `design` and an array of shape (m, p)."""
-        sums = self._sums_over_rows(thetas, design)
-        return self._added(threads.map(sums, design.cached_slices())) / len(design.X)
+        means = self._added(threads.map(self._sums_over_rows(thetas, design), design.cached_slices())) / len(design.X)
+        return means[:, :-1] if self._is_slope else means[:, 0]
 
     def _sums_over_rows(self, thetas, design):
-        """A function from a slice of the rows to an array of the sums over them, one entry or row for each theta."""
+        """A function from a slice of the rows to the sums over them, a row for each theta.
+
+        A row holds the loss; or the gradient, and then the squared slopes.
+        """
         kernel = self.compiled(linear.sums, design.X.dtype)
         q = design.n_parameters
 
         def sums(rows):
-            X, targets, scratch = design.X[rows], design.targets[rows], np.empty(q)
-            gradients = np.empty((len(thetas) if self._is_slope else 1, q))
-            losses = [kernel(self.kernel, self._is_slope, X, targets, design.intercept, theta,
-                             gradients[k if self._is_slope else 0], scratch) for k, theta in enumerate(thetas)]
-            return gradients if self._is_slope else np.array(losses)
+            X, targets, gradient, scratch = design.X[rows], design.targets[rows], np.empty(q), np.empty(q)
+            totals = np.empty((len(thetas), q + 1 if self._is_slope else 1))
+            for total, theta in zip(totals, thetas, strict=True):
+                total[-1] = kernel(self.kernel, self._is_slope, X, targets, design.intercept, theta, gradient, scratch)
+                if self._is_slope:
+                    total[:-1] = gradient
+            return totals
 
         return sums
 
@@ -251,7 +260,7 @@ def _no_intercept_without_rows(fit_intercept):
 
 def _one_theta(theta, design):
     """`theta` as an array with a component for each parameter; any number may be in it."""
-    array = np.asarray(theta, dtype=np.float64)
+    array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (design.n_parameters,):
         raise ValueError(f"theta must be an array of shape ({design.n_parameters},), a number for each of "
                          f"{', '.join(design.parameter_names[:5])}{', ...' if design.n_parameters > 5 else ''}. "

@@ -21,7 +21,7 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._kernels import descent, losses, mean, rates, shuffle
+from fastgd._kernels import descent, linear, losses, mean, rates, shuffle
 from fastgd.losses import REGISTRY
 
 KERNELS = Path(fastgd.__file__).parent / "_kernels"
@@ -219,7 +219,7 @@ def test_ctrl_c(call, interrupted):
     assert fastgd.mse.curve([0.0, 1.0], y).tolist() == [fastgd.mse(0.0, y), fastgd.mse(1.0, y)]
 
 
-@pytest.mark.parametrize("module", [descent, losses, mean, rates, shuffle], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [descent, linear, losses, mean, rates, shuffle], ids=lambda module: module.__name__)
 def test_a_kernel_module_is_changed_by_no_call(module):
     before = {name: id(value) for name, value in vars(module).items()}
     call_all(1)

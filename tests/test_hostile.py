@@ -350,3 +350,80 @@ def test_hostile_input(name, data):
         except documented:
             return
         check(answer)
+
+
+ROW_LAYOUTS = {
+    "any": lambda X: X,
+    "list": lambda X: X.tolist(),
+    "Fortran": np.asfortranarray,
+    "reversed": lambda X: X[::-1, ::-1],
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "read-only": read_only,
+    "DataFrame": pd.DataFrame,
+    "nullable": lambda X: pd.DataFrame(X).convert_dtypes(),
+    "masked": np.ma.masked_array,
+}
+
+
+@st.composite
+def designs(draw):
+    """Rows and targets, mostly ones that fit."""
+    n, p = draw(st.sampled_from([1, 2, 7, 40])), draw(st.sampled_from([1, 2, 3, 8, 13]))
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(JUNK[1:])), draw(datasets())
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    with np.errstate(all="ignore"):
+        if dtype.kind == "f" and draw(st.integers(0, 3)):
+            X = draw(npst.arrays(np.float64, (n, p), elements=st.floats(-50, 50, width=32))).astype(dtype)
+        elif dtype.kind == "O":
+            X = np.full((n, p), draw(st.sampled_from([1.5, 2, None, "a"])), dtype=object)
+        else:
+            X = draw(npst.arrays(dtype, (n, p)))
+    y = draw(npst.arrays(draw(st.sampled_from([np.float64, np.float32])), n + (draw(st.integers(0, 9)) == 0),
+                         elements=st.floats(-50, 50, width=32)))
+    layout = ROW_LAYOUTS[draw(st.sampled_from(list(ROW_LAYOUTS)))]
+    try:
+        return layout(X), y
+    except Exception:    # not every type has every layout
+        return X, y
+
+
+def call_with_rows(method, draw):
+    """The call, and its X."""
+    (X, y), name = draw(designs()), draw(st.sampled_from(list(REGISTRY)))
+    options = {"X": X, "fit_intercept": draw(st.sampled_from([False, True, True, 1]))}
+    if method in ("loss", "gradient"):
+        function = REGISTRY[name].gradient if method == "gradient" else REGISTRY[name]
+        theta = draw(st.one_of(datasets(), st.just([1.0, 2.0]), st.just([0.5])))
+        return lambda: function(theta, y, **options), X
+    options |= descent_options(draw) | {"full_output": True, "theta0": draw(numbers(0.0, [1.0, 2.0]))}
+    options["stop"] = draw(st.sampled_from(["step", "step", "loss", "epoch"]))
+    if draw(st.integers(0, 4)) == 0:
+        options["alpha"] = "auto"
+    if method == "minimize":
+        return lambda: fastgd.minimize(REGISTRY[name], None, y, progress=False, max_iter=30, **options), X
+    size = (draw(numbers(1, 2, 5)),) if method == "minimize_mini_batch" else ()
+    return lambda: getattr(fastgd, method)(REGISTRY[name], None, y, *size, rng=0, max_epochs=2, **options), X
+
+
+@pytest.mark.parametrize("method", ["loss", "gradient", "minimize", "minimize_sgd", "minimize_mini_batch"])
+@settings(max_examples=200, deadline=timedelta(seconds=20), phases=[Phase.generate],
+          suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_hostile_rows(method, data):
+    call, X = call_with_rows(method, data.draw)
+    before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            answer = call()
+        except DOCUMENTED:
+            return
+        finally:
+            if before is not None and before.dtype.kind != "O":
+                np.testing.assert_array_equal(np.asarray(X), before)
+    assert np.asarray(X).dtype.kind in "biufO"
+    if isinstance(answer, DescentResult):
+        assert np.isfinite(answer.x).all()
+        assert answer.x.shape == (np.asarray(X).shape[1] + answer.fit_intercept,)
+        assert np.isfinite(answer.predict(X)).all() or np.abs(np.asarray(X, dtype=float)).max() > 1e100
