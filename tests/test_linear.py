@@ -731,7 +731,7 @@ class TestWhatAStrangerFound:
                 minimize(loss, None, targets, "auto", False, X=data, fit_intercept=True)
 
     def test_a_step_is_short_where_the_slope_is_bounded(self):
-        words = r"X still explains \d\d% of its slopes at the rows, and the loss can fall by"
+        words = r"X still explains \d+% of its slopes at the rows, and the loss can fall by"
         for alpha in (5e-4, 1e-5):
             with pytest.warns(ConvergenceWarning, match=words):
                 minimize(fastgd.huber_loss, None, TIPS["tip"] + 1e4, alpha, False, X=TIPS[["total_bill"]],
