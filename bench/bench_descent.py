@@ -1,6 +1,7 @@
 """Batch descent and its passes: fastgd, the plain numpy of `fastgd.reference`, and a numba translation."""
 import functools
 import timeit
+from concurrent.futures import ThreadPoolExecutor
 
 import numba_twins
 import numpy as np
@@ -96,3 +97,19 @@ def test_simple_minimize(benchmark, name, contender):
         "reference": functools.partial(reference.simple_minimize, getattr(reference, name), y, THETAS),
     }[contender]
     measure(benchmark, f"simple_minimize {name}, 60 thetas, 1e6 points", contender, function)
+
+
+@pytest.mark.parametrize("contender", ["fastgd", "1 thread", "np.sum", "np.sum, 2 threads"])
+@pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
+def test_two_threads(benchmark, name, contender):
+    """What np.sum gains from a second thread is what the memory allows."""
+    y = points(10_000_000)
+    gradient = REGISTRY[name].gradient
+    with ThreadPoolExecutor(2) as pool:
+        function = {
+            "fastgd": functools.partial(gradient, 14.2, y, n_threads=2),
+            "1 thread": functools.partial(gradient, 14.2, y),
+            "np.sum": functools.partial(np.sum, y),
+            "np.sum, 2 threads": lambda: list(pool.map(np.sum, (y[:5_000_000], y[5_000_000:]))),
+        }[contender]
+        measure(benchmark, f"grad_{name}(theta, y, n_threads=2), 1e7 points", contender, function)

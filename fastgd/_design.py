@@ -8,7 +8,7 @@ MOST_FOR_GRAM = 101
 #: Up to so many the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
 _MOST_FOR_EIGENVALUES = 512
 #: Numbers of X that are summed at once: few, so that several threads share them evenly.
-_PART = 2**18
+_PART = 2**19
 #: Numbers of X that stay in the second cache for several passes.
 _CACHED = 2**15
 

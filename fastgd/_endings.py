@@ -202,7 +202,10 @@ class _Ending:
 
     def _rate_hint(self):
         """Names a stable learning rate where one is known and the run used more, or went up and not down."""
+        went_up = self.status == NOT_FINITE or self.went_up
+        if self.problem.design is not None and not went_up:
+            return ""    # it would take passes over X
         stable = self.problem.stable_alpha(self.is_stochastic)
-        if self.status != NOT_FINITE and not self.went_up and (stable is None or self.outcome.alpha < stable):
+        if not went_up and (stable is None or self.outcome.alpha < stable):
             return ""
         return self.problem.rate_hint(stable, self.is_stochastic)

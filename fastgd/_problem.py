@@ -14,8 +14,8 @@ from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, 
 #: Columns whose root mean square is above this are named where a descent diverged.
 _UNSCALED = 3.0
 _ALONE = Threads(None)
-#: Rows that tell whether a loss rose, or how far it is from the least.
-_SAMPLE = 4096
+#: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
+_SAMPLE, _FEW = 4096, 512
 #: A loss that ended so many times above where it began has diverged, whatever theta is.
 _GROWN = 1e6
 #: The part of the squared slopes that X may explain at an end that is called the optimum.
@@ -267,13 +267,12 @@ class LinearProblem(Problem):
         Measured by the objective at theta 0 where that is larger; stochastic descent may rise by a tenth. A sample of
         the rows is asked first: it tells a descent that went well from one that did not for less than a pass over all.
         """
-        thetas = [start, end, np.zeros(len(end))]
-        sample = self.design.sample(_SAMPLE)
+        sample = self.design.sample(_FEW)
         if self.is_compiled and sample is not self.design:
-            began, ended, _ = self.gradient.loss.curve_over_rows(thetas, sample)
+            began, ended = self.gradient.loss.curve_over_rows([start, end], sample)
             if ended < began:
                 return None
-        began, ended, at_zero = map(self.objective_at, thetas)
+        began, ended, at_zero = map(self.objective_at, (start, end, np.zeros(len(end))))
         size = max(abs(began), abs(at_zero))
         noise = 0.1 if is_stochastic else 1e-9
         return (began, ended, ended > _GROWN * size > 0) if ended - began > noise * size else None

@@ -13,7 +13,7 @@ from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, begin_epoch, bitgen_t
 
 cdef enum:
     BLOCK = 1024          # rows that are summed before they join the total, so that the error grows with n / BLOCK
-    ROWS_AHEAD = 4096     # bytes of rows to come that are on their way; of 256 to 8192 the best from 5 to 500 columns
+    ROWS_AHEAD = 2048     # bytes of rows to come that are on their way; of 256 to 8192 the best from 5 to 500 columns
     # What an update did.
     WENT_ON = 0
     WAS_SHORT = 1
@@ -23,7 +23,7 @@ cdef enum:
 cdef inline double dot(const real* row, const double* weights, Py_ssize_t p, double start) noexcept nogil:
     """start + row @ weights, in sums that do not wait for each other."""
     cdef double r[8]
-    cdef double total = start
+    cdef double whole = 0, rest = start
     cdef Py_ssize_t i = 0, j
     if p >= 8:
         for j in range(8):
@@ -37,21 +37,19 @@ cdef inline double dot(const real* row, const double* weights, Py_ssize_t p, dou
             for j in range(4):
                 r[j] += row[i + j] * weights[i + j]
             i += 4
-        total += ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+        whole = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
     elif p >= 4:
-        total += (row[0] * weights[0] + row[1] * weights[1]) + (row[2] * weights[2] + row[3] * weights[3])
+        whole = ((row[0] * weights[0] + row[1] * weights[1])
+                 + (row[2] * weights[2] + row[3] * weights[3]))
         i = 4
     while i < p:
-        total += row[i] * weights[i]
+        rest += row[i] * weights[i]
         i += 1
-    return total
+    return whole + rest
 
 
-cdef inline double at_row(
-    Loss loss, bint slope, const real* row, Py_ssize_t p, double target, const double* theta, bint intercept,
-) noexcept nogil:
-    cdef double prediction = dot(row, theta + 1, p, theta[0]) if intercept else dot(row, theta, p, 0)
-    return at_point(loss, slope, prediction, target)
+cdef inline double predicted(const real* row, Py_ssize_t p, const double* theta, bint intercept) noexcept nogil:
+    return dot(row, theta + 1, p, theta[0]) if intercept else dot(row, theta, p, 0)
 
 
 cdef inline void add_scaled(
@@ -82,8 +80,10 @@ cdef inline double add_block(
             if i + k < n:
                 row = i + k if order == NULL else order[i + k]
                 rows[k] = X + row * p
-                s[k] = at_row(loss, slope, rows[k], p, targets[row], theta, intercept)
-                if order != NULL and i + k + ahead < left:
+                s[k] = at_point(loss, slope, predicted(rows[k], p, theta, intercept), targets[row])
+                if order == NULL:
+                    prefetch_row(rows[k] + ahead * p, p, targets + row + ahead)
+                elif i + k + ahead < left:
                     prefetch_row(X + order[i + k + ahead] * p, p, targets + order[i + k + ahead])
             else:
                 rows[k] = rows[0]
@@ -243,7 +243,7 @@ cdef inline Py_ssize_t visit(
             if k + ahead < left:
                 prefetch_row(X + order[k + ahead] * p, p, targets + order[k + ahead])
             row = X + order[k] * p
-            rate *= at_row(loss, True, row, p, targets[order[k]], theta, intercept)
+            rate *= loss.slope(predicted(row, p, theta, intercept), targets[order[k]])
             # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
             what[0] = update(theta, previous, rate, row, p, intercept, tol, not fabs(rate) < 1e100, k == count - 1)
         else:
