@@ -23,7 +23,12 @@ def check_number(value, name, *, low, inclusive=True):
 
 
 def _real_number(value, name):
-    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 and not isinstance(value, np.ma.MaskedArray) else "V"
+    if type(value) is int:
+        kind = "i"
+    elif np.ndim(value) == 0 and not isinstance(value, np.ma.MaskedArray):
+        kind = np.asarray(value).dtype.kind
+    else:
+        kind = "V"
     if kind in "iuf" or (kind == "O" and hasattr(value, "__float__")):
         try:
             return float(value)

@@ -1,7 +1,6 @@
 """Several threads for one sum: the parts are the same whatever their number, and so are the bits."""
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 from fastgd._checks import check_count
 
@@ -35,6 +34,8 @@ class Threads:
         if self.count == 1 or len(parts) == 1:
             return [function(part) for part in parts]
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor    # here, because few need it
+
             self._pool = ThreadPoolExecutor(self.count - 1, thread_name_prefix="fastgd")
         ends = [len(parts) * k // self.count for k in range(self.count + 1)]
         runs = [parts[start:end] for start, end in itertools.pairwise(ends)]

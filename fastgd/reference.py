@@ -135,10 +135,14 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
         change = new - theta
         if stop == "loss":
             change = _at(loss_fn, new, dataset, X) - _at(loss_fn, theta, dataset, X)
-        if np.max(np.abs(change)) < tol:
+        if _size(change) < tol:
             return new
         theta = new
     return theta
+
+
+def _size(change):
+    return np.max(np.abs(change)) if isinstance(change, np.ndarray) else abs(change)
 
 
 def _start(theta0, X, fit_intercept):
@@ -186,7 +190,7 @@ def _descend_on_pieces(gradient, data, pieces_of, alpha, rng, theta0, tol, max_e
         for piece in pieces_of(data):
             rate = alpha(t) if callable(alpha) else alpha
             new = theta - rate * gradient(theta, piece)
-            if np.max(np.abs(new - theta)) < tol:
+            if _size(new - theta) < tol:
                 return new
             theta, t = new, t + 1
     return theta
