@@ -34,7 +34,7 @@ class Threads:
         if self.count == 1 or len(parts) == 1:
             return [function(part) for part in parts]
         if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor    # here, because few need it
+            from concurrent.futures import ThreadPoolExecutor  # here, because few need it
 
             self._pool = ThreadPoolExecutor(self.count - 1, thread_name_prefix="fastgd")
         ends = [len(parts) * k // self.count for k in range(self.count + 1)]
