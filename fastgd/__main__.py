@@ -1,16 +1,25 @@
 """`python -m fastgd`: the course's answers on the tips data, its pictures, or a descent on a column of your own."""
+from __future__ import annotations
+
 import argparse
 import functools
 import os
 import sys
 import timeit
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fastgd
 from fastgd import reference
 from fastgd.losses import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastgd._types import DoubleArray
+    from fastgd.losses import Loss
 
 THETAS = np.arange(12, 18, 0.1)
 FIVE_POINTS = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
@@ -24,7 +33,7 @@ COURSE_STOCHASTIC = {
 LOSSES = {name.removesuffix("_loss"): loss for name, loss in REGISTRY.items()}
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
@@ -39,7 +48,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastgd", description=(
         "Without options: every loss on the tips data, beside the course's figures. "
         "With --pictures: the course's pictures. With other options: one descent on one column."))
@@ -56,7 +65,7 @@ def _parser():
     return parser
 
 
-def _write_pictures(options):
+def _write_pictures(options: argparse.Namespace) -> None:
     others = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
               if value is not None and name != "pictures"]
     if others:
@@ -67,17 +76,17 @@ def _write_pictures(options):
         print(path)
 
 
-def _names_a_run(options):
+def _names_a_run(options: argparse.Namespace) -> bool:
     return any(value is not None for value in vars(options).values())
 
 
-def _fail(error, code):
+def _fail(error: Exception, code: int) -> int:
     message = " ".join(str(error).split())
     print(f"fastgd: error: {message}", file=sys.stderr)
     return code
 
 
-def _best_time(function, most=2.0):
+def _best_time(function: Callable[[], object], most: float = 2.0) -> float:
     """Seconds of the fastest of several calls; of one if it takes longer than `most`."""
     timer = timeit.Timer(function)
     once = timer.timeit(1)
@@ -87,36 +96,17 @@ def _best_time(function, most=2.0):
     return min(timer.repeat(5, calls)) / calls
 
 
-def _seconds(time):
+def _seconds(time: float) -> str:
     for unit, size in (("s", 1), ("ms", 1e-3)):
         if time >= size:
             return f"{time / size:.3g} {unit}"
     return f"{time / 1e-6:.3g} us"
 
 
-def _descend(loss, values, alpha, method="batch", batch_size=10, seed=0, epochs=1000):
+def _descend(loss: Loss, values: DoubleArray, alpha: float, method: str = "batch", batch_size: int | None = 10,
+             seed: int = 0, epochs: int = 1000) -> tuple[fastgd.DescentResult[float], list[str], float, float]:
     """The result, the warnings, and the times of the compiled descent and of the numpy loop with as many updates."""
-    name, parameters = loss.__name__, loss.parameters
-    slow_gradient = functools.partial(getattr(reference, f"grad_{name}"), **parameters)
-    own, plain = (loss, loss.gradient, values), (None, slow_gradient, values)
-    if method == "batch":
-        run = functools.partial(fastgd.minimize, *own, alpha, progress=False)
-        slow_run = functools.partial(reference.minimize, *plain, alpha, progress=False)
-    else:
-        fast, slow = ((fastgd.minimize_sgd, reference.minimize_sgd) if method == "sgd" else
-                      (fastgd.minimize_mini_batch, reference.minimize_mini_batch))
-        arguments = (alpha,) if method == "sgd" else (batch_size, alpha)
-
-        state = np.random.RandomState()
-
-        def run(**options):
-            state.seed(seed)
-            return fast(*own, *arguments, rng=state, max_epochs=epochs, **options)
-
-        def slow_run():
-            state.seed(seed)
-            return slow(*plain, *arguments, rng=state, max_epochs=epochs)
-
+    run, slow_run = _runs(loss, values, alpha, method, batch_size, seed, epochs)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = run(full_output=True)
@@ -128,7 +118,33 @@ def _descend(loss, values, alpha, method="batch", batch_size=10, seed=0, epochs=
     return result, notes, compiled, in_numpy
 
 
-def _report_on_tips():
+def _runs(loss: Loss, values: DoubleArray, alpha: float, method: str, batch_size: int | None, seed: int,
+          epochs: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The descent and its numpy twin, to be called with further options."""
+    name, parameters = loss.__name__, loss.parameters
+    slow_gradient = functools.partial(getattr(reference, f"grad_{name}"), **parameters)
+    own, plain = (loss, loss.gradient, values), (None, slow_gradient, values)
+    if method == "batch":
+        return (functools.partial(fastgd.minimize, *own, alpha, progress=False),
+                functools.partial(reference.minimize, *plain, alpha, progress=False))
+    fast: Callable[..., Any]
+    fast, slow = ((fastgd.minimize_sgd, reference.minimize_sgd) if method == "sgd" else
+                  (fastgd.minimize_mini_batch, reference.minimize_mini_batch))
+    arguments = (alpha,) if method == "sgd" else (batch_size, alpha)
+    state = np.random.RandomState()
+
+    def run(**options: Any) -> Any:
+        state.seed(seed)
+        return fast(*own, *arguments, rng=state, max_epochs=epochs, **options)
+
+    def slow_run() -> Any:
+        state.seed(seed)
+        return slow(*plain, *arguments, rng=state, max_epochs=epochs)
+
+    return run, slow_run
+
+
+def _report_on_tips() -> str:
     pcttip = fastgd.datasets.load_tips()["pcttip"].to_numpy()
     lines = [
         f"fastgd {fastgd.__version__}: tips, {len(pcttip)} restaurant bills; pcttip = tip / total_bill * 100",
@@ -157,7 +173,7 @@ def _report_on_tips():
     return "\n".join([*lines, "", *_stochastic(pcttip), "", *_known_answers(pcttip)])
 
 
-def _stochastic(pcttip):
+def _stochastic(pcttip: DoubleArray) -> Iterator[str]:
     """The course's stochastic rows, which stop at a lucky point, and size 100."""
     yield "Stochastic descent on pcttip after np.random.seed(0), by the course's rule: stop at the first short step"
     yield ""
@@ -180,7 +196,7 @@ def _stochastic(pcttip):
     yield f"sgd on huber_loss with stop='epoch', average=True, alpha={rate}: {good:.4f}"
 
 
-def _known_answers(pcttip):
+def _known_answers(pcttip: DoubleArray) -> Iterator[str]:
     """The numbers that the course prints, beside ours."""
     mse, huber = fastgd.mse, fastgd.huber_loss
     rows = [
@@ -199,7 +215,7 @@ def _known_answers(pcttip):
         yield f"{call:<52}{course:>20}{ours:>20}  {'yes' if course == ours else 'no'}"
 
 
-def _report_on_column(options):
+def _report_on_column(options: argparse.Namespace) -> str:
     values, source = _column(options)
     loss = _loss(options)
     if loss == fastgd.cross_entropy and (values.min() < 0 or values.max() > 1):
@@ -223,7 +239,7 @@ def _report_on_column(options):
     return "\n".join(lines)
 
 
-def _loss(options):
+def _loss(options: argparse.Namespace) -> Loss:
     name = options.loss or "huber"
     if options.delta is None:
         return LOSSES[name]
@@ -232,7 +248,7 @@ def _loss(options):
     return fastgd.Huber(delta=options.delta)
 
 
-def _column(options):
+def _column(options: argparse.Namespace) -> tuple[DoubleArray, str]:
     """The values of the column that the options name, and what to call it."""
     import pandas as pd
 
@@ -266,13 +282,17 @@ def _column(options):
     return values.to_numpy(dtype=float), f"{column} of {file}"
 
 
-if __name__ == "__main__":
+def _main_of_a_process() -> int:
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(_main_of_a_process())

@@ -1,6 +1,9 @@
 """C functions from other tools: where they are, and whether they have the signature of a loss."""
+from __future__ import annotations
+
 import ctypes
 import re
+from _ctypes import CFuncPtr
 from typing import Any, NamedTuple
 
 PLAIN = "double (double, double)"
@@ -23,7 +26,7 @@ class CFunction(NamedTuple):
     owner: Any
 
 
-def c_function(function, role, has_parameters):
+def c_function(function: Any, role: str, has_parameters: bool) -> CFunction:
     """The CFunction for what the user gave as `value` or `slope`."""
     found = (_from_numba(function, role) or _from_ctypes(function, role) or _from_low_level_callable(function, role)
              or _from_capsule(function, role))
@@ -38,28 +41,28 @@ def c_function(function, role, has_parameters):
     return found
 
 
-def _wanted(has_parameters):
+def _wanted(has_parameters: bool) -> str:
     return f"'{WITH_DATA}'" if has_parameters else f"'{PLAIN}'"
 
 
-def _wrong(role, got, has_parameters):
+def _wrong(role: str, got: str, has_parameters: bool) -> TypeError:
     why = ("its parameters come through the last argument" if has_parameters
            else "the arguments are prediction and target; a third, void *, goes with parameters")
     return TypeError(f"The '{role}' function must have the signature {_wanted(has_parameters)}: {why}. Got '{got}'.")
 
 
-def _from_numba(function, role):
+def _from_numba(function: Any, role: str) -> CFunction | None:
     if not (hasattr(function, "address") and hasattr(function, "ctypes") and hasattr(function, "native_name")):
         return None
     types = [str(kind) for kind in function._sig.args]
     if len(types) > 2 and types[2] not in ("float64*", "void*"):
         raise TypeError(f"The '{role}' function gets its parameters as float64: CPointer(float64). Got {types[2]}.")
     found = _from_ctypes(function.ctypes, role)
-    return found._replace(address=function.address, name=getattr(function, "__name__", None), owner=function)
+    return found and found._replace(address=function.address, name=getattr(function, "__name__", None), owner=function)
 
 
-def _from_ctypes(function, role):
-    if not isinstance(function, ctypes._CFuncPtr):
+def _from_ctypes(function: Any, role: str) -> CFunction | None:
+    if not isinstance(function, CFuncPtr):
         return None
     if function.argtypes is None:
         raise TypeError(f"The '{role}' function has no argtypes: say what it takes and returns, "
@@ -70,15 +73,17 @@ def _from_ctypes(function, role):
     if got not in (PLAIN, WITH_DATA):
         raise _wrong(role, got, len(function.argtypes) > 2)
     address = ctypes.cast(function, ctypes.c_void_p).value
+    if address is None:
+        raise TypeError(f"The '{role}' function is a null pointer.")
     return CFunction(address, got == WITH_DATA, None, getattr(function, "__name__", None), function)
 
 
-def _signature(types):
+def _signature(types: list[Any]) -> str:
     names = [_c_name(kind) for kind in types]
     return f"{names[0]} ({', '.join(names[1:])})"
 
 
-def _c_name(kind):
+def _c_name(kind: Any) -> str:
     if kind is ctypes.c_double:
         return "double"
     if kind is ctypes.c_void_p or getattr(kind, "_type_", None) is ctypes.c_double:
@@ -86,16 +91,16 @@ def _c_name(kind):
     return "void" if kind is None else getattr(kind, "__name__", str(kind)).removeprefix("c_")
 
 
-def _from_low_level_callable(function, role):
+def _from_low_level_callable(function: Any, role: str) -> CFunction | None:
     # A tuple whose first item is a capsule named by the signature, with the user's data as its context.
     if not (isinstance(function, tuple) and hasattr(function, "user_data") and hasattr(function, "signature")):
         return None
     found = _from_capsule(tuple.__getitem__(function, 0), role)
-    inner = getattr(function.function, "__name__", None)
-    return found._replace(owner=function, name=inner)
+    inner = getattr(getattr(function, "function", None), "__name__", None)
+    return found and found._replace(owner=function, name=inner)
 
 
-def _from_capsule(capsule, role):
+def _from_capsule(capsule: Any, role: str) -> CFunction | None:
     if type(capsule).__name__ != "PyCapsule":
         return None
     name = _capsule_name(capsule)

@@ -1,7 +1,18 @@
 """The rows of a linear model: X, whether an intercept leads theta, and what the learning rate must know of them."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastgd._checks import check_design, check_flag, check_number, check_same_length, real_numbers, slices_of_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import DoubleArray, FloatArray
 
 #: Up to so many parameters descent on the squared error goes by the Gram matrix; it costs a pass over X for every 20.
 MOST_FOR_GRAM = 101
@@ -27,22 +38,23 @@ class Design:
         The columns of a DataFrame.
     """
 
-    def __init__(self, X, targets, fit_intercept):
+    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool) -> None:
         self.intercept = check_flag(fit_intercept, "fit_intercept")
         self.X, names = check_design(X)
         check_same_length(self.X, targets)
         self.names = None if names is None else tuple(names)
         self.targets = targets.astype(np.float64, copy=False)
         self.n_parameters = self.X.shape[1] + self.intercept
-        self._gram = self._moment = self._ones = None
+        self._gram: tuple[DoubleArray, DoubleArray] | None = None
+        self._ones: FloatArray | None = None
 
     @property
-    def parameter_names(self):
+    def parameter_names(self) -> tuple[str, ...]:
         """A name for each component of theta."""
         names = self.names or tuple(f"x{k}" for k in range(self.X.shape[1]))
         return ("intercept", *names) if self.intercept else names
 
-    def theta(self, value, name):
+    def theta(self, value: ArrayLike, name: str) -> DoubleArray:
         """`value`, a number or one for each parameter, as a new float64 array."""
         if not isinstance(value, (list, tuple)) and np.ndim(value) == 0:
             return np.full(self.n_parameters, check_number(value, name, low=-np.inf, inclusive=False))
@@ -56,34 +68,36 @@ class Design:
         return theta
 
     @property
-    def has_gram(self):
+    def has_gram(self) -> bool:
         """Whether `gram` was formed already."""
         return self._gram is not None
 
-    def with_ones(self):
+    def with_ones(self) -> FloatArray:
         """X, or for an intercept a copy of it, made once, with a column of ones before it."""
-        if self.intercept and self._ones is None:
+        if not self.intercept:
+            return self.X
+        if self._ones is None:
             self._ones = np.ones((len(self.X), self.n_parameters), self.X.dtype)
             for rows in self.slices():
                 self._ones[rows, 1:] = self.X[rows]
-        return self._ones if self.intercept else self.X
+        return self._ones
 
-    def slices(self):
+    def slices(self) -> list[slice]:
         """Slices of the rows that take a millisecond or less each; they depend on the shape of X alone."""
         return slices_of_rows(self.X, _PART)
 
-    def cached_slices(self):
+    def cached_slices(self) -> list[slice]:
         """Slices of the rows that stay in the cache for several passes, or for a copy in float64."""
         return slices_of_rows(self.X, _CACHED)
 
-    def sample(self, size):
+    def sample(self, size: int) -> Design:
         """A Design of about `size` of the rows, at equal distances; itself if it has no more."""
         if len(self.X) <= 2 * size:
             return self
         every = slice(None, None, len(self.X) // size)
         return Design(self.X[every], self.targets[every].copy(), self.intercept)
 
-    def gram(self):
+    def gram(self) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
         if self._gram is None:
             q, n, first = self.n_parameters, len(self.X), int(self.intercept)
@@ -98,10 +112,10 @@ class Design:
                         gram[0, 1:] += block.sum(axis=0)
                         moment[0] += y.sum()
                 gram[1:, 0] = gram[0, 1:]
-                self._gram, self._moment = gram / n, moment / n
-        return self._gram, self._moment
+                self._gram = gram / n, moment / n
+        return self._gram
 
-    def largest_eigenvalue(self):
+    def largest_eigenvalue(self) -> float:
         """Of X'X / n; with very many parameters an estimate that is hardly ever below it.
 
         30 steps of the power method from a random start find at least 0.7 of it but for one start in a thousand
@@ -119,7 +133,7 @@ class Design:
                 vector = self._times_gram(vector / length)
             return float(np.linalg.norm(vector)) / 0.7
 
-    def _times_gram(self, vector):
+    def _times_gram(self, vector: DoubleArray) -> DoubleArray:
         product, first = np.zeros(self.n_parameters), int(self.intercept)
         for rows in self.slices():
             predictions = self.X[rows] @ vector[first:] + (vector[0] if first else 0)
@@ -127,17 +141,18 @@ class Design:
             product[:first] += predictions.sum()
         return product / len(self.X)
 
-    def largest_row(self):
+    def largest_row(self) -> float:
         """The largest squared length of a row, the intercept's 1 included."""
         with np.errstate(over="ignore"):
             longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X in self._double_slices())
         return longest + self.intercept
 
-    def column_sizes(self):
+    def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
         with np.errstate(over="ignore"):
             total = sum(np.einsum("ij,ij->j", X, X) for X in self._double_slices())
-        return np.sqrt(total / len(self.X))
+        sizes: DoubleArray = np.sqrt(total / len(self.X))
+        return sizes
 
-    def _double_slices(self):
+    def _double_slices(self) -> Iterator[DoubleArray]:
         return (self.X[rows].astype(np.float64, copy=False) for rows in self.cached_slices())

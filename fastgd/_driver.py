@@ -2,46 +2,59 @@
 
 Printing, history, callbacks, Ctrl-C and the ends of a run exist here and nowhere else.
 """
+from __future__ import annotations
+
 import inspect
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK, DescentResult
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from fastgd._problem import Problem
+    from fastgd._progress import Bar, Lines
+    from fastgd._types import DoubleArray, Rates, Runner, Theta
+
 
 class Outcome(NamedTuple):
     """How a run ended; thetas are floats, or arrays for a linear model."""
 
-    theta: float       # the last one, which may not be finite
-    previous: float    # the one before it
+    theta: Theta       # the last one, which may not be finite
+    previous: Theta    # the one before it
     updates: int
     status: int
     alpha: float       # the last learning rate
     period: int = 0                    # after how many updates theta repeats, if it does
-    average: float | None = None       # of the thetas of the last epoch, if it was asked for
-    start: float | None = None         # where the run began
+    average: Theta | None = None       # of the thetas of the last epoch, if it was asked for
+    start: Theta | None = None         # where the run began
 
     @property
-    def x(self):
+    def x(self) -> Theta:
         """The answer: the last finite theta, or the average."""
         if self.status == NOT_FINITE and not is_finite(self.theta):
             return self.previous
         return self.theta if self.average is None else self.average
 
 
-def largest(step):
+def largest(step: Theta) -> float:
     """The size of a step: that of its largest component."""
     return abs(step) if isinstance(step, float) else np.abs(step).max()
 
 
-def is_finite(theta):
+def is_finite(theta: Theta) -> bool:
     """Whether all of theta is."""
     return math.isfinite(theta) if isinstance(theta, float) else bool(np.isfinite(theta).all())
 
 
-def drive(runner, rates, limit, *, watch=None, epochs=None):
+def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = None,
+          epochs: Epochs | None = None) -> Outcome:
     """Let the runner go on, a chunk of updates at a time, until one of the ends; return the Outcome.
 
     With `epochs` a chunk never crosses the end of an epoch.
@@ -63,7 +76,7 @@ def drive(runner, rates, limit, *, watch=None, epochs=None):
         count, converged = runner.advance(alphas, thetas)    # alphas may be fewer than asked for
         theta, previous = runner.theta, runner.previous
         period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
-        if period:
+        if cycles is not None and period:
             count = cycles.found_at
             theta, previous = thetas[count - 1], thetas[count - 2] if count > 1 else before
         done += count
@@ -78,12 +91,12 @@ def drive(runner, rates, limit, *, watch=None, epochs=None):
             cycles.remember(done, theta)
 
 
-def _own(theta):
+def _own(theta: Any) -> Theta:
     """A float, or an array that no buffer holds."""
     return np.array(theta) if isinstance(theta, np.ndarray) and theta.ndim else float(theta)
 
 
-def _status(stopped, converged, period, theta, at_limit):
+def _status(stopped: bool, converged: bool, period: int, theta: Theta, at_limit: bool) -> int | None:
     """Why the run ends, or None if it goes on."""
     if stopped:
         return STOPPED_BY_CALLBACK
@@ -115,20 +128,21 @@ class Epochs:
         Compare its values in place of thetas.
     """
 
-    def __init__(self, period, theta0, tol, averages, loss_at=None):
+    def __init__(self, period: int, theta0: Theta, tol: float | None, averages: bool,
+                 loss_at: Callable[[Theta], float] | None = None) -> None:
         self.period = period
-        self.average = None
+        self.average: Theta | None = None
         self.wants_every = averages
         self._tol = tol
         self._loss_at = loss_at
-        self._last = theta0 if loss_at is None else loss_at(theta0)
-        self._sum = 0.0
+        self._last: Any = theta0 if loss_at is None else loss_at(theta0)
+        self._sum: Any = 0.0
 
-    def room(self, done):
+    def room(self, done: int) -> int:
         """Updates until the end of the epoch."""
         return self.period - done % self.period
 
-    def look_at(self, done, count, new):
+    def look_at(self, done: int, count: int, new: DoubleArray) -> bool:
         """Take in `count` thetas up to update `done`, of which `new` has at least the last; True if it converged."""
         if self.wants_every:
             so_far = (done - count) % self.period
@@ -142,7 +156,7 @@ class Epochs:
             moved, self._last = abs(loss - self._last), loss
             return bool(moved < self._tol)
         moved, self._last = largest(theta - self._last), theta
-        return bool(moved < self._tol and (not self.wants_every or largest(theta - self.average) < self._tol))
+        return bool(moved < self._tol and (self.average is None or largest(theta - self.average) < self._tol))
 
 
 class _CycleFinder:
@@ -154,21 +168,21 @@ class _CycleFinder:
 
     next_anchor = 64
     found_at = 0
-    _anchor = None
+    _anchor: Theta | None = None
     _anchor_update = 0
 
-    def find(self, done, new):
+    def find(self, done: int, new: DoubleArray) -> int:
         """The period if the remembered theta is among the `new` ones, which follow update `done`; else 0."""
         if self._anchor is None:
             return 0
-        same = new == self._anchor
+        same: NDArray[np.bool_] = new == self._anchor
         returns = np.flatnonzero(same if same.ndim == 1 else same.all(axis=1))
         if len(returns) == 0:
             return 0
         self.found_at = int(returns[0]) + 1
         return done + self.found_at - self._anchor_update
 
-    def remember(self, done, theta):
+    def remember(self, done: int, theta: Theta) -> None:
         """Take note of `theta`, reached by `done` updates, if it is its turn."""
         if done == self.next_anchor:
             self._anchor, self._anchor_update, self.next_anchor = theta, done, 2 * done
@@ -177,25 +191,26 @@ class _CycleFinder:
 class Watch:
     """What looks at a run: a display before and a callback after every `period` updates, a history of all."""
 
-    def __init__(self, problem, display, callback, history, epochs=None):
+    def __init__(self, problem: Problem, display: Lines | Bar | None, callback: Callable[..., object] | None,
+                 history: bool, epochs: Epochs | None = None) -> None:
         self._problem = problem
         self._display = display
         self._callback = None if callback is None else _called_as_in_scipy(callback)
-        self._history = [] if history else None
+        self._history: list[tuple[DoubleArray, DoubleArray]] | None = [] if history else None
         self._epochs = epochs
         self._period = epochs.period if epochs is not None else 1
 
     @property
-    def wants_every(self):
+    def wants_every(self) -> bool:
         """Whether it looks at each theta and not only at the last of an epoch."""
         return self._history is not None or self._period == 1
 
-    def before_chunk(self, done, theta):
+    def before_chunk(self, done: int, theta: Theta) -> None:
         """Show the current theta."""
         if self._display is not None and done % self._period == 0:
             self._display.show(theta, self._problem.loss_at(theta))
 
-    def after_chunk(self, done, alphas, new):
+    def after_chunk(self, done: int, alphas: DoubleArray, new: DoubleArray) -> bool:
         """Look at the thetas up to update `done`, of which `new` has at least the last; True if the callback stops."""
         if self._history is not None:
             self._history.append((alphas.copy(), new.copy()))
@@ -206,26 +221,26 @@ class Watch:
             except StopIteration:
                 return True
         if self._display is not None and self._period == 1:
-            self._show(new)
+            self._show(self._display, new)
         return False
 
-    def _answer(self, theta):
+    def _answer(self, theta: DoubleArray) -> Theta:
         """What the run would return if it ended at this theta."""
-        averages = self._epochs is not None and self._epochs.average is not None
-        return _own(self._epochs.average if averages else theta)
+        average = None if self._epochs is None else self._epochs.average
+        return _own(theta if average is None else average)
 
-    def _so_far(self, theta, updates):
+    def _so_far(self, theta: Theta, updates: int) -> DescentResult:
         return DescentResult(
             x=theta, fun=float(self._problem.loss_at(theta)), jac=None, nit=updates, success=False,
             status=LIMIT_REACHED, message="The descent is going on.", **self._problem.of_result())
 
-    def _show(self, new):
+    def _show(self, display: Lines | Bar, new: DoubleArray) -> None:
         # The last theta is shown before the update that follows it, if one does.
         thetas = [_own(theta) for theta in new[:-1]]
         for theta, loss in zip(thetas, self._problem.losses_at(thetas), strict=True):
-            self._display.show(theta, loss)
+            display.show(theta, loss)
 
-    def history(self):
+    def history(self) -> pd.DataFrame | None:
         """The DataFrame of all updates so far, or None."""
         if self._history is None:
             return None
@@ -236,13 +251,13 @@ class Watch:
         names = _distinct(self._problem.parameter_names)
         return pd.concat([left, pd.DataFrame(thetas.reshape(-1, len(names)), columns=names)], axis=1)
 
-    def close(self):
+    def close(self) -> None:
         """Take the display down."""
         if self._display is not None:
             self._display.close()
 
 
-def _distinct(names):
+def _distinct(names: tuple[str, ...]) -> list[str]:
     """Names of columns beside update and alpha: a second one of a name is numbered."""
     taken = ["update", "alpha"]
     for name in names:
@@ -254,7 +269,7 @@ def _distinct(names):
     return taken[2:]
 
 
-def _called_as_in_scipy(callback):
+def _called_as_in_scipy(callback: Callable[..., object]) -> Callable[..., object]:
     """scipy passes the result by keyword to a callback whose parameter is named intermediate_result."""
     try:
         names = inspect.signature(callback).parameters

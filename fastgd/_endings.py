@@ -1,7 +1,11 @@
 """What is said at the end of a run: the result, and the warning or error where it did not go well."""
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 from fastgd._driver import is_finite, largest
+from fastgd._problem import LinearProblem
 from fastgd._progress import shown
 from fastgd.results import (
     CONVERGED,
@@ -15,12 +19,22 @@ from fastgd.results import (
     DivergenceError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from fastgd._driver import Outcome
+    from fastgd._problem import Problem, Shortfall
+    from fastgd._types import DoubleArray, Theta
+
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
 _ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
 
 
-def conclude(method, problem, outcome, tol, *, history, full_output, caller, stop="step", is_stochastic=False):
+def conclude(method: str, problem: Problem, outcome: Outcome, tol: float, *, history: pd.DataFrame | None,
+             full_output: bool, caller: int, stop: str = "step", is_stochastic: bool = False) -> Theta | DescentResult:
     """Return theta or the DescentResult of this outcome; warn or raise as it deserves.
 
     `caller` counts the frames from here to the user's call.
@@ -36,18 +50,20 @@ def conclude(method, problem, outcome, tol, *, history, full_output, caller, sto
     return ending.result(message, history) if full_output or history is not None else ending.outcome.x
 
 
-def conclude_many(problem, starts, outcomes, tol, *, caller):
+def conclude_many(problem: Problem, starts: DoubleArray, outcomes: Sequence[Outcome], tol: float, *,
+                  caller: int) -> list[DescentResult[float]]:
     """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
     endings = [_Ending(problem, outcome, tol) for outcome in outcomes]
-    xs = [outcome.x for outcome in outcomes]
+    xs = [float(outcome.x) for outcome in outcomes]
     losses, slopes = problem.losses_at(xs), problem.slopes_at(xs)
-    runs, said = [], []
-    for start, ending, loss, slope in zip(starts.tolist(), endings, losses, slopes, strict=True):
+    runs: list[DescentResult[float]] = []
+    said: list[str] = []
+    for start, x, ending, loss, slope in zip(starts.tolist(), xs, endings, losses, slopes, strict=True):
         message = f"the descent {ending.words()}"
         if ending.status != CONVERGED:
             said.append(f"from {start:g} {message}")
         runs.append(DescentResult(
-            x=ending.outcome.x, fun=float(loss), jac=slope, nit=ending.outcome.updates,
+            x=x, fun=float(loss), jac=float(slope), nit=ending.outcome.updates,
             success=ending.status == CONVERGED, status=ending.status, message=message))
     if all(ending.status == NOT_FINITE for ending in endings):
         raise DivergenceError(f"minimize_multistart diverged from every start; {said[0]}", runs[0])
@@ -69,16 +85,19 @@ class _Ending:
         it grew without bound.
     """
 
-    def __init__(self, problem, outcome, tol, stop="step", is_stochastic=False):
+    def __init__(self, problem: Problem, outcome: Outcome, tol: float, stop: str = "step",
+                 is_stochastic: bool = False) -> None:
         self.problem, self.outcome, self.tol, self.stop = problem, outcome, tol, stop
         self.is_stochastic = is_stochastic
-        self._losses = self._shortfall = None    # what was found of a linear model that ended badly
+        # what was found of a model that ended badly
+        self._losses: tuple[float, float, bool] | None = None
+        self._shortfall: Shortfall | None = None
         self.status = self._judged()
 
-    def _judged(self):
+    def _judged(self) -> int:
         problem, outcome = self.problem, self.outcome
-        is_linear = problem.design is not None
-        if is_linear and outcome.status != NOT_FINITE:
+        is_linear = isinstance(problem, LinearProblem)
+        if isinstance(problem, LinearProblem) and outcome.status != NOT_FINITE:
             self._losses = problem.growth(outcome.start, outcome.x, self.is_stochastic)
             if self._losses is not None and outcome.status != STOPPED_BY_CALLBACK:
                 return NOT_FINITE if self._losses[2] else max(outcome.status, LIMIT_REACHED)
@@ -93,11 +112,11 @@ class _Ending:
         return CONVERGED if self._shortfall is None else STALLED
 
     @property
-    def went_up(self):
+    def went_up(self) -> bool:
         """Whether the loss of a linear model is known to be higher than at the start."""
         return self._losses is not None
 
-    def result(self, message, history):
+    def result(self, message: str, history: pd.DataFrame | None) -> DescentResult:
         """The DescentResult."""
         problem, outcome = self.problem, self.outcome
         return DescentResult(
@@ -105,12 +124,12 @@ class _Ending:
             success=self.status == CONVERGED, status=self.status, message=message, history=history,
             **problem.of_result())
 
-    def words(self):
+    def words(self) -> str:
         """What is said, after the name of the method."""
         return {CONVERGED: self._converged, LIMIT_REACHED: self._limit_reached, CYCLE: self._cycle,
                 NOT_FINITE: self._diverged, STALLED: self._stalled, STOPPED_BY_CALLBACK: self._stopped}[self.status]()
 
-    def _converged(self):
+    def _converged(self) -> str:
         updates, step, tol = self.outcome.updates, self._step(), self.tol
         if self.stop == "loss":
             return f"converged: update {updates} changed the loss by less than tol={tol:g}."
@@ -119,7 +138,7 @@ class _Ending:
                     f"{shown(self.outcome.x)}.")
         return f"converged: update {updates} moved theta by {step:.3g}, and tol is {tol:g}."
 
-    def _limit_reached(self):
+    def _limit_reached(self) -> str:
         outcome, tol = self.outcome, self.tol
         moved = f"moved theta by {self._step():.3g}"
         end = f"{self._growth()}{self._rate_hint()}{self.problem.no_minimum()}"
@@ -131,7 +150,7 @@ class _Ending:
         return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
                 f"{rule}. Raise max_iter or change the learning rate.{end}")
 
-    def _cycle(self):
+    def _cycle(self) -> str:
         outcome = self.outcome
         values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
                   else f"a round of {outcome.period} values with {shown(outcome.theta)} among them")
@@ -139,7 +158,7 @@ class _Ending:
                 f"steps of {self._step():.3g} that tol={self.tol:g} never ends. A minimum may lie between them: use a "
                 f"smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}{self._rate_hint()}")
 
-    def _diverged(self):
+    def _diverged(self) -> str:
         outcome = self.outcome
         if is_finite(outcome.theta):
             return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}, at theta "
@@ -150,10 +169,10 @@ class _Ending:
                 f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate{or_scale}."
                 f"{self._rate_hint()}")
 
-    def _stalled(self):
+    def _stalled(self) -> str:
         outcome = self.outcome
         if self._shortfall is not None:
-            return self._not_reached()
+            return self._not_reached(*self._shortfall)
         if outcome.alpha == 0:
             return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
                     f"{outcome.updates}; the mean slope is still {largest(self.problem.slope_at(outcome.x)):.3g}. "
@@ -165,42 +184,42 @@ class _Ending:
                 f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {self.tol:g}. "
                 f"{self._advice()}")
 
-    def _not_reached(self):
+    def _not_reached(self, explained: float | None, gap: float | None, optimum: Theta | None) -> str:
         outcome = self.outcome
         moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
-                f"but the optimum was not reached: {self._distance()}. Use a smaller tol, a larger learning rate if it "
-                "is stable, or columns of one scale (subtract the mean, divide by the standard deviation).")
+                f"but the optimum was not reached: {self._distance(explained, gap, optimum)}. Use a smaller tol, a "
+                "larger learning rate if it is stable, or columns of one scale (subtract the mean, divide by the "
+                "standard deviation).")
 
-    def _distance(self):
+    def _distance(self, explained: float | None, gap: float | None, optimum: Theta | None) -> str:
         """How far from the optimum the run ended, in words."""
-        explained, gap, optimum = self._shortfall
         loss = self.problem.objective_at(self.outcome.x)
         words = f"the loss is {loss:.7g} at theta {shown(self.outcome.x)}, and "
-        if optimum is not None:
+        if optimum is not None and gap is not None:
             return f"{words}the least is {loss - gap:.7g}, at theta {shown(optimum)}"
         if explained is None:
             return f"{words}can fall by {gap:.3g} at least"
         least = f", and the loss can fall by {gap:.3g} at least" if gap is not None else ""
         return f"{words}X still explains {explained:.0%} of its slopes at the rows{least}"
 
-    def _stopped(self):
+    def _stopped(self) -> str:
         return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
                 f"{self._growth()}{self._rate_hint()}")
 
-    def _advice(self):
+    def _advice(self) -> str:
         return _ADVICE_BY_STEP if self.stop == "step" else _ADVICE_BY_EPOCH
 
-    def _growth(self):
+    def _growth(self) -> str:
         if self._losses is None:
             return ""
         began, ended, _ = self._losses
         return f" On the way the loss grew from {began:.6g} to {ended:.6g}."
 
-    def _step(self):
+    def _step(self) -> float:
         return largest(self.outcome.theta - self.outcome.previous)
 
-    def _rate_hint(self):
+    def _rate_hint(self) -> str:
         """Names a stable learning rate where one is known and the run used more, or went up and not down."""
         went_up = self.status == NOT_FINITE or self.went_up
         if self.problem.design is not None and not went_up:

@@ -1,9 +1,12 @@
 """The pictures that ``python -m fastgd --pictures DIR`` writes: each function of `fastgd.plot` on the course's data."""
+from __future__ import annotations
+
 import contextlib
 import functools
 import io
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastgd import (
     ConvergenceWarning,
@@ -19,10 +22,18 @@ from fastgd import (
 )
 from fastgd.datasets import load_tips
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from fastgd import DescentResult
+
 FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
 
 
-def write_pictures(directory):
+def write_pictures(directory: str | Path) -> Iterator[Path]:
     """Write all pictures to `directory`, which is made if need be, as PNG; yields the path of each."""
     figures = plot.require_matplotlib().figure
     directory = Path(directory)
@@ -39,7 +50,7 @@ def write_pictures(directory):
         raise OSError(f"cannot write pictures to {directory}: {error.strerror or error}") from None
 
 
-def _save(figure, path):
+def _save(figure: Figure, path: Path) -> None:
     """As PNG in 128 colours, a third of the size."""
     from PIL import Image  # matplotlib needs it too
 
@@ -48,78 +59,80 @@ def _save(figure, path):
     Image.open(png).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def _points_and_loss(ax):
+def _points_and_loss(ax: Any) -> None:
     plot.points_and_loss(load_tips()["pcttip"], (0, 40), huber_loss, ax=ax)
 
 
-def _loss(ax):
+def _loss(ax: Any) -> None:
     plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
 
 
-def _theta_on_loss(ax):
+def _theta_on_loss(ax: Any) -> None:
     plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
     plot.plot_theta_on_loss(FIVE_POINTS, 12, mse, ax=ax)
 
 
-def _tangent_on_loss(ax):
+def _tangent_on_loss(ax: Any) -> None:
     plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
     plot.plot_tangent_on_loss(FIVE_POINTS, 12, mse, ax=ax)
 
 
-def _one_gd_iter(ax):
+def _one_gd_iter(ax: Any) -> None:
     plot.plot_one_gd_iter([0], -21, quartic_loss, grad_quartic_loss, alpha=2.5, ax=ax)
 
 
-def _connected_thetas(ax):
+def _connected_thetas(ax: Any) -> None:
     plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
     plot.plot_connected_thetas([0], -12, 12, quartic_loss, ax=ax)
 
 
-def _histogram(ax):
+def _histogram(ax: Any) -> None:
     plot.plot_histogram(load_tips()["pcttip"], ax=ax)
     ax.set_xlabel("Tip Percent")
 
 
-def _descent(ax):
+def _descent(ax: Any) -> None:
     for alpha in (0.9, 0.2, 0.05):
         run = minimize(mse, grad_mse, FIVE_POINTS, alpha, history=True, progress=False)
         plot.plot_descent(run, mse, FIVE_POINTS, theta0=0, label=f"alpha {alpha}", ax=ax)
 
 
-def _tip_on_bill():
+def _tip_on_bill() -> tuple[pd.DataFrame, pd.Series[float]]:
     """The standardised bills, as a frame of one column, and the tips."""
     tips = load_tips()
     bill = tips["total_bill"]
     return ((bill - bill.mean()) / bill.std(ddof=0)).rename("total_bill, standardised").to_frame(), tips["tip"]
 
 
-@functools.cache
-def _runs():
+def _descents() -> dict[str, DescentResult]:
     """By name: batch descent to its end, and as much of the others as brings them there."""
     X, y = _tip_on_bill()
-    shared = {"X": X, "fit_intercept": True, "history": True, "progress": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)    # so few passes are no descent to the end
-        batch = minimize(mse, grad_mse, y, 0.05, **shared)
+        batch = minimize(mse, grad_mse, y, 0.05, X=X, fit_intercept=True, history=True, progress=False)
         return {
             f"batch, {batch.nit} passes": batch,
             "mini-batch 10, 4 passes": minimize_mini_batch(
-                mse, grad_mse, y, 10, 0.05, rng=0, tol=0, max_epochs=4, **shared),
-            "stochastic, 1 pass": minimize_sgd(mse, grad_mse, y, 0.01, rng=0, tol=0, max_epochs=1, **shared),
+                mse, grad_mse, y, 10, 0.05, X=X, fit_intercept=True, rng=0, tol=0, max_epochs=4, history=True),
+            "stochastic, 1 pass": minimize_sgd(
+                mse, grad_mse, y, 0.01, X=X, fit_intercept=True, rng=0, tol=0, max_epochs=1, history=True),
         }
 
 
-def _paths(ax):
+_runs = functools.cache(_descents)
+
+
+def _paths(ax: Any) -> None:
     plot.plot_paths(*_tip_on_bill(), mse, _runs(), theta0=0, ax=ax)
 
 
-def _batch_path(ax):
+def _batch_path(ax: Any) -> None:
     name, batch = next(iter(_runs().items()))
     plot.plot_paths(*_tip_on_bill(), mse, {name: batch}, theta0=0, ax=ax)
 
 
 #: By file name: what draws it, its size in inches, and its panels.
-PICTURES = {
+PICTURES: dict[str, tuple[Callable[[Any], None], tuple[float, float], int]] = {
     "points_and_loss": (_points_and_loss, (9, 3), 2),
     "plot_loss": (_loss, (6, 4), 1),
     "plot_theta_on_loss": (_theta_on_loss, (6, 4), 1),

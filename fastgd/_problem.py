@@ -1,7 +1,9 @@
 """What is to be minimised: a loss, its gradient and the data, compiled or in Python."""
+from __future__ import annotations
+
 import inspect
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,13 @@ from fastgd._design import MOST_FOR_GRAM, Design
 from fastgd._threads import Threads
 from fastgd.differences import DifferenceGradient, RowsDifferenceGradient
 from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, compiled_form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import DoubleArray, GradientFunction, LossFunction, Theta
 
 #: Columns whose root mean square is above this are named where a descent diverged.
 _UNSCALED = 3.0
@@ -29,10 +38,12 @@ class Shortfall(NamedTuple):
 
     explained: float | None    # the part of the squared slopes at the rows that X explains
     gap: float | None          # by how much the loss can fall, or more
-    optimum: float | None      # where to, if it is known
+    optimum: Theta | None      # where to, if it is known
 
 
-def as_problem(loss_fn, grad_loss_fn, dataset, *, needs_loss, X=None, fit_intercept=False, threads=_ALONE):
+def as_problem(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, *,
+               needs_loss: bool, X: ArrayLike | None = None, fit_intercept: bool = False,
+               threads: Threads = _ALONE) -> Problem:
     """The Problem of the constant model, or of the linear model if there are rows X."""
     if X is not None:
         return LinearProblem(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=needs_loss, threads=threads)
@@ -51,54 +62,59 @@ class Problem:
         The points, contiguous float32 or float64.
     dataset : object
         The points as a Python callable gets them: the caller's own array or Series, else `targets`.
-    loss, gradient : Loss, Gradient or callable
+    loss, gradient : callable
         The compiled form where there is one. `loss` may be None if it is not asked for. Without a gradient it is the
         loss's own, or else differences of the loss.
-    is_compiled : bool
-        Whether the gradient is.
+    compiled : Gradient or None
+        The gradient if it is compiled.
     threads : Threads
         Who shares the compiled sums over many points.
     """
 
-    design = None
-    parameter_names = ("theta",)
+    design: Design | None
+    parameter_names: tuple[str, ...] = ("theta",)
+    gradient: Callable[..., Any]
 
-    def __init__(self, loss_fn, grad_loss_fn, dataset, *, needs_loss, threads=_ALONE):
+    def __init__(self, loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, *,
+                 needs_loss: bool, threads: Threads = _ALONE) -> None:
         self.threads = threads
-        self.loss = compiled_form(loss_fn)
-        self._loss_is_compiled = self.loss is not None
-        self._last_loss = self._last_slope = None    # (theta, value), because the end of a run asks more than once
-        if self.loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
+        self._compiled_loss = compiled_form(loss_fn)
+        # (theta, value), because the end of a run asks more than once
+        self._last_loss: tuple[Theta, float] | None = None
+        self._last_slope: tuple[Theta, Theta] | None = None
+        if self._compiled_loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
-            self.loss = loss_fn
-        if grad_loss_fn is None and self._loss_is_compiled and isinstance(self.loss, Loss):
-            grad_loss_fn = self.loss.gradient
-        self.gradient = compiled_form(grad_loss_fn)
-        self.is_compiled = self.gradient is not None
-        if not self.is_compiled:
-            if grad_loss_fn is not None:
-                check_callable(grad_loss_fn, "grad_loss_fn")
-            self.gradient = grad_loss_fn
-        elif not isinstance(self.gradient, Gradient):
-            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {self.gradient!r}; "
-                            f"pass {self.gradient.gradient!r}.")
+        self.loss = loss_fn if self._compiled_loss is None else self._compiled_loss
+        if grad_loss_fn is None and isinstance(self._compiled_loss, Loss):
+            grad_loss_fn = self._compiled_loss.gradient
+        compiled = compiled_form(grad_loss_fn)
+        if compiled is None and grad_loss_fn is not None:
+            check_callable(grad_loss_fn, "grad_loss_fn")
+        elif isinstance(compiled, Loss):
+            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {compiled!r}; "
+                            f"pass {compiled.gradient!r}.")
+        self.compiled = compiled
         self.targets = check_dataset(dataset)
-        self._set_up_data(dataset)
+        self.design = None
+        self._set_up_data(dataset, grad_loss_fn if compiled is None else compiled)
 
-    def _set_up_data(self, dataset):
-        self.dataset = as_given(dataset, self.targets)
-        if self.gradient is None:
-            self.gradient = DifferenceGradient(self.loss, self.targets)
+    def _set_up_data(self, dataset: ArrayLike, gradient: GradientFunction | None) -> None:
+        self.dataset: Any = as_given(dataset, self.targets)
+        self.gradient = DifferenceGradient(self._python_loss(), self.targets) if gradient is None else gradient
 
-    def theta(self, value, name):
+    def _python_loss(self) -> LossFunction:
+        assert self.loss is not None    # which was checked where there is no gradient
+        return self.loss
+
+    def theta(self, value: Any, name: str) -> Theta:
         """`value` as a theta of this model."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
-    def of_result(self):
+    def of_result(self) -> dict[str, Any]:
         """What a DescentResult is told of the model."""
         return {}
 
-    def points_to_shuffle(self, dataset, in_place):
+    def points_to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
         """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
         if in_place:
             if self.targets is not dataset and not (
@@ -115,20 +131,20 @@ class Problem:
             type(dataset) is np.ndarray and not np.may_share_memory(self.targets, dataset))
         return self.targets if is_ours else copied(self.targets, self.targets.dtype)
 
-    def no_minimum(self):
+    def no_minimum(self) -> str:
         """A sentence for data on which the loss falls for ever, else nothing."""
-        if self.is_compiled and isinstance(self.gradient.loss, CrossEntropy):
-            mean = 0.5 - self.gradient(0.0, self.targets)    # the slope at 0 is 1/2 less the mean of the targets
+        if self.compiled is not None and isinstance(self.compiled.loss, CrossEntropy):
+            mean = 0.5 - self.compiled(0.0, self.targets)    # the slope at 0 is 1/2 less the mean of the targets
             if not 0 < mean < 1:
                 return (f" The mean of the targets is {mean:.6g}; unless it is between 0 and 1 the cross-entropy has "
                         "no minimum.")
         return ""
 
-    def stable_alpha(self, is_stochastic):
+    def stable_alpha(self, is_stochastic: bool) -> float | None:
         """The largest learning rate that is known not to diverge, or None."""
-        return self.gradient.loss.max_stable_alpha if self.is_compiled else None
+        return None if self.compiled is None else self.compiled.loss.max_stable_alpha
 
-    def safe_alpha(self, is_stochastic):
+    def safe_alpha(self, is_stochastic: bool) -> float:
         """Half of the largest stable rate: 1 / the largest curvature of the mean loss."""
         stable = self.stable_alpha(is_stochastic)
         if stable is not None and 0 < stable < np.inf:
@@ -137,61 +153,64 @@ class Problem:
             raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
                              f"{2 / stable if stable else np.inf}. Scale the data, or give a number.")
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
-        loss = self.gradient.loss if self.is_compiled else self.gradient
+        loss = self.gradient if self.compiled is None else self.compiled.loss
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {loss!r}; give a number or "
                          "one of fastgd.schedules.")
 
-    def objective_at(self, theta):
+    def objective_at(self, theta: Theta) -> float:
         """The loss that the gradient belongs to, or else the one that was given."""
-        if self.is_compiled and self.gradient.loss != self.loss:
-            return self._losses_of(self.gradient.loss, [theta])[0]
+        if self.compiled is not None and self.compiled.loss != self.loss:
+            return self._losses_of(self.compiled.loss, [theta])[0]
         return float(self.loss_at(theta))
 
-    def shortfall(self, theta, tol):
+    def shortfall(self, theta: Any, tol: float) -> Shortfall | None:
         """What is known of the optimum if the loss can fall by more than `tol` and a hundredth, else None."""
         stable = self.stable_alpha(False)
-        if stable is None:
+        if self.compiled is None or stable is None:
             return None
-        slope = self.slope_at(theta)
+        slope: Any = self.slope_at(theta)
         gap = stable / 4 * slope**2
         if not gap > max(tol, 0.01 * abs(self.objective_at(theta))):
             return None
-        exact = isinstance(self.gradient.loss, SquaredError)
+        exact = isinstance(self.compiled.loss, SquaredError)
         return Shortfall(None, gap, theta - stable / 2 * slope if exact else None)
 
-    def rate_hint(self, stable, is_stochastic):
+    def rate_hint(self, stable: float | None, is_stochastic: bool) -> str:
         """A sentence that names the `stable_alpha`, if there is one."""
-        if stable is None:
+        if stable is None or self.compiled is None:
             return ""
-        return f" The largest stable alpha for {self.gradient.loss.__name__} is {stable:g}; stay below it."
+        return f" The largest stable alpha for {self.compiled.loss.__name__} is {stable:g}; stay below it."
 
-    def losses_at(self, thetas):
+    def losses_at(self, thetas: Sequence[Any] | DoubleArray) -> list[float]:
         """The loss at each of several thetas, as a list of floats."""
         if self.loss is None:
             return [math.nan] * len(thetas)
-        if self._loss_is_compiled:
-            return self._losses_of(self.loss, thetas)
+        if self._compiled_loss is not None:
+            return self._losses_of(self._compiled_loss, thetas)
         return called_at(self.loss, thetas, self.dataset)
 
-    def _losses_of(self, loss, thetas):
-        return loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
+    def _losses_of(self, loss: Loss | Gradient, thetas: Sequence[Any] | DoubleArray) -> list[float]:
+        values: list[float] = loss.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
+        return values
 
-    def loss_at(self, theta):
+    def loss_at(self, theta: Theta) -> float:
         """The loss at one theta."""
         if self._last_loss is None or not np.array_equal(self._last_loss[0], theta):
             self._last_loss = theta, self.losses_at([theta])[0]
         return self._last_loss[1]
 
-    def slope_at(self, theta):
+    def slope_at(self, theta: Theta) -> Theta:
         """The mean slope at one theta."""
         if self._last_slope is None or not np.array_equal(self._last_slope[0], theta):
             self._last_slope = theta, self.slopes_at([theta])[0]
         return self._last_slope[1]
 
-    def slopes_at(self, thetas):
+    def slopes_at(self, thetas: Sequence[Any]) -> Sequence[Theta]:
         """The mean slope at each of several thetas, as a list of floats."""
-        if self.is_compiled:
-            return self.gradient.curve_over(np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
+        if self.compiled is not None:
+            slopes: list[float] = self.compiled.curve_over(
+                np.asarray(thetas, dtype=np.float64), self.targets, self.threads).tolist()
+            return slopes
         return [float(self.gradient(theta, self.dataset)) for theta in thetas]
 
 
@@ -202,44 +221,54 @@ class LinearProblem(Problem):
     shuffles.
     """
 
-    def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, *, needs_loss, threads=_ALONE):
+    design: Design
+    _compiled_loss: Loss | None
+
+    def __init__(self, loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
+                 X: ArrayLike, fit_intercept: bool, *, needs_loss: bool, threads: Threads = _ALONE) -> None:
         self._rows = X, fit_intercept
         super().__init__(loss_fn, grad_loss_fn, dataset, needs_loss=needs_loss, threads=threads)
 
-    def _set_up_data(self, dataset):
+    def _set_up_data(self, dataset: ArrayLike, gradient: GradientFunction | None) -> None:
+        if isinstance(self._compiled_loss, Gradient):
+            raise TypeError(f"The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
+                            f"Got {self._compiled_loss!r}; pass {self._compiled_loss.loss!r}.")
         X, fit_intercept = self._rows
         self.design = design = Design(X, self.targets, fit_intercept)
         self.targets = design.targets
         self.parameter_names = design.parameter_names
         self.dataset = slice(None)
-        if self.loss is not None and not self._loss_is_compiled:
+        if self.loss is not None and self._compiled_loss is None:
             self.loss = _by_index(self.loss, design)
-        if self.gradient is None:
-            self.gradient = RowsDifferenceGradient(self.loss, design)
-        elif not self.is_compiled:
-            by_index = _by_index(self.gradient, design)
+        if gradient is None:
+            self.gradient = RowsDifferenceGradient(self._python_loss(), design)
+        elif self.compiled is not None:
+            self.gradient = gradient
+        else:
+            by_index = _by_index(gradient, design)
             self.gradient = lambda theta, rows: check_shape(by_index(theta, rows), theta.shape, "grad_loss_fn", "slope")
 
-    def theta(self, value, name):
+    def theta(self, value: Any, name: str) -> DoubleArray:
         return self.design.theta(value, name)
 
-    def no_minimum(self):
+    def no_minimum(self) -> str:
         low, high = self.targets.min(), self.targets.max()
-        if self.is_compiled and isinstance(self.gradient.loss, CrossEntropy) and not 0 <= low <= high <= 1:
+        is_cross_entropy = self.compiled is not None and isinstance(self.compiled.loss, CrossEntropy)
+        if is_cross_entropy and not 0 <= low <= high <= 1:
             return (f" The targets are from {low:.6g} to {high:.6g}; unless they are between 0 and 1 the cross-entropy "
                     "need have no minimum.")
         return ""
 
-    def of_result(self):
+    def of_result(self) -> dict[str, Any]:
         return {"feature_names": self.design.names, "fit_intercept": self.design.intercept}
 
-    def points_to_shuffle(self, dataset, in_place):
+    def points_to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
         """The order of the rows; X and its targets are never moved."""
         if in_place:
             raise ValueError("in_place=True cannot be used with X: its rows are never moved, an index of them is.")
         return np.arange(len(self.targets))
 
-    def stable_alpha(self, is_stochastic):
+    def stable_alpha(self, is_stochastic: bool) -> float | None:
         """2 / the largest curvature: of the mean loss, or, for stochastic descent, of the loss at any one row."""
         stable = super().stable_alpha(is_stochastic)
         if stable is None:
@@ -247,11 +276,11 @@ class LinearProblem(Problem):
         size = self.design.largest_row() if is_stochastic else self.design.largest_eigenvalue()
         return stable / size if size > 0 else np.inf
 
-    def rate_hint(self, stable, is_stochastic):
+    def rate_hint(self, stable: float | None, is_stochastic: bool) -> str:
         words = ""
-        if stable is not None and 0 < stable < np.inf:
+        if self.compiled is not None and stable is not None and 0 < stable < np.inf:
             source = "the longest row of X" if is_stochastic else "the largest eigenvalue of X'X / n"
-            words = (f" alpha={stable / 2:.3g} is stable for {self.gradient.loss.__name__} (half of the limit that "
+            words = (f" alpha={stable / 2:.3g} is stable for {self.compiled.loss.__name__} (half of the limit that "
                      f"{source} sets); alpha='auto' takes it.")
         sizes = self.design.column_sizes()
         names = self.parameter_names[int(self.design.intercept):]
@@ -261,15 +290,15 @@ class LinearProblem(Problem):
                       "each and divide by its standard deviation, and a larger rate is stable.")
         return words
 
-    def growth(self, start, end, is_stochastic):
+    def growth(self, start: Any, end: Any, is_stochastic: bool) -> tuple[float, float, bool] | None:
         """The objective at two thetas, and whether it grew a millionfold, if it rose from the one to the other.
 
         Measured by the objective at theta 0 where that is larger; stochastic descent may rise by a tenth. A sample of
         the rows is asked first: it tells a descent that went well from one that did not for less than a pass over all.
         """
         sample = self.design.sample(_FEW)
-        if self.is_compiled and sample is not self.design:
-            began, ended = self.gradient.loss.curve_over_rows([start, end], sample)
+        if self.compiled is not None and sample is not self.design:
+            began, ended = self.compiled.loss.curve_over_rows([start, end], sample)
             if ended < began:
                 return None
         began, ended, at_zero = map(self.objective_at, (start, end, np.zeros(len(end))))
@@ -277,7 +306,7 @@ class LinearProblem(Problem):
         noise = 0.1 if is_stochastic else 1e-9
         return (began, ended, ended > _GROWN * size > 0) if ended - began > noise * size else None
 
-    def shortfall(self, theta, tol):
+    def shortfall(self, theta: Any, tol: float) -> Shortfall | None:
         """What is known of the optimum if theta is materially far from it, else None.
 
         At the optimum the slopes of the loss at the rows do not follow the columns of X. With G = X'X / n and g the
@@ -285,13 +314,13 @@ class LinearProblem(Problem):
         A loss whose curvature is at most c can fall by g' pinv(c G) g / 2, because f(theta + d) <= f(theta) + g'd +
         c/2 d'Gd; the squared error by just that.
         """
-        if not self.is_compiled:
+        if self.compiled is None:
             return None
-        gradient, square = self.slope_at(theta), self._square
-        step = self._newton_step(gradient)
+        gradient: Any = self.slope_at(theta)
+        square, step = self._square, self._newton_step(gradient)
         with np.errstate(over="ignore", invalid="ignore"):
             reduction = float(gradient @ step)
-            fits = abs(self.objective_at(theta)) <= _NEGLIGIBLE * self._loss_of_the_mean()
+            fits = abs(self.objective_at(theta)) <= _NEGLIGIBLE * self._loss_of_the_mean(self.compiled)
             if fits or not _EXPLAINED * square < reduction < np.inf:
                 return None
             stable = super().stable_alpha(False)
@@ -300,15 +329,15 @@ class LinearProblem(Problem):
             gap = stable / 4 * reduction
             if gap <= tol:
                 return None
-            exact = isinstance(self.gradient.loss, SquaredError) and self.design.has_gram
+            exact = isinstance(self.compiled.loss, SquaredError) and self.design.has_gram
             return Shortfall(reduction / square, gap, theta - stable / 2 * step if exact else None)
 
-    def _loss_of_the_mean(self):
+    def _loss_of_the_mean(self, gradient: Gradient) -> float:
         """The loss where the mean of the targets is predicted for (a sample of) all rows."""
         targets = self.design.sample(_SAMPLE).targets
-        return abs(self.gradient.loss.means(np.array([targets.mean()]), targets).item())
+        return abs(gradient.loss.means(np.array([targets.mean()]), targets).item())
 
-    def _newton_step(self, gradient):
+    def _newton_step(self, gradient: DoubleArray) -> DoubleArray:
         """pinv(X'X / n) @ gradient, from a sample of the rows where the Gram matrix was not formed.
 
         With very many parameters that of the one column that does most.
@@ -322,27 +351,28 @@ class LinearProblem(Problem):
             best = np.arange(q) == np.argmax(gradient * steps)
             return np.where(best, steps, 0.0)
         gram = (design if design.has_gram else design.sample(max(_SAMPLE, 40 * q))).gram()[0]
-        scale = np.sqrt(np.diag(gram))
+        scale: DoubleArray = np.sqrt(np.diag(gram))
         scale[scale == 0] = 1.0
         if not np.isfinite(gram).all():
             return np.zeros(q)
-        return np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
+        step: DoubleArray = np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
+        return step
 
-    def _losses_of(self, loss, thetas):
-        return [loss.over_rows(theta, self.design, self.threads) for theta in thetas]
+    def _losses_of(self, loss: Loss | Gradient, thetas: Sequence[Any] | DoubleArray) -> list[float]:
+        return [float(loss.over_rows(theta, self.design, self.threads)) for theta in thetas]
 
-    def slopes_at(self, thetas):
-        if self.is_compiled:
-            means = [self.gradient.means_over_rows(theta, self.design, self.threads) for theta in thetas]
+    def slopes_at(self, thetas: Sequence[Any]) -> Sequence[DoubleArray]:
+        if self.compiled is not None:
+            means = [self.compiled.means_over_rows(theta, self.design, self.threads) for theta in thetas]
             self._square = means[-1][-1]    # of the slopes at the rows; `slope_at` asks for one theta
             return [mean[:-1] for mean in means]
         return [np.asarray(self.gradient(theta, self.dataset), dtype=np.float64) for theta in thetas]
 
 
-def _by_index(function, design):
+def _by_index(function: Callable[..., Any], design: Design) -> Callable[[DoubleArray, Any], Any]:
     """A Python function f(theta, X, y), or f(theta, y, X=X) if X is for keywords only, as one of theta and of rows."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
     except (TypeError, ValueError):
         parameters = {}
     X, targets = design.X, design.targets

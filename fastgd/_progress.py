@@ -1,21 +1,26 @@
 """How a descent shows that it goes on: the textbook's lines, or a bar."""
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastgd._types import Progress, Theta
 
 _MOST_SHOWN = 8
 
 
-def shown(theta, form=".6g"):
+def shown(theta: Theta, form: str = ".6g") -> str:
     """A number, or the first components of an array, for a line of text."""
-    if np.ndim(theta) == 0:
+    if not isinstance(theta, np.ndarray) or theta.ndim == 0:
         return format(theta, form)
     parts = [format(value, form) for value in theta[:_MOST_SHOWN]]
     more = len(theta) - len(parts)
     return f"[{' '.join(parts)}{f' ... and {more} more' if more else ''}]"
 
 
-def progress_display(progress, limit):
+def progress_display(progress: Progress, limit: int) -> Lines | Bar | None:
     """The display for the `progress` option: True, False or "bar"."""
     if progress is False:
         return None
@@ -29,26 +34,26 @@ def progress_display(progress, limit):
 class Lines:
     """One printed line before each update."""
 
-    def show(self, theta, loss):
+    def show(self, theta: Theta, loss: float) -> None:
         print(f"theta: {shown(theta, '.2f')} | loss: {loss:.2f}")
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
 class Bar:
     """A tqdm bar over the updates."""
 
-    def __init__(self, limit):
+    def __init__(self, limit: int) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("progress='bar' needs the optional package tqdm: pip install tqdm") from None
         self._bar = tqdm(total=limit, unit=" updates")
 
-    def show(self, theta, loss):
+    def show(self, theta: Theta, loss: float) -> None:
         self._bar.set_postfix_str(f"theta: {shown(theta)} | loss: {loss:.6g}", refresh=False)
         self._bar.update()
 
-    def close(self):
+    def close(self) -> None:
         self._bar.close()

@@ -1,11 +1,13 @@
 """Which of numpy's bit generators the `rng` of a call means."""
+from __future__ import annotations
+
 import numpy as np
 
 
-def bit_generator_of(rng):
+def bit_generator_of(rng: object) -> np.random.BitGenerator:
     """The bit generator; that of the global legacy state for None."""
     if rng is None or rng is np.random:
-        return np.random.get_bit_generator()
+        return np.random.get_bit_generator()    # type: ignore[attr-defined]    # numpy's stub lacks it
     if isinstance(rng, np.random.BitGenerator):
         return rng
     if isinstance(rng, np.random.Generator):

@@ -13,6 +13,10 @@ A runner has
 
 and can be resumed after any call. A theta is a float, or for a linear model an array that is not changed any more.
 """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastgd._checks import SLICE, check_one_number
@@ -21,6 +25,17 @@ from fastgd._driver import Outcome, drive, is_finite, largest
 from fastgd._kernels import descent, linear, mean, shuffle
 from fastgd.losses import MANY_POINTS, SquaredError
 from fastgd.results import CYCLE, LIMIT_REACHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fastgd._design import Design
+    from fastgd._problem import Problem
+    from fastgd._threads import Threads
+    from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates, Runner, Theta
+    from fastgd.losses import Gradient
 
 #: Evaluations of a slope at a point that take well under 50 ms, so that Ctrl-C is answered between two calls.
 _EVALUATIONS = 2**24
@@ -33,19 +48,20 @@ _MOST_KEPT = 2**16
 _SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 
 
-def batch_runner(problem, theta0, tol, limit, *, most=_MOST_BATCH):
+def batch_runner(problem: Problem, theta0: Any, tol: float, limit: int, *, most: int = _MOST_BATCH) -> Runner:
     """The runner of batch descent on this problem, for `limit` updates in all and `most` at once."""
-    if not problem.is_compiled:
+    gradient, targets = problem.compiled, problem.targets
+    if gradient is None:
         return CallableBatch(problem.gradient, problem.dataset, theta0, tol, most)
     if problem.design is not None:
-        return _linear_batch_runner(problem, theta0, tol, limit, most)
-    if problem.targets.size > (SLICE if problem.threads.count == 1 else MANY_POINTS):
-        return CallableBatch(_typed_gradient(problem), problem.targets, theta0, tol, 1)
-    return CompiledBatch(problem, theta0, tol, most)
+        return _linear_batch_runner(problem, gradient, problem.design, theta0, tol, limit, most)
+    if targets.size > (SLICE if problem.threads.count == 1 else MANY_POINTS):
+        return CallableBatch(_typed_gradient(gradient, problem.threads), targets, theta0, tol, 1)
+    return CompiledBatch(gradient, targets, theta0, tol, most)
 
 
-def _linear_batch_runner(problem, theta0, tol, limit, most):
-    design, gradient = problem.design, problem.gradient
+def _linear_batch_runner(problem: Problem, gradient: Gradient, design: Design, theta0: DoubleArray, tol: float,
+                         limit: int, most: int) -> Runner:
     q = design.n_parameters
     # The Gram matrix costs about a pass for every 20 parameters and is worth it unless the run is short.
     if isinstance(gradient.loss, SquaredError) and q <= min(MOST_FOR_GRAM, len(design.X)) and limit > q // 20:
@@ -53,40 +69,45 @@ def _linear_batch_runner(problem, theta0, tol, limit, most):
     if design.X.size > MANY_POINTS:
         return CallableBatch(
             lambda theta, rows: gradient.over_rows(theta, design, problem.threads), None, theta0, tol, 1)
-    return LinearBatch(problem, theta0, tol, most)
+    return LinearBatch(gradient, design, theta0, tol, most)
 
 
-def stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol):
+def stochastic_runner(problem: Problem, points: NDArray[Any], batch_size: int | None,
+                      bit_generator: np.random.BitGenerator, theta0: Any, tol: float) -> Runner:
     """The runner of stochastic descent (`batch_size` None) or mini-batch descent; it shuffles `points` in place.
 
     The points of a linear problem are indices of rows.
     """
-    gradient, is_linear = problem.gradient, problem.design is not None
-    if not problem.is_compiled:
+    gradient, design = problem.compiled, problem.design
+    if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
-        size = 1 if is_linear and batch_size is None else batch_size
-        return CallableStochastic(gradient, points, size, bit_generator, theta0, tol)
-    if is_linear:
-        return LinearStochastic(problem, points, batch_size or 1, bit_generator, theta0, tol)
+        size = 1 if design is not None and batch_size is None else batch_size
+        return CallableStochastic(problem.gradient, points, size, bit_generator, theta0, tol)
+    if design is not None:
+        return LinearStochastic(gradient, design, points, batch_size or 1, bit_generator, theta0, tol)
     if batch_size is None or batch_size <= SLICE:
         return CompiledStochastic(gradient, points, batch_size or 1, bit_generator, theta0, tol)
-    return CallableStochastic(_typed_gradient(problem), points, batch_size, bit_generator, theta0, tol)
+    typed = _typed_gradient(gradient, problem.threads)
+    return CallableStochastic(typed, points, batch_size, bit_generator, theta0, tol)
 
 
-def _typed_gradient(problem):
+def _typed_gradient(gradient: Gradient, threads: Threads) -> Callable[[float, FloatArray], Any]:
     """The compiled gradient as a function whose scalar has the type of the data, as that of numpy's mean has."""
-    means, threads = problem.gradient.means, problem.threads
-    return lambda theta, targets: means(np.array([theta], targets.dtype), targets, threads)[0]
+    return lambda theta, targets: gradient.means(np.array([theta], targets.dtype), targets, threads)[0]
 
 
 class _ConstantRunner:
     """Updates of one number."""
 
-    def buffer(self, limit, every):
+    theta: float
+    previous: float
+    _most: int
+
+    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         most = min(self._most, limit)
         return most, np.empty(most)
 
-    def _moved(self, count, thetas):
+    def _moved(self, count: int, thetas: DoubleArray) -> None:
         self.previous = thetas.item(count - 2) if count > 1 else float(self.theta)
         self.theta = thetas.item(count - 1)
 
@@ -96,15 +117,15 @@ class CompiledBatch(_ConstantRunner):
 
     is_deterministic = True
 
-    def __init__(self, problem, theta0, tol, most):
+    def __init__(self, gradient: Gradient, targets: FloatArray, theta0: float, tol: float, most: int) -> None:
         self.theta = theta0
-        self._most = min(most, _EVALUATIONS // problem.targets.size)
-        self._kernel = problem.gradient.kernel
-        self._batch = problem.gradient.compiled(descent.batch, problem.targets.dtype)
-        self._targets = problem.targets
+        self._most = min(most, _EVALUATIONS // targets.size)
+        self._kernel = gradient.kernel
+        self._batch = gradient.compiled(descent.batch, targets.dtype)
+        self._targets = targets
         self._tol = tol
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count, converged = self._batch(self._kernel, self._targets, alphas, self.theta, self._tol, thetas)
         self._moved(count, thetas)
         return count, converged
@@ -115,7 +136,8 @@ class CompiledStochastic(_ConstantRunner):
 
     is_deterministic = False
 
-    def __init__(self, gradient, points, batch_size, bit_generator, theta0, tol):
+    def __init__(self, gradient: Gradient, points: FloatArray, batch_size: int, bit_generator: np.random.BitGenerator,
+                 theta0: float, tol: float) -> None:
         self.theta = theta0
         self._most = max(1, min(_MOST_STOCHASTIC, _EVALUATIONS // batch_size))
         self._kernel = gradient.kernel
@@ -126,7 +148,7 @@ class CompiledStochastic(_ConstantRunner):
         self._place = np.array([points.size, 0], dtype=np.intp)
         self._tol = tol
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count = 0
         while count == 0:    # a call may end in the middle of a long shuffle, to let Python answer Ctrl-C
             with self._generator.lock:
@@ -140,20 +162,24 @@ class CompiledStochastic(_ConstantRunner):
 class _LinearRunner:
     """Updates of an array, in a kernel that changes it in place."""
 
-    def __init__(self, theta0, tol, most, numbers):
+    theta: DoubleArray
+    previous: DoubleArray
+    is_deterministic: bool
+
+    def __init__(self, theta0: DoubleArray, tol: float, most: int, numbers: int) -> None:
         self.theta = theta0
         self._most = max(1, min(most, _EVALUATIONS // numbers))    # an update reads so many
         self._tol = tol
         self._now, self._before = theta0.copy(), theta0.copy()
 
-    def buffer(self, limit, every):
+    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         q, most = len(self.theta), min(self._most, limit)
         if every or self.is_deterministic:
             most = min(most, max(1, _MOST_KEPT // q))
             return most, np.empty((most, q))
         return most, np.empty((1, q))
 
-    def _moved(self, alphas, thetas):
+    def _moved(self, alphas: DoubleArray, thetas: DoubleArray) -> None:
         self.theta, self.previous = self._now.copy(), self._before.copy()
         if len(thetas) < len(alphas):
             thetas[-1] = self._now
@@ -164,14 +190,13 @@ class LinearBatch(_LinearRunner):
 
     is_deterministic = True
 
-    def __init__(self, problem, theta0, tol, most):
-        design, gradient = problem.design, problem.gradient
+    def __init__(self, gradient: Gradient, design: Design, theta0: DoubleArray, tol: float, most: int) -> None:
         super().__init__(theta0, tol, most, design.X.size)
         self._batch = gradient.compiled(linear.batch, design.X.dtype)
         self._arguments = gradient.kernel, design.X, design.targets, design.intercept
         self._scratch = np.empty((2, design.n_parameters))
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count, converged = self._batch(*self._arguments, alphas, self._now, self._before, self._tol, thetas,
                                        self._scratch)
         self._moved(alphas, thetas)
@@ -183,12 +208,12 @@ class SquaredBatch(_LinearRunner):
 
     is_deterministic = True
 
-    def __init__(self, design, theta0, tol, most):
+    def __init__(self, design: Design, theta0: DoubleArray, tol: float, most: int) -> None:
         super().__init__(theta0, tol, most, design.n_parameters**2)
         self._gram, self._moment = design.gram()
         self._scratch = np.empty(design.n_parameters)
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count, converged = linear.batch_squared(self._gram, self._moment, alphas, self._now, self._before, self._tol,
                                                 thetas, self._scratch)
         self._moved(alphas, thetas)
@@ -200,8 +225,8 @@ class LinearStochastic(_LinearRunner):
 
     is_deterministic = False
 
-    def __init__(self, problem, order, batch_size, bit_generator, theta0, tol):
-        design, gradient = problem.design, problem.gradient
+    def __init__(self, gradient: Gradient, design: Design, order: IndexArray, batch_size: int,
+                 bit_generator: np.random.BitGenerator, theta0: DoubleArray, tol: float) -> None:
         super().__init__(theta0, tol, _MOST_STOCHASTIC, batch_size * design.n_parameters)
         self._stochastic = gradient.compiled(linear.stochastic, design.X.dtype)
         self._arguments = gradient.kernel, design.X, design.targets, design.intercept, order, batch_size
@@ -209,7 +234,7 @@ class LinearStochastic(_LinearRunner):
         self._place = np.array([order.size, 0], dtype=np.intp)
         self._scratch = np.empty(design.n_parameters)
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count = 0
         while count == 0:    # as in CompiledStochastic
             with self._generator.lock:
@@ -223,17 +248,24 @@ class LinearStochastic(_LinearRunner):
 class _CallableRunner:
     """Updates with a Python gradient, called as the textbook calls it."""
 
-    def __init__(self, gradient, theta0, tol, most):
+    theta: Theta
+    previous: Theta
+
+    def __init__(self, gradient: Callable[..., Any], theta0: Theta, tol: float, most: int) -> None:
         self.theta = theta0
         self._most = most
         self._gradient = gradient
         self._tol = tol
 
-    def buffer(self, limit, every):
+    def _next_points(self) -> Any:
+        """What the gradient is called with, beside theta."""
+        raise NotImplementedError
+
+    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         most = min(self._most, limit)
         return most, np.empty((most, *np.shape(self.theta)))
 
-    def advance(self, alphas, thetas):
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         is_number = np.ndim(self.theta) == 0
         for k, alpha in enumerate(alphas.tolist()):
             slope = self._gradient(self.theta, self._next_points())
@@ -253,11 +285,11 @@ class CallableBatch(_CallableRunner):
 
     is_deterministic = True
 
-    def __init__(self, gradient, dataset, theta0, tol, most):
+    def __init__(self, gradient: Callable[..., Any], dataset: Any, theta0: Theta, tol: float, most: int) -> None:
         super().__init__(gradient, theta0, tol, most)
         self._dataset = dataset
 
-    def _next_points(self):
+    def _next_points(self) -> Any:
         return self._dataset
 
 
@@ -266,7 +298,8 @@ class CallableStochastic(_CallableRunner):
 
     is_deterministic = False
 
-    def __init__(self, gradient, points, batch_size, bit_generator, theta0, tol):
+    def __init__(self, gradient: Callable[..., Any], points: NDArray[Any], batch_size: int | None,
+                 bit_generator: np.random.BitGenerator, theta0: Theta, tol: float) -> None:
         super().__init__(gradient, theta0, tol, _MOST_BATCH)
         self._points = points
         self._batch_size = batch_size
@@ -274,7 +307,7 @@ class CallableStochastic(_CallableRunner):
         self._shuffle = shuffle.shuffle[_SHUFFLED[points.dtype.char]]
         self._position = points.size
 
-    def _next_points(self):
+    def _next_points(self) -> Any:
         if self._position >= self._points.size:
             self._shuffle_all()
             self._position = 0
@@ -282,20 +315,20 @@ class CallableStochastic(_CallableRunner):
         self._position += self._batch_size or 1
         return self._points[start] if self._batch_size is None else self._points[start:self._position]
 
-    def _shuffle_all(self):
+    def _shuffle_all(self) -> None:
         for top in range(self._points.size - 1, 0, -SLICE):
             with self._generator.lock:
                 self._shuffle(self._generator.capsule, self._points, top, max(0, top - SLICE))
 
 
-def run_many(problem, starts, rates, tol, limit):
+def run_many(problem: Problem, starts: DoubleArray, rates: Rates, tol: float, limit: int) -> list[Outcome]:
     """The Outcome of batch descent from each of `starts`, a float64 array."""
-    def alone(start):
+    def alone(start: float) -> Outcome:
         return drive(batch_runner(problem, start, tol, limit), rates, limit)
 
-    if not problem.is_compiled or problem.targets.size > SLICE:
+    if problem.compiled is None or problem.targets.size > SLICE:
         return [alone(start) for start in starts.tolist()]
-    thetas, previous, updates, endings = _advance_many(problem, starts, rates, tol, limit)
+    thetas, previous, updates, endings = _advance_many(problem.compiled, problem.targets, starts, rates, tol, limit)
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
     # The driver knows what to say of a cycle, and finds it at the same update.
@@ -304,9 +337,11 @@ def run_many(problem, starts, rates, tol, limit):
             for start, theta, before, count, status in rows]
 
 
-def _advance_many(problem, starts, rates, tol, limit):
+def _advance_many(
+    gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
+) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
     """Where `starts` got to, in one compiled call for each chunk of updates."""
-    gradient, targets, m = problem.gradient, problem.targets, len(starts)
+    m = len(starts)
     advance = gradient.compiled(descent.batch_many, targets.dtype)
     thetas, previous, anchors = starts.copy(), starts.copy(), np.empty(m)
     updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)

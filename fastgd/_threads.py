@@ -1,11 +1,20 @@
 """Several threads for one sum: the parts are the same whatever their number, and so are the bits."""
+from __future__ import annotations
+
 import itertools
 import os
+from typing import TYPE_CHECKING, Self
 
 from fastgd._checks import check_count
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
-def thread_count(n_threads):
+    from fastgd._types import Count, Part, R
+
+
+def thread_count(n_threads: Count | None) -> int:
     """How many threads `n_threads` means: 1 for None, all that this process may use for -1."""
     if n_threads is None:
         return 1
@@ -17,24 +26,24 @@ def thread_count(n_threads):
 class Threads:
     """The caller's thread and `n_threads` - 1 more, which are started when there is work and ended by `close`."""
 
-    def __init__(self, n_threads):
+    def __init__(self, n_threads: Count | None) -> None:
         self.count = thread_count(n_threads)
-        self._pool = None
+        self._pool: ThreadPoolExecutor | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
 
-    def map(self, function, parts):
+    def map(self, function: Callable[[Part], R], parts: Sequence[Part]) -> list[R]:
         """[function(part) for part in parts], each thread taking a run of neighbours."""
         if self.count == 1 or len(parts) == 1:
             return [function(part) for part in parts]
         if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # here, because few need it
+            from concurrent.futures import ThreadPoolExecutor  # here, because few need threads
 
             self._pool = ThreadPoolExecutor(self.count - 1, thread_name_prefix="fastgd")
         ends = [len(parts) * k // self.count for k in range(self.count + 1)]

@@ -1,6 +1,9 @@
 """What descent can and cannot promise: chords that cut below the curve, and descents from several starts."""
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +15,23 @@ from fastgd._runners import run_many
 from fastgd.losses import compiled_form
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import (
+        ConstantFunction,
+        Count,
+        DoubleArray,
+        FloatArray,
+        IndexArray,
+        Interval,
+        LossFunction,
+        Number,
+        Random,
+        Rate,
+    )
+    from fastgd.losses import Gradient, Loss
 
 #: Places where the loss is evaluated for chords.
 _GRID = 2048
@@ -41,14 +61,15 @@ class Convexity:
     n_chords: int
     message: str
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.a is None
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
 
-def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
+def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval, *, n_chords: Count = 1000,
+              rng: Random = None) -> Convexity:
     """Look for a chord that cuts below the curve of a loss.
 
     A function is convex when t f(a) + (1 - t) f(b) >= f(t a + (1 - t) b) for all a, b and t in [0, 1]. The loss is
@@ -118,7 +139,8 @@ def is_convex(loss_fn, dataset, interval, *, n_chords=1000, rng=None):
         f"(t = {t[k]:.4g}), and the curve {heights[middle[k]]:.6g}."))
 
 
-def _heights(loss, loss_fn, thetas, points):
+def _heights(loss: Loss | Gradient | None, loss_fn: LossFunction, thetas: FloatArray,
+             points: FloatArray) -> tuple[DoubleArray, np.floating[Any]]:
     """The loss at each theta, by its compiled form if it has one, and the precision in which it was computed."""
     if loss is not None:
         return loss.curve_over(thetas, points), np.finfo(np.float64).eps
@@ -127,7 +149,8 @@ def _heights(loss, loss_fn, thetas, points):
     return np.array(values, dtype=np.float64), np.finfo(np.float32 if single else np.float64).eps
 
 
-def _rounding(is_ours, eps, thetas, points, heights):
+def _rounding(is_ours: bool, eps: np.floating[Any], thetas: FloatArray, points: FloatArray,
+              heights: DoubleArray) -> np.floating[Any]:
     """What rounding can do to a mean of n terms, in numpy's order or, for a Python loss, in any.
 
     The terms may be far larger than the mean: log(1 + exp(theta)) - y theta is the small difference of numbers as large
@@ -136,10 +159,11 @@ def _rounding(is_ours, eps, thetas, points, heights):
     largest_theta = np.abs(thetas).max()
     with np.errstate(over="ignore"):    # beyond the largest float nothing is a witness
         terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
-    return (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
+    rounding: np.floating[Any] = (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
+    return rounding
 
 
-def _exact_grid(low, high):
+def _exact_grid(low: float, high: float) -> FloatArray:
     """Multiples of a power of two between low and high; sums of halves, quarters ... of them are exact."""
     step = 2.0 ** math.ceil(math.log2(max(high / _GRID - low / _GRID, 5e-324)))
     step = max(step, 2.0 * math.ulp(max(abs(low), abs(high))))
@@ -150,7 +174,7 @@ def _exact_grid(low, high):
     return (np.arange(last - first + 1) + first) * step    # whole numbers below 2**53: their sum cannot overflow
 
 
-def _triples(n, n_chords, random):
+def _triples(n: int, n_chords: int, random: np.random.Generator) -> IndexArray:
     """Indices left < middle < right: neighbours at the distances 1, 2, 4 ..., the ends, and random ones."""
     parts = [np.array([[0], [(n - 1) // 2], [n - 1]])]
     distance = 1
@@ -187,24 +211,26 @@ class MultistartResult:
 
     x: float
     fun: float
-    minima: np.ndarray
-    losses: np.ndarray
-    starts: np.ndarray
-    labels: np.ndarray
-    runs: list[DescentResult] = field(compare=False)
+    minima: DoubleArray
+    losses: DoubleArray
+    starts: DoubleArray
+    labels: IndexArray
+    runs: list[DescentResult[float]] = field(compare=False)
     success: bool
     message: str
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.x
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         rows = [f"  theta {x:.6g}, loss {fun:.6g}, from {', '.join(f'{s:g}' for s in self.starts[self.labels == k])}"
                 for k, (x, fun) in enumerate(zip(self.minima, self.losses, strict=True))]
         return "\n".join([self.message, *rows])
 
 
-def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, tol=1e-3, max_iter=100_000):
+def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
+                        starts: ArrayLike, alpha: Rate = 0.2, *, tol: Number = 1e-3,
+                        max_iter: Count = 100_000) -> MultistartResult:
     """Batch descent from each of several starts, and the distinct minima that they lead to.
 
     A loss that is not convex has local minima, and descent finds the one in whose basin it starts. Compiled, all starts
@@ -256,11 +282,11 @@ def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, to
     rates = as_rates(alpha)
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
-    starts = check_dataset(starts, "starts").astype(np.float64)
+    begins = check_dataset(starts, "starts").astype(np.float64)
     problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=True)
-    runs = conclude_many(problem, starts, run_many(problem, starts, rates, tol, max_iter), tol, caller=3)
+    runs = conclude_many(problem, begins, run_many(problem, begins, rates, tol, max_iter), tol, caller=3)
     ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
-    labels = np.full(len(starts), -1)
+    labels = np.full(len(begins), -1)
     groups = _basins(problem, {k: runs[k] for k in ended}, tol)
     groups.sort(key=lambda group: runs[group[0]].fun)
     for label, group in enumerate(groups):
@@ -269,14 +295,14 @@ def minimize_multistart(loss_fn, grad_loss_fn, dataset, starts, alpha=0.2, *, to
     best = runs[groups[0][0]] if groups else min(runs, key=lambda run: run.fun if math.isfinite(run.fun) else math.inf)
     minima, losses = (np.array([getattr(runs[group[0]], name) for group in groups]) for name in ("x", "fun"))
     led = int((labels == 0).sum())
-    message = (f"{len(starts)} starts, {len(groups)} distinct minima found; the best found is theta {best.x:.6g} "
+    message = (f"{len(begins)} starts, {len(groups)} distinct minima found; the best found is theta {best.x:.6g} "
                f"with loss {best.fun:.6g}, from {led} of the starts.")
-    return MultistartResult(best.x, best.fun, minima, losses, starts, labels, runs, len(ended) == len(starts), message)
+    return MultistartResult(best.x, best.fun, minima, losses, begins, labels, runs, len(ended) == len(begins), message)
 
 
-def _basins(problem, runs, tol):
+def _basins(problem: Problem, runs: dict[int, DescentResult[float]], tol: float) -> list[list[int]]:
     """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
-    groups = []
+    groups: list[list[int]] = []
     for k in sorted(runs, key=lambda k: runs[k].x):
         # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
         if groups and (runs[k].x - runs[groups[-1][-1]].x <= tol or not _barrier_between(
@@ -287,10 +313,10 @@ def _basins(problem, runs, tol):
     return [sorted(group, key=lambda k: runs[k].fun) for group in groups]
 
 
-def _barrier_between(problem, left, right, tol):
+def _barrier_between(problem: Problem, left: DescentResult[float], right: DescentResult[float], tol: float) -> bool:
     """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
     distance = abs(right.x - left.x)
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
     losses = problem.losses_at(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
-    higher = max(left.fun, right.fun)
-    return max(losses) > higher + 1e-12 * max(abs(higher), max(losses))
+    highest, higher = max(losses), max(left.fun, right.fun)
+    return highest > higher + 1e-12 * max(abs(higher), highest)

@@ -1,6 +1,15 @@
 """Data to try things on."""
+from __future__ import annotations
 
-def load_tips():
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load_tips"]
+
+
+def load_tips() -> pd.DataFrame:
     """Tips in a restaurant: 244 bills noted by one waiter, with the tip as a percentage of the bill.
 
     Returns

@@ -1,5 +1,8 @@
 """Gradient descent on the constant model, one number theta for all points, and on linear models, an array theta."""
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -14,8 +17,29 @@ from fastgd._threads import Threads
 from fastgd.losses import compiled_form
 from fastgd.schedules import as_rates
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def simple_minimize(loss_fn, dataset, thetas):
+    from fastgd._driver import Outcome
+    from fastgd._types import (
+        Alpha,
+        Callback,
+        ConstantFunction,
+        Count,
+        DoubleArray,
+        GradientFunction,
+        LossFunction,
+        Number,
+        Progress,
+        Random,
+        Rates,
+        Runner,
+        Theta,
+    )
+    from fastgd.results import DescentResult
+
+
+def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike) -> float:
     """Grid search: the first of `thetas` at which the loss is least.
 
     Its answer is only as fine as the grid, and someone must choose the range; `minimize` needs neither.
@@ -62,8 +86,71 @@ def simple_minimize(loss_fn, dataset, thetas):
     return candidates.item(np.nanargmin(losses))
 
 
-def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None, fit_intercept=False, theta0=0.0,
-             tol=1e-3, max_iter=100_000, stop="step", callback=None, history=False, full_output=False, n_threads=None):
+# The overloads of the descents: theta is a float, with X an array; with `history` or `full_output` a result holds it.
+
+@overload
+def minimize(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: None = None, fit_intercept: Literal[False] = False, theta0: Number = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[float] | None = None, history: Literal[False] = False, full_output: Literal[False] = False,
+    n_threads: Count | None = None,
+) -> float: ...
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: ArrayLike, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[DoubleArray] | None = None, history: Literal[False] = False, full_output: Literal[False] = False,
+    n_threads: Count | None = None,
+) -> DoubleArray: ...
+@overload
+def minimize(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: None = None, fit_intercept: Literal[False] = False, theta0: Number = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[float] | None = None, history: Literal[True], full_output: bool = False,
+    n_threads: Count | None = None,
+) -> DescentResult[float]: ...
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: ArrayLike, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[DoubleArray] | None = None, history: Literal[True], full_output: bool = False,
+    n_threads: Count | None = None,
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: None = None, fit_intercept: Literal[False] = False, theta0: Number = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[float] | None = None, history: bool = False, full_output: Literal[True],
+    n_threads: Count | None = None,
+) -> DescentResult[float]: ...
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: ArrayLike, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[DoubleArray] | None = None, history: bool = False, full_output: Literal[True],
+    n_threads: Count | None = None,
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: ArrayLike | None = None, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
+    n_threads: Count | None = None,
+) -> Theta | DescentResult: ...
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    progress: Progress = True, *, X: ArrayLike | None = None, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
+    callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
+    n_threads: Count | None = None,
+) -> Theta | DescentResult:
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
 
     Compiled if the gradient is one of fastgd's own; with any other callables the same loop runs in Python and
@@ -172,7 +259,7 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
         if rates is None:
             rates = as_rates(problem.safe_alpha(False))
         # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
-        one_by_one = callback is not None or (display is not None and not problem.is_compiled)
+        one_by_one = callback is not None or (display is not None and problem.compiled is None)
         # No step is shorter than -1: the rule is then the one on the loss.
         step = -1.0 if by_loss else tol
         runner = batch_runner(problem, theta0, step, max_iter, **({"most": 1} if one_by_one else {}))
@@ -181,13 +268,73 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
         if display is not None or callback is not None or history:
             watch = Watch(problem, display, callback, history)
         outcome = _driven(runner, rates, max_iter, watch, epochs)
-        return conclude("minimize", problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                        caller=3, stop=stop)
+        return conclude("minimize", problem, outcome, tol, history=None if watch is None else watch.history(),
+                        full_output=full_output, caller=3, stop=stop)
 
 
-def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_intercept=False, rng=None, theta0=0.0,
-                 tol=1e-3, max_epochs=1000, stop="step", average=False, in_place=False, progress=False, callback=None,
-                 history=False, full_output=False):
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, fit_intercept: Literal[False] = False, rng: Random = None, theta0: Number = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None,
+    history: Literal[False] = False, full_output: Literal[False] = False,
+) -> float: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[DoubleArray] | None = None,
+    history: Literal[False] = False, full_output: Literal[False] = False,
+) -> DoubleArray: ...
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, fit_intercept: Literal[False] = False, rng: Random = None, theta0: Number = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None, history: Literal[True],
+    full_output: bool = False,
+) -> DescentResult[float]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[DoubleArray] | None = None,
+    history: Literal[True], full_output: bool = False,
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, fit_intercept: Literal[False] = False, rng: Random = None, theta0: Number = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None, history: bool = False,
+    full_output: Literal[True],
+) -> DescentResult[float]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0, tol: Number = 1e-3,
+    max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step", average: bool = False,
+    in_place: bool = False, progress: Progress = False, callback: Callback[DoubleArray] | None = None,
+    history: bool = False, full_output: Literal[True],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
+    history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult: ...
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
+    history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult:
     """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
 
     Before each pass over the points (an epoch) they are shuffled as numpy shuffles: with the same generator the draws,
@@ -275,9 +422,69 @@ def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_inter
         callback=callback, history=history, full_output=full_output)
 
 
-def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, X=None, fit_intercept=False,
-                        rng=None, theta0=0.0, tol=1e-3, max_epochs=1000, stop="step", average=False, in_place=False,
-                        progress=False, callback=None, history=False, full_output=False):
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: None = None, fit_intercept: Literal[False] = False, rng: Random = None,
+    theta0: Number = 0.0, tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None,
+    history: Literal[False] = False, full_output: Literal[False] = False,
+) -> float: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False,
+    callback: Callback[DoubleArray] | None = None, history: Literal[False] = False, full_output: Literal[False] = False,
+) -> DoubleArray: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: None = None, fit_intercept: Literal[False] = False, rng: Random = None,
+    theta0: Number = 0.0, tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None,
+    history: Literal[True], full_output: bool = False,
+) -> DescentResult[float]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False,
+    callback: Callback[DoubleArray] | None = None, history: Literal[True], full_output: bool = False,
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: None = None, fit_intercept: Literal[False] = False, rng: Random = None,
+    theta0: Number = 0.0, tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[float] | None = None,
+    history: bool = False, full_output: Literal[True],
+) -> DescentResult[float]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: ArrayLike, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False,
+    callback: Callback[DoubleArray] | None = None, history: bool = False, full_output: Literal[True],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None,
+    theta0: ArrayLike = 0.0, tol: Number = 1e-3, max_epochs: Count = 1000,
+    stop: Literal["step", "epoch", "loss"] = "step", average: bool = False, in_place: bool = False,
+    progress: Progress = False, callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult: ...
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *, X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None,
+    theta0: ArrayLike = 0.0, tol: Number = 1e-3, max_epochs: Count = 1000,
+    stop: Literal["step", "epoch", "loss"] = "step", average: bool = False, in_place: bool = False,
+    progress: Progress = False, callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult:
     """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
 
     As `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
@@ -328,8 +535,12 @@ def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.
         full_output=full_output)
 
 
-def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alpha, *, X, fit_intercept, rng, theta0,
-                         tol, max_epochs, stop, average, in_place, progress, callback, history, full_output):
+def _minimize_stochastic(
+    method: str, loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
+    batch_size: int | None, alpha: Alpha, *, X: ArrayLike | None, fit_intercept: bool, rng: Random, theta0: ArrayLike,
+    tol: Number, max_epochs: Count, stop: str, average: bool, in_place: bool, progress: Progress,
+    callback: Callback[Any] | None, history: bool, full_output: bool,
+) -> Theta | DescentResult:
     """What `minimize_sgd` (`batch_size` None) and `minimize_mini_batch` have in common, which is all."""
     rates = None if isinstance(alpha, str) and alpha == "auto" else as_rates(alpha)
     bit_generator = bit_generator_of(rng)
@@ -358,18 +569,18 @@ def _minimize_stochastic(method, loss_fn, grad_loss_fn, dataset, batch_size, alp
     # No step is shorter than -1: the rule is then one of the epochs.
     runner = stochastic_runner(problem, points, batch_size, bit_generator, theta0, tol if by_step else -1.0)
     outcome = _driven(runner, rates, max_epochs * period, watch, epochs)
-    return conclude(method, problem, outcome, tol, history=watch and watch.history(), full_output=full_output,
-                    caller=4, stop=stop, is_stochastic=True)
+    return conclude(method, problem, outcome, tol, history=None if watch is None else watch.history(),
+                    full_output=full_output, caller=4, stop=stop, is_stochastic=True)
 
 
-def _one_of(stop, allowed):
+def _one_of(stop: str, allowed: tuple[str, ...]) -> str:
     if not isinstance(stop, str) or stop not in allowed:
         *others, last = (repr(name) for name in allowed)
         raise ValueError(f"The 'stop' parameter must be {', '.join(others)} or {last}. Got {stop!r} instead.")
     return stop
 
 
-def _driven(runner, rates, limit, watch, epochs):
+def _driven(runner: Runner, rates: Rates, limit: int, watch: Watch | None, epochs: Epochs | None) -> Outcome:
     try:
         return drive(runner, rates, limit, watch=watch, epochs=epochs)
     finally:

@@ -1,12 +1,23 @@
 """Gradients by differences of the loss: one to descend on where none is given, and one to check a gradient against."""
+from __future__ import annotations
+
 import math
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._checks import called_at, check_callable, check_dataset
 from fastgd.losses import compiled_form
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._design import Design
+    from fastgd._types import ConstantFunction, DoubleArray, FloatArray, LossFunction
 
 
 class DifferenceGradient:
@@ -17,7 +28,7 @@ class DifferenceGradient:
     that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical Optimization", section 8.1).
     """
 
-    def __init__(self, loss_fn, targets):
+    def __init__(self, loss_fn: LossFunction, targets: FloatArray) -> None:
         self._loss = loss_fn
         self._eps = float(np.finfo(targets.dtype).eps)
         self._center = float(np.median(targets))
@@ -25,15 +36,15 @@ class DifferenceGradient:
             distances = np.abs(targets - targets.dtype.type(self._center))
             self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
 
-    def step(self, theta):
+    def step(self, theta: float) -> float:
         """The h at theta: a power of two, and far above the distance of two floats there."""
         h = self._eps ** (1 / 3) * min(max(self._spread, abs(theta - self._center)), sys.float_info.max)
         return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta), sys.float_info.min)))
 
-    def __call__(self, theta, dataset):
+    def __call__(self, theta: float, dataset: Any) -> float:
         return self.with_noise(float(theta), dataset)[0]
 
-    def with_noise(self, theta, dataset, halvings=0):
+    def with_noise(self, theta: float, dataset: Any, halvings: int = 0) -> tuple[float, float]:
         """The difference, and the error that rounding of the loss can make in it."""
         h = self.step(theta) / 2**halvings
         above, below = map(float, called_at(self._loss, (theta + h, theta - h), dataset))
@@ -46,14 +57,14 @@ class RowsDifferenceGradient:
     The size of a component is its own, or that of the targets divided by that of its column.
     """
 
-    def __init__(self, loss_by_index, design):
+    def __init__(self, loss_by_index: LossFunction, design: Design) -> None:
         self._loss = loss_by_index
         spread = float(np.median(np.abs(design.targets - np.median(design.targets)))) or 1.0
         sizes = design.column_sizes()
         sizes = np.concatenate([np.ones(int(design.intercept)), np.where(sizes > 0, sizes, 1.0)])
         self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
 
-    def __call__(self, theta, rows):
+    def __call__(self, theta: DoubleArray, rows: Any) -> DoubleArray:
         steps = np.maximum(self._least, np.finfo(np.float64).eps ** (1 / 3) * np.abs(theta))
         slopes = np.empty(len(theta))
         for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
@@ -90,17 +101,18 @@ class GradientCheck:
     skipped: int
     message: str
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.error
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[float]:
         return iter((self.error, self.theta))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
 
-def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
+def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, dataset: ArrayLike,
+                   thetas: ArrayLike | None = None) -> GradientCheck:
     """Compare a gradient with central differences of its loss.
 
     Parameters
@@ -138,10 +150,10 @@ def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
         check_callable(function, name)
     targets = check_dataset(dataset)
     points = targets.astype(np.float64, copy=False)    # differences in float32 would say little
-    thetas = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
+    places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
     difference = DifferenceGradient(compiled_form(loss_fn) or loss_fn, points)
     rows, skipped = [], 0
-    for theta in thetas.tolist():
+    for theta in places.tolist():
         (coarse, _), (fine, noise) = (difference.with_noise(theta, points, halvings) for halvings in (0, 1))
         if not abs(coarse - fine) <= noise + 1e-7 * max(abs(coarse), abs(fine)):
             skipped += 1
@@ -149,10 +161,11 @@ def check_gradient(loss_fn, grad_loss_fn, dataset, thetas=None):
         rows.append((theta, float(grad_loss_fn(theta, points)), fine, noise))
     if not rows:
         raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
-    return _verdict(*np.array(rows).T, skipped, len(points))
+    at, gradients, differences, noises = np.array(rows).T
+    return _verdict(at, gradients, differences, noises, skipped, len(points))
 
 
-def _spread_over(points):
+def _spread_over(points: DoubleArray) -> DoubleArray:
     low, high = points.min(), points.max()
     margin = high / 2 - low / 2 or max(1.0, abs(low))
     # The end is no round number, so that a grid of thetas does not meet the points themselves.
@@ -160,7 +173,8 @@ def _spread_over(points):
     return np.linspace(max(float(low) - float(margin), -most), min(float(high) + float(margin) * 1.0137, most), 41)
 
 
-def _verdict(thetas, gradients, differences, noises, skipped, n):
+def _verdict(thetas: DoubleArray, gradients: DoubleArray, differences: DoubleArray, noises: DoubleArray, skipped: int,
+             n: int) -> GradientCheck:
     steepest = np.abs(differences).max()
     size = np.maximum(np.maximum(np.abs(gradients), np.abs(differences)), 1e-3 * steepest)
     with np.errstate(invalid="ignore"):
@@ -176,7 +190,7 @@ def _verdict(thetas, gradients, differences, noises, skipped, n):
     return GradientCheck(errors.item(k), thetas.item(k), gradients.item(k), differences.item(k), skipped, message)
 
 
-def _named(gradients, differences, n):
+def _named(gradients: DoubleArray, differences: DoubleArray, n: int) -> str:
     """The mistake, if one factor explains the gradient everywhere."""
     steep = np.abs(differences) > 1e-3 * np.abs(differences).max()
     if not steep.any():

@@ -5,9 +5,12 @@ the points, ``grad_mse(theta, dataset)`` its derivative in theta. With ``X=`` th
 with ``fit_intercept=True`` theta[0] + X[i] @ theta[1:], and the gradient is an array. The maths of each stands in
 ``fastgd/_kernels/losses.pxd``; a class here names it, and `REGISTRY` lists one object of each.
 """
+from __future__ import annotations
+
 import functools
 import inspect
 import math
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 import numpy as np
 
@@ -26,6 +29,14 @@ from fastgd._kernels import linear, mean
 from fastgd._kernels import losses as kernels
 from fastgd._threads import Threads
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._cfunctions import CFunction
+    from fastgd._types import Count, DoubleArray, FloatArray, Fused, KernelLoss, Number, P, R
+
 __all__ = [
     "REGISTRY", "AbsoluteError", "CompiledLoss", "CrossEntropy", "EpsilonInsensitive", "Gradient", "Huber", "LogCosh",
     "Loss", "Pinball", "Quartic", "SquaredError", "abs_loss", "compiled", "cross_entropy", "epsilon_insensitive",
@@ -43,15 +54,18 @@ _ALONE = Threads(None)
 #: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
 _GROUP = 64
 
+#: What the mean over the rows of a linear model is: a float, of a gradient an array.
+OverRows = TypeVar("OverRows")
+
 
 # The top of numpy's tree of sums is walked here and not in the kernel: Ctrl-C is answered between its branches, and
 # they can be summed in several threads, with the same bits.
 
-def _half(n):
+def _half(n: int) -> int:
     return n // 2 - n // 2 % 8
 
 
-def _leaves(start, n, most):
+def _leaves(start: int, n: int, most: int) -> Iterator[slice]:
     """Slices of at most `most` points, in order: branches of the tree of n points from `start` on."""
     if n <= most:
         yield slice(start, start + n)
@@ -60,7 +74,7 @@ def _leaves(start, n, most):
         yield from _leaves(start + _half(n), n - _half(n), most)
 
 
-def _tree_sum(n, most, parts):
+def _tree_sum(n: int, most: int, parts: Iterator[FloatArray]) -> FloatArray:
     """The sum of the parts that belong to `_leaves`, in the order of the tree."""
     if n <= most:
         return next(parts)
@@ -71,7 +85,7 @@ def _tree_sum(n, most, parts):
 class _Signature:
     """The signature of an instance's call; the class keeps that of its constructor."""
 
-    def __get__(self, function, owner):
+    def __get__(self, function: _MeanOverPoints[Any] | None, owner: object) -> inspect.Signature:
         if function is None:
             raise AttributeError("__signature__")
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -83,28 +97,45 @@ class _Signature:
                 ("X", None), ("fit_intercept", False), ("n_threads", None))])
 
 
-class _MeanOverPoints:
+class _MeanOverPoints(Generic[OverRows]):
     """What a loss and its gradient share: a call with one theta, and a curve over many. They cannot be changed."""
 
     _is_slope = False
     __signature__ = _Signature()
+    __name__: str
+    kernel: KernelLoss
+    _compiled: dict[Any, Callable[..., Any]]
 
-    def _set(self, **attributes):
+    @property
+    def parameters(self) -> dict[str, float]:
+        raise NotImplementedError
+
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> _MeanOverPoints[OverRows]:
+        raise NotImplementedError
+
+    def _set(self, **attributes: object) -> None:
         self.__dict__.update(attributes)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one with other parameters")
 
-    def __copy__(self):
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
 
-    def __call__(self, theta, dataset, *args, X=None, fit_intercept=False, n_threads=None, **kwargs):
+    @overload
+    def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: None = None,
+                 fit_intercept: Literal[False] = False, n_threads: Count | None = None, **kwargs: Number) -> float: ...
+    @overload
+    def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: ArrayLike, fit_intercept: bool = False,
+                 n_threads: Count | None = None, **kwargs: Number) -> OverRows: ...
+    def __call__(self, theta: Any, dataset: ArrayLike, *args: Number, X: ArrayLike | None = None,
+                 fit_intercept: bool = False, n_threads: Count | None = None, **kwargs: Number) -> float | OverRows:
         """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
 
         With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
@@ -112,8 +143,8 @@ class _MeanOverPoints:
         there are cores; None is 1. The bits do not depend on it.
         """
         if args or kwargs:
-            named = {"X": X, "fit_intercept": fit_intercept, "n_threads": n_threads}
-            return self._with_parameters(*args, **kwargs)(theta, dataset, **named)
+            another: Callable[..., float | OverRows] = self._with_parameters(*args, **kwargs)
+            return another(theta, dataset, X=X, fit_intercept=fit_intercept, n_threads=n_threads)
         if X is not None:
             design = Design(X, check_dataset(dataset), fit_intercept)
             theta = _one_theta(theta, design)
@@ -130,7 +161,8 @@ class _MeanOverPoints:
         with Threads(n_threads) as threads:
             return self.means(thetas, targets, threads).item()
 
-    def curve(self, thetas, dataset, *, X=None, fit_intercept=False, n_threads=None):
+    def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
+              fit_intercept: bool = False, n_threads: Count | None = None) -> DoubleArray:
         """Mean over the points at each theta, the data read once for many thetas.
 
         Parameters
@@ -166,16 +198,16 @@ class _MeanOverPoints:
         """
         if X is not None:
             design = Design(X, check_dataset(dataset), fit_intercept)
-            thetas = _many_thetas(thetas, design)
+            rows = _many_thetas(thetas, design)
             with Threads(n_threads) as threads:
-                return self.curve_over_rows(thetas, design, threads)
+                return self.curve_over_rows(rows, design, threads)
         _no_intercept_without_rows(fit_intercept)
-        thetas = check_dataset(thetas, "thetas")
+        checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
         with Threads(n_threads) as threads:
-            return self.curve_over(thetas, targets, threads)
+            return self.curve_over(checked, targets, threads)
 
-    def curve_over(self, thetas, targets, threads=_ALONE):
+    def curve_over(self, thetas: FloatArray, targets: FloatArray, threads: Threads = _ALONE) -> DoubleArray:
         """`curve` for arrays that were checked."""
         thetas = thetas.astype(targets.dtype, copy=False)
         # Few enough evaluations at a time that Ctrl-C is answered.
@@ -185,21 +217,25 @@ class _MeanOverPoints:
             losses[start:start + group] = self.means(thetas[start:start + group], targets, threads)
         return losses
 
-    def over_rows(self, theta, design, threads=_ALONE):
+    def over_rows(self, theta: DoubleArray, design: Design, threads: Threads = _ALONE) -> OverRows:
         """The mean over the rows of a checked `design`, at a float64 array theta: a float, or the gradient."""
-        means = self.means_over_rows(theta, design, threads)
-        return means[:-1] if self._is_slope else float(means[0])
+        means: Any = self.means_over_rows(theta, design, threads)
+        answer: OverRows = means[:-1] if self._is_slope else means.item()
+        return answer
 
-    def means_over_rows(self, theta, design, threads=_ALONE):
+    def means_over_rows(self, theta: DoubleArray, design: Design, threads: Threads = _ALONE) -> DoubleArray:
         """The loss in an array; or the gradient, followed by the mean of the squared slopes."""
-        return self._added(threads.map(self._sums_over_rows([theta], design), design.slices()))[0] / len(design.X)
+        sums: DoubleArray = self._added(threads.map(self._sums_over_rows([theta], design), design.slices()))[0]
+        return sums / len(design.X)
 
-    def curve_over_rows(self, thetas, design, threads=_ALONE):
+    def curve_over_rows(self, thetas: Sequence[DoubleArray] | DoubleArray, design: Design,
+                        threads: Threads = _ALONE) -> DoubleArray:
         """`curve` for a checked `design` and an array of shape (m, p)."""
         means = self._added(threads.map(self._sums_over_rows(thetas, design), design.cached_slices())) / len(design.X)
         return means[:, :-1] if self._is_slope else means[:, 0]
 
-    def _sums_over_rows(self, thetas, design):
+    def _sums_over_rows(self, thetas: Sequence[DoubleArray] | DoubleArray,
+                        design: Design) -> Callable[[slice], DoubleArray]:
         """A function from a slice of the rows to the sums over them, a row for each theta.
 
         A row holds the loss; or the gradient, and then the squared slopes.
@@ -207,7 +243,7 @@ class _MeanOverPoints:
         kernel = self.compiled(linear.sums, design.X.dtype)
         q = design.n_parameters
 
-        def sums(rows):
+        def sums(rows: slice) -> DoubleArray:
             X, targets, gradient, scratch = design.X[rows], design.targets[rows], np.empty(q), np.empty(q)
             totals = np.empty((len(thetas), q + 1 if self._is_slope else 1))
             for total, theta in zip(totals, thetas, strict=True):
@@ -219,11 +255,11 @@ class _MeanOverPoints:
         return sums
 
     @staticmethod
-    def _added(parts):
+    def _added(parts: list[DoubleArray]) -> DoubleArray:
         with np.errstate(over="ignore", invalid="ignore"):
             return functools.reduce(np.add, parts)
 
-    def means(self, thetas, targets, threads=_ALONE):
+    def means(self, thetas: FloatArray, targets: FloatArray, threads: Threads = _ALONE) -> FloatArray:
         """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
         n = targets.size
         most = _PART if threads.count > 1 and n > MANY_POINTS else SLICE
@@ -239,26 +275,26 @@ class _MeanOverPoints:
         self.compiled(mean.divide, targets.dtype)(self.kernel, self._is_slope, means, n)
         return means
 
-    def _sums(self, thetas, targets):
+    def _sums(self, thetas: FloatArray, targets: FloatArray) -> tuple[FloatArray, bool]:
         """Pairwise sums, and whether the targets are finite."""
         m, dtype = thetas.size, targets.dtype
         out, scratch = np.empty(m, dtype), np.empty(m * mean.levels(targets.size), dtype)
         return out, self.compiled(mean.sums, dtype)(self.kernel, self._is_slope, targets, thetas, out, scratch)
 
-    def compiled(self, function, dtype):
+    def compiled(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
-        found = self._compiled.get((function, dtype))
+        found: Callable[P, R] | None = self._compiled.get((function, dtype))
         if found is None:
             found = self._compiled[function, dtype] = function[f"{type(self.kernel).__name__}|{_C_NAMES[dtype]}"]
         return found
 
 
-def _no_intercept_without_rows(fit_intercept):
+def _no_intercept_without_rows(fit_intercept: bool) -> None:
     if fit_intercept is not False:
         raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself.")
 
 
-def _one_theta(theta, design):
+def _one_theta(theta: ArrayLike, design: Design) -> DoubleArray:
     """`theta` as an array with a component for each parameter; any number may be in it."""
     array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (design.n_parameters,):
@@ -268,7 +304,7 @@ def _one_theta(theta, design):
     return np.ascontiguousarray(array)
 
 
-def _many_thetas(thetas, design):
+def _many_thetas(thetas: ArrayLike, design: Design) -> DoubleArray:
     array, _ = check_design(thetas, "thetas")
     if array.shape[1] != design.n_parameters:
         raise ValueError(f"thetas must be an array of shape (m, {design.n_parameters}), a column for each parameter. "
@@ -276,7 +312,7 @@ def _many_thetas(thetas, design):
     return array.astype(np.float64, copy=False)
 
 
-def _one_number(theta):
+def _one_number(theta: object) -> float:
     array = np.asarray(theta)
     if array.dtype.kind not in "iuf" or array.size != 1 or isinstance(theta, np.ma.MaskedArray):
         raise TypeError("theta must be one real number, got "
@@ -285,7 +321,7 @@ def _one_number(theta):
     return float(array.item())
 
 
-class Loss(_MeanOverPoints):
+class Loss(_MeanOverPoints[float]):
     """Mean loss over the points: ``loss(theta, dataset, *, X=None, fit_intercept=False) -> float``.
 
     Two losses are equal if they are of one class and have equal parameters. They can be pickled and hashed.
@@ -301,52 +337,53 @@ class Loss(_MeanOverPoints):
         None where the curvature has no bound.
     """
 
-    _kernel_type = None
-    _name = None
-    _parameter_names = ()
+    gradient: Gradient
+    _kernel_type: ClassVar[Callable[..., KernelLoss]]
+    _name: str
+    _parameter_names: tuple[str, ...] = ()
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._set_up(self._kernel_type())
 
-    def _set_up(self, kernel):
+    def _set_up(self, kernel: KernelLoss) -> None:
         self._set(kernel=kernel, _compiled={}, __name__=self._name)
         self._set(gradient=Gradient(self))
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> float:
         if name in self._parameter_names:
             return self.parameters[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, float]:
         return {name: getattr(self.kernel, name) for name in self._parameter_names}
 
     @property
-    def max_stable_alpha(self):
+    def max_stable_alpha(self) -> float | None:
         curvature = self.kernel.max_curvature
         return None if math.isinf(curvature) else 2 / curvature
 
-    def _with_parameters(self, *args, **kwargs):
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
         return type(self)(*args, **{**(self.parameters if not args else {}), **kwargs})
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
             return NotImplemented
         return type(self) is type(other) and self.parameters == other.parameters
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((type(self), *self.parameters.items()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self == REGISTRY.get(self._name):
             return self._name
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self.parameters.values())
 
 
-class Gradient(_MeanOverPoints):
+class Gradient(_MeanOverPoints["DoubleArray"]):
     """Mean derivative of a loss over the points: ``gradient(theta, dataset, *, X=None, fit_intercept=False)``.
 
     A float; with X, the array of its derivatives in the components of theta.
@@ -357,29 +394,30 @@ class Gradient(_MeanOverPoints):
         The loss whose derivative this is.
     """
 
+    loss: Loss
     _is_slope = True
 
-    def __init__(self, loss):
+    def __init__(self, loss: Loss) -> None:
         self._set(loss=loss, kernel=loss.kernel, _compiled={}, __name__=f"grad_{loss.__name__}")
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, float]:
         return self.loss.parameters
 
-    def _with_parameters(self, *args, **kwargs):
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> Gradient:
         return self.loss._with_parameters(*args, **kwargs).gradient
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return self.loss == other.loss if isinstance(other, Gradient) else NotImplemented
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((Gradient, self.loss))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         name = repr(self.loss)
         return f"grad_{name}" if name == self.loss.__name__ else f"{name}.gradient"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self.loss, "gradient")
 
 
@@ -418,11 +456,12 @@ class Huber(Loss):
     4.25
     """
 
+    delta: float
     _kernel_type = kernels.Huber
     _name = "huber_loss"
     _parameter_names = ("delta",)
 
-    def __init__(self, delta=1):
+    def __init__(self, delta: Number = 1) -> None:
         self._set_up(kernels.Huber(check_number(delta, "delta", low=0, inclusive=False)))
 
 
@@ -458,14 +497,16 @@ class Pinball(Loss):
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
     """
 
+    q: float
     _kernel_type = kernels.Pinball
     _name = "pinball_loss"
     _parameter_names = ("q",)
 
-    def __init__(self, q=0.5):
-        if check_number(q, "q", low=0, inclusive=False) >= 1:
+    def __init__(self, q: Number = 0.5) -> None:
+        number = check_number(q, "q", low=0, inclusive=False)
+        if number >= 1:
             raise ValueError(f"The 'q' parameter must be a float in the range (0, 1). Got {q!r} instead.")
-        self._set_up(kernels.Pinball(q))
+        self._set_up(kernels.Pinball(number))
 
 
 class LogCosh(Loss):
@@ -488,56 +529,62 @@ class EpsilonInsensitive(Loss):
     V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
     """
 
+    epsilon: float
     _kernel_type = kernels.EpsilonInsensitive
     _name = "epsilon_insensitive"
     _parameter_names = ("epsilon",)
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: Number = 0.1) -> None:
         self._set_up(kernels.EpsilonInsensitive(check_number(epsilon, "epsilon", low=0)))
 
 
 class CompiledLoss(Loss):
     """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only."""
 
-    def __init__(self, value, slope, name, parameters):
+    _functions: tuple[CFunction, CFunction]
+    _parameters: Mapping[str, float]
+
+    def __init__(self, value: CFunction, slope: CFunction, name: str, parameters: Mapping[str, float]) -> None:
         self._set(_functions=(value, slope), _name=name, _parameters=parameters, _parameter_names=tuple(parameters))
-        addresses, kept_alive = (value.address, slope.address), [value, slope]
+        addresses = value.address, slope.address
+        kept_alive: list[object] = [value, slope]
         if not value.takes_data:
             self._set_up(kernels.CFunctions(*addresses, kept_alive))
             return
         data = np.array(list(parameters.values()), dtype=np.float64)
         kept_alive.append(data)
-        data_of = (data.ctypes.data if function.data is None else function.data for function in (value, slope))
-        self._set_up(kernels.CFunctionsWithData(*addresses, *data_of, kept_alive))
+        value_data, slope_data = (data.ctypes.data if function.data is None else function.data
+                                  for function in (value, slope))
+        self._set_up(kernels.CFunctionsWithData(*addresses, value_data, slope_data, kept_alive))
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, float]:
         return dict(self._parameters)
 
-    def _with_parameters(self, *args, **kwargs):
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> CompiledLoss:
         if len(args) > len(self._parameters) or not set(kwargs) <= set(self._parameter_names[len(args):]):
             raise TypeError(f"{self._name} takes the parameters {self._parameter_names}, got {args} and {kwargs}")
         given = {**self._parameters, **dict(zip(self._parameter_names, args, strict=False)), **kwargs}
         return CompiledLoss(*self._functions, self._name, _checked_parameters(given))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
             return NotImplemented
-        return (type(self) is type(other) and self._functions == other._functions
+        return (isinstance(other, CompiledLoss) and type(self) is type(other) and self._functions == other._functions
                 and self._parameters == other._parameters)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((*(function.address for function in self._functions), *self._parameters.items()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = [self._name, *(f"{name}={value!r}" for name, value in self._parameters.items())]
         return f"<compiled loss {', '.join(shown)}>"
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {self!r}: it holds addresses, which are good in this process only")
 
 
-def compiled(value, slope, *, name=None, **parameters):
+def compiled(value: object, slope: object, *, name: str | None = None, **parameters: Number) -> CompiledLoss:
     """A loss of your own at compiled speed, from two C functions.
 
     Parameters
@@ -576,23 +623,23 @@ def compiled(value, slope, *, name=None, **parameters):
     """
     from fastgd._cfunctions import c_function  # here, because few need ctypes
 
-    value, slope = (c_function(function, role, bool(parameters)) for role, function in (
+    of_value, of_slope = (c_function(function, role, bool(parameters)) for role, function in (
         ("value", value), ("slope", slope)))
     if not (name is None or isinstance(name, str)):
         raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
     if {"theta", "dataset", "X", "fit_intercept", "n_threads"} & set(parameters):
         raise TypeError("theta, dataset, X, fit_intercept and n_threads are arguments of every loss; give the "
                         "parameter another name.")
-    if value.takes_data != slope.takes_data:
+    if of_value.takes_data != of_slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
-    return CompiledLoss(value, slope, name or value.name or "compiled", _checked_parameters(parameters))
+    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _checked_parameters(parameters))
 
 
-def _checked_parameters(parameters):
+def _checked_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
     return {name: check_number(number, name, low=-np.inf, inclusive=False) for name, number in parameters.items()}
 
 
-REGISTRY = {}
+REGISTRY: dict[str, Loss] = {}
 """One loss of each kind, with its default parameters, by name. Tests and benches iterate over it."""
 REGISTRY.update({kind._name: kind() for kind in (
     SquaredError, AbsoluteError, Huber, Quartic, CrossEntropy, Pinball, LogCosh, EpsilonInsensitive)})
@@ -608,14 +655,14 @@ epsilon_insensitive, grad_epsilon_insensitive = (
     REGISTRY["epsilon_insensitive"], REGISTRY["epsilon_insensitive"].gradient)
 
 
-def compiled_form(function):
+def compiled_form(function: object) -> Loss | Gradient | None:
     """The Loss or Gradient that `function` is (also as a `functools.partial` of one), or None."""
-    if isinstance(function, _MeanOverPoints):
+    if isinstance(function, (Loss, Gradient)):
         # A subclass that calls something else is a Python function like any other.
         return function if type(function).__call__ is _MeanOverPoints.__call__ else None
     if isinstance(function, type) and issubclass(function, _MeanOverPoints):
         raise TypeError(f"{function.__name__} is a class; pass a loss, {function.__name__}(), or its gradient.")
-    if isinstance(function, functools.partial) and isinstance(function.func, _MeanOverPoints) and not function.args:
+    if isinstance(function, functools.partial) and isinstance(function.func, (Loss, Gradient)) and not function.args:
         loss = function.func.loss if isinstance(function.func, Gradient) else function.func
         if set(function.keywords) <= set(loss._parameter_names):
             return function.func._with_parameters(**function.keywords)

@@ -3,8 +3,11 @@
 Every function draws on `ax` if it is given, else on a figure of its own, and returns the Axes. None of them shows or
 saves a picture or changes a setting of matplotlib. What is wrong with an argument is said before a figure is made.
 """
+from __future__ import annotations
+
 import contextlib
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +20,24 @@ from fastgd._checks import (
     check_number,
     check_one_number,
 )
-from fastgd._problem import as_problem
+from fastgd._problem import LinearProblem
 from fastgd.differences import DifferenceGradient
 from fastgd.losses import compiled_form, huber_loss
 from fastgd.results import DescentResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import ConstantFunction, DoubleArray, FloatArray, Interval, LossFunction, Number
+    from fastgd.losses import Gradient, Loss
+
+    _Path = tuple[NDArray[Any], DoubleArray, list[str]]    # updates, thetas, names of the parameters
 
 __all__ = [
     "plot_connected_thetas", "plot_descent", "plot_histogram", "plot_loss", "plot_one_gd_iter", "plot_paths",
@@ -45,7 +62,8 @@ _MOST_UPDATES, _FEW_UPDATES = 1000, 60
 _CURVE, _RUN = "fastgd loss curve", "fastgd run"
 
 
-def points_and_loss(y_vals, xlim, loss_fn, *, ax=None):
+def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *,
+                    ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
     """Two panels: the points as a rug, and the loss over theta.
 
     Parameters
@@ -83,6 +101,7 @@ def points_and_loss(y_vals, xlim, loss_fn, *, ax=None):
     xlim = check_interval(xlim, "xlim")
     loss = _LossOnPoints(loss_fn, y_vals)
     thetas, losses = loss.curve(xlim)
+    pair: NDArray[Any]
     with _axes(ax, (9, 3), 2) as pair:
         _draw_rug(pair[0], loss.points, xlim)
         pair[0].set(title="Points", xlabel="Tip Percent", xlim=xlim, ylim=(0, 1), yticks=[])
@@ -90,7 +109,8 @@ def points_and_loss(y_vals, xlim, loss_fn, *, ax=None):
     return pair
 
 
-def plot_loss(y_vals, xlim, loss_fn, *, ax=None, **kwargs):
+def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, ax: Axes | None = None,
+              **kwargs: Any) -> Axes:
     """The loss over theta.
 
     The thetas are the course's, ``arange(xlim[0], xlim[1] + 0.01, 0.05)``, and the end of the range if these miss it;
@@ -137,7 +157,8 @@ def plot_loss(y_vals, xlim, loss_fn, *, ax=None, **kwargs):
     return ax
 
 
-def plot_theta_on_loss(y_vals, theta, loss_fn, *, ax=None, **kwargs):
+def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction, *, ax: Axes | None = None,
+                       **kwargs: Any) -> Axes:
     """A large green dot on the curve of the loss.
 
     As in the course, the dot joins the curve of a `plot_loss` before it: without `ax` it goes to the current axes if
@@ -185,7 +206,8 @@ def plot_theta_on_loss(y_vals, theta, loss_fn, *, ax=None, **kwargs):
     return ax
 
 
-def plot_tangent_on_loss(y_vals, theta, loss_fn, *, ax=None):
+def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction, *,
+                         ax: Axes | None = None) -> Axes:
     """A dot on the curve of the loss, and the tangent there from theta - 1 to theta + 1.
 
     Its slope is the gradient of a loss of fastgd's own, else a central difference of the loss.
@@ -223,7 +245,8 @@ def plot_tangent_on_loss(y_vals, theta, loss_fn, *, ax=None):
     return ax
 
 
-def plot_one_gd_iter(y_vals, theta, loss_fn, grad_loss, alpha=0.3, *, ax=None):
+def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction, grad_loss: ConstantFunction,
+                     alpha: Number = 0.3, *, ax: Axes | None = None) -> Axes:
     """One update of gradient descent: theta a hollow circle on the curve, theta - alpha * gradient a filled one.
 
     Prints ``old theta: ...`` and ``new theta: ...``.
@@ -267,7 +290,7 @@ def plot_one_gd_iter(y_vals, theta, loss_fn, grad_loss, alpha=0.3, *, ax=None):
     alpha = check_number(alpha, "alpha", low=0, inclusive=False)
     check_callable(grad_loss, "grad_loss")
     loss = _LossOnPoints(loss_fn, y_vals)
-    slope = grad_loss(old, loss.dataset)
+    slope: Any = grad_loss(old, loss.dataset)
     check_one_number(slope, "grad_loss", "slope")
     new = float(old - alpha * slope)
     if not math.isfinite(new):
@@ -281,7 +304,8 @@ def plot_one_gd_iter(y_vals, theta, loss_fn, grad_loss, alpha=0.3, *, ax=None):
     return ax
 
 
-def plot_connected_thetas(y_vals, theta_1, theta_2, loss_fn, *, ax=None):
+def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, loss_fn: ConstantFunction, *,
+                          ax: Axes | None = None) -> Axes:
     """Two dots on the curve of the loss and the chord between them; of a convex loss it is nowhere below the curve.
 
     Parameters
@@ -327,7 +351,7 @@ def plot_connected_thetas(y_vals, theta_1, theta_2, loss_fn, *, ax=None):
     return ax
 
 
-def plot_histogram(y_vals, *, ax=None, **kwargs):
+def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """A histogram of the points in 50 bins, with the mean, the median and the Huber answer marked.
 
     They minimise the mean of `mse`, `abs_loss` and `huber_loss` (delta 1).
@@ -364,9 +388,10 @@ def plot_histogram(y_vals, *, ax=None, **kwargs):
     points = check_dataset(y_vals, "y_vals")
     median = float(np.median(points))
     # The three may lie on one pixel: each of these can be seen under the next.
-    marks = [("mean", float(points.mean()), {"color": VERMILLION, "linewidth": 1.5}),
-             ("median", median, {"color": ORANGE, "linewidth": 3.5}),
-             ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.2, "linestyle": (0, (4, 3))})]
+    marks: list[tuple[str, float, dict[str, Any]]] = [
+        ("mean", float(points.mean()), {"color": VERMILLION, "linewidth": 1.5}),
+        ("median", median, {"color": ORANGE, "linewidth": 3.5}),
+        ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.2, "linestyle": (0, (4, 3))})]
     with _axes(ax) as ax:
         ax.hist(points, **{"bins": 50, "color": SKY, **kwargs})
         for name, place, style in marks:
@@ -376,7 +401,7 @@ def plot_histogram(y_vals, *, ax=None, **kwargs):
     return ax
 
 
-def _huber_answer(points, median):
+def _huber_answer(points: FloatArray, median: float) -> float:
     """The minimiser of the Huber loss, by bisection of its slope; it is never further than delta from the median."""
     slope = huber_loss.gradient
     low, high = median - 1.0, median + 1.0
@@ -386,7 +411,9 @@ def _huber_answer(points, median):
     return (low + high) / 2
 
 
-def plot_descent(result, loss_fn, dataset, *, theta0=None, label=None, ax=None):
+def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction, dataset: ArrayLike, *,
+                 theta0: Number | None = None, label: str | None = None,
+                 ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
     """Two panels: the path of a descent on the curve of its loss, and the loss against the update.
 
     Several runs can share the panels: give the pair that the first call returned to the next, and each a label. The
@@ -436,6 +463,7 @@ def plot_descent(result, loss_fn, dataset, *, theta0=None, label=None, ax=None):
     loss = _LossOnPoints(loss_fn, dataset, "dataset")
     thetas = thetas[:, 0]
     losses = loss.at(thetas)
+    pair: NDArray[Any]
     with _axes(ax, (10, 4), 2) as pair:
         with _on_curve(pair[0], loss, [thetas.min(), thetas.max()]):
             pass
@@ -451,7 +479,7 @@ def plot_descent(result, loss_fn, dataset, *, theta0=None, label=None, ax=None):
     return pair
 
 
-def _run_style(ax, n_updates):
+def _run_style(ax: Axes, n_updates: int) -> dict[str, Any]:
     """Colour and hollow marker of the next run on these axes; no marker where they would touch each other."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
     marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
@@ -459,14 +487,16 @@ def _run_style(ax, n_updates):
             "gid": _RUN, "zorder": 3}
 
 
-def _log_if_it_helps(ax):
+def _log_if_it_helps(ax: Axes) -> None:
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
     drawn = drawn[np.isfinite(drawn)]
     helps = drawn.size > 0 and drawn.min() > 0 and drawn.max() > 10 * drawn.min()
     ax.set_yscale("log" if helps else "linear")
 
 
-def plot_paths(X, y, loss_fn, results, *, theta0=None, ax=None):
+def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
+               results: Mapping[str, DescentResult | pd.DataFrame] | Sequence[DescentResult | pd.DataFrame], *,
+               theta0: Number | tuple[Number, Number] | None = None, ax: Axes | None = None) -> Axes:
     """Contours of a loss of two parameters, the paths of descents over it, and its minimum.
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
@@ -539,7 +569,7 @@ def plot_paths(X, y, loss_fn, results, *, theta0=None, ax=None):
     return ax
 
 
-def _draw_contours(ax, first, second, losses):
+def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: DoubleArray) -> None:
     """Filled contours whose steps grow from the minimum outwards: on a quadratic loss they lie at equal distances."""
     from matplotlib.colors import to_hex, to_rgb
 
@@ -552,17 +582,18 @@ def _draw_contours(ax, first, second, losses):
     ax.contour(first, second, losses, levels=levels[1:-1], colors="#7A9CC0", linewidths=0.7, zorder=1)
 
 
-def _draw_paths(ax, paths):
-    lengths = {name: np.abs(np.diff(thetas, axis=0)).sum() for name, (_, thetas, _) in paths.items()}
-    below = sorted(paths, key=lengths.get, reverse=True)
+def _draw_paths(ax: Axes, paths: dict[str, _Path]) -> None:
+    lengths = {name: float(np.abs(np.diff(thetas, axis=0)).sum()) for name, (_, thetas, _) in paths.items()}
+    below = sorted(paths, key=lambda name: lengths[name], reverse=True)
     for k, (name, (updates, thetas, _)) in enumerate(paths.items()):
-        style = {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "zorder": 3 + below.index(name) / len(paths)}
+        style: dict[str, Any] = {"color": _RUN_COLORS[k % len(_RUN_COLORS)],
+                                 "zorder": 3 + below.index(name) / len(paths)}
         ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
                 label=f"{name}\n{updates[-1]:,} updates", **style)
         ax.plot(*thetas[-1:].T, "o", markeredgecolor="white", markersize=8, **style)
 
 
-def _path(result, name, n_parameters, theta0):
+def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, theta0: Any) -> _Path:
     """Updates, thetas of shape (m, n_parameters) and the parameters' names of a history, the start first if known."""
     history = result.history if isinstance(result, DescentResult) else result
     if history is None:
@@ -585,7 +616,7 @@ def _path(result, name, n_parameters, theta0):
     return updates, thetas, parameters
 
 
-def _start(theta0, n_parameters):
+def _start(theta0: Any, n_parameters: int) -> DoubleArray:
     start = [check_number(value, "theta0", low=-np.inf, inclusive=False) for value in np.ravel(theta0)]
     if np.ndim(theta0) > 1 or len(start) not in (1, n_parameters):
         raise ValueError(f"The 'theta0' parameter must be a number{' or a pair of them' * (n_parameters == 2)}. "
@@ -596,31 +627,31 @@ def _start(theta0, n_parameters):
 class _Surface:
     """A loss of a linear model with two parameters, checked."""
 
-    def __init__(self, loss_fn, X, y):
+    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike) -> None:
         X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
         self._compiled = compiled_form(loss_fn)
         y = check_dataset(y, "y")
-        self._problem = as_problem(loss_fn, None, y, needs_loss=True, X=X, fit_intercept=np.shape(X)[1:] == (1,))
+        self._problem = LinearProblem(loss_fn, None, y, X, np.shape(X)[1:] == (1,), needs_loss=True)
         self._design = self._problem.design
         if self._design.n_parameters != 2:
             raise ValueError("Input X should have one or two features for two parameters, "
                              f"got an array of shape {self._design.X.shape}.")
         self.name = _name_of(loss_fn, self._compiled)
 
-    def at(self, thetas):
+    def at(self, thetas: DoubleArray) -> DoubleArray:
         """The loss at each row of an array of thetas."""
         if self._compiled is not None:
             return self._compiled.curve_over_rows(thetas, self._design)
         return np.array(self._problem.losses_at(thetas), dtype=np.float64)
 
-    def over(self, low, high):
+    def over(self, low: DoubleArray, high: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """The places along both axes, and the losses there, rows along the second."""
         places = 81 if len(self._design.X) <= 10_000 else 41
         axes = np.linspace(low, high, places).T
         thetas = np.stack(np.meshgrid(*axes), axis=-1)
         return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
 
-    def minimum(self, places):
+    def minimum(self, places: DoubleArray) -> DoubleArray:
         """Where the loss is least: from the lowest of `places` on, on an 11 x 11 grid that follows it and shrinks.
 
         The grid is laid out in R @ theta, where X = Q @ R: there the narrow valley of correlated features is round.
@@ -631,7 +662,7 @@ class _Surface:
         losses = self.at(places)
         if not np.isfinite(losses).any():
             raise ArithmeticError(f"{self.name} is NaN or infinite at every theta of the results.")
-        best = places[np.nanargmin(losses)]
+        best: DoubleArray = places[np.nanargmin(losses)]
         offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 11)] * 2), axis=-1).reshape(-1, 2)
         width = first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or 1.0
         for _ in range(100):
@@ -646,7 +677,7 @@ class _Surface:
 class _LossOnPoints:
     """A loss and its points, checked."""
 
-    def __init__(self, loss_fn, y_vals, name="y_vals"):
+    def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals") -> None:
         self._compiled = compiled_form(loss_fn)
         if self._compiled is None:
             check_callable(loss_fn, "loss_fn")
@@ -654,13 +685,13 @@ class _LossOnPoints:
         self.points = check_dataset(y_vals, name)
         self.dataset = as_given(y_vals, self.points)
 
-    def at(self, thetas):
+    def at(self, thetas: ArrayLike) -> DoubleArray:
         """The loss at each theta, as an array."""
         if self._compiled is not None:
             return self._compiled.curve_over(np.asarray(thetas, dtype=np.float64), self.points)
         return np.array(called_at(self._loss_fn, np.asarray(thetas).tolist(), self.dataset), dtype=np.float64)
 
-    def curve(self, xlim):
+    def curve(self, xlim: tuple[float, float]) -> tuple[DoubleArray, DoubleArray]:
         """The thetas of a curve over a range, and the losses there."""
         low, high = xlim
         if not high - low < np.inf:
@@ -668,19 +699,20 @@ class _LossOnPoints:
         thetas = _thetas(low, high)
         return thetas, self.at(thetas)
 
-    def slope_at(self, theta):
-        gradient = getattr(self._compiled, "gradient", None)
-        return (gradient or DifferenceGradient(self._loss_fn, self.points))(theta, self.dataset)
+    def slope_at(self, theta: float) -> float:
+        gradient: Callable[..., float] = getattr(
+            self._compiled, "gradient", None) or DifferenceGradient(self._loss_fn, self.points)
+        return gradient(theta, self.dataset)
 
 
-def _name_of(loss_fn, loss):
+def _name_of(loss_fn: object, loss: Loss | Gradient | None) -> str:
     """What to call a loss in a title: huber_loss, Huber(delta=2.0), or the name of the Python function."""
     if loss is not None:
         return loss.__name__ if repr(loss).startswith("<") else repr(loss)
-    return getattr(getattr(loss_fn, "func", loss_fn), "__name__", type(loss_fn).__name__)
+    return str(getattr(getattr(loss_fn, "func", loss_fn), "__name__", type(loss_fn).__name__))
 
 
-def _thetas(low, high):
+def _thetas(low: float, high: float) -> DoubleArray:
     steps = (high - low) / _STEP
     if steps < _FEWEST:
         return np.linspace(low, high, 201)
@@ -690,7 +722,7 @@ def _thetas(low, high):
     return thetas if thetas[-1] > high - 1e-9 * (high - low) else np.append(thetas, high)
 
 
-def _range_around(points, thetas):
+def _range_around(points: FloatArray, thetas: Sequence[float]) -> tuple[float, float]:
     """A range about the median that shows the thetas and the middle 80 % of (a sample of) the points."""
     with np.errstate(over="ignore"):    # such a range is refused by name
         low, middle, high = np.quantile(points[::len(points) // 10_000 + 1], [0.1, 0.5, 0.9]).tolist()
@@ -698,37 +730,39 @@ def _range_around(points, thetas):
     return middle - half, middle + half
 
 
-def _draw_curve(ax, loss, thetas, losses, xlim, **kwargs):
+def _draw_curve(ax: Axes, loss: _LossOnPoints, thetas: DoubleArray, losses: DoubleArray, xlim: tuple[float, float],
+                **kwargs: Any) -> None:
     ax.plot(thetas, losses, **{"color": BLUE, "linewidth": 2, "zorder": 1, "gid": _CURVE, **kwargs})
     ax.set(title=loss.name, xlabel=r"$\theta$", ylabel="Loss", xlim=xlim)
 
 
-def _draw_dot(ax, loss, theta, **kwargs):
+def _draw_dot(ax: Axes, loss: _LossOnPoints, theta: float, **kwargs: Any) -> None:
     style = {"s": 150, "zorder": 3, "label": r"$\theta$", **kwargs}
     if not {"c", "color", "facecolor", "facecolors"} & set(kwargs):
         style["c"] = GREEN
     ax.scatter([theta], loss.at([theta]), **style)
 
 
-def _draw_rug(ax, points, xlim):
+def _draw_rug(ax: Axes, points: FloatArray, xlim: tuple[float, float]) -> None:
     """One collection of lines: a line for each point or, where there are many, for each bin, opaque by its share."""
-    from matplotlib.colors import to_rgba_array
+    from matplotlib.colors import to_rgb
 
     if points.size <= _MOST_LINES:
         ax.vlines(points, 0, 0.3, colors=BLUE, linewidth=1)
         return
     counts, edges = np.histogram(points, _BINS, xlim)
     full = counts > 0
-    opacities = np.maximum(0.1, counts[full] / counts.max(initial=1))
-    ax.vlines((edges[:-1] + edges[1:])[full] / 2, 0, 0.3, colors=to_rgba_array(BLUE, opacities), linewidth=1)
+    opacities = np.maximum(0.1, counts[full] / counts.max(initial=1)).tolist()
+    colors = [(*to_rgb(BLUE), opacity) for opacity in opacities]
+    ax.vlines((edges[:-1] + edges[1:])[full] / 2, 0, 0.3, colors=colors, linewidth=1)
 
 
-def _legend(ax, **kwargs):
+def _legend(ax: Axes, **kwargs: Any) -> None:
     """A legend where the least is under it."""
     ax.legend(loc="best", framealpha=0.9, **kwargs)
 
 
-def require_matplotlib():
+def require_matplotlib() -> ModuleType:
     """The module matplotlib, with its Axes and Figure but without pyplot, which would look for a screen."""
     try:
         import matplotlib.figure
@@ -737,7 +771,7 @@ def require_matplotlib():
     return matplotlib
 
 
-def _checked_axes(ax, count=1):
+def _checked_axes(ax: Any, count: int = 1) -> Any:
     """`ax`, or `count` of them in an array, if that is what was given; None if nothing was."""
     Axes = require_matplotlib().axes.Axes
     if ax is None:
@@ -753,7 +787,7 @@ def _checked_axes(ax, count=1):
 
 
 @contextlib.contextmanager
-def _axes(ax, size=(6, 4), columns=1, layout=None):
+def _axes(ax: Any, size: tuple[float, float] = (6, 4), columns: int = 1, layout: Any = None) -> Iterator[Any]:
     """`ax` if it is given, else those of a new figure, which is closed again if drawing fails.
 
     A layout engine doubles the time of drawing; margins that hold six digits and a label do without.
@@ -772,7 +806,7 @@ def _axes(ax, size=(6, 4), columns=1, layout=None):
         raise
 
 
-def _margins(width, height, columns):
+def _margins(width: float, height: float, columns: int) -> dict[str, float]:
     left, right, bottom, top = 0.9, 0.25, 0.55, 0.4    # inches
     panel = (width - columns * left - right) / columns
     return {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height,
@@ -780,11 +814,11 @@ def _margins(width, height, columns):
 
 
 @contextlib.contextmanager
-def _on_curve(ax, loss, thetas):
+def _on_curve(ax: Axes | None, loss: _LossOnPoints, thetas: Sequence[float]) -> Iterator[Axes]:
     """The axes that show the curve of `loss`, drawn or lengthened if need be so that it holds all `thetas`."""
     ax = _current_axes_showing(loss) if ax is None else ax
     line = None if ax is None else _curve_on(ax, loss)
-    if line is None:
+    if ax is None or line is None:
         xlim = _range_around(loss.points, thetas)
         curve = loss.curve(xlim)
         with _axes(ax) as ax:
@@ -803,7 +837,7 @@ def _on_curve(ax, loss, thetas):
     yield ax
 
 
-def _current_axes_showing(loss):
+def _current_axes_showing(loss: _LossOnPoints) -> Axes | None:
     import matplotlib.pyplot as plt
 
     if plt.get_fignums() and plt.gcf().axes:
@@ -812,7 +846,7 @@ def _current_axes_showing(loss):
     return None
 
 
-def _curve_on(ax, loss):
+def _curve_on(ax: Axes, loss: _LossOnPoints) -> Line2D | None:
     """The line on `ax` that is the curve of this loss of these points, as its two ends show, or None."""
     for line in ax.lines:
         if line.get_gid() == _CURVE:

@@ -1,11 +1,28 @@
 """What a descent gives back, and what it says when it did not go well."""
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
 from fastgd._checks import check_design
 from fastgd._progress import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    import pandas as pd
+    from numpy.typing import ArrayLike
+    from typing_extensions import TypeVar  # type checkers bring it along; `default` came with Python 3.13
+
+    from fastgd._types import DoubleArray
+
+    Theta_co = TypeVar("Theta_co", bound=float | DoubleArray, default=float | DoubleArray, covariant=True)
+else:
+    from typing import TypeVar
+
+    Theta_co = TypeVar("Theta_co", covariant=True)
 
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
@@ -24,16 +41,17 @@ class DivergenceError(ArithmeticError):
         The descent up to the last finite theta.
     """
 
-    def __init__(self, message, result):
+    def __init__(self, message: str, result: DescentResult) -> None:
         super().__init__(message, result)
         self.result = result
 
-    def __str__(self):
-        return self.args[0]
+    def __str__(self) -> str:
+        message: str = self.args[0]
+        return message
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DescentResult:
+class DescentResult(Generic[Theta_co]):
     """The result of a descent, with the names of `scipy.optimize.OptimizeResult`; ``float(result)`` is x.
 
     Attributes
@@ -63,18 +81,18 @@ class DescentResult:
         Whether x[0] is an intercept.
     """
 
-    x: float | np.ndarray
+    x: Theta_co
     fun: float
-    jac: float | np.ndarray | None
+    jac: Theta_co | None
     nit: int
     success: bool
     status: int
     message: str
-    history: Any = field(default=None)
+    history: pd.DataFrame | Any = None    # Any, so that those who asked for one need not ask whether it is None
     feature_names: tuple[str, ...] | None = None
     fit_intercept: bool = False
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> DoubleArray:
         """Predictions of the model, one for each row.
 
         Parameters
@@ -102,33 +120,33 @@ class DescentResult:
         >>> result.predict([[4.0]]).round(6)
         array([5.])
         """
-        if np.ndim(self.x) == 0:
-            return np.full(len(X), self.x)
+        theta = self.x
+        if not isinstance(theta, np.ndarray) or theta.ndim == 0:
+            return np.full(len(cast("Sized", X)), theta)
         array, names = check_design(X)
-        expected = len(self.x) - self.fit_intercept
+        expected = len(theta) - self.fit_intercept
         if array.shape[1] != expected:
             raise ValueError(f"X has {array.shape[1]} features, but DescentResult is expecting {expected} features as "
                              "input.")
         if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
             raise ValueError("The feature names should match those that were passed during fit: "
                              f"{', '.join(self.feature_names)}. Got {', '.join(names)}.")
-        return self.x[0] + array @ self.x[1:] if self.fit_intercept else array @ self.x
+        predictions: DoubleArray = theta[0] + array @ theta[1:] if self.fit_intercept else array @ theta
+        return predictions
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.x)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, DescentResult):
             return NotImplemented
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in (
             "x", "fun", "jac", "nit", "status", "message", "feature_names", "fit_intercept"))
 
-    __hash__ = None
-
-    def __repr__(self):
-        rows = [("x", shown(self.x) if np.ndim(self.x) else self.x), ("fun", self.fun),
-                ("jac", shown(self.jac) if np.ndim(self.jac) else self.jac), ("nit", self.nit),
-                ("success", self.success), ("status", self.status), ("message", self.message)]
+    def __repr__(self) -> str:
+        rows: list[tuple[str, object]] = [
+            ("x", _in_short(self.x)), ("fun", self.fun), ("jac", _in_short(self.jac)), ("nit", self.nit),
+            ("success", self.success), ("status", self.status), ("message", self.message)]
         if self.feature_names is not None:
             names = ("intercept", *self.feature_names) if self.fit_intercept else self.feature_names
             more = f", ... and {len(names) - 8} more" if len(names) > 8 else ""
@@ -136,3 +154,7 @@ class DescentResult:
         if self.history is not None:
             rows.append(("history", f"DataFrame of {len(self.history)} updates"))
         return "\n".join(f"{name:>8}: {value}" for name, value in rows)
+
+
+def _in_short(value: object) -> object:
+    return shown(value) if isinstance(value, np.ndarray) and value.ndim else value

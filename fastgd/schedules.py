@@ -9,10 +9,21 @@ elementwise what it gives for single ones, and with one int at a time if not.
 >>> alpha(0), alpha(3)
 (0.5, 0.25)
 """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
 import numpy as np
 
 from fastgd._checks import check_count, check_number
 from fastgd._kernels import rates as kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import Count, DoubleArray, Number, Rate, Rates
 
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
@@ -26,25 +37,33 @@ class _Schedule:
     A schedule is a value: it compares by its parameters, pickles, and cannot be changed.
     """
 
-    def __init__(self, **parameters):
+    _parameters: dict[str, float]
+
+    def __init__(self, **parameters: float) -> None:
         self.__dict__.update(parameters, _parameters=parameters)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one")
 
-    def __eq__(self, other):
-        return self._parameters == other._parameters if type(self) is type(other) else NotImplemented
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Schedule) or type(self) is not type(other):
+            return NotImplemented
+        return self._parameters == other._parameters
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((type(self), *self._parameters.items()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._parameters.items())})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self._parameters.values())
 
-    def __call__(self, t):
+    @overload
+    def __call__(self, t: Count) -> float: ...
+    @overload
+    def __call__(self, t: NDArray[Any]) -> DoubleArray: ...
+    def __call__(self, t: ArrayLike) -> float | DoubleArray:
         """Learning rate of update t."""
         ts = np.atleast_1d(np.asarray(t))
         if ts.dtype.kind not in "iuf" or not ((ts >= 0) & (ts < 2.0**53) & (ts == np.floor(ts))).all():
@@ -54,6 +73,10 @@ class _Schedule:
         for k, start in enumerate(ts.ravel().astype(int).tolist()):
             self._fill(flat[k:k + 1], start)
         return rates if np.ndim(t) else rates.item()
+
+    def _fill(self, rates: DoubleArray, start: int) -> None:
+        """Write the rates of the updates start, start + 1, ..."""
+        raise NotImplementedError
 
 
 class constant(_Schedule):
@@ -65,10 +88,12 @@ class constant(_Schedule):
         Learning rate, above 0.
     """
 
-    def __init__(self, eta0):
+    eta0: float
+
+    def __init__(self, eta0: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0))
 
-    def _fill(self, rates, start):
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
 
 
@@ -86,10 +111,13 @@ class inverse_scaling(_Schedule):
         At least 0.
     """
 
-    def __init__(self, eta0, power_t=0.5):
+    eta0: float
+    power_t: float
+
+    def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
         super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
-    def _fill(self, rates, start):
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
@@ -104,11 +132,15 @@ class exponential_decay(_Schedule):
         Factor from one update to the next, in (0, 1]. A run that outlasts the decay stands still and says so.
     """
 
-    def __init__(self, eta0, gamma):
+    eta0: float
+    gamma: float
+    _powers: DoubleArray
+
+    def __init__(self, eta0: Number, gamma: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
         self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
 
-    def _fill(self, rates, start):
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
             head = self.eta0 * np.power(self.gamma, np.array([block], dtype=float))
             np.multiply(self._powers[within], head, out=part)
@@ -127,11 +159,15 @@ class step_decay(_Schedule):
         Updates with the same learning rate.
     """
 
-    def __init__(self, eta0, gamma=0.1, step_size=1000):
+    eta0: float
+    gamma: float
+    step_size: int
+
+    def __init__(self, eta0: Number, gamma: Number = 0.1, step_size: Count = 1000) -> None:
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
                          step_size=check_count(step_size, "step_size"))
 
-    def _fill(self, rates, start):
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         end = start + len(rates)
         steps = np.arange(start // self.step_size, (end - 1) // self.step_size + 1)
         values = self.eta0 * np.power(self.gamma, steps.astype(float))
@@ -159,7 +195,13 @@ class cosine(_Schedule):
     I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
     """
 
-    def __init__(self, eta0, T_max, eta_min=0.0):
+    eta0: float
+    T_max: int
+    eta_min: float
+    _cosines: DoubleArray
+    _sines: DoubleArray
+
+    def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
         super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
                          eta_min=check_number(eta_min, "eta_min", low=0))
         if self.eta_min > self.eta0:
@@ -167,7 +209,7 @@ class cosine(_Schedule):
         angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
         self.__dict__.update(_cosines=np.cos(angles), _sines=np.sin(angles))
 
-    def _fill(self, rates, start):
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         falling = max(0, min(len(rates), self.T_max - start))
         rates[falling:] = self.eta_min
         height = (self.eta0 - self.eta_min) / 2
@@ -179,18 +221,18 @@ class cosine(_Schedule):
             part += self.eta_min + height
 
 
-def _checked_eta0(eta0):
+def _checked_eta0(eta0: Number) -> float:
     return check_number(eta0, "eta0", low=0, inclusive=False)
 
 
-def _checked_gamma(gamma):
+def _checked_gamma(gamma: Number) -> float:
     number = check_number(gamma, "gamma", low=0, inclusive=False)
     if number > 1:
         raise ValueError(f"The 'gamma' parameter must be a float in the range (0, 1]. Got {gamma!r} instead.")
     return number
 
 
-def _by_blocks(rates, start):
+def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, int, slice]]:
     """Cut the rates of start, start + 1, ... where blocks end: (part, start of its block, its place in the block)."""
     done = 0
     while done < len(rates):
@@ -200,7 +242,7 @@ def _by_blocks(rates, start):
         done += count
 
 
-def as_rates(alpha):
+def as_rates(alpha: Rate) -> Rates:
     """The learning rates of a run, from whatever the user gave as `alpha`."""
     if not callable(alpha):
         return _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
@@ -211,12 +253,12 @@ class _Constant:
     """One rate for all updates."""
 
     is_constant = True
-    _filled = np.empty(0)
+    _filled: DoubleArray = np.empty(0)
 
-    def __init__(self, alpha):
+    def __init__(self, alpha: float) -> None:
         self._alpha = alpha
 
-    def __call__(self, start, count):
+    def __call__(self, start: int, count: int) -> DoubleArray:
         """The rates of the updates `start` to `start + count - 1`, counted from 0; good until the next call."""
         if len(self._filled) < count:
             self._filled = np.empty(count)
@@ -228,12 +270,12 @@ class _Scheduled:
     """The rates of one of our schedules."""
 
     is_constant = False
-    _buffer = np.empty(0)
+    _buffer: DoubleArray = np.empty(0)
 
-    def __init__(self, schedule):
+    def __init__(self, schedule: _Schedule) -> None:
         self._schedule = schedule
 
-    def __call__(self, start, count):
+    def __call__(self, start: int, count: int) -> DoubleArray:
         """As for `_Constant`."""
         if len(self._buffer) < count:
             self._buffer = np.empty(count)
@@ -250,22 +292,22 @@ class _Called:
     """
 
     is_constant = False
-    _SINGLE = 64
+    _SINGLE: ClassVar = 64
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
-        self._first = []
-        self._takes_arrays = None    # not known yet
+        self._first: list[float] = []
+        self._takes_arrays: bool | None = None    # not known yet
         self._from_0 = self._ts = np.empty(0)
 
-    def __call__(self, start, count):
+    def __call__(self, start: int, count: int) -> DoubleArray:
         """As for `_Constant`, perhaps fewer of them; ValueError if the first is negative, NaN or infinite."""
         if start < self._SINGLE or count == 1 or not self._may_take_arrays():
             return self._one_by_one(start, min(count, self._SINGLE - start % self._SINGLE))
         rates = self._from_array(start, count)
         return self._one_by_one(start, min(count, self._SINGLE)) if rates is None else rates
 
-    def _one_by_one(self, start, count):
+    def _one_by_one(self, start: int, count: int) -> DoubleArray:
         rates = []
         for t in range(start, start + count):
             try:
@@ -278,13 +320,13 @@ class _Called:
             self._first += rates
         return np.array(rates)
 
-    def _may_take_arrays(self):
+    def _may_take_arrays(self) -> bool:
         if self._takes_arrays is None:
             rates = self._from_array(0, self._SINGLE) if len(self._first) == self._SINGLE else None
             self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
         return self._takes_arrays
 
-    def _from_array(self, start, count):
+    def _from_array(self, start: int, count: int) -> DoubleArray | None:
         """The function's own array, or None if it does not take one or has a bad rate in it."""
         if len(self._ts) < count:
             self._from_0, self._ts = np.arange(count, dtype=float), np.empty(count)

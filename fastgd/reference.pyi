@@ -1,0 +1,75 @@
+# The types of the oracle stand here, so that its code stays as a textbook would write it.
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgd._types import Random
+
+def with_intercept(X: ArrayLike) -> NDArray[np.float64]: ...
+
+def mse(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_mse(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def abs_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_abs_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def huber_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_huber_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def quartic_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_quartic_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def cross_entropy(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_cross_entropy(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def pinball_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_pinball_loss(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def log_cosh(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_log_cosh(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def epsilon_insensitive(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+def grad_epsilon_insensitive(
+    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    **named: float) -> Any: ...
+
+def simple_minimize(
+    loss_fn: Callable[..., Any], dataset: NDArray[Any], thetas: Sequence[float] | NDArray[Any]) -> Any: ...
+def minimize(
+    loss_fn: Callable[..., Any] | None, grad_loss_fn: Callable[..., Any], dataset: NDArray[Any],
+    alpha: float | Callable[[int], float] = 0.2, progress: bool = True, *, X: NDArray[Any] | None = None,
+    fit_intercept: bool = False, theta0: ArrayLike = 0.0, tol: float = 1e-3, max_iter: int = 100_000,
+    stop: Literal["step", "loss"] = "step") -> Any: ...
+def minimize_sgd(
+    loss_fn: Callable[..., Any] | None, grad_loss_fn: Callable[..., Any], dataset: ArrayLike,
+    alpha: float | Callable[[int], float] = 0.2, *, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    rng: Random = None, theta0: ArrayLike = 0.0, tol: float = 1e-3, max_epochs: int = 1000) -> Any: ...
+def minimize_mini_batch(
+    loss_fn: Callable[..., Any] | None, grad_loss_fn: Callable[..., Any], dataset: ArrayLike, minibatch_size: int,
+    alpha: float | Callable[[int], float] = 0.2, *, X: NDArray[Any] | None = None, fit_intercept: bool = False,
+    rng: Random = None, theta0: ArrayLike = 0.0, tol: float = 1e-3, max_epochs: int = 1000) -> Any: ...

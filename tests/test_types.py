@@ -1,0 +1,106 @@
+"""What a type checker says of the package, of its stubs and of the README's code. It takes mypy, and a minute.
+
+`.ci/run` installs mypy for a step of its own; elsewhere these are skipped.
+"""
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastgd
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+PROMISES = '''
+from typing import assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd import (
+    DescentResult, Huber, grad_mse, huber_loss, is_convex, minimize, minimize_mini_batch, minimize_sgd, mse, schedules,
+    simple_minimize)
+
+y = [12.1, 12.8, 14.9]
+X = np.ones((3, 1))
+
+
+def loss(theta: float, y: NDArray[np.float64]) -> float:
+    return float(np.mean(np.abs(y - theta)))
+
+
+def linear_gradient(theta: NDArray[np.float64], X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    return X.T @ np.sign(X @ theta - y) / len(y)
+
+
+def show(intermediate_result: DescentResult) -> None:
+    print(intermediate_result.nit)
+
+
+assert_type(mse(14.0, y), float)
+assert_type(mse([14.0], y, X=X), float)
+assert_type(grad_mse(14.0, y), float)
+assert_type(grad_mse([14.0], y, X=X), NDArray[np.float64])
+assert_type(Huber(delta=2).delta, float)
+assert_type(mse.curve([14, 15], y), NDArray[np.float64])
+assert_type(simple_minimize(loss, y, [14, 15]), float)
+assert_type(minimize(loss, None, y, callback=show), float)
+assert_type(minimize(mse, grad_mse, y, X=X), NDArray[np.float64])
+assert_type(minimize(None, linear_gradient, y, X=X), NDArray[np.float64])
+assert_type(minimize(mse, grad_mse, y, history=True), DescentResult[float])
+assert_type(minimize(mse, grad_mse, y, X=X, full_output=True), DescentResult[NDArray[np.float64]])
+assert_type(minimize_sgd(mse, grad_mse, y, schedules.constant(0.1), rng=0).is_integer(), bool)
+assert_type(minimize_mini_batch(mse, grad_mse, y, 2, lambda t: 1 / (1 + t), full_output=True), DescentResult[float])
+assert_type(bool(is_convex(huber_loss, y, (10, 20))), bool)
+
+minimize(mse, grad_mse, y, stop="epoch")    # type: ignore[call-overload]
+minimize(mse, 3.0, y)    # type: ignore[call-overload]
+'''
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy")
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    """A function that runs mypy or stubtest with these arguments, and fails with what it says."""
+    folder = tmp_path_factory.mktemp("types")
+    root = Path(fastgd.__file__).parents[1]
+    # mypy finds what is installed by itself, but not the source tree behind an editable install.
+    environment = {**os.environ, "MYPYPATH": "" if root.name == "site-packages" else str(root)}
+
+    def run(module, *arguments):
+        done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=folder,
+                              env=environment, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def mypy(*arguments):
+        config = HERE.parent / "pyproject.toml"
+        run("mypy", "--strict", *(["--config-file", str(config)] if config.exists() else []), *arguments)
+
+    def stubtest(*arguments):
+        run("mypy.stubtest", *arguments)
+
+    return {"mypy": mypy, "stubtest": stubtest, "folder": folder}
+
+
+def test_the_package(check):
+    check["mypy"]("--package", "fastgd")
+
+
+def test_the_stubs_of_the_kernels(check):
+    check["stubtest"]("fastgd", "--allowlist", str(HERE / "stubtest_allowlist.txt"))
+
+
+def test_what_the_annotations_promise(check):
+    (check["folder"] / "promises.py").write_text(PROMISES)
+    check["mypy"]("promises.py")
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
+def test_the_code_of_the_readme(check):
+    blocks = [block.split("```")[0] for block in README.read_text().split("```python\n")[1:]]
+    (check["folder"] / "readme.py").write_text("\n".join(blocks))
+    check["mypy"]("readme.py")
