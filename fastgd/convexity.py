@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     )
     from fastgd.losses import Gradient, Loss
 
+__all__ = ["Convexity", "MultistartResult", "is_convex", "minimize_multistart"]
+
 #: Places where the loss is evaluated for chords.
 _GRID = 2048
 
@@ -51,6 +53,13 @@ class Convexity:
         How many chords were looked at.
     message : str
         The finding in words.
+
+    Examples
+    --------
+    >>> from fastgd import is_convex, quartic_loss
+    >>> found = is_convex(quartic_loss, [0.0], (-12, 12))
+    >>> bool(found), found.a, found.b, found.chord < found.curve
+    (False, -12.0, 12.0, True)
     """
 
     a: float | None
@@ -207,6 +216,14 @@ class MultistartResult:
         Whether every start converged.
     message : str
         The finding in words.
+
+    Examples
+    --------
+    >>> from fastgd import minimize_multistart, quartic_loss
+    >>> minimize_multistart(quartic_loss, None, [0.0], [-21, 30], tol=1e-9)
+    2 starts, 2 distinct minima found; the best found is theta 18.3954 with loss 0.628237, from 1 of the starts.
+      theta 18.3954, loss 0.628237, from 30
+      theta -14.508, loss 6.9503, from -21
     """
 
     x: float

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     )
     from fastgd.results import DescentResult
 
+__all__ = ["minimize", "minimize_mini_batch", "minimize_sgd", "simple_minimize"]
+
 
 def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike) -> float:
     """Grid search: the first of `thetas` at which the loss is least.

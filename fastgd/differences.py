@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastgd._design import Design
     from fastgd._types import ConstantFunction, DoubleArray, FloatArray, LossFunction
 
+__all__ = ["GradientCheck", "check_gradient"]
+
 
 class DifferenceGradient:
     """(loss(theta + h) - loss(theta - h)) / (2 h), called like a gradient.
@@ -92,6 +94,14 @@ class GradientCheck:
         How many thetas were left out because the loss has a kink there.
     message : str
         The finding in words; a wrong sign or factor is named.
+
+    Examples
+    --------
+    >>> from fastgd import check_gradient, grad_mse, mse
+    >>> check = check_gradient(mse, grad_mse, [12.1, 12.8, 14.9])
+    >>> error, theta = check
+    >>> error < 1e-6, error == float(check), check.skipped
+    (True, True, 0)
     """
 
     error: float

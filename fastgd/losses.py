@@ -335,6 +335,14 @@ class Loss(_MeanOverPoints[float]):
     max_stable_alpha : float or None
         The largest learning rate at which batch descent of the constant model cannot diverge, 2 / max curvature;
         None where the curvature has no bound.
+
+    Examples
+    --------
+    >>> from fastgd import huber_loss, mse
+    >>> mse(14.0, [12.0, 15.0]), mse.max_stable_alpha
+    (2.5, 1.0)
+    >>> huber_loss(14.0, [12.0, 15.0], delta=2), huber_loss.parameters
+    (1.25, {'delta': 1.0})
     """
 
     gradient: Gradient
@@ -392,6 +400,14 @@ class Gradient(_MeanOverPoints["DoubleArray"]):
     ----------
     loss : Loss
         The loss whose derivative this is.
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse
+    >>> grad_mse(14.0, [12.0, 15.0]), grad_mse.loss
+    (1.0, mse)
+    >>> grad_mse([14.0, 1.0], [12.0, 15.0], X=[[1.0], [2.0]], fit_intercept=True)
+    array([4., 5.])
     """
 
     loss: Loss
@@ -422,14 +438,36 @@ class Gradient(_MeanOverPoints["DoubleArray"]):
 
 
 class SquaredError(Loss):
-    """Squared error ``r**2`` with ``r = y - theta``; its mean is least at the mean of y (`mse`)."""
+    """Squared error ``r**2`` with ``r = y - theta``; its mean is least at the mean of y (`mse`).
+
+    References
+    ----------
+    A.-M. Legendre, "Nouvelles methodes pour la determination des orbites des cometes", 1805.
+
+    Examples
+    --------
+    >>> from fastgd import mse
+    >>> mse(0.0, [1, 5])
+    13.0
+    """
 
     _kernel_type = kernels.SquaredError
     _name = "mse"
 
 
 class AbsoluteError(Loss):
-    """Absolute error ``abs(r)`` with ``r = y - theta``; its mean is least at the median of y (`abs_loss`)."""
+    """Absolute error ``abs(r)`` with ``r = y - theta``; its mean is least at the median of y (`abs_loss`).
+
+    References
+    ----------
+    P. Bloomfield and W. L. Steiger, "Least Absolute Deviations", Birkhaeuser, 1983.
+
+    Examples
+    --------
+    >>> from fastgd import abs_loss
+    >>> abs_loss(0.0, [1, 5])
+    3.0
+    """
 
     _kernel_type = kernels.AbsoluteError
     _name = "abs_loss"
@@ -444,6 +482,11 @@ class Huber(Loss):
     ----------
     delta : float, default 1
         Where it turns from quadratic to linear, in the units of the data; above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If delta is not a finite number above 0.
 
     References
     ----------
@@ -466,7 +509,16 @@ class Huber(Loss):
 
 
 class Quartic(Loss):
-    """Quartic ``(r + 12)(r + 23)(r - 14)(r - 15) / 5000 + 7``, ``r = y - theta``: not convex (`quartic_loss`)."""
+    """Quartic ``(r + 12)(r + 23)(r - 14)(r - 15) / 5000 + 7``, ``r = y - theta``: not convex (`quartic_loss`).
+
+    It has two minima, and descent finds the one in whose basin it starts (`fastgd.minimize_multistart`).
+
+    Examples
+    --------
+    >>> from fastgd import quartic_loss
+    >>> quartic_loss(0.0, [0.0])
+    18.592
+    """
 
     _kernel_type = kernels.Quartic
     _name = "quartic_loss"
@@ -476,6 +528,16 @@ class CrossEntropy(Loss):
     """Cross-entropy ``log(1 + exp(theta)) - y theta``, y in [0, 1], theta a log-odds (`cross_entropy`).
 
     Its mean is least at the log-odds of the mean of y; where that mean is not between 0 and 1 there is no minimum.
+
+    References
+    ----------
+    D. R. Cox, "The regression analysis of binary sequences", Journal of the Royal Statistical Society B 20 (1958).
+
+    Examples
+    --------
+    >>> from fastgd import cross_entropy, grad_cross_entropy
+    >>> round(cross_entropy(0.0, [0, 1, 1]), 4), round(grad_cross_entropy(0.0, [0, 1, 1]), 4)
+    (0.6931, -0.1667)
     """
 
     _kernel_type = kernels.CrossEntropy
@@ -492,9 +554,20 @@ class Pinball(Loss):
     q : float, default 0.5
         The quantile, between 0 and 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If q is not a number between 0 and 1.
+
     References
     ----------
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
+
+    Examples
+    --------
+    >>> from fastgd.losses import Pinball
+    >>> Pinball(q=0.75)(0.0, [-4.0, 4.0])
+    2.0
     """
 
     q: float
@@ -510,7 +583,19 @@ class Pinball(Loss):
 
 
 class LogCosh(Loss):
-    """Log-cosh loss ``log(cosh(r))``, ``r = y - theta``: like the Huber loss, and smooth everywhere (`log_cosh`)."""
+    """Log-cosh loss ``log(cosh(r))``, ``r = y - theta``: like the Huber loss, and smooth everywhere (`log_cosh`).
+
+    References
+    ----------
+    P. J. Green, "Bayesian reconstructions from emission tomography data using a modified EM algorithm", IEEE
+    Transactions on Medical Imaging 9 (1990).
+
+    Examples
+    --------
+    >>> from fastgd import log_cosh
+    >>> round(log_cosh(0.0, [1, 5]), 4)
+    2.3703
+    """
 
     _kernel_type = kernels.LogCosh
     _name = "log_cosh"
@@ -524,9 +609,20 @@ class EpsilonInsensitive(Loss):
     epsilon : float, default 0.1
         Residuals up to this cost nothing, in the units of the data; at least 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If epsilon is not a finite number of at least 0.
+
     References
     ----------
     V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
+
+    Examples
+    --------
+    >>> from fastgd.losses import EpsilonInsensitive
+    >>> EpsilonInsensitive(epsilon=0.5)(0.0, [0.25, 1.5])
+    0.5
     """
 
     epsilon: float
@@ -539,7 +635,19 @@ class EpsilonInsensitive(Loss):
 
 
 class CompiledLoss(Loss):
-    """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only."""
+    """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only.
+
+    Examples
+    --------
+    See `compiled`, which makes one.
+
+    >>> import ctypes, ctypes.util
+    >>> from fastgd.losses import compiled
+    >>> libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    >>> libm.fdim.restype, libm.fdim.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+    >>> compiled(libm.fdim, libm.fdim, name="excess")
+    <compiled loss excess>
+    """
 
     _functions: tuple[CFunction, CFunction]
     _parameters: Mapping[str, float]

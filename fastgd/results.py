@@ -24,12 +24,25 @@ else:
 
     Theta_co = TypeVar("Theta_co", covariant=True)
 
+__all__ = ["ConvergenceWarning", "DescentResult", "DivergenceError"]
+
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
 
 
 class ConvergenceWarning(UserWarning):
-    """The descent ended at a theta that need not be near a minimum; the message says why and what to do."""
+    """The descent ended at a theta that need not be near a minimum; the message says why and what to do.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastgd import ConvergenceWarning, grad_mse, minimize, mse
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     theta = minimize(mse, grad_mse, [12.1, 17.2], max_iter=3, progress=False)
+    >>> caught[0].category is ConvergenceWarning
+    True
+    """
 
 
 class DivergenceError(ArithmeticError):
@@ -39,6 +52,15 @@ class DivergenceError(ArithmeticError):
     ----------
     result : DescentResult
         The descent up to the last finite theta.
+
+    Examples
+    --------
+    >>> from fastgd import DivergenceError, grad_mse, minimize, mse
+    >>> try:
+    ...     minimize(mse, grad_mse, [12.1, 17.2], alpha=1.5, progress=False)
+    ... except DivergenceError as error:
+    ...     error.result.success
+    False
     """
 
     def __init__(self, message: str, result: DescentResult) -> None:
@@ -79,6 +101,18 @@ class DescentResult(Generic[Theta_co]):
         The columns of X, if it was a DataFrame.
     fit_intercept : bool
         Whether x[0] is an intercept.
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse, minimize, mse
+    >>> minimize(mse, grad_mse, [1.0, 3.0], alpha=0.5, progress=False, full_output=True)
+           x: 2.0
+         fun: 1.0
+         jac: -0.0
+         nit: 2
+     success: True
+      status: 0
+     message: minimize converged: update 2 moved theta by 0, and tol is 0.001.
     """
 
     x: Theta_co

@@ -86,6 +86,17 @@ class constant(_Schedule):
     ----------
     eta0 : float
         Learning rate, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If eta0 is not a finite number above 0.
+
+    Examples
+    --------
+    >>> from fastgd.schedules import constant
+    >>> constant(0.2)(100)
+    0.2
     """
 
     eta0: float
@@ -101,7 +112,7 @@ class inverse_scaling(_Schedule):
     """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 4.
 
     With 0.5 < power_t <= 1 the sum of the rates is infinite and that of their squares is not, which is what
-    stochastic descent needs to converge (H. Robbins and S. Monro, "A stochastic approximation method", 1951).
+    stochastic descent needs to converge.
 
     Parameters
     ----------
@@ -109,6 +120,22 @@ class inverse_scaling(_Schedule):
         The first learning rate, above 0.
     power_t : float, default 0.5
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22 (1951).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgd.schedules import inverse_scaling
+    >>> inverse_scaling(0.5, 1.0)(np.array([0, 1, 4]))
+    array([0.5 , 0.25, 0.1 ])
     """
 
     eta0: float
@@ -130,6 +157,17 @@ class exponential_decay(_Schedule):
         The first learning rate, above 0.
     gamma : float
         Factor from one update to the next, in (0, 1]. A run that outlasts the decay stands still and says so.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> from fastgd.schedules import exponential_decay
+    >>> exponential_decay(0.5, 0.5)(2)
+    0.125
     """
 
     eta0: float
@@ -157,6 +195,18 @@ class step_decay(_Schedule):
         Factor from one step to the next, in (0, 1].
     step_size : int, default 1000
         Updates with the same learning rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> from fastgd.schedules import step_decay
+    >>> alpha = step_decay(0.5, 0.5, 10)
+    >>> alpha(9), alpha(10), alpha(20)
+    (0.5, 0.25, 0.125)
     """
 
     eta0: float
@@ -190,9 +240,21 @@ class cosine(_Schedule):
     eta_min : float, default 0
         The last learning rate, from 0 to `eta0`. A run that goes on with a rate of 0 stands still and says so.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
     References
     ----------
     I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastgd.schedules import cosine
+    >>> alpha = cosine(0.5, 100)
+    >>> alpha(0), round(alpha(50), 12), alpha(100)
+    (0.5, 0.25, 0.0)
     """
 
     eta0: float

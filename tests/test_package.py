@@ -1,6 +1,5 @@
 """The package as a whole: what importing it does, what it ships, what its documentation says."""
 import ast
-import doctest
 import importlib.util
 import inspect
 import re
@@ -60,20 +59,6 @@ def test_tips():
     assert tips["pcttip"].median() == pytest.approx(15.476977, abs=1e-6)
     tips.loc[:, "tip"] = 0.0
     assert datasets.load_tips()["tip"].iloc[0] == 1.01
-
-
-MODULES = [fastgd, fastgd.convexity, fastgd.datasets, fastgd.descent, fastgd.differences, fastgd.losses,
-           fastgd.results, fastgd.schedules]
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_examples_in_docstrings(module):
-    assert doctest.testmod(module).failed == 0
-
-
-def test_public_objects_have_docstrings():
-    for name in fastgd.__all__:
-        assert inspect.getdoc(getattr(fastgd, name)), name
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
