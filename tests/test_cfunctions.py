@@ -192,3 +192,9 @@ def test_equality_and_pickle():
     assert copy.copy(loss) is copy.deepcopy(loss) is loss
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(loss)
+
+
+def test_a_null_pointer_is_no_function():
+    null = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)(0)
+    with pytest.raises(TypeError, match="'value' function is a null pointer"):
+        compiled(null, null)

@@ -829,3 +829,8 @@ class TestWhatAStrangerFound:
     def test_a_masked_X(self):
         with pytest.raises(TypeError, match=r"pass X.filled\(value\)"):
             minimize(fastgd.mse, None, np.ones(3), X=np.ma.masked_array(np.ones((3, 2))))
+
+
+def test_a_gradient_is_no_loss():
+    with pytest.raises(TypeError, match="pass mse"):
+        fastgd.minimize(fastgd.grad_mse, fastgd.grad_mse, [1.0, 2.0], X=[[1.0], [2.0]], progress=False)

@@ -525,3 +525,9 @@ class TestCommand:
         assert main(["--pictures", str(tmp_path), "--column", "tip", "--batch-size", "3"]) == 2
         assert capsys.readouterr().err == "fastgd: error: --column, --batch-size cannot be used with --pictures\n"
         assert list(tmp_path.iterdir()) == []
+
+
+def test_plot_paths_without_rows():
+    steps = pd.DataFrame({"update": [1], "alpha": 0.2, "x0": 1.0, "x1": 1.0})
+    with pytest.raises(TypeError, match="Input X"):
+        plot.plot_paths(None, [1.0, 2.0], fastgd.mse, {"batch": steps})
