@@ -76,12 +76,13 @@ def check(tmp_path_factory):
                               env=environment, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    config = HERE.parent / "pyproject.toml"
+
     def mypy(*arguments):
-        config = HERE.parent / "pyproject.toml"
         run("mypy", "--strict", *(["--config-file", str(config)] if config.exists() else []), *arguments)
 
     def stubtest(*arguments):
-        run("mypy.stubtest", *arguments)
+        run("mypy.stubtest", *arguments, *(["--mypy-config-file", str(config)] if config.exists() else []))
 
     return {"mypy": mypy, "stubtest": stubtest, "folder": folder}
 
