@@ -103,5 +103,7 @@ def test_what_the_annotations_promise(check):
 @pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
 def test_the_code_of_the_readme(check):
     blocks = [block.split("```")[0] for block in README.read_text().split("```python\n")[1:]]
+    if importlib.util.find_spec("numba") is None:    # unknown, it makes what it decorates untyped
+        blocks = [block for block in blocks if "import numba" not in block]
     (check["folder"] / "readme.py").write_text("\n".join(blocks))
     check["mypy"]("readme.py")
