@@ -81,8 +81,7 @@ class _Ending:
     status : int
         That of the outcome, or STALLED if the last step was short where a step on the whole data is not (a stochastic
         step may be short because its point happens to lie near theta), if the rate fell to 0, or if the loss of a
-        linear model is materially above the least; LIMIT_REACHED if it is higher than at the start, or NOT_FINITE if
-        it grew without bound.
+        linear model is higher than at the start or materially lower elsewhere; or NOT_FINITE if it grew without bound.
     """
 
     def __init__(self, problem: Problem, outcome: Outcome, tol: float, stop: str = "step",
@@ -99,8 +98,8 @@ class _Ending:
         is_linear = isinstance(problem, LinearProblem)
         if isinstance(problem, LinearProblem) and outcome.status != NOT_FINITE:
             self._losses = problem.growth(outcome.start, outcome.x, self.is_stochastic)
-            if self._losses is not None and outcome.status != STOPPED_BY_CALLBACK:
-                return NOT_FINITE if self._losses[2] else max(outcome.status, LIMIT_REACHED)
+            if self._losses is not None and outcome.status in (CONVERGED, LIMIT_REACHED):
+                return NOT_FINITE if self._losses[2] else STALLED if outcome.status == CONVERGED else LIMIT_REACHED
         if outcome.status != CONVERGED:
             return outcome.status
         if (self.is_stochastic and self.stop != "loss") or outcome.alpha == 0:
@@ -108,7 +107,7 @@ class _Ending:
             if not (slope * outcome.alpha < self.tol if outcome.alpha > 0 else slope == 0):
                 return STALLED
         if is_linear or self.stop == "loss":
-            self._shortfall = problem.shortfall(outcome.x, self.tol if self.stop == "loss" else 0.0)
+            self._shortfall = problem.shortfall(outcome.x, self.tol, self.stop == "loss")
         return CONVERGED if self._shortfall is None else STALLED
 
     @property
@@ -119,6 +118,8 @@ class _Ending:
     def result(self, message: str, history: pd.DataFrame | None) -> DescentResult:
         """The DescentResult."""
         problem, outcome = self.problem, self.outcome
+        if history is not None and not is_finite(outcome.theta):
+            history = history.iloc[:-1]    # up to the last finite theta
         return DescentResult(
             x=outcome.x, fun=float(problem.loss_at(outcome.x)), jac=problem.slope_at(outcome.x), nit=outcome.updates,
             success=self.status == CONVERGED, status=self.status, message=message, history=history,
@@ -171,8 +172,12 @@ class _Ending:
 
     def _stalled(self) -> str:
         outcome = self.outcome
+        if self._losses is not None:
+            return (f"met its rule after {outcome.updates} updates with alpha={outcome.alpha:g}, at theta "
+                    f"{shown(outcome.x)}, but went up and not down. Use a smaller learning rate.{self._growth()}"
+                    f"{self._rate_hint()}")
         if self._shortfall is not None:
-            return self._not_reached(*self._shortfall)
+            return self._not_reached(self._shortfall)
         if outcome.alpha == 0:
             return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
                     f"{outcome.updates}; the mean slope is still {largest(self.problem.slope_at(outcome.x)):.3g}. "
@@ -184,24 +189,15 @@ class _Ending:
                 f"step would still move it by {step:.3g} (alpha * abs(mean slope)), and tol is {self.tol:g}. "
                 f"{self._advice()}")
 
-    def _not_reached(self, explained: float | None, gap: float | None, optimum: Theta | None) -> str:
+    def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
         moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
+        lower = "the least is" if shortfall.is_least else "it is still lower,"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
-                f"but the optimum was not reached: {self._distance(explained, gap, optimum)}. Use a smaller tol, a "
-                "larger learning rate if it is stable, or columns of one scale (subtract the mean, divide by the "
-                "standard deviation).")
-
-    def _distance(self, explained: float | None, gap: float | None, optimum: Theta | None) -> str:
-        """How far from the optimum the run ended, in words."""
-        loss = self.problem.objective_at(self.outcome.x)
-        words = f"the loss is {loss:.7g} at theta {shown(self.outcome.x)}, and "
-        if optimum is not None and gap is not None:
-            return f"{words}the least is {loss - gap:.7g}, at theta {shown(optimum)}"
-        if explained is None:
-            return f"{words}can fall by {gap:.3g} at least"
-        least = f", and the loss can fall by {gap:.3g} at least" if gap is not None else ""
-        return f"{words}X still explains {explained:.0%} of its slopes at the rows{least}"
+                f"but the optimum was not reached: the loss is {self.problem.objective_at(outcome.x):.7g} at theta "
+                f"{shown(outcome.x)}, and {lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. Use a "
+                "smaller tol, a larger learning rate if it is stable, or columns of one scale (subtract the mean, "
+                "divide by the standard deviation).")
 
     def _stopped(self) -> str:
         return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd._checks import as_given, called_at, check_callable, check_dataset, check_number, check_shape, copied
 from fastgd._design import MOST_FOR_GRAM, Design
+from fastgd._driver import is_finite, largest
 from fastgd._threads import Threads
 from fastgd.differences import DifferenceGradient, RowsDifferenceGradient
 from fastgd.losses import REGISTRY, CrossEntropy, Gradient, Loss, SquaredError, compiled_form
@@ -27,18 +28,18 @@ _ALONE = Threads(None)
 _SAMPLE, _FEW = 4096, 512
 #: A loss that ended so many times above where it began has diverged, whatever theta is.
 _GROWN = 1e6
-#: The part of the squared slopes that X may explain at an end that is called the optimum.
-_EXPLAINED = 0.01
-#: A model whose loss is this part of that of a constant fits, whatever X explains of the rest.
-_NEGLIGIBLE = 1e-4
+#: A linear model ended too soon if the loss falls by this part of itself farther on, and theta moves by so many tol.
+_WORTH_WHILE, _FAR = 0.01, 10
+#: How far along a step of Newton's the loss is looked at.
+_FRACTIONS = 4.0 ** np.arange(-8, 9)
 
 
 class Shortfall(NamedTuple):
-    """How far from the optimum a descent ended."""
+    """A place with a materially lower loss than that where a descent ended."""
 
-    explained: float | None    # the part of the squared slopes at the rows that X explains
-    gap: float | None          # by how much the loss can fall, or more
-    optimum: Theta | None      # where to, if it is known
+    loss: float
+    theta: Theta
+    is_least: bool
 
 
 def as_problem(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, *,
@@ -94,6 +95,7 @@ class Problem:
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {compiled!r}; "
                             f"pass {compiled.gradient!r}.")
         self.compiled = compiled
+        self._given_gradient = grad_loss_fn or loss_fn
         self.targets = check_dataset(dataset)
         self.design = None
         self._set_up_data(dataset, grad_loss_fn if compiled is None else compiled)
@@ -153,7 +155,7 @@ class Problem:
             raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
                              f"{2 / stable if stable else np.inf}. Scale the data, or give a number.")
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
-        loss = self.gradient if self.compiled is None else self.compiled.loss
+        loss = self._given_gradient if self.compiled is None else self.compiled.loss
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {loss!r}; give a number or "
                          "one of fastgd.schedules.")
 
@@ -163,17 +165,38 @@ class Problem:
             return self._losses_of(self.compiled.loss, [theta])[0]
         return float(self.loss_at(theta))
 
-    def shortfall(self, theta: Any, tol: float) -> Shortfall | None:
-        """What is known of the optimum if the loss can fall by more than `tol` and a hundredth, else None."""
-        stable = self.stable_alpha(False)
-        if self.compiled is None or stable is None:
+    def shortfall(self, theta: Any, tol: float, by_loss: bool) -> Shortfall | None:
+        """Where the loss is materially lower than at theta, if it is along a step of Newton's, else None.
+
+        With the largest curvature c of the loss and G = X'X / n (1 without X) the step is pinv(c G) @ gradient: on the
+        squared error it leads to the least loss, on others down if it is not too long, so that some lengths are tried.
+        """
+        if self.compiled is None:
             return None
-        slope: Any = self.slope_at(theta)
-        gap = stable / 4 * slope**2
-        if not gap > max(tol, 0.01 * abs(self.objective_at(theta))):
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = self._over_gram(self.slope_at(theta)) * (self.compiled.loss.max_stable_alpha or 2.0) / 2
+            places = [theta - fraction * step for fraction in _FRACTIONS]
+            losses = np.array(self._losses_nearby(places))
+        if not is_finite(step) or np.isnan(losses).all():
             return None
-        exact = isinstance(self.compiled.loss, SquaredError)
-        return Shortfall(None, gap, theta - stable / 2 * slope if exact else None)
+        best = places[int(np.nanargmin(losses))]
+        here, there = self.objective_at(theta), self.objective_at(best)
+        far = here - there > _FAR * tol if by_loss else largest(best - theta) > _FAR * tol
+        if not (far and here - there > _WORTH_WHILE * abs(here)):
+            return None
+        return Shortfall(there, best, isinstance(self.compiled.loss, SquaredError) and self._knows_gram())
+
+    def _over_gram(self, gradient: Any) -> Any:
+        """pinv(X'X / n) @ gradient."""
+        return gradient
+
+    def _knows_gram(self) -> bool:
+        return True
+
+    def _losses_nearby(self, thetas: list[Any]) -> list[float]:
+        """The objective at several thetas; of a sample of the rows will do."""
+        assert self.compiled is not None
+        return self._losses_of(self.compiled.loss, thetas)
 
     def rate_hint(self, stable: float | None, is_stochastic: bool) -> str:
         """A sentence that names the `stable_alpha`, if there is one."""
@@ -306,66 +329,35 @@ class LinearProblem(Problem):
         noise = 0.1 if is_stochastic else 1e-9
         return (began, ended, ended > _GROWN * size > 0) if ended - began > noise * size else None
 
-    def shortfall(self, theta: Any, tol: float) -> Shortfall | None:
-        """What is known of the optimum if theta is materially far from it, else None.
-
-        At the optimum the slopes of the loss at the rows do not follow the columns of X. With G = X'X / n and g the
-        gradient, the part of their squares that X explains is g' pinv(G) g / mean(slope**2), whatever the units.
-        A loss whose curvature is at most c can fall by g' pinv(c G) g / 2, because f(theta + d) <= f(theta) + g'd +
-        c/2 d'Gd; the squared error by just that.
-        """
-        if self.compiled is None:
-            return None
-        gradient: Any = self.slope_at(theta)
-        square, step = self._square, self._newton_step(gradient)
-        with np.errstate(over="ignore", invalid="ignore"):
-            reduction = float(gradient @ step)
-            fits = abs(self.objective_at(theta)) <= _NEGLIGIBLE * self._loss_of_the_mean(self.compiled)
-            if fits or not _EXPLAINED * square < reduction < np.inf:
-                return None
-            stable = super().stable_alpha(False)
-            if stable is None:
-                return Shortfall(reduction / square, None, None)
-            gap = stable / 4 * reduction
-            if gap <= tol:
-                return None
-            exact = isinstance(self.compiled.loss, SquaredError) and self.design.has_gram
-            return Shortfall(reduction / square, gap, theta - stable / 2 * step if exact else None)
-
-    def _loss_of_the_mean(self, gradient: Gradient) -> float:
-        """The loss where the mean of the targets is predicted for (a sample of) all rows."""
-        targets = self.design.sample(_SAMPLE).targets
-        return abs(gradient.loss.means(np.array([targets.mean()]), targets).item())
-
-    def _newton_step(self, gradient: DoubleArray) -> DoubleArray:
-        """pinv(X'X / n) @ gradient, from a sample of the rows where the Gram matrix was not formed.
-
-        With very many parameters that of the one column that does most.
-        """
+    def _over_gram(self, gradient: DoubleArray) -> DoubleArray:
+        """From a sample of the rows where the Gram matrix was not formed; with very many parameters by its diagonal."""
         design, q = self.design, self.design.n_parameters
         if q > MOST_FOR_GRAM:
-            sizes = design.column_sizes()
-            sizes = np.concatenate([np.ones(q - len(sizes)), sizes])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                steps = np.where(sizes > 0, gradient / sizes**2, 0.0)
-            best = np.arange(q) == np.argmax(gradient * steps)
-            return np.where(best, steps, 0.0)
+            sizes = np.concatenate([np.ones(int(design.intercept)), design.column_sizes()])
+            diagonal: DoubleArray = np.divide(gradient, q * sizes**2, out=np.zeros(q), where=sizes > 0)
+            return diagonal
         gram = (design if design.has_gram else design.sample(max(_SAMPLE, 40 * q))).gram()[0]
         scale: DoubleArray = np.sqrt(np.diag(gram))
         scale[scale == 0] = 1.0
         if not np.isfinite(gram).all():
-            return np.zeros(q)
+            return np.full(q, np.nan)
         step: DoubleArray = np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
         return step
+
+    def _knows_gram(self) -> bool:
+        return self.design.has_gram
+
+    def _losses_nearby(self, thetas: list[DoubleArray]) -> list[float]:
+        assert self.compiled is not None
+        losses: list[float] = self.compiled.loss.curve_over_rows(thetas, self.design.sample(_SAMPLE)).tolist()
+        return losses
 
     def _losses_of(self, loss: Loss | Gradient, thetas: Sequence[Any] | DoubleArray) -> list[float]:
         return [float(loss.over_rows(theta, self.design, self.threads)) for theta in thetas]
 
     def slopes_at(self, thetas: Sequence[Any]) -> Sequence[DoubleArray]:
         if self.compiled is not None:
-            means = [self.compiled.means_over_rows(theta, self.design, self.threads) for theta in thetas]
-            self._square = means[-1][-1]    # of the slopes at the rows; `slope_at` asks for one theta
-            return [mean[:-1] for mean in means]
+            return [self.compiled.over_rows(theta, self.design, self.threads) for theta in thetas]
         return [np.asarray(self.gradient(theta, self.dataset), dtype=np.float64) for theta in thetas]
 
 

@@ -20,6 +20,9 @@ def thread_count(n_threads: Count | None) -> int:
         return 1
     if type(n_threads) is int and n_threads == -1:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if type(n_threads) is int and n_threads < 1:
+        raise ValueError("The 'n_threads' parameter must be None, -1 or an int in the range [1, inf). "
+                         f"Got {n_threads} instead.")
     return check_count(n_threads, "n_threads")
 
 

@@ -221,8 +221,8 @@ def minimize(
     -----
     ConvergenceWarning
         If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. With X and a
-        loss of bounded curvature (up to 100 features) also if the loss can still fall by more than `tol` where
-        ``stop="loss"`` ended the run, or by more than a hundredth where "step" did.
+        compiled loss also if the rule was met too soon: if a step of Newton's from there, or some part or multiple of
+        it, takes a hundredth off the loss and moves theta by more than 10 `tol` (``stop="loss"``: the loss).
 
     Notes
     -----
@@ -247,7 +247,7 @@ def minimize(
     >>> minimize(mse, grad_mse, y, "auto", X=X, fit_intercept=True, tol=1e-9, progress=False).round(6)
     array([1., 2.])
     """
-    rates = None if isinstance(alpha, str) and alpha == "auto" else as_rates(alpha)
+    rates = _rates_unless_auto(alpha)
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     by_loss = _one_of(stop, ("step", "loss")) == "loss"
@@ -401,7 +401,7 @@ def minimize_sgd(
     -----
     ConvergenceWarning
         If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
-        no minimum and its `success` is False. Also if `max_epochs` were not enough.
+        no minimum and its `success` is False. Also if `max_epochs` were not enough, and with X as in `minimize`.
 
     References
     ----------
@@ -544,7 +544,7 @@ def _minimize_stochastic(
     callback: Callback[Any] | None, history: bool, full_output: bool,
 ) -> Theta | DescentResult:
     """What `minimize_sgd` (`batch_size` None) and `minimize_mini_batch` have in common, which is all."""
-    rates = None if isinstance(alpha, str) and alpha == "auto" else as_rates(alpha)
+    rates = _rates_unless_auto(alpha)
     bit_generator = bit_generator_of(rng)
     tol = check_number(tol, "tol", low=0)
     max_epochs = check_count(max_epochs, "max_epochs")
@@ -573,6 +573,15 @@ def _minimize_stochastic(
     outcome = _driven(runner, rates, max_epochs * period, watch, epochs)
     return conclude(method, problem, outcome, tol, history=None if watch is None else watch.history(),
                     full_output=full_output, caller=4, stop=stop, is_stochastic=True)
+
+
+def _rates_unless_auto(alpha: Alpha) -> Rates | None:
+    if not isinstance(alpha, str):
+        return as_rates(alpha)
+    if alpha == "auto":
+        return None    # until the data are known
+    raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
+                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
 
 
 def _one_of(stop: str, allowed: tuple[str, ...]) -> str:

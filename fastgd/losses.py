@@ -219,38 +219,28 @@ class _MeanOverPoints(Generic[OverRows]):
 
     def over_rows(self, theta: DoubleArray, design: Design, threads: Threads = _ALONE) -> OverRows:
         """The mean over the rows of a checked `design`, at a float64 array theta: a float, or the gradient."""
-        means: Any = self.means_over_rows(theta, design, threads)
-        answer: OverRows = means[:-1] if self._is_slope else means.item()
+        sums = self._added(threads.map(self._sums_over_rows([theta], design), design.slices()))[0] / len(design.X)
+        answer: OverRows = sums if self._is_slope else sums.item()
         return answer
-
-    def means_over_rows(self, theta: DoubleArray, design: Design, threads: Threads = _ALONE) -> DoubleArray:
-        """The loss in an array; or the gradient, followed by the mean of the squared slopes."""
-        sums: DoubleArray = self._added(threads.map(self._sums_over_rows([theta], design), design.slices()))[0]
-        return sums / len(design.X)
 
     def curve_over_rows(self, thetas: Sequence[DoubleArray] | DoubleArray, design: Design,
                         threads: Threads = _ALONE) -> DoubleArray:
         """`curve` for a checked `design` and an array of shape (m, p)."""
         means = self._added(threads.map(self._sums_over_rows(thetas, design), design.cached_slices())) / len(design.X)
-        return means[:, :-1] if self._is_slope else means[:, 0]
+        return means if self._is_slope else means[:, 0]
 
     def _sums_over_rows(self, thetas: Sequence[DoubleArray] | DoubleArray,
                         design: Design) -> Callable[[slice], DoubleArray]:
-        """A function from a slice of the rows to the sums over them, a row for each theta.
-
-        A row holds the loss; or the gradient, and then the squared slopes.
-        """
+        """A function from a slice of the rows to sums over them, a row for each theta: the loss, or the gradient."""
         kernel = self.compiled(linear.sums, design.X.dtype)
         q = design.n_parameters
 
         def sums(rows: slice) -> DoubleArray:
-            X, targets, gradient, scratch = design.X[rows], design.targets[rows], np.empty(q), np.empty(q)
-            totals = np.empty((len(thetas), q + 1 if self._is_slope else 1))
-            for total, theta in zip(totals, thetas, strict=True):
-                total[-1] = kernel(self.kernel, self._is_slope, X, targets, design.intercept, theta, gradient, scratch)
-                if self._is_slope:
-                    total[:-1] = gradient
-            return totals
+            X, targets, scratch = design.X[rows], design.targets[rows], np.empty(q)
+            gradients = np.empty((len(thetas), q) if self._is_slope else (1, q))
+            losses = [kernel(self.kernel, self._is_slope, X, targets, design.intercept, theta,
+                             gradients[k if self._is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+            return gradients if self._is_slope else np.array(losses)[:, None]
 
         return sums
 

@@ -554,6 +554,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     named = results if isinstance(results, dict) else {f"run {k}": run for k, run in enumerate(results, 1)}
     paths = {name: _path(run, f"results[{name!r}]", 2, theta0) for name, run in named.items()}
     places = np.concatenate([thetas for _, thetas, _ in paths.values()])
+    for name, run in named.items():
+        surface.check_model(run, f"results[{name!r}]")
     best = surface.minimum(places)
     low, high = (extreme([*places, best], axis=0) for extreme in (np.min, np.max))
     margin = 0.15 * np.where(high > low, high - low, 1.0)
@@ -637,6 +639,19 @@ class _Surface:
             raise ValueError("Input X should have one or two features for two parameters, "
                              f"got an array of shape {self._design.X.shape}.")
         self.name = _name_of(loss_fn, self._compiled)
+
+    def check_model(self, run: object, name: str) -> None:
+        """Raise ValueError for a descent on other features, or with an intercept where there is none."""
+        design = self._design
+        if not isinstance(run, DescentResult):
+            return
+        if run.fit_intercept != design.intercept:
+            has, wanted = ("an intercept and one feature" if one else "two features and no intercept"
+                           for one in (run.fit_intercept, design.intercept))
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {wanted}. Got one with {has}.")
+        if None not in (run.feature_names, design.names) and run.feature_names != design.names:
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {', '.join(design.names or ())}. "
+                             f"Got one with {', '.join(run.feature_names or ())}.")
 
     def at(self, thetas: DoubleArray) -> DoubleArray:
         """The loss at each row of an array of thetas."""

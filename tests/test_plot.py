@@ -531,3 +531,15 @@ def test_plot_paths_without_rows():
     steps = pd.DataFrame({"update": [1], "alpha": 0.2, "x0": 1.0, "x1": 1.0})
     with pytest.raises(TypeError, match="Input X"):
         plot.plot_paths(None, [1.0, 2.0], fastgd.mse, {"batch": steps})
+
+
+def test_paths_of_another_model_are_refused():
+    tips = fastgd.datasets.load_tips()
+    y, two, one = tips["tip"], tips[["total_bill", "size"]], tips[["size"]]
+    runs = [fastgd.minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=X is one, tol=0.1, history=True,
+                            stop="loss") for X in (two, one)]
+    with pytest.raises(ValueError, match=r"'results\['run 1'\]' .* two features and no intercept. Got one with an"):
+        plot.plot_paths(two, y, fastgd.mse, [runs[1]])
+    with pytest.raises(ValueError, match=r"must be a descent on X, with total_bill. Got one with size"):
+        plot.plot_paths(tips[["total_bill"]], y, fastgd.mse, {"mine": runs[1]})
+    assert plt.get_fignums() == []

@@ -65,13 +65,13 @@ cdef inline double add_block(
     Loss loss, bint slope, const real* X, Py_ssize_t p, const double* targets, const Py_ssize_t* order, Py_ssize_t n,
     Py_ssize_t left, const double* theta, bint intercept, double* gradient,
 ) noexcept nogil:
-    """The sum of the loss over n rows; or of squared slopes, after each slope times its row was added to `gradient`.
+    """The sum of the loss over n rows; of slopes, after each slope times its row was added to `gradient`.
 
     `order` lists the rows, of which `left` will be visited, or is NULL for rows as they lie. Four at a time.
     """
     cdef const real* rows[4]
     cdef double s[4]
-    cdef double total = 0, squares = 0
+    cdef double total = 0
     cdef Py_ssize_t i = 0, k, row, ahead = 4 + ROWS_AHEAD // (p * <Py_ssize_t> sizeof(real))
     cdef double* weights = gradient + 1 if intercept else gradient
     while i < n:
@@ -89,12 +89,11 @@ cdef inline double add_block(
                 rows[k] = rows[0]
         total += (s[0] + s[1]) + (s[2] + s[3])
         if slope:
-            squares += (s[0] * s[0] + s[1] * s[1]) + (s[2] * s[2] + s[3] * s[3])
             add_scaled(weights, p, s[0], rows[0], s[1], rows[1], s[2], rows[2], s[3], rows[3])
         i += 4
     if slope and intercept:
         gradient[0] += total
-    return squares if slope else total
+    return total
 
 
 cdef inline void prefetch_row(const real* row, Py_ssize_t p, const double* target) noexcept nogil:
@@ -108,7 +107,7 @@ cdef inline double add_rows(
     Loss loss, bint slope, const real* X, Py_ssize_t p, const double* targets, Py_ssize_t n, const double* theta,
     bint intercept, double* gradient, double* scratch,
 ) noexcept nogil:
-    """The sum of the loss over n rows as they lie; or of squared slopes, and the gradient's sum in `gradient`."""
+    """The sum of the loss over n rows as they lie; for slopes their gradient's sum is written to `gradient`."""
     cdef Py_ssize_t start, j, q = p + intercept, blocks = (n + BLOCK - 1) // BLOCK, block
     cdef double total = 0
     if slope:
@@ -159,7 +158,7 @@ cdef inline int update(
 
 def sums(Loss loss, bint slope, const real[:, ::1] X not None, const double[::1] targets not None, bint intercept,
          const double[::1] theta not None, double[::1] gradient not None, double[::1] scratch not None):
-    """The sum of the loss over all rows; or of the squared slopes, and the gradient's sum in `gradient`."""
+    """The sum of the loss over all rows; or, for the slope, the gradient's, with its factor, in `gradient`."""
     cdef Py_ssize_t n = X.shape[0], p = X.shape[1], q = p + intercept, j
     cdef double total
     if n == 0 or p == 0 or targets.shape[0] != n or min(theta.shape[0], gradient.shape[0], scratch.shape[0]) < q:
@@ -167,7 +166,6 @@ def sums(Loss loss, bint slope, const real[:, ::1] X not None, const double[::1]
     with nogil:
         total = add_rows(loss, slope, &X[0, 0], p, &targets[0], n, &theta[0], intercept, &gradient[0], &scratch[0])
         if slope:
-            total *= loss.slope_factor(total) * loss.slope_factor(total)
             for j in range(q):
                 gradient[j] *= loss.slope_factor(total)
     return total
