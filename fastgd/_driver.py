@@ -60,7 +60,8 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     With `epochs` a chunk never crosses the end of an epoch.
     """
     cycles = _CycleFinder() if rates.is_constant and runner.is_deterministic else None
-    every = cycles is not None or any(part is not None and part.wants_every for part in (watch, epochs))
+    every = (cycles is not None or (watch is not None and watch.wants_every)
+             or (epochs is not None and epochs.wants_every))
     most, thetas = runner.buffer(limit, every)
     start, done = runner.theta, 0
     while True:
