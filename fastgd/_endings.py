@@ -107,7 +107,7 @@ class _Ending:
             if not (slope * outcome.alpha < self.tol if outcome.alpha > 0 else slope == 0):
                 return STALLED
         if is_linear or self.stop == "loss":
-            self._shortfall = problem.shortfall(outcome.x, self.tol, self.stop == "loss")
+            self._shortfall = problem.shortfall(outcome.x, outcome.start, self.tol, self.stop == "loss")
         return CONVERGED if self._shortfall is None else STALLED
 
     @property

@@ -30,6 +30,8 @@ _SAMPLE, _FEW = 4096, 512
 _GROWN = 1e6
 #: A linear model ended too soon if the loss falls by this part of itself farther on, and theta moves by so many tol.
 _WORTH_WHILE, _FAR = 0.01, 10
+#: A fall of this part of the loss at the start is none: the model fits.
+_NEGLIGIBLE = 1e-9
 #: How far along a step of Newton's the loss is looked at.
 _FRACTIONS = 4.0 ** np.arange(-8, 9)
 
@@ -165,7 +167,7 @@ class Problem:
             return self._losses_of(self.compiled.loss, [theta])[0]
         return float(self.loss_at(theta))
 
-    def shortfall(self, theta: Any, tol: float, by_loss: bool) -> Shortfall | None:
+    def shortfall(self, theta: Any, start: Any, tol: float, by_loss: bool) -> Shortfall | None:
         """Where the loss is materially lower than at theta, if it is along a step of Newton's, else None.
 
         With the largest curvature c of the loss and G = X'X / n (1 without X) the step is pinv(c G) @ gradient: on the
@@ -183,6 +185,8 @@ class Problem:
         here, there = self.objective_at(theta), self.objective_at(best)
         far = here - there > _FAR * tol if by_loss else largest(best - theta) > _FAR * tol
         if not (far and here - there > _WORTH_WHILE * abs(here)):
+            return None
+        if here - there <= _NEGLIGIBLE * abs(self.objective_at(start)):
             return None
         return Shortfall(there, best, isinstance(self.compiled.loss, SquaredError) and self._knows_gram())
 

@@ -880,3 +880,9 @@ def test_a_gradient_is_no_loss():
             minimize(None, my_slope, y, "auto", False, X=X)
         with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'Auto'"):
             minimize(fastgd.mse, None, y, "Auto", False, X=X)
+
+    def test_an_exact_fit_in_a_narrow_valley(self):
+        X, y = [[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]], [1.0, 2.0, 3.0]
+        for tol in (1e-6, 1e-9, 1e-12):
+            theta = minimize(fastgd.mse, None, y, "auto", False, X=X, tol=tol)
+            assert theta == pytest.approx([1, 0], abs=1e3 * tol)
