@@ -1,6 +1,7 @@
 """What is said at the end of a run: the result, and the warning or error where it did not go well."""
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,8 @@ class _Ending:
             slope = largest(problem.slope_at(outcome.x))
             if not (slope * outcome.alpha < self.tol if outcome.alpha > 0 else slope == 0):
                 return STALLED
+        if is_linear and problem.compiled is not None and not math.isfinite(problem.objective_at(outcome.x)):
+            return NOT_FINITE    # where theta is so large that a step is lost in its rounding
         if is_linear or self.stop == "loss":
             self._shortfall = problem.shortfall(outcome.x, outcome.start, self.tol, self.stop == "loss")
         return CONVERGED if self._shortfall is None else STALLED
@@ -162,8 +165,9 @@ class _Ending:
     def _diverged(self) -> str:
         outcome = self.outcome
         if is_finite(outcome.theta):
-            return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}, at theta "
-                    f"{shown(outcome.theta)}. Use a smaller learning rate.{self._growth()}{self._rate_hint()}")
+            return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}: at theta "
+                    f"{shown(outcome.theta)} the loss is {self.problem.objective_at(outcome.x):.6g}. Use a smaller "
+                    f"learning rate, or start nearer.{self._growth()}{self._rate_hint()}")
         stable = self.problem.stable_alpha(self.is_stochastic)
         or_scale = ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
         return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "

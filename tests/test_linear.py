@@ -886,3 +886,9 @@ def test_a_gradient_is_no_loss():
         for tol in (1e-6, 1e-9, 1e-12):
             theta = minimize(fastgd.mse, None, y, "auto", False, X=X, tol=tol)
             assert theta == pytest.approx([1, 0], abs=1e3 * tol)
+
+    @pytest.mark.parametrize("name", ["log_cosh", "huber_loss", "mse"])
+    def test_a_theta_too_large_to_move_has_not_converged(self, name):
+        X, y = rows(50, 2)
+        with pytest.raises(DivergenceError):
+            minimize(REGISTRY[name], None, y, 1.0, False, X=X * 1e7, theta0=1.7e308)
