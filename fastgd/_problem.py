@@ -188,14 +188,12 @@ class Problem:
             return None
         if here - there <= _NEGLIGIBLE * abs(self.objective_at(start)):
             return None
-        return Shortfall(there, best, isinstance(self.compiled.loss, SquaredError) and self._knows_gram())
+        knows_gram = self.design is None or self.design.has_gram
+        return Shortfall(there, best, isinstance(self.compiled.loss, SquaredError) and knows_gram)
 
     def _over_gram(self, gradient: Any) -> Any:
         """pinv(X'X / n) @ gradient."""
         return gradient
-
-    def _knows_gram(self) -> bool:
-        return True
 
     def _losses_nearby(self, thetas: list[Any]) -> list[float]:
         """The objective at several thetas; of a sample of the rows will do."""
@@ -328,8 +326,10 @@ class LinearProblem(Problem):
             began, ended = self.compiled.loss.curve_over_rows([start, end], sample)
             if ended < began:
                 return None
-        began, ended, at_zero = map(self.objective_at, (start, end, np.zeros(len(end))))
-        size = max(abs(began), abs(at_zero))
+        began, ended = self.objective_at(start), self.objective_at(end)
+        if ended <= began:
+            return None
+        size = max(abs(began), abs(self.objective_at(np.zeros(len(end)))))
         noise = 0.1 if is_stochastic else 1e-9
         return (began, ended, ended > _GROWN * size > 0) if ended - began > noise * size else None
 
@@ -347,9 +347,6 @@ class LinearProblem(Problem):
             return np.full(q, np.nan)
         step: DoubleArray = np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
         return step
-
-    def _knows_gram(self) -> bool:
-        return self.design.has_gram
 
     def _losses_nearby(self, thetas: list[DoubleArray]) -> list[float]:
         assert self.compiled is not None

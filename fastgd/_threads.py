@@ -27,7 +27,7 @@ def thread_count(n_threads: Count | None) -> int:
 
 
 class Threads:
-    """The caller's thread and `n_threads` - 1 more, which are started when there is work and ended by `close`."""
+    """The caller's thread and `n_threads` - 1 more, which are started when there is work and end with the context."""
 
     def __init__(self, n_threads: Count | None) -> None:
         self.count = thread_count(n_threads)
