@@ -425,3 +425,12 @@ def test_every_loss(name):
     for size in (None, 10):
         theta = descend(name, y, size, 0.01, rng=0)
         assert theta == pytest.approx(course(name, y, size, 0.01, rng=0), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_a_start_beyond_float32_diverges_at_once(size, five_points):
+    y = five_points.astype(np.float32)
+    with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+        descend("huber_loss", y, size, 0.01, rng=0, theta0=3.8e86)
+    with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+        fastgd.minimize(fastgd.huber_loss, None, y, 0.01, False, theta0=3.8e86)

@@ -31,7 +31,8 @@ def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas 
     if n == 0 or thetas.shape[0] < limit:
         raise ValueError("batch: a buffer is too short")
     with nogil:
-        while k < limit and not converged and isfinite(new):
+        # A start beyond float32 makes one update too, which says that it is not finite.
+        while k < limit and not converged and (k == 0 or isfinite(new)):
             new = theta - <real> alphas[k] * mean_slope(loss, &targets[0], n, theta)
             converged = absolute(new - theta) < <real> tol
             theta = new
@@ -143,7 +144,7 @@ def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, obje
     if n == 0 or batch_size < 1 or thetas.shape[0] < limit or position < 0 or not 0 <= swaps < n:
         raise ValueError("stochastic: a buffer is too short or an index out of range")
     with nogil:
-        while done < limit and not converged and isfinite(theta):
+        while done < limit and not converged and (done == 0 or isfinite(theta)):    # as in `batch`
             if not begin_epoch(generator, &points[0], n, &position, &swaps, &budget):
                 break
             made = min(limit - done, (n - position + batch_size - 1) // batch_size)
