@@ -1,28 +1,17 @@
 """Gradient descent on losses: the textbook's functions and answers, compiled."""
+from typing import TYPE_CHECKING, Any
+
 from fastgd import datasets, losses, reference, schedules
 from fastgd.convexity import is_convex, minimize_multistart
-from fastgd.descent import minimize, minimize_mini_batch, minimize_sgd, simple_minimize
+from fastgd.descent import minimize, simple_minimize
 from fastgd.differences import check_gradient
-from fastgd.losses import (
-    Huber,
-    abs_loss,
-    cross_entropy,
-    epsilon_insensitive,
-    grad_abs_loss,
-    grad_cross_entropy,
-    grad_epsilon_insensitive,
-    grad_huber_loss,
-    grad_log_cosh,
-    grad_mse,
-    grad_pinball_loss,
-    grad_quartic_loss,
-    huber_loss,
-    log_cosh,
-    mse,
-    pinball_loss,
-    quartic_loss,
-)
+from fastgd.losses import builtin
+from fastgd.losses.builtin import *  # noqa: F403
 from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
+from fastgd.stochastic import minimize_mini_batch, minimize_sgd
+
+if TYPE_CHECKING:
+    from fastgd import plot
 
 __version__ = "0.1.0"
 
@@ -30,32 +19,29 @@ __all__ = [
     "ConvergenceWarning",
     "DescentResult",
     "DivergenceError",
-    "Huber",
-    "abs_loss",
     "check_gradient",
-    "cross_entropy",
     "datasets",
-    "epsilon_insensitive",
-    "grad_abs_loss",
-    "grad_cross_entropy",
-    "grad_epsilon_insensitive",
-    "grad_huber_loss",
-    "grad_log_cosh",
-    "grad_mse",
-    "grad_pinball_loss",
-    "grad_quartic_loss",
-    "huber_loss",
     "is_convex",
-    "log_cosh",
     "losses",
     "minimize",
     "minimize_mini_batch",
     "minimize_multistart",
     "minimize_sgd",
-    "mse",
-    "pinball_loss",
-    "quartic_loss",
+    "plot",
     "reference",
     "schedules",
     "simple_minimize",
 ]
+__all__ += builtin.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":    # imported when it is wanted, as scipy does it
+        import importlib
+
+        return importlib.import_module("fastgd.plot")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

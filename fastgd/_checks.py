@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from fastgd._kernels import mean
+from fastgd._limits import SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,8 +21,6 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in ((_FLOAT32, "float"), (_FLOAT64, "double"))}
 
-#: Points that are worked on between two chances to answer Ctrl-C; a few milliseconds of work.
-SLICE = 2**22
 
 
 def check_number(value: object, name: str, *, low: float, inclusive: bool = True) -> float:

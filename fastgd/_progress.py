@@ -3,22 +3,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from fastgd._theta import shown
 
 if TYPE_CHECKING:
     from fastgd._types import Progress, Theta
-
-_MOST_SHOWN = 8
-
-
-def shown(theta: Theta, form: str = ".6g") -> str:
-    """A number, or the first components of an array, for a line of text."""
-    if not isinstance(theta, np.ndarray) or theta.ndim == 0:
-        return format(theta, form)
-    parts = [format(value, form) for value in theta[:_MOST_SHOWN]]
-    more = len(theta) - len(parts)
-    return f"[{' '.join(parts)}{f' ... and {more} more' if more else ''}]"
-
 
 def progress_display(progress: Progress, limit: int) -> Lines | Bar | None:
     """The display for the `progress` option: True, False or "bar"."""

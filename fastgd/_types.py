@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd._kernels import losses as kernels
+from fastgd._source import Points, Rows
 from fastgd.results import DescentResult
 
 #: Data: float32 or float64.
@@ -35,10 +35,10 @@ Progress: TypeAlias = bool | Literal["bar"]
 Random: TypeAlias = (
     Count | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | np.random.RandomState | None)
 
-#: What a kernel knows a loss by.
-KernelLoss: TypeAlias = (
-    kernels.SquaredError | kernels.AbsoluteError | kernels.Huber | kernels.Quartic | kernels.CrossEntropy
-    | kernels.Pinball | kernels.LogCosh | kernels.EpsilonInsensitive | kernels.CFunctions | kernels.CFunctionsWithData)
+#: What a kernel knows a loss by: an object of one of the classes of `fastgd._kernels.losses`.
+KernelLoss: TypeAlias = Any
+#: Where the numbers are; `fastgd._source` says how.
+Source: TypeAlias = "Points | Rows"
 
 AnyTheta = TypeVar("AnyTheta", float, DoubleArray)
 #: Raising StopIteration ends the run.
@@ -58,6 +58,21 @@ class Fused(Protocol[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
+class Compiled(Protocol):
+    """What a kernel takes the mean of, a loss or a gradient of our own; `fastgd.losses.base` says how."""
+
+    @property
+    def is_slope(self) -> bool: ...
+
+    @property
+    def kernel(self) -> KernelLoss: ...
+
+    @property
+    def evaluations(self) -> int: ...
+
+    def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]: ...
+
+
 class Rates(Protocol):
     """The learning rates of a run: those of `count` updates from `start` on, or fewer of them."""
 
@@ -68,7 +83,9 @@ class Rates(Protocol):
 
 
 class Runner(Protocol):
-    """What makes the updates of one method; `fastgd._runners` says how."""
+    """What makes the updates of one method; `fastgd._run.compiled` says how."""
+
+    ends_when_short: bool
 
     @property
     def theta(self) -> Theta: ...
@@ -79,6 +96,52 @@ class Runner(Protocol):
     @property
     def is_deterministic(self) -> bool: ...
 
+    @property
+    def evaluations(self) -> int: ...
+
     def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]: ...
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]: ...
+
+
+# The options of the descents that the result's type does not depend on.
+
+class _Options(TypedDict, total=False):
+    tol: Number
+    max_iter: Count
+    stop: Literal["step", "loss"]
+    n_threads: Count | None
+
+
+class OptionsOfPoints(_Options, total=False):
+    fit_intercept: Literal[False]
+    theta0: Number
+    callback: Callback[float] | None
+
+
+class OptionsOfRows(_Options, total=False):
+    fit_intercept: bool
+    theta0: ArrayLike
+    callback: Callback[DoubleArray] | None
+
+
+class _StochasticOptions(TypedDict, total=False):
+    rng: Random
+    tol: Number
+    max_epochs: Count
+    stop: Literal["step", "epoch", "loss"]
+    average: bool
+    in_place: bool
+    progress: Progress
+
+
+class StochasticOptionsOfPoints(_StochasticOptions, total=False):
+    fit_intercept: Literal[False]
+    theta0: Number
+    callback: Callback[float] | None
+
+
+class StochasticOptionsOfRows(_StochasticOptions, total=False):
+    fit_intercept: bool
+    theta0: ArrayLike
+    callback: Callback[DoubleArray] | None

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, check_count, check_dataset, check_interval, check_number
-from fastgd._endings import conclude_many
-from fastgd._problem import Problem
+from fastgd._checks import check_count, check_dataset, check_interval, check_number
+from fastgd._ending import conclude_many
+from fastgd._objective import Objective, curve_of, objective_of
 from fastgd._random import bit_generator_of
-from fastgd._runners import run_many
-from fastgd.losses import compiled_form
+from fastgd._run import run_many
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates
 
@@ -26,12 +25,10 @@ if TYPE_CHECKING:
         FloatArray,
         IndexArray,
         Interval,
-        LossFunction,
         Number,
         Random,
         Rate,
     )
-    from fastgd.losses import Gradient, Loss
 
 __all__ = ["Convexity", "MultistartResult", "is_convex", "minimize_multistart"]
 
@@ -119,15 +116,14 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
     (True, False)
     """
-    loss = compiled_form(loss_fn)
-    if loss is None:
-        check_callable(loss_fn, "loss_fn")
+    evaluate = curve_of(loss_fn)
     low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))
     points = check_dataset(dataset).astype(np.float64, copy=False)
     thetas = _exact_grid(low, high)
-    heights, eps = _heights(loss, loss_fn, thetas, points)
+    curve = evaluate(points)
+    heights, eps = _heights(curve, thetas)
     left, middle, right = _triples(len(thetas), n_chords, random)
     t = (right - middle) / (right - left)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -138,7 +134,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     if not usable.any():
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
     k = int(np.nanargmax(excess))
-    if not excess[k] > _rounding(loss is not None, eps, thetas, points, heights):
+    if not excess[k] > _rounding(not curve.is_called, eps, thetas, points, heights):
         return Convexity(None, None, None, None, None, int(usable.sum()), (
             f"No counter-example found: of {usable.sum()} chords of {name} on [{low:g}, {high:g}] "
             "none cuts below the curve."))
@@ -148,12 +144,9 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
         f"(t = {t[k]:.4g}), and the curve {heights[middle[k]]:.6g}."))
 
 
-def _heights(loss: Loss | Gradient | None, loss_fn: LossFunction, thetas: FloatArray,
-             points: FloatArray) -> tuple[DoubleArray, np.floating[Any]]:
-    """The loss at each theta, by its compiled form if it has one, and the precision in which it was computed."""
-    if loss is not None:
-        return loss.curve_over(thetas, points), np.finfo(np.float64).eps
-    values = called_at(loss_fn, thetas.tolist(), points)
+def _heights(curve: Objective, thetas: FloatArray) -> tuple[DoubleArray, np.floating[Any]]:
+    """The loss at each theta, and the precision in which it was computed."""
+    values = curve.values(thetas.tolist())
     single = any(isinstance(value, np.float32) for value in values)
     return np.array(values, dtype=np.float64), np.finfo(np.float32 if single else np.float64).eps
 
@@ -300,11 +293,11 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     begins = check_dataset(starts, "starts").astype(np.float64)
-    problem = Problem(loss_fn, grad_loss_fn, dataset, needs_loss=True)
-    runs = conclude_many(problem, begins, run_many(problem, begins, rates, tol, max_iter), tol, caller=3)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset)
+    runs = conclude_many(objective, rates, begins, run_many(objective, begins, rates, tol, max_iter), tol)
     ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
     labels = np.full(len(begins), -1)
-    groups = _basins(problem, {k: runs[k] for k in ended}, tol)
+    groups = _basins(objective, {k: runs[k] for k in ended}, tol)
     groups.sort(key=lambda group: runs[group[0]].fun)
     for label, group in enumerate(groups):
         labels[group] = label
@@ -317,23 +310,23 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     return MultistartResult(best.x, best.fun, minima, losses, begins, labels, runs, len(ended) == len(begins), message)
 
 
-def _basins(problem: Problem, runs: dict[int, DescentResult[float]], tol: float) -> list[list[int]]:
+def _basins(objective: Objective, runs: dict[int, DescentResult[float]], tol: float) -> list[list[int]]:
     """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
     groups: list[list[int]] = []
     for k in sorted(runs, key=lambda k: runs[k].x):
         # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
         if groups and (runs[k].x - runs[groups[-1][-1]].x <= tol or not _barrier_between(
-                problem, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
+                objective, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
             groups[-1].append(k)
         else:
             groups.append([k])
     return [sorted(group, key=lambda k: runs[k].fun) for group in groups]
 
 
-def _barrier_between(problem: Problem, left: DescentResult[float], right: DescentResult[float], tol: float) -> bool:
+def _barrier_between(objective: Objective, left: DescentResult[float], right: DescentResult[float], tol: float) -> bool:
     """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
     distance = abs(right.x - left.x)
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
-    losses = problem.losses_at(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
+    losses = objective.values(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
     highest, higher = max(losses), max(left.fun, right.fun)
-    return highest > higher + 1e-12 * max(abs(higher), highest)
+    return bool(highest > higher + 1e-12 * max(abs(higher), highest))

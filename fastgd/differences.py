@@ -1,80 +1,24 @@
-"""Gradients by differences of the loss: one to descend on where none is given, and one to check a gradient against."""
+"""A check of a gradient against differences of its loss."""
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, check_dataset
-from fastgd.losses import compiled_form
+from fastgd._checks import check_callable, check_dataset
+from fastgd._differences import DifferenceGradient
+from fastgd.losses.base import ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike
 
-    from fastgd._design import Design
-    from fastgd._types import ConstantFunction, DoubleArray, FloatArray, LossFunction
+    from fastgd._types import ConstantFunction, DoubleArray
 
 __all__ = ["GradientCheck", "check_gradient"]
-
-
-class DifferenceGradient:
-    """(loss(theta + h) - loss(theta - h)) / (2 h), called like a gradient.
-
-    h is the cube root of the machine precision times the size of a residual, the larger of the spread of the data (the
-    median distance from their median) and the distance of theta from them. There the error of the formula, h**2, and
-    that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical Optimization", section 8.1).
-    """
-
-    def __init__(self, loss_fn: LossFunction, targets: FloatArray) -> None:
-        self._loss = loss_fn
-        self._eps = float(np.finfo(targets.dtype).eps)
-        self._center = float(np.median(targets))
-        with np.errstate(over="ignore"):    # `step` knows an infinite one
-            distances = np.abs(targets - targets.dtype.type(self._center))
-            self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
-
-    def step(self, theta: float) -> float:
-        """The h at theta: a power of two, and far above the distance of two floats there."""
-        h = self._eps ** (1 / 3) * min(max(self._spread, abs(theta - self._center)), sys.float_info.max)
-        return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta), sys.float_info.min)))
-
-    def __call__(self, theta: float, dataset: Any) -> float:
-        return self.with_noise(float(theta), dataset)[0]
-
-    def with_noise(self, theta: float, dataset: Any, halvings: int = 0) -> tuple[float, float]:
-        """The difference, and the error that rounding of the loss can make in it."""
-        h = self.step(theta) / 2**halvings
-        above, below = map(float, called_at(self._loss, (theta + h, theta - h), dataset))
-        return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
-
-
-class RowsDifferenceGradient:
-    """The same for a linear model, one component of theta after another; theta, and the rows that it goes by.
-
-    The size of a component is its own, or that of the targets divided by that of its column.
-    """
-
-    def __init__(self, loss_by_index: LossFunction, design: Design) -> None:
-        self._loss = loss_by_index
-        spread = float(np.median(np.abs(design.targets - np.median(design.targets)))) or 1.0
-        sizes = design.column_sizes()
-        sizes = np.concatenate([np.ones(int(design.intercept)), np.where(sizes > 0, sizes, 1.0)])
-        self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
-
-    def __call__(self, theta: DoubleArray, rows: Any) -> DoubleArray:
-        steps = np.maximum(self._least, np.finfo(np.float64).eps ** (1 / 3) * np.abs(theta))
-        slopes = np.empty(len(theta))
-        for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
-            moved = np.zeros(len(theta))
-            moved[k] = h
-            above, below = map(float, called_at(self._loss, (theta + moved, theta - moved), rows))
-            slopes[k] = (above - below) / (2 * h)
-        return slopes
 
 
 @dataclass(frozen=True)
@@ -161,7 +105,7 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     targets = check_dataset(dataset)
     points = targets.astype(np.float64, copy=False)    # differences in float32 would say little
     places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
-    difference = DifferenceGradient(compiled_form(loss_fn) or loss_fn, points)
+    difference = DifferenceGradient(ours(loss_fn) or loss_fn, points)
     rows, skipped = [], 0
     for theta in places.tolist():
         (coarse, _), (fine, noise) = (difference.with_noise(theta, points, halvings) for halvings in (0, 1))

@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import (
-    as_given,
-    called_at,
     check_callable,
     check_dataset,
     check_interval,
     check_number,
     check_one_number,
 )
-from fastgd._problem import LinearProblem
-from fastgd.differences import DifferenceGradient
-from fastgd.losses import compiled_form, huber_loss
+from fastgd._objective import curve_of, objective_of
+from fastgd.losses import huber_loss
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     import pandas as pd
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import ConstantFunction, DoubleArray, FloatArray, Interval, LossFunction, Number
-    from fastgd.losses import Gradient, Loss
 
     _Path = tuple[NDArray[Any], DoubleArray, list[str]]    # updates, thetas, names of the parameters
 
@@ -631,14 +627,12 @@ class _Surface:
 
     def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike) -> None:
         X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
-        self._compiled = compiled_form(loss_fn)
-        y = check_dataset(y, "y")
-        self._problem = LinearProblem(loss_fn, None, y, X, np.shape(X)[1:] == (1,), needs_loss=True)
-        self._design = self._problem.design
+        self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,))
+        self._design = self._objective.source
         if self._design.n_parameters != 2:
             raise ValueError("Input X should have one or two features for two parameters, "
                              f"got an array of shape {self._design.X.shape}.")
-        self.name = _name_of(loss_fn, self._compiled)
+        self.name = self._objective.name
 
     def check_model(self, run: object, name: str) -> None:
         """Raise ValueError for a descent on other features, or with an intercept where there is none."""
@@ -655,9 +649,7 @@ class _Surface:
 
     def at(self, thetas: DoubleArray) -> DoubleArray:
         """The loss at each row of an array of thetas."""
-        if self._compiled is not None:
-            return self._compiled.curve_over_rows(thetas, self._design)
-        return np.array(self._problem.losses_at(thetas), dtype=np.float64)
+        return np.array(self._objective.values(thetas), dtype=np.float64)
 
     def over(self, low: DoubleArray, high: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """The places along both axes, and the losses there, rows along the second."""
@@ -693,18 +685,14 @@ class _LossOnPoints:
     """A loss and its points, checked."""
 
     def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals") -> None:
-        self._compiled = compiled_form(loss_fn)
-        if self._compiled is None:
-            check_callable(loss_fn, "loss_fn")
-        self._loss_fn, self.name = loss_fn, _name_of(loss_fn, self._compiled)
-        self.points = check_dataset(y_vals, name)
-        self.dataset = as_given(y_vals, self.points)
+        self._curve = curve_of(loss_fn)(y_vals, name)
+        self.name = self._curve.name
+        self.points = self._curve.source.targets
+        self.dataset = self._curve.source.everything
 
     def at(self, thetas: ArrayLike) -> DoubleArray:
         """The loss at each theta, as an array."""
-        if self._compiled is not None:
-            return self._compiled.curve_over(np.asarray(thetas, dtype=np.float64), self.points)
-        return np.array(called_at(self._loss_fn, np.asarray(thetas).tolist(), self.dataset), dtype=np.float64)
+        return np.array(self._curve.values(np.asarray(thetas, dtype=np.float64)), dtype=np.float64)
 
     def curve(self, xlim: tuple[float, float]) -> tuple[DoubleArray, DoubleArray]:
         """The thetas of a curve over a range, and the losses there."""
@@ -715,16 +703,7 @@ class _LossOnPoints:
         return thetas, self.at(thetas)
 
     def slope_at(self, theta: float) -> float:
-        gradient: Callable[..., float] = getattr(
-            self._compiled, "gradient", None) or DifferenceGradient(self._loss_fn, self.points)
-        return gradient(theta, self.dataset)
-
-
-def _name_of(loss_fn: object, loss: Loss | Gradient | None) -> str:
-    """What to call a loss in a title: huber_loss, Huber(delta=2.0), or the name of the Python function."""
-    if loss is not None:
-        return loss.__name__ if repr(loss).startswith("<") else repr(loss)
-    return str(getattr(getattr(loss_fn, "func", loss_fn), "__name__", type(loss_fn).__name__))
+        return float(self._curve.slope(theta))
 
 
 def _thetas(low: float, high: float) -> DoubleArray:

@@ -66,7 +66,7 @@ def grad_huber_loss(theta, dataset, delta=1):
 @_over_points()
 def quartic_loss(theta, dataset):
     r = dataset - theta
-    return (r + 12) * (r + 23) * (r - 14) * (r - 15) / 5000 + 7
+    return 1 / 5000 * (r + 12) * (r + 23) * (r - 14) * (r - 15) + 7
 
 
 @_over_points()

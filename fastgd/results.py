@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from fastgd._checks import check_design
-from fastgd._progress import shown
+from fastgd._theta import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sized

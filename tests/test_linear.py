@@ -748,9 +748,9 @@ class TestWhatAStrangerFound:
         X = np.random.default_rng(1).normal(size=(3000, 600))
         X[:, 0] *= 3
         true = np.linalg.eigvalsh(X.T @ X / 3000)[-1]
-        design = fastgd._design.Design(X, np.zeros(3000), False)
+        design = fastgd._curvature.RowsCurvature(fastgd._source.Rows(X, np.zeros(3000), False))
         assert true * 0.9 <= design.largest_eigenvalue() <= 2 * true
-        assert fastgd._design.Design(X[:, :500], np.zeros(3000), False).largest_eigenvalue() == pytest.approx(
+        assert fastgd._curvature.RowsCurvature(fastgd._source.Rows(X[:, :500], np.zeros(3000), False)).largest_eigenvalue() == pytest.approx(
             np.linalg.eigvalsh(X[:, :500].T @ X[:, :500] / 3000)[-1])
 
     def test_unscaled_columns_among_many(self):

@@ -1,13 +1,21 @@
+from typing import final
+
+from fastgd._kernels.shuffle import Visits
+from fastgd._kernels.step import NumberSteps
 from fastgd._types import DoubleArray, FloatArray, Fused, IndexArray, KernelLoss
 
-# loss, targets, alphas, theta0, tol, thetas -> updates, converged
-batch: Fused[[KernelLoss, FloatArray, DoubleArray, float, float, DoubleArray], tuple[int, bool]]
+@final
+class Starts:
+    def __init__(
+        self, thetas: DoubleArray, previous: DoubleArray, anchors: DoubleArray, updates: IndexArray,
+        endings: IndexArray, tol: float,
+    ) -> None: ...
 
-# loss, targets, alphas, tol, may_repeat, done, thetas, previous, anchors, updates, endings, scratch -> still running
-batch_many: Fused[
-    [KernelLoss, FloatArray, DoubleArray, float, bool, int, DoubleArray, DoubleArray, DoubleArray, IndexArray,
-     IndexArray, FloatArray], int]
+# loss, targets, steps, alphas, thetas -> updates, whether the last was short
+batch: Fused[[KernelLoss, FloatArray, NumberSteps, DoubleArray, DoubleArray], tuple[int, bool]]
 
-# loss, points, batch_size, capsule, place, alphas, theta0, tol, thetas -> updates, converged
-stochastic: Fused[
-    [KernelLoss, FloatArray, int, object, IndexArray, DoubleArray, float, float, DoubleArray], tuple[int, bool]]
+# loss, targets, starts, alphas, done, may_repeat, scratch -> still running
+batch_many: Fused[[KernelLoss, FloatArray, Starts, DoubleArray, int, bool, FloatArray], int]
+
+# loss, points, visits, steps, alphas, thetas -> updates, whether the last was short
+stochastic: Fused[[KernelLoss, FloatArray, Visits, NumberSteps, DoubleArray, DoubleArray], tuple[int, bool]]

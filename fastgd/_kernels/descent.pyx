@@ -1,10 +1,10 @@
-"""The update loops. Each runs at most as many updates as it is handed learning rates, and can be resumed."""
-from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isfinite
+"""Descents of the constant model. Each makes at most as many updates as it is handed learning rates, and can go on."""
+cimport cython
 
-from fastgd._kernels.losses cimport Loss, absolute, real
+from fastgd._kernels.losses cimport Loss, real
 from fastgd._kernels.mean cimport levels, mean_of_sum, mean_slope, sums_over
-from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, begin_epoch, bitgen_t
+from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
+from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, NumberSteps, rule, step
 
 cdef enum:
     FIRST_ANCHOR = 64
@@ -15,146 +15,159 @@ cdef enum:
     NOT_FINITE = 3
 
 
-def batch(Loss loss, const real[::1] targets not None, const double[::1] alphas not None,
-          double theta0, double tol, double[::1] thetas not None):
+def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not None, const double[::1] alphas not None,
+          double[::1] thetas not None):
     """theta <- theta - alpha * mean slope over all points, for each alpha.
 
-    Writes each new theta to `thetas`; stops after an update that is shorter than `tol` or not finite.
+    Writes each new theta to `thetas`; stops after an update that ends the run.
 
     Returns
     -------
-    (updates, converged)
+    (updates, whether the last was short)
     """
     cdef Py_ssize_t n = targets.shape[0], k = 0, limit = alphas.shape[0]
-    cdef real theta = <real> theta0, new = theta
-    cdef bint converged = False
+    cdef real theta = <real> steps.theta, before = theta
+    cdef rule how = steps.rule
+    cdef int what = WENT_ON
     if n == 0 or thetas.shape[0] < limit:
         raise ValueError("batch: a buffer is too short")
     with nogil:
-        # A start beyond float32 makes one update too, which says that it is not finite.
-        while k < limit and not converged and (k == 0 or isfinite(new)):
-            new = theta - <real> alphas[k] * mean_slope(loss, &targets[0], n, theta)
-            converged = absolute(new - theta) < <real> tol
-            theta = new
-            thetas[k] = new
+        while k < limit and what == WENT_ON:
+            before = theta
+            what = step(&how, &theta, <real> alphas[k], mean_slope(loss, &targets[0], n, theta))
+            thetas[k] = theta
             k += 1
-    return k, converged
+    # A start beyond float32 stays as it was given.
+    steps.previous = before if k > 1 else steps.theta
+    steps.theta = theta
+    return k, what == WAS_SHORT
 
 
-def batch_many(Loss loss, const real[::1] targets not None, const double[::1] alphas not None, double tol,
-               bint may_repeat, Py_ssize_t done, double[::1] thetas not None, double[::1] previous not None,
-               double[::1] anchors not None, Py_ssize_t[::1] updates not None, Py_ssize_t[::1] endings not None,
-               real[::1] scratch not None):
-    """The updates of `batch` from many thetas at once, all in one pass over the data.
+@cython.final
+cdef class Starts:
+    """Descents from several starts: of each the theta, the one before it, its updates, and how it ended, -1 if not.
 
-    `previous`, `updates` and `endings` are kept for each theta, the last -1 while it goes on; `done` updates were made
-    before. With `may_repeat` a theta that equals its anchor, which is taken at each power of two, is in a cycle.
-    `scratch` has at least ``len(thetas) * (levels(n) + 2)`` places.
+    `anchors` has the theta at the last power of two, to which a run that repeats for ever returns.
+    """
+    cdef double[::1] thetas
+    cdef double[::1] previous
+    cdef double[::1] anchors
+    cdef Py_ssize_t[::1] updates
+    cdef Py_ssize_t[::1] endings
+    cdef rule rule
+
+    def __init__(self, double[::1] thetas not None, double[::1] previous not None, double[::1] anchors not None,
+                 Py_ssize_t[::1] updates not None, Py_ssize_t[::1] endings not None, double tol):
+        if not 0 < thetas.shape[0] == previous.shape[0] == anchors.shape[0] == updates.shape[0] == endings.shape[0]:
+            raise ValueError("Starts: arrays of different lengths")
+        self.thetas, self.previous, self.anchors = thetas, previous, anchors
+        self.updates, self.endings = updates, endings
+        self.rule.tol = tol
+        self.rule.ends_when_short = True
+
+
+def batch_many(Loss loss, const real[::1] targets not None, Starts starts not None, const double[::1] alphas not None,
+               Py_ssize_t done, bint may_repeat, real[::1] scratch not None):
+    """The updates of `batch` from all starts at once, in one pass over the data; `done` were made before.
+
+    With `may_repeat` a theta that equals its anchor is in a cycle. `scratch` has at least
+    ``len(thetas) * (levels(n) + 2)`` places.
 
     Returns
     -------
     How many thetas have not ended.
     """
-    cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0], k, r, i, running = 0
-    cdef real slope, new, step
+    cdef Py_ssize_t n = targets.shape[0], m = starts.thetas.shape[0], k, r, i, count, running = 0
+    cdef real theta
     cdef real* at
     cdef real* sums
-    if n == 0 or m == 0 or scratch.shape[0] < m * (levels(n) + 2):
-        raise ValueError("batch_many: a buffer is too short")
-    if not m <= min(previous.shape[0], anchors.shape[0], updates.shape[0], endings.shape[0]):
+    cdef int what
+    if n == 0 or scratch.shape[0] < m * (levels(n) + 2):
         raise ValueError("batch_many: a buffer is too short")
     at, sums = &scratch[0], &scratch[m]
     with nogil:
         for k in range(alphas.shape[0]):
             running = 0
             for i in range(m):
-                if endings[i] == RUNNING:
-                    at[running] = <real> thetas[i]
+                if starts.endings[i] == RUNNING:
+                    at[running] = <real> starts.thetas[i]
                     running += 1
             if running == 0:
                 break
             sums_over(loss, True, &targets[0], n, at, running, sums, &scratch[2 * m])
             r = 0
             for i in range(m):
-                if endings[i] != RUNNING:
+                if starts.endings[i] != RUNNING:
                     continue
-                slope = loss.slope_factor(at[r]) * mean_of_sum(sums[r], n)
-                new = at[r] - <real> alphas[k] * slope
-                step = absolute(new - at[r])
-                previous[i], thetas[i], updates[i] = at[r], new, done + k + 1
+                theta = at[r]
+                what = step(&starts.rule, &theta, <real> alphas[k], loss.slope_factor(theta) * mean_of_sum(sums[r], n))
+                count = done + k + 1
+                starts.previous[i], starts.thetas[i], starts.updates[i] = at[r], theta, count
                 r += 1
-                if step < <real> tol:
-                    endings[i] = CONVERGED
-                elif not isfinite(new):
-                    endings[i] = NOT_FINITE
-                elif may_repeat and updates[i] > FIRST_ANCHOR and new == anchors[i]:
-                    endings[i] = CYCLE
-                elif updates[i] >= FIRST_ANCHOR and updates[i] & (updates[i] - 1) == 0:
-                    anchors[i] = new
+                if what != WENT_ON:
+                    starts.endings[i] = CONVERGED if what == WAS_SHORT else NOT_FINITE
+                elif may_repeat and count > FIRST_ANCHOR and theta == starts.anchors[i]:
+                    starts.endings[i] = CYCLE
+                elif count >= FIRST_ANCHOR and count & (count - 1) == 0:
+                    starts.anchors[i] = theta
         running = 0
         for i in range(m):
-            running += endings[i] == RUNNING
+            running += starts.endings[i] == RUNNING
     return running
 
 
 cdef inline Py_ssize_t visit(
     Loss loss, const real* points, Py_ssize_t n, Py_ssize_t batch_size, Py_ssize_t count, const double* alphas,
-    real* theta_at, real tol, double* thetas,
+    const rule* how, real* theta_at, real* before, double* thetas, int* what,
 ) noexcept nogil:
     """One update a slice of `batch_size` points, the last of which may be shorter; returns how many were made."""
     cdef Py_ssize_t k, start
-    cdef real theta = theta_at[0], new, step
+    cdef real theta = theta_at[0], last = theta
     for k in range(count):
+        last = theta
         if batch_size == 1:
             # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this
             # one it does not wait for theta, on which each update waits for the one before.
-            new = theta - <real> alphas[k] * loss.slope_factor(theta) * loss.slope(theta, points[k])
+            what[0] = step(how, &theta, <real> alphas[k] * loss.slope_factor(theta), loss.slope(theta, points[k]))
         else:
             start = k * batch_size
-            new = theta - <real> alphas[k] * mean_slope(loss, points + start, min(batch_size, n - start), theta)
-        step = absolute(new - theta)
-        theta = new
-        thetas[k] = new
-        if step < tol or not isfinite(new):
+            what[0] = step(how, &theta, <real> alphas[k],
+                           mean_slope(loss, points + start, min(batch_size, n - start), theta))
+        thetas[k] = theta
+        if what[0] != WENT_ON:
             count = k + 1
             break
-    theta_at[0] = theta
+    theta_at[0], before[0] = theta, last
     return count
 
 
-def stochastic(Loss loss, real[::1] points not None, Py_ssize_t batch_size, object capsule,
-               Py_ssize_t[::1] place not None, const double[::1] alphas not None, double theta0, double tol,
-               double[::1] thetas not None):
+def stochastic(Loss loss, real[::1] points not None, Visits visits not None, NumberSteps steps not None,
+               const double[::1] alphas not None, double[::1] thetas not None):
     """Updates on one point or one batch at a time, the points shuffled in place before each epoch.
 
-    `place` says where the run is and is kept up to date: the first point that was not visited in this epoch, and
-    the swaps that are left of its shuffle; it starts as ``[n, 0]``. The caller holds the generator's lock.
-    Stops as `batch` does, and also after a bounded amount of shuffling, perhaps before the first update.
+    The caller holds the generator's lock. Stops as `batch` does, and also after a bounded amount of shuffling, perhaps
+    before the first update.
 
     Returns
     -------
-    (updates, converged)
+    (updates, whether the last was short)
     """
-    cdef bitgen_t* generator = <bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator")
-    cdef Py_ssize_t n = points.shape[0], position = place[0], swaps = place[1]
     cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, budget = SWAPS_AT_ONCE
-    cdef real theta = <real> theta0
-    cdef double last = theta0
-    cdef bint converged = False
-    if n == 0 or batch_size < 1 or thetas.shape[0] < limit or position < 0 or not 0 <= swaps < n:
-        raise ValueError("stochastic: a buffer is too short or an index out of range")
+    cdef real theta = <real> steps.theta, before = theta
+    cdef rule how = steps.rule
+    cdef int what = WENT_ON
+    if points.shape[0] != visits.n or thetas.shape[0] < limit:
+        raise ValueError("stochastic: a buffer is too short")
     with nogil:
-        while done < limit and not converged and (done == 0 or isfinite(theta)):    # as in `batch`
-            if not begin_epoch(generator, &points[0], n, &position, &swaps, &budget):
+        while done < limit and what == WENT_ON:
+            if not begin_epoch(visits, &points[0], &budget):
                 break
-            made = min(limit - done, (n - position + batch_size - 1) // batch_size)
-            last = thetas[done - 1] if done > 0 else theta0
-            made = visit(loss, &points[position], n - position, batch_size, made, &alphas[done], &theta, <real> tol,
-                         &thetas[done])
-            if made > 1:
-                last = thetas[done + made - 2]
-            converged = absolute(theta - <real> last) < <real> tol
-            position += made * batch_size
+            made = visit(loss, &points[visits.position], visits.n - visits.position, visits.batch_size,
+                         min(limit - done, visits_left(visits)), &alphas[done], &how, &theta, &before, &thetas[done],
+                         &what)
+            visits.position += made * visits.batch_size
             done += made
-    place[0], place[1] = position, swaps
-    return done, converged
+    if done > 0:
+        steps.previous = before if done > 1 else steps.theta    # as in `batch`
+        steps.theta = theta
+    return done, what == WAS_SHORT

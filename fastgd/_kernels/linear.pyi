@@ -1,20 +1,27 @@
+from typing import final
+
+from fastgd._kernels.shuffle import Visits
+from fastgd._kernels.step import ArraySteps
 from fastgd._types import DoubleArray, FloatArray, Fused, IndexArray, KernelLoss
 
-# loss, slope, X, targets, intercept, theta, gradient, scratch -> sum
-sums: Fused[[KernelLoss, bool, FloatArray, DoubleArray, bool, DoubleArray, DoubleArray, DoubleArray], float]
+@final
+class Rows:
+    def __init__(self, targets: DoubleArray, intercept: bool) -> None: ...
+    @property
+    def intercept(self) -> bool: ...
 
-# loss, X, targets, intercept, alphas, theta, previous, tol, thetas, scratch -> updates, converged
-batch: Fused[
-    [KernelLoss, FloatArray, DoubleArray, bool, DoubleArray, DoubleArray, DoubleArray, float, DoubleArray, DoubleArray],
-    tuple[int, bool]]
+def levels(n: int) -> int: ...
+
+# loss, slope, X, rows, start, stop, theta, gradient, scratch -> sum
+sums: Fused[[KernelLoss, bool, FloatArray, Rows, int, int, DoubleArray, DoubleArray, DoubleArray], float]
+
+# loss, X, rows, steps, alphas, thetas -> updates, whether the last was short
+batch: Fused[[KernelLoss, FloatArray, Rows, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]
 
 def batch_squared(
-    gram: DoubleArray, moment: DoubleArray, alphas: DoubleArray, theta: DoubleArray, previous: DoubleArray, tol: float,
-    thetas: DoubleArray, scratch: DoubleArray,
+    gram: DoubleArray, moment: DoubleArray, steps: ArraySteps, alphas: DoubleArray, thetas: DoubleArray,
 ) -> tuple[int, bool]: ...
 
-# loss, X, targets, intercept, order, batch_size, capsule, place, alphas, theta, previous, tol, thetas, scratch
-# -> updates, converged
+# loss, X, rows, order, visits, steps, alphas, thetas -> updates, whether the last was short
 stochastic: Fused[
-    [KernelLoss, FloatArray, DoubleArray, bool, IndexArray, int, object, IndexArray, DoubleArray, DoubleArray,
-     DoubleArray, float, DoubleArray, DoubleArray], tuple[int, bool]]
+    [KernelLoss, FloatArray, Rows, IndexArray, Visits, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]

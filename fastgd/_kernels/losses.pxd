@@ -123,8 +123,8 @@ cdef class Huber:
 cdef class Quartic:
     cdef inline real value(self, real prediction, real target) noexcept nogil:
         cdef real r = target - prediction
-        return ((r + <real> 12) * (r + <real> 23) * (r - <real> 14) * (r - <real> 15)
-                / <real> 5000 + <real> 7)
+        return (<real> (1 / 5000.0) * (r + <real> 12) * (r + <real> 23) * (r - <real> 14) * (r - <real> 15)
+                + <real> 7)
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
         cdef real r = target - prediction

@@ -1,23 +1,16 @@
-"""What Python sees of a loss: its formula and its largest curvature.
-
-`max_curvature` is the supremum of the second derivative in the prediction; it bounds the learning rate
-that is stable (2 / max_curvature), and is inf where there is none.
-"""
+"""What Python sees of the maths of a loss; what is true of a loss stands in `fastgd.losses`."""
 
 
 cdef class SquaredError:
     """r**2 with r = target - prediction."""
-    max_curvature = 2.0
 
 
 cdef class AbsoluteError:
     """abs(r) with r = target - prediction; its slope at r = 0 is 0."""
-    max_curvature = float("inf")
 
 
 cdef class Huber:
     """r**2 / 2 where abs(r) <= delta, else delta * (abs(r) - delta / 2), with r = target - prediction."""
-    max_curvature = 1.0
 
     def __init__(self, double delta):
         self.delta = delta
@@ -25,17 +18,14 @@ cdef class Huber:
 
 cdef class Quartic:
     """(r + 12) (r + 23) (r - 14) (r - 15) / 5000 + 7 with r = target - prediction."""
-    max_curvature = float("inf")
 
 
 cdef class CrossEntropy:
     """log(1 + exp(prediction)) - target * prediction; the prediction is a log-odds, the target in [0, 1]."""
-    max_curvature = 0.25
 
 
 cdef class Pinball:
     """q * r where r > 0, else (q - 1) * r, with r = target - prediction; its slope at r = 0 is 0."""
-    max_curvature = float("inf")
 
     def __init__(self, double q):
         self.q = q
@@ -43,12 +33,10 @@ cdef class Pinball:
 
 cdef class LogCosh:
     """log(cosh(r)) with r = target - prediction."""
-    max_curvature = 1.0
 
 
 cdef class EpsilonInsensitive:
     """max(abs(r) - epsilon, 0) with r = target - prediction; its slope at abs(r) = epsilon is 0."""
-    max_curvature = float("inf")
 
     def __init__(self, double epsilon):
         self.epsilon = epsilon
@@ -59,7 +47,6 @@ cdef class CFunctions:
 
     `kept_alive` holds what the addresses need.
     """
-    max_curvature = float("inf")
 
     def __init__(self, size_t value, size_t slope, kept_alive):
         self.value_function = <double (*)(double, double) noexcept nogil> <void*> value
@@ -69,7 +56,6 @@ cdef class CFunctions:
 
 cdef class CFunctionsWithData:
     """As `CFunctions`, of ``double f(double prediction, double target, void *data)``; data by address too."""
-    max_curvature = float("inf")
 
     def __init__(self, size_t value, size_t slope, size_t value_data, size_t slope_data, kept_alive):
         self.value_function = <double (*)(double, double, void*) noexcept nogil> <void*> value

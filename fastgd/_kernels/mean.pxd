@@ -22,6 +22,12 @@ cdef enum:
     AHEAD = 2048   # bytes; of 0 to 4096 the best where pages are small, and no worse where they are not
 
 
+cdef inline Py_ssize_t half_of(Py_ssize_t n) noexcept nogil:
+    """Where the tree of n points, or of n rows, is cut in two."""
+    cdef Py_ssize_t half = n // 2
+    return half - half % 8
+
+
 cdef inline void prefetch(const void* address) noexcept nogil:
     prefetch_to(address, 3)
 
@@ -67,8 +73,7 @@ cdef inline real pairwise_sum(Loss loss, bint slope, const real* targets, Py_ssi
             prefetch(<const char*> targets + AHEAD + i * LINE)
         # A constant each, so that no compiler leaves the choice inside the loop.
         return leaf_sum(loss, True, targets, n, theta) if slope else leaf_sum(loss, False, targets, n, theta)
-    half = n // 2
-    half -= half % 8
+    half = half_of(n)
     return (pairwise_sum(loss, slope, targets, half, theta)
             + pairwise_sum(loss, slope, targets + half, n - half, theta))
 
@@ -87,4 +92,4 @@ cdef bint sums_over(
     const real* thetas, Py_ssize_t m, real* sums, real* scratch,
 ) noexcept nogil
 
-cpdef Py_ssize_t levels(Py_ssize_t n) noexcept
+cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil

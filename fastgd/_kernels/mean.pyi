@@ -3,6 +3,8 @@ from fastgd._types import FloatArray, Fused, KernelLoss
 # loss, slope, targets, thetas, out, scratch -> whether the targets are finite
 sums: Fused[[KernelLoss, bool, FloatArray, FloatArray, FloatArray, FloatArray], bool]
 
+def cut(n: int) -> int: ...
+
 def levels(n: int) -> int: ...
 
 # loss, slope, totals, n

@@ -43,8 +43,7 @@ cdef bint sums_over(
         for k in range(m):
             sums[k] = pairwise_sum(loss, slope, targets, n, thetas[k])
         return block_is_finite(targets, n)
-    half = n // 2
-    half -= half % 8
+    half = half_of(n)
     finite = sums_over(loss, slope, targets, half, thetas, m, sums, scratch + m)
     finite &= sums_over(loss, slope, targets + half, n - half, thetas, m, scratch, scratch + m)
     for k in range(m):
@@ -67,7 +66,12 @@ def sums(Loss loss, bint slope, const real[::1] targets not None,
     return finite
 
 
-cpdef Py_ssize_t levels(Py_ssize_t n) noexcept:
+def cut(Py_ssize_t n):
+    """Where numpy's tree of n numbers is cut in two; that of n rows is cut there too."""
+    return half_of(n)
+
+
+cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil:
     """Levels of the tree of n points above a block, and at least 1."""
     cdef Py_ssize_t depth = 1
     while n > BLOCK:

@@ -8,6 +8,7 @@ What a naive loop pays for is the mispredicted branch of the rejection and the m
 to 64 swaps are drawn ahead without a branch, never past those that share a mask, so that none is drawn in vain; and the
 indices of the next block are drawn while the memory of this one is on its way.
 """
+cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastgd._kernels.mean cimport prefetch
@@ -82,17 +83,27 @@ cdef inline void shuffle_between(bitgen_t* generator, item* values, Py_ssize_t t
         now = 1 - now
 
 
-cdef inline bint begin_epoch(
-    bitgen_t* generator, item* values, Py_ssize_t n, Py_ssize_t* position, Py_ssize_t* swaps, Py_ssize_t* budget,
-) noexcept nogil:
-    """Shuffle if `position` is at the end, or go on with a shuffle; False where the budget of swaps ends it early."""
+@cython.final
+cdef class Visits:
+    cdef bitgen_t* generator
+    cdef readonly object capsule
+    cdef readonly Py_ssize_t n, batch_size, position, swaps
+
+
+cdef inline bint begin_epoch(Visits visits, item* values, Py_ssize_t* budget) noexcept nogil:
+    """Shuffle if an epoch is over, or go on with a shuffle; False where the budget of swaps ends it early."""
     cdef Py_ssize_t bottom
-    if position[0] >= n:
-        position[0] = 0
-        swaps[0] = n - 1
-    if swaps[0] > 0:
-        bottom = max(<Py_ssize_t> 0, swaps[0] - budget[0])
-        shuffle_between(generator, values, swaps[0], bottom)
-        budget[0] -= swaps[0] - bottom
-        swaps[0] = bottom
-    return swaps[0] == 0
+    if visits.position >= visits.n:
+        visits.position = 0
+        visits.swaps = visits.n - 1
+    if visits.swaps > 0:
+        bottom = max(<Py_ssize_t> 0, visits.swaps - budget[0])
+        shuffle_between(visits.generator, values, visits.swaps, bottom)
+        budget[0] -= visits.swaps - bottom
+        visits.swaps = bottom
+    return visits.swaps == 0
+
+
+cdef inline Py_ssize_t visits_left(Visits visits) noexcept nogil:
+    """Updates until the end of the epoch."""
+    return (visits.n - visits.position + visits.batch_size - 1) // visits.batch_size

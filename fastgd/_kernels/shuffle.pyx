@@ -1,6 +1,21 @@
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 
+cdef class Visits:
+    """The passes of a stochastic run over n things, `batch_size` at a time, in an order that is shuffled before each.
+
+    `position` is the first that was not visited in this pass, `swaps` what is left of its shuffle.
+    """
+
+    def __init__(self, object capsule, Py_ssize_t n, Py_ssize_t batch_size):
+        if n < 1 or batch_size < 1:
+            raise ValueError("Visits: a number out of range")
+        self.generator = <bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator")
+        self.capsule = capsule
+        self.n = self.position = n
+        self.batch_size = batch_size
+
+
 def shuffle(object capsule, item[::1] values not None, Py_ssize_t top, Py_ssize_t bottom):
     """Make the swaps of i = `top` down to `bottom` + 1 of a shuffle; the caller holds the generator's lock.
 

@@ -1,0 +1,86 @@
+"""What a public function does at the end of a run: it returns theta or a result, warns, or raises."""
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from fastgd._theta import is_finite
+from fastgd._verdict import Verdict, judge, judged
+from fastgd._words import Words
+from fastgd.results import (
+    CONVERGED,
+    CYCLE,
+    LIMIT_REACHED,
+    NOT_FINITE,
+    STALLED,
+    ConvergenceWarning,
+    DescentResult,
+    DivergenceError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastgd._objective import Objective
+    from fastgd._run import Outcome, Run
+    from fastgd._types import DoubleArray, Rates, Theta
+
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
+
+
+def conclude(run: Run) -> Theta | DescentResult:
+    """Return theta or the DescentResult of a run; warn or raise as it deserves."""
+    settings, outcome, verdict = run.settings, run.outcome, judge(run)
+    wants_result = settings.full_output or settings.history
+    if verdict.status == CONVERGED and not wants_result:
+        return outcome.x
+    words = Words(run.objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
+    message = f"{settings.method} {words}"
+    if verdict.status == NOT_FINITE:
+        raise DivergenceError(message, _result(run, verdict, message))
+    if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None:
+        warn(message)
+    return _result(run, verdict, message) if wants_result else outcome.x
+
+
+def _result(run: Run, verdict: Verdict, message: str) -> DescentResult:
+    objective, outcome, history = run.objective, run.outcome, run.history
+    if history is not None and not is_finite(outcome.theta):
+        history = history.iloc[:-1]    # up to the last finite theta
+    return DescentResult(
+        x=outcome.x, fun=objective.value(outcome.x), jac=objective.slope(outcome.x), nit=outcome.updates,
+        success=verdict.status == CONVERGED, status=verdict.status, message=message, history=history,
+        feature_names=objective.source.names, fit_intercept=objective.source.intercept)
+
+
+def conclude_many(objective: Objective, rates: Rates, starts: DoubleArray, outcomes: Sequence[Outcome],
+                  tol: float) -> list[DescentResult[float]]:
+    """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
+    xs = [float(outcome.x) for outcome in outcomes]
+    losses, slopes = objective.values(xs), objective.slopes(xs)
+    runs: list[DescentResult[float]] = []
+    said: list[str] = []
+    for start, x, outcome, loss, slope in zip(starts.tolist(), xs, outcomes, losses, slopes, strict=True):
+        verdict = judged(objective, rates, outcome, tol)
+        message = f"the descent {Words(objective, outcome, verdict, tol)}"
+        if verdict.status != CONVERGED:
+            said.append(f"from {start:g} {message}")
+        runs.append(DescentResult(
+            x=x, fun=float(loss), jac=float(slope), nit=outcome.updates, success=verdict.status == CONVERGED,
+            status=verdict.status, message=message))
+    if all(run.status == NOT_FINITE for run in runs):
+        raise DivergenceError(f"minimize_multistart diverged from every start; {said[0]}", runs[0])
+    if said:
+        more = f" So it is, or otherwise bad, from {len(said) - 1} more of the starts." if len(said) > 1 else ""
+        warn(f"minimize_multistart: {said[0]}{more}")
+    return runs
+
+
+def warn(message: str) -> None:
+    """A ConvergenceWarning at the line that called the package."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ConvergenceWarning, stacklevel=level)

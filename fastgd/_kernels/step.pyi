@@ -1,0 +1,19 @@
+from typing import final
+
+from fastgd._types import DoubleArray
+
+@final
+class NumberSteps:
+    ends_when_short: bool
+    def __init__(self, theta: float, tol: float, ends_when_short: bool) -> None: ...
+    @property
+    def theta(self) -> float: ...
+    @property
+    def previous(self) -> float: ...
+
+@final
+class ArraySteps:
+    ends_when_short: bool
+    def __init__(
+        self, theta: DoubleArray, previous: DoubleArray, scratch: DoubleArray, tol: float, ends_when_short: bool,
+    ) -> None: ...

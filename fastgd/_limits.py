@@ -1,0 +1,63 @@
+"""Every tuning constant, with its unit and what chose it."""
+
+# Between two chances to answer Ctrl-C, which is promised within 0.1 s.
+
+#: Evaluations of a loss at a point in one call of a kernel: 1 ms of the squared error, 20 ms of the slowest loss.
+EVALUATIONS = 2**20
+#: The same for C functions of the user's own, of which nothing is known.
+EVALUATIONS_OF_C = 2**16
+#: Numbers that are checked, copied or reduced at once.
+SLICE = 2**20
+#: Seconds that a chunk of updates should take at most; the next one is made half or twice as long. A fifth of the
+#: promise, because a machine may be busy.
+LONGEST_CHUNK = 0.02
+
+# Sums.
+
+#: Numbers above which `n_threads` counts: starting a thread takes as long as a pass over so many.
+MANY_POINTS = 1_000_000
+#: Points of a part in several threads: few, so that threads end together.
+POINTS_OF_A_PART = 2**17
+#: Points or rows that the trees of sums do not cut; the kernels' own.
+LEAF = 128
+#: Points that stay in the first cache while every theta passes over them; the kernels' own block.
+CACHED_POINTS = 4096
+#: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
+THETAS_AT_ONCE = 64
+#: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
+NUMBERS_OF_A_PART = 2**19
+#: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
+CACHED_NUMBERS = 2**15
+
+# Chunks of updates.
+
+#: Updates of a batch descent.
+BATCH_UPDATES = 4096
+#: Updates of a stochastic one: 96 KiB of rates and as much of thetas, below the size for which malloc maps fresh pages
+#: at every call.
+STOCHASTIC_UPDATES = 12_288
+#: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
+NUMBERS_KEPT = 2**16
+
+# Curvature.
+
+#: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 20.
+MOST_FOR_GRAM = 101
+#: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
+MOST_FOR_EIGENVALUES = 512
+
+# Verdicts.
+
+#: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
+SAMPLE, FEW = 4096, 512
+#: A loss that ended so many times above where it began has diverged, whatever theta is.
+GROWN = 1e6
+#: A descent ended too soon if the loss falls by this part of itself farther on, and theta moves by so many tol.
+WORTH_WHILE, FAR = 0.01, 10
+#: A fall of this part of the loss at the start is none: the model fits.
+NEGLIGIBLE = 1e-9
+#: Steps that are looked ahead as long as each takes this part off the loss: on saturated probabilities one alone sees
+#: a third of what is left.
+LOOKS, WORTH_A_LOOK = 12, 1e-3
+#: Columns whose root mean square is above this are named where a descent diverged.
+UNSCALED = 3.0

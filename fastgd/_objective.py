@@ -1,0 +1,215 @@
+"""What is to be minimised: the mean of a loss over a source, its value and its slope at thetas.
+
+All that descends, draws, checks or judges asks it; it alone knows which functions are our own and which are Python's.
+"""
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._checks import called_at, check_callable
+from fastgd._curvature import Curvature, curvature_of
+from fastgd._differences import differences_of
+from fastgd._source import as_source
+from fastgd._sums import ALONE
+from fastgd.losses.base import Gradient, Loss, ours
+from fastgd.losses.builtin import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._sums import Threads
+    from fastgd._types import FloatArray, GradientFunction, LossFunction, Source, Theta
+
+
+def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
+                 X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
+                 threads: Threads = ALONE) -> Objective:
+    """The Objective of what a public function was given; TypeError or ValueError if it is not as it should be."""
+    functions = _Functions(loss_fn, grad_loss_fn, needs_loss, X is not None)
+    return Objective(functions, as_source(dataset, X, fit_intercept), threads)
+
+
+def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
+    """A function from points to the Objective of a loss that is evaluated on them and not descended on.
+
+    TypeError at once if it is no function; a gradient may stand for a loss.
+    """
+    functions = _Functions(loss_fn, None, True, False, needs_gradient=False)
+    return lambda dataset, name="dataset": Objective(functions, as_source(dataset, None, False, name))
+
+
+class _Functions:
+    """A loss and its gradient, each our own, of which a kernel knows the maths, or a Python function, or none."""
+
+    def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
+                 needs_gradient: bool = True) -> None:
+        self.own_loss = ours(loss_fn)
+        self.loss_fn = None if self.own_loss is not None else loss_fn
+        if self.own_loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
+            check_callable(loss_fn, "loss_fn")
+        if grad_loss_fn is None and needs_gradient and isinstance(self.own_loss, Loss):
+            grad_loss_fn = self.own_loss.gradient
+        own_gradient = ours(grad_loss_fn)
+        if own_gradient is None and grad_loss_fn is not None:
+            check_callable(grad_loss_fn, "grad_loss_fn")
+        if isinstance(own_gradient, Loss):
+            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {own_gradient!r}; "
+                            f"pass {own_gradient.gradient!r}.")
+        if is_rows and isinstance(self.own_loss, Gradient):
+            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
+                            f"Got {self.own_loss!r}; pass {self.own_loss.loss!r}.")
+        self.own_gradient = own_gradient
+        self.grad_loss_fn = None if own_gradient is not None else grad_loss_fn
+        self.given = grad_loss_fn or loss_fn
+
+
+class Objective:
+    """The mean of a loss over a source.
+
+    Attributes
+    ----------
+    source : Points or Rows
+        Where the numbers are.
+    gradient : Gradient or None
+        The gradient if it is our own; kernels descend on it.
+    called_gradient : callable
+        The gradient as a function of theta and a part of the source: a Python function's, or differences of the loss.
+    threads : Threads
+        Who shares the sums over many points.
+    """
+
+    def __init__(self, functions: _Functions, source: Source, threads: Threads = ALONE) -> None:
+        self.source = source
+        self.threads = threads
+        self.gradient = functions.own_gradient
+        self.given = functions.given
+        self._loss = functions.own_loss
+        self._called_loss = functions.loss_fn and source.call(functions.loss_fn, "loss_fn")
+        self._grad_loss_fn = functions.grad_loss_fn
+        # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
+        self._last_value: tuple[Theta, float] | None = None
+        self._last_slope: tuple[Theta, Theta] | None = None
+
+    @functools.cached_property
+    def called_gradient(self) -> Callable[[Any, Any], Any]:
+        if self.gradient is not None:
+            return lambda theta, part: self._own_slope(theta)
+        if self._grad_loss_fn is not None:
+            return self.source.call(self._grad_loss_fn, "grad_loss_fn")
+        loss: Any = self._called_loss if self._loss is None else self._loss    # which may be a gradient of ours
+        return differences_of(loss, self.source)
+
+    @functools.cached_property
+    def curvature(self) -> Curvature:
+        """That of the source."""
+        return curvature_of(self.source)
+
+    @property
+    def descended(self) -> Loss | None:
+        """The loss that kernels descend on."""
+        return None if self.gradient is None else self.gradient.loss
+
+    @property
+    def name(self) -> str:
+        """What to call the loss: huber_loss, Huber(delta=2.0), or the name of the Python function."""
+        if self._loss is not None:
+            return self._loss.__name__ if repr(self._loss).startswith("<") else repr(self._loss)
+        return str(getattr(getattr(self.given, "func", self.given), "__name__", type(self.given).__name__))
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the loss is a Python function, whose rounding is unknown."""
+        return self._loss is None
+
+    def values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
+        """The loss that was given, at each of several thetas; NaN if none was."""
+        if self._loss is not None:
+            return self._own_values(self._loss, thetas)
+        if self._called_loss is None:
+            return [math.nan] * len(thetas)
+        return called_at(self._called_loss, thetas, self.source.everything)
+
+    def value(self, theta: Theta) -> float:
+        """The loss that was given, at one theta."""
+        if self._last_value is None or not np.array_equal(self._last_value[0], theta):
+            self._last_value = _kept(theta), float(self.values([theta])[0])
+        return self._last_value[1]
+
+    def slopes(self, thetas: Sequence[Any]) -> Sequence[Theta]:
+        """The mean slope at each of several thetas."""
+        if self.gradient is not None:
+            slopes = self.source.means(self.gradient, thetas, self.threads)
+            return list(slopes) if self.source.is_rows else slopes.tolist()
+        return [self._called_slope(theta) for theta in thetas]
+
+    def slope(self, theta: Theta) -> Theta:
+        """The mean slope at one theta."""
+        if self._last_slope is None or not np.array_equal(self._last_slope[0], theta):
+            self._last_slope = _kept(theta), self.slopes([theta])[0]
+        slope: Theta = _kept(self._last_slope[1])
+        return slope
+
+    def descended_values(self, thetas: Sequence[Any], size: int | None = None) -> list[float]:
+        """The loss that the descent is on, at each of several thetas; `size` rows drawn at random will do."""
+        loss = self.descended
+        if loss is None:
+            return [float(value) for value in self.values(thetas)]
+        source = self.source if size is None else self.source.sample(size)
+        values: list[float] = source.means(loss, thetas, self.threads).tolist()
+        return values
+
+    def descended_value(self, theta: Theta) -> float:
+        """The same at one theta, all rows."""
+        if self.descended is None or self.descended == self._loss:
+            return self.value(theta)
+        return self.descended_values([theta])[0]
+
+    def _own_values(self, loss: Loss | Gradient, thetas: Sequence[Any] | FloatArray) -> list[float]:
+        values: list[float] = self.source.means(loss, thetas, self.threads).tolist()
+        return values
+
+    def _own_slope(self, theta: Any) -> Any:
+        """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
+        assert self.gradient is not None
+        slope = self.source.means(self.gradient, [theta], self.threads)[0]
+        return slope if self.source.is_rows else self.source.targets.dtype.type(slope)
+
+    def _called_slope(self, theta: Any) -> Theta:
+        slope = self.called_gradient(theta, self.source.everything)
+        if self.source.is_rows:
+            return np.asarray(slope, dtype=np.float64)
+        # A gradient of single points, which a stochastic descent is content with, may give that of each.
+        return float(np.mean(slope) if np.shape(slope) == (self.source.n,) else slope)
+
+    def stable_rate(self, is_stochastic: bool) -> float | None:
+        """The largest learning rate that is known not to diverge, or None.
+
+        2 / the largest curvature: of the mean loss, or, for stochastic descent, of the loss at any one row.
+        """
+        stable = None if self.descended is None else self.descended.max_stable_alpha
+        if stable is None:
+            return None
+        size = self.curvature.largest_row() if is_stochastic else self.curvature.largest_eigenvalue()
+        return stable / size if size > 0 else math.inf
+
+    def safe_rate(self, is_stochastic: bool) -> float:
+        """Half of the largest stable rate: 1 / the largest curvature."""
+        stable = self.stable_rate(is_stochastic)
+        if stable is not None and 0 < stable < math.inf:
+            return stable / 2
+        if stable is not None:
+            raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
+                             f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
+        known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
+        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got "
+                         f"{self.descended or self.given!r}; give a number or one of fastgd.schedules.")
+
+
+def _kept(theta: Any) -> Any:
+    return theta.copy() if isinstance(theta, np.ndarray) else theta

@@ -1,0 +1,172 @@
+"""The one driver of every method: it hands a runner learning rates and looks at the thetas that come back.
+
+The ends of a run, Ctrl-C and the length of a chunk exist here and nowhere else.
+"""
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fastgd._limits import EVALUATIONS, LONGEST_CHUNK
+from fastgd._theta import is_finite, own
+from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastgd._run.epochs import Epochs
+    from fastgd._run.watch import Watch
+    from fastgd._types import DoubleArray, Rates, Runner, Theta
+
+
+class Outcome(NamedTuple):
+    """How a run ended; thetas are floats, or arrays for a linear model."""
+
+    start: Theta       # where the run began
+    theta: Theta       # the last one, which may not be finite
+    previous: Theta    # the one before it
+    updates: int
+    status: int
+    alpha: float       # the last learning rate
+    period: int = 0                    # after how many updates theta repeats, if it does
+    average: Theta | None = None       # of the thetas of the last epoch, if it was asked for
+
+    @property
+    def x(self) -> Theta:
+        """The answer: the last finite theta, or the average."""
+        if self.status == NOT_FINITE and not is_finite(self.theta):
+            return self.previous
+        return self.theta if self.average is None else self.average
+
+
+def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = None,
+          epochs: Epochs | None = None) -> Outcome:
+    """Let the runner go on, a chunk of updates at a time, until one of the ends; return the Outcome.
+
+    With `epochs` a chunk never crosses the end of an epoch. Where the first rates are 0, as in a warm-up, nothing has
+    moved yet and no rule ends the run.
+    """
+    cycles = _CycleFinder() if rates.is_constant and runner.is_deterministic else None
+    every = (cycles is not None or (watch is not None and watch.wants_every)
+             or (epochs is not None and epochs.wants_every))
+    most, thetas = runner.buffer(limit, every)
+    pace = _Pace(runner.evaluations) if runner.evaluations * most > EVALUATIONS else None
+    warm_up = None if rates.is_constant else _WarmUp(runner)
+    start, done = own(runner.theta), 0
+    while True:
+        before = runner.theta
+        size = min(most, limit - done)
+        if cycles is not None:
+            size = min(size, cycles.next_anchor - done)
+        if epochs is not None:
+            size = min(size, epochs.room(done))
+        if pace is not None:
+            size = min(size, pace.updates)
+        alphas = rates(done, size)    # perhaps fewer than asked for
+        if warm_up is not None:
+            alphas = warm_up.cut(alphas)
+        if watch is not None:
+            watch.before_chunk(done, before)
+        if pace is None:
+            count, converged = runner.advance(alphas, thetas)
+        else:
+            count, converged = pace.timed(runner, alphas, thetas)
+        theta, previous = runner.theta, runner.previous
+        period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
+        if cycles is not None and period:
+            count = cycles.found_at
+            theta, previous = thetas[count - 1], thetas[count - 2] if count > 1 else before
+        done += count
+        if epochs is not None:
+            met = epochs.look_at(done, count, thetas[:count])
+            converged |= met and (warm_up is None or warm_up.is_over)
+        stopped = watch is not None and watch.after_chunk(done, alphas[:count], thetas[:count])
+        status = _status(stopped, converged, period, theta, done == limit)
+        if status is not None:
+            average = epochs.average if epochs is not None else None
+            return Outcome(start, own(theta), own(previous), done, status, alphas.item(count - 1), period, average)
+        if cycles is not None:
+            cycles.remember(done, theta)
+
+
+def _status(stopped: bool, converged: bool, period: int, theta: Theta, at_limit: bool) -> int | None:
+    """Why the run ends, or None if it goes on."""
+    if stopped:
+        return STOPPED_BY_CALLBACK
+    if converged or period == 1:
+        return CONVERGED
+    if period:
+        return CYCLE
+    if not is_finite(theta):
+        return NOT_FINITE
+    return LIMIT_REACHED if at_limit else None
+
+
+class _Pace:
+    """How many updates go into a chunk, by the time that the last one took: Ctrl-C is answered between two."""
+
+    def __init__(self, evaluations: int) -> None:
+        self.updates = max(1, EVALUATIONS // evaluations)
+
+    def timed(self, runner: Runner, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+        """Let the runner advance, and note the time."""
+        began = time.perf_counter()
+        count, converged = runner.advance(alphas, thetas)
+        seconds = time.perf_counter() - began
+        if seconds > LONGEST_CHUNK:
+            self.updates = max(1, count // 2)
+        elif seconds < LONGEST_CHUNK / 4 and count == self.updates:
+            self.updates *= 2
+        return count, converged
+
+
+class _WarmUp:
+    """The updates before the first whose rate is not 0: they move nothing, which is not to end the run."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._ends_when_short = runner.ends_when_short
+        self.is_over = False
+
+    def cut(self, alphas: DoubleArray) -> DoubleArray:
+        """The rates that are 0, as long as the first is; then all."""
+        if self.is_over:
+            return alphas
+        if alphas.item(0) != 0:
+            self.is_over = True
+            self._runner.ends_when_short = self._ends_when_short
+            return alphas
+        self._runner.ends_when_short = False
+        moving = np.flatnonzero(alphas)
+        return alphas[:moving[0]] if len(moving) else alphas
+
+
+class _CycleFinder:
+    """Finds a run that repeats for ever, as any does whose next theta depends on the last one alone.
+
+    One theta is remembered at each power of two and looked for among those that follow (R. P. Brent, "An improved
+    Monte Carlo factorization algorithm", BIT 20, 1980).
+    """
+
+    next_anchor = 64
+    found_at = 0
+    _anchor: Theta | None = None
+    _anchor_update = 0
+
+    def find(self, done: int, new: DoubleArray) -> int:
+        """The period if the remembered theta is among the `new` ones, which follow update `done`; else 0."""
+        if self._anchor is None:
+            return 0
+        same: NDArray[np.bool_] = new == self._anchor
+        returns = np.flatnonzero(same if same.ndim == 1 else same.all(axis=1))
+        if len(returns) == 0:
+            return 0
+        self.found_at = int(returns[0]) + 1
+        return done + self.found_at - self._anchor_update
+
+    def remember(self, done: int, theta: Theta) -> None:
+        """Take note of `theta`, reached by `done` updates, if it is its turn."""
+        if done == self.next_anchor:
+            self._anchor, self._anchor_update, self.next_anchor = theta, done, 2 * done

@@ -1,0 +1,58 @@
+"""Batch descents from many starts at once."""
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastgd._kernels import descent, mean
+from fastgd._limits import BATCH_UPDATES, EVALUATIONS, LONGEST_CHUNK, SLICE
+from fastgd._run.choice import batch_runner
+from fastgd._run.driver import Outcome, drive
+from fastgd.results import CYCLE, LIMIT_REACHED
+
+if TYPE_CHECKING:
+    from fastgd._objective import Objective
+    from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
+    from fastgd.losses import Gradient
+
+
+def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float, limit: int) -> list[Outcome]:
+    """The Outcome of batch descent from each of `starts`, a float64 array."""
+    gradient, targets = objective.gradient, objective.source.targets
+
+    def alone(start: float) -> Outcome:
+        return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
+
+    if gradient is None or targets.size > SLICE or not (rates.is_constant or rates(0, 1).item()):
+        return [alone(start) for start in starts.tolist()]
+    thetas, previous, updates, endings = _advance_many(gradient, targets, starts, rates, tol, limit)
+    last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
+    rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
+    # The driver knows what to say of a cycle, and finds it at the same update.
+    return [alone(start) if status == CYCLE else
+            Outcome(start, theta, before, count, LIMIT_REACHED if status < 0 else status, last_rates[count])
+            for start, theta, before, count, status in rows]
+
+
+def _advance_many(
+    gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
+) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
+    """Where `starts` got to, in one call of a kernel for each chunk of updates."""
+    m = len(starts)
+    advance = gradient.version(descent.batch_many, targets.dtype)
+    thetas, previous = starts.copy(), starts.copy()
+    updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)
+    state = descent.Starts(thetas, previous, np.empty(m), updates, endings, tol)
+    scratch = np.empty(m * (mean.levels(targets.size) + 2), targets.dtype)
+    most = max(1, min(BATCH_UPDATES, EVALUATIONS // (targets.size * m)))
+    done, running = 0, m
+    while running and done < limit:
+        alphas = rates(done, min(most, limit - done))
+        began = time.perf_counter()
+        running = advance(gradient.kernel, targets, state, alphas, done, rates.is_constant, scratch)
+        done += len(alphas)
+        if time.perf_counter() - began < LONGEST_CHUNK / 4:
+            most = min(2 * most, BATCH_UPDATES)
+    return thetas, previous, updates, endings

@@ -1,0 +1,92 @@
+"""The options of a run, checked once, in one object that does not change."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastgd._checks import check_callable, check_count, check_flag, check_number
+from fastgd._progress import progress_display
+from fastgd._random import bit_generator_of
+from fastgd.schedules import as_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from fastgd._progress import Bar, Lines
+    from fastgd._types import Rates
+
+
+class Settings(NamedTuple):
+    """What the verbs take beside the functions and the data; their docstrings say what each option means."""
+
+    method: str                   # the name of the public function
+    rates: Rates | None           # None for "auto", until the data are known
+    tol: float
+    limit: int                    # updates, or epochs of a stochastic descent
+    stop: str
+    display: Lines | Bar | None
+    callback: Callable[..., object] | None
+    history: bool
+    full_output: bool
+    average: bool = False
+    in_place: bool = False
+    batch_size: int | None = None
+    bit_generator: np.random.BitGenerator | None = None
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether an update sees a part of the data."""
+        return self.bit_generator is not None
+
+    @property
+    def needs_loss(self) -> bool:
+        """Whether the loss is shown or compared on the way."""
+        return self.display is not None or self.stop == "loss"
+
+
+def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
+                   history: Any, full_output: Any) -> Settings:
+    """The Settings of a batch descent; TypeError or ValueError for an option that is not as it should be."""
+    rates = _rates_unless_auto(alpha)
+    tol = check_number(tol, "tol", low=0)
+    max_iter = check_count(max_iter, "max_iter")
+    _one_of(stop, ("step", "loss"))
+    _check_callback(callback)
+    return Settings(method, rates, tol, max_iter, stop, progress_display(progress, max_iter), callback,
+                    check_flag(history, "history"), check_flag(full_output, "full_output"))
+
+
+def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,
+                        average: Any, in_place: Any, progress: Any, callback: Any, history: Any,
+                        full_output: Any) -> Settings:
+    """The Settings of a stochastic descent (`batch_size` None) or a mini-batch descent."""
+    rates = _rates_unless_auto(alpha)
+    bit_generator = bit_generator_of(rng)
+    tol = check_number(tol, "tol", low=0)
+    max_epochs = check_count(max_epochs, "max_epochs")
+    _one_of(stop, ("step", "epoch", "loss"))
+    _check_callback(callback)
+    return Settings(method, rates, tol, max_epochs, stop, progress_display(progress, max_epochs), callback,
+                    check_flag(history, "history"), check_flag(full_output, "full_output"),
+                    check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size, bit_generator)
+
+
+def _rates_unless_auto(alpha: Any) -> Rates | None:
+    if not isinstance(alpha, str):
+        return as_rates(alpha)
+    if alpha == "auto":
+        return None
+    raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
+                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
+
+
+def _check_callback(callback: Any) -> None:
+    if callback is not None:
+        check_callable(callback, "callback")
+
+
+def _one_of(stop: Any, allowed: tuple[str, ...]) -> None:
+    if not isinstance(stop, str) or stop not in allowed:
+        *others, last = (repr(name) for name in allowed)
+        raise ValueError(f"The 'stop' parameter must be {', '.join(others)} or {last}. Got {stop!r} instead.")

@@ -1,0 +1,46 @@
+"""Where the numbers are. A source alone knows points, rows, and how they are cut into parts and handed to a function.
+
+A source has
+
+    n, n_parameters             how many points or rows, and how many numbers theta has
+    targets                     the points, or the targets of the rows
+    is_rows                     whether theta is an array
+    parameter_names, names      of the components of theta, and of the columns if they have any
+    intercept                   whether theta[0] is one
+    everything                  the part that is all of it
+    theta(value, name)          `value` as a theta, checked
+    means(mean, thetas, threads)   a compiled loss or gradient at several thetas
+    call(function, role)        a Python function as one of theta and of a part
+    to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices are parts
+    sample(size)                a source of about so many of the rows, drawn at random
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastgd._checks import check_dataset
+from fastgd._source.points import Points
+from fastgd._source.rows import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import Source
+
+__all__ = ["Points", "Rows", "as_source"]
+
+
+def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset") -> Source:
+    """The source of the constant model, or of the linear model if there are rows X; checked."""
+    targets = check_dataset(dataset, name)
+    if X is not None:
+        return Rows(X, targets, fit_intercept)
+    no_intercept_without_rows(fit_intercept)
+    return Points(dataset, targets)
+
+
+def no_intercept_without_rows(fit_intercept: bool) -> None:
+    """Raise ValueError if an intercept is asked for where theta is one."""
+    if fit_intercept is not False:
+        raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
+                         f"Got fit_intercept={fit_intercept!r} and X=None.")

@@ -1,0 +1,97 @@
+"""Points in memory: the source whose prediction is theta itself."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._checks import as_given, check_number, copied, raise_not_finite
+from fastgd._kernels import mean as kernels
+from fastgd._limits import CACHED_POINTS, MANY_POINTS, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._sums import ALONE, Threads, added, branches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import Compiled, DoubleArray, FloatArray
+
+
+class Points:
+    """Points as a contiguous array that was checked; `dataset` is what the caller gave."""
+
+    is_rows = False
+    intercept = False
+    n_parameters = 1
+    names: tuple[str, ...] | None = None
+    parameter_names: tuple[str, ...] = ("theta",)
+
+    def __init__(self, dataset: Any, targets: FloatArray) -> None:
+        self.targets = targets
+        self.n = targets.size
+        self.everything: Any = as_given(dataset, targets)
+
+    def theta(self, value: Any, name: str) -> float:
+        """`value` as a float."""
+        return check_number(value, name, low=-np.inf, inclusive=False)
+
+    def means(self, mean: Compiled, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
+        """A compiled loss or gradient at each theta, in double."""
+        points = np.asarray(thetas, self.targets.dtype)
+        means = np.empty(points.size)
+        for start in range(0, points.size, THETAS_AT_ONCE):
+            group = points[start:start + THETAS_AT_ONCE]
+            means[start:start + THETAS_AT_ONCE] = means_over(mean, group, self.targets, threads)
+        return means
+
+    def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
+        """The function, called as the textbook calls it."""
+        return function
+
+    def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
+        """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
+        targets = self.targets
+        if in_place:
+            if targets is not dataset and not (
+                    isinstance(dataset, np.ndarray) and np.shares_memory(targets, dataset)):
+                got = (f"an array of dtype {dataset.dtype}" + ("" if dataset.flags.c_contiguous else ", not contiguous")
+                       if isinstance(dataset, np.ndarray) else f"an object of type {type(dataset).__name__}")
+                raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
+                                 f"Got {got}; convert it, or leave in_place=False.")
+            if not targets.flags.writeable:
+                raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
+                                 "Got a read-only array; pass a copy, or leave in_place=False.")
+            return targets
+        is_ours = type(dataset) in (list, tuple, range) or (
+            type(dataset) is np.ndarray and not np.may_share_memory(targets, dataset))
+        return targets if is_ours else copied(targets, targets.dtype)
+
+    def sample(self, size: int) -> Points:
+        """Itself: a pass over the points costs little."""
+        return self
+
+
+def means_over(mean: Compiled, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE) -> FloatArray:
+    """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
+    n = targets.size
+    most = max(CACHED_POINTS, mean.evaluations // thetas.size)
+    if threads.count > 1 and n > MANY_POINTS:
+        most = min(most, POINTS_OF_A_PART)
+    if n <= most:
+        means, finite = _sums(mean, thetas, targets)
+    else:
+        parts = threads.map(lambda part: _sums(mean, thetas, targets[part]), branches(n, most))
+        finite = all(is_finite for _, is_finite in parts)
+        means = added(n, most, [sums for sums, _ in parts])
+    if not finite:
+        raise_not_finite(targets, "dataset")
+    mean.version(kernels.divide, targets.dtype)(mean.kernel, mean.is_slope, means, n)
+    return means
+
+
+def _sums(mean: Compiled, thetas: FloatArray, targets: FloatArray) -> tuple[FloatArray, bool]:
+    """Sums in numpy's order, and whether the targets are finite."""
+    m, dtype = thetas.size, targets.dtype
+    out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)
+    return out, mean.version(kernels.sums, dtype)(mean.kernel, mean.is_slope, targets, thetas, out, scratch)

@@ -1,0 +1,187 @@
+"""Rows in memory: X, the target of each row, and whether an intercept leads theta."""
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._checks import check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
+from fastgd._kernels import linear as kernels
+from fastgd._kernels.mean import divide
+from fastgd._limits import CACHED_NUMBERS, LEAF, NUMBERS_OF_A_PART
+from fastgd._sums import ALONE, Threads, added, branches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import Compiled, DoubleArray, FloatArray
+
+#: What a Python function may call its targets, in place of standing last.
+_NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
+
+
+class Rows:
+    """X as a C-contiguous float array with a target for each row, checked once.
+
+    A part is an index of rows: a slice, or an array of them. What stochastic descent shuffles is such an array.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p), float32 or float64
+        The caller's own array if it is one in C order.
+    targets : ndarray of shape (n,), float64
+    intercept : bool
+        Whether theta[0] is added to each prediction; theta then has p + 1 components.
+    names : tuple of str or None
+        The columns of a DataFrame.
+    kernel : fastgd._kernels.linear.Rows
+        What a kernel gets beside X.
+    """
+
+    is_rows = True
+    everything: Any = slice(None)
+
+    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool) -> None:
+        self.intercept = check_flag(fit_intercept, "fit_intercept")
+        self.X, names = check_design(X)
+        check_same_length(self.X, targets)
+        self._set_up(None if names is None else tuple(names), targets)
+
+    def _set_up(self, names: tuple[str, ...] | None, targets: FloatArray) -> None:
+        self.names = names
+        self.targets = targets.astype(np.float64, copy=False)
+        self.n, p = self.X.shape
+        self.n_parameters = p + self.intercept
+        self.kernel = kernels.Rows(self.targets, self.intercept)
+        self._ones: FloatArray | None = None
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """A name for each component of theta."""
+        names = self.names or tuple(f"x{k}" for k in range(self.X.shape[1]))
+        return ("intercept", *names) if self.intercept else names
+
+    def theta(self, value: ArrayLike, name: str) -> DoubleArray:
+        """`value`, a number or one for each parameter, as a new float64 array."""
+        if not isinstance(value, (list, tuple)) and np.ndim(value) == 0:
+            return np.full(self.n_parameters, check_number(value, name, low=-np.inf, inclusive=False))
+        theta = real_numbers(value, name).astype(np.float64)
+        if theta.shape != (self.n_parameters,):
+            what = "the intercept and one for each feature" if self.intercept else "one for each feature"
+            raise ValueError(f"The '{name}' parameter must be a number or an array of shape ({self.n_parameters},), "
+                             f"{what}. Got an array of shape {theta.shape}.")
+        if not np.isfinite(theta).all():
+            raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
+        return theta
+
+    def rows_of(self, numbers: int) -> int:
+        """Rows that have about so many numbers of X, and no fewer than a leaf of the tree."""
+        p: int = self.X.shape[1]
+        return max(LEAF, numbers // p)
+
+    def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:
+        """Parts of about so many numbers of X: branches of the tree of the rows."""
+        return branches(self.n, self.rows_of(numbers))
+
+    def means(self, mean: Compiled, thetas: Sequence[Any] | FloatArray,
+              threads: Threads = ALONE) -> DoubleArray:
+        """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
+        # X is read from memory once if the thetas pass over a part of it together.
+        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 else CACHED_NUMBERS
+        most = max(LEAF, min(self.rows_of(numbers), mean.evaluations // len(thetas)))
+        kernel, q = mean.version(kernels.sums, self.X.dtype), self.n_parameters
+        shape = (len(thetas), q) if mean.is_slope else (1, q)
+
+        def sums(part: slice) -> DoubleArray:
+            gradients, scratch = np.empty(shape), np.empty((kernels.levels(part.stop - part.start), q))
+            losses = [kernel(mean.kernel, mean.is_slope, self.X, self.kernel, part.start, part.stop, theta,
+                             gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+            return gradients if mean.is_slope else np.array(losses)
+
+        means: DoubleArray = added(self.n, most, threads.map(sums, branches(self.n, most)))
+        mean.version(divide, means.dtype)(mean.kernel, mean.is_slope, means.reshape(-1), self.n)
+        return means
+
+    def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
+        """A Python function of theta, X and y as one of theta and of a part; a gradient's array is checked.
+
+        A parameter named X gets X, wherever it stands, and one named y, dataset or y_vals the targets; without such
+        names X comes before y. One that has a parameter `fit_intercept` is told of the intercept, all others get a
+        column of ones in X. Theta is a copy, which the function may change.
+        """
+        X, targets = self.X, self.targets
+        parameters = _parameters_of(function)
+        named: dict[str, Any] = {}
+        if self.intercept and _knows_intercepts(parameters):
+            named = {"fit_intercept": True}
+        else:
+            X = self.with_ones()
+        arguments = _order_of_arguments(parameters)
+
+        def called(theta: DoubleArray, part: Any) -> Any:
+            args, kwargs = arguments(X[part], targets[part])
+            return function(theta.copy(), *args, **kwargs, **named)
+
+        if role != "grad_loss_fn":
+            return called
+        return lambda theta, part: check_shape(called(theta, part), theta.shape, role, "slope")
+
+    def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
+        """The order of the rows; X and its targets are never moved."""
+        if in_place:
+            raise ValueError("in_place=True cannot be used with X: its rows are never moved, an index of them is.")
+        return np.arange(self.n)
+
+    def with_ones(self) -> FloatArray:
+        """X, or for an intercept a copy of it, made once, with a column of ones before it."""
+        if not self.intercept:
+            return self.X
+        if self._ones is None:
+            self._ones = np.ones((self.n, self.n_parameters), self.X.dtype)
+            for part in self.parts(NUMBERS_OF_A_PART):
+                self._ones[part, 1:] = self.X[part]
+        return self._ones
+
+    def sample(self, size: int) -> Rows:
+        """A source of `size` rows, drawn at random from a fixed seed; itself if it has hardly more."""
+        if self.n <= 2 * size:
+            return self
+        drawn = np.sort(np.random.default_rng(0).integers(0, self.n, size))
+        sample = object.__new__(Rows)
+        sample.intercept, sample.X = self.intercept, self.X[drawn]
+        sample._set_up(self.names, self.targets[drawn])
+        return sample
+
+
+def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _knows_intercepts(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    if "fit_intercept" in parameters:
+        return True
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return takes_any and "X" in parameters and parameters["X"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def _order_of_arguments(
+    parameters: Mapping[str, inspect.Parameter],
+) -> Callable[[FloatArray, DoubleArray], tuple[tuple[Any, ...], dict[str, Any]]]:
+    """A function from X and the targets to what follows theta in a call."""
+    names = [name for name, each in list(parameters.items())[1:] if each.kind in (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
+    of_targets = next((name for name in names if name in _NAMES_OF_TARGETS), None)
+    if "X" in names and of_targets is not None:
+        return lambda X, y: ((), {of_targets: y, "X": X})
+    if "X" in names and parameters["X"].kind is inspect.Parameter.KEYWORD_ONLY:
+        return lambda X, y: ((y,), {"X": X})
+    places = list(parameters)
+    if places[2:3] == ["X"] or (places[1:2] == [of_targets] and of_targets is not None):
+        return lambda X, y: ((y, X), {})
+    return lambda X, y: ((X, y), {})

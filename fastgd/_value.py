@@ -1,0 +1,43 @@
+"""What losses and schedules are: values, which compare, hash, pickle and show themselves by their parameters."""
+from __future__ import annotations
+
+from typing import Any, Self
+
+
+class Value:
+    """A class and its parameters; it cannot be changed, so that a copy is the value itself."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Its parameters, by name, in the order in which its class takes them."""
+        raise NotImplementedError
+
+    def _set(self, **attributes: object) -> None:
+        """Set what cannot be set from outside."""
+        self.__dict__.update(attributes)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one with other parameters")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Value):
+            return NotImplemented
+        return type(self) is type(other) and self.parameters == other.parameters
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.parameters.items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self.parameters.values())

@@ -1,0 +1,172 @@
+"""The sentences that say how a run ended, from the facts of its verdict; nothing else writes prose on a run."""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastgd._limits import UNSCALED
+from fastgd._theta import is_finite, largest, shown
+from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
+
+if TYPE_CHECKING:
+    from fastgd._objective import Objective
+    from fastgd._run import Outcome
+    from fastgd._verdict import Shortfall, Verdict
+
+_ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
+                   "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
+_ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
+
+
+class Words:
+    """What is said of a run, after the name of the method."""
+
+    def __init__(self, objective: Objective, outcome: Outcome, verdict: Verdict, tol: float, stop: str = "step",
+                 is_stochastic: bool = False) -> None:
+        self.objective, self.outcome, self.verdict = objective, outcome, verdict
+        self.tol, self.stop, self.is_stochastic = tol, stop, is_stochastic
+
+    def __str__(self) -> str:
+        return {CONVERGED: self._converged, LIMIT_REACHED: self._limit_reached, CYCLE: self._cycle,
+                NOT_FINITE: self._diverged, STALLED: self._stalled,
+                STOPPED_BY_CALLBACK: self._stopped}[self.verdict.status]()
+
+    def _converged(self) -> str:
+        updates, step, tol = self.outcome.updates, self._step(), self.tol
+        if self.stop == "loss":
+            return f"converged: update {updates} changed the loss by less than tol={tol:g}."
+        if step >= tol > 0:
+            return (f"converged: update {updates} ended an epoch that moved theta by less than tol={tol:g}, to "
+                    f"{shown(self.outcome.x)}.")
+        return f"converged: update {updates} moved theta by {step:.3g}, and tol is {tol:g}."
+
+    def _limit_reached(self) -> str:
+        outcome, tol = self.outcome, self.tol
+        moved = f"moved theta by {self._step():.3g}"
+        end = f"{self._growth()}{self._rate_hint()}{_on_targets(self.objective)}"
+        if self.is_stochastic:
+            return (f"did not converge in {outcome.updates} updates: stop='{self.stop}' with tol={tol:g} was not met; "
+                    f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
+                    f"{self._advice()}{end}")
+        rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
+        return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
+                f"{rule}. Raise max_iter or change the learning rate.{end}")
+
+    def _cycle(self) -> str:
+        outcome = self.outcome
+        values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
+                  else f"a round of {outcome.period} values with {shown(outcome.theta)} among them")
+        return (f"did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, in "
+                f"steps of {self._step():.3g} that tol={self.tol:g} never ends. A minimum may lie between them: use a "
+                f"smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}{self._rate_hint()}")
+
+    def _diverged(self) -> str:
+        outcome = self.outcome
+        if is_finite(outcome.theta):
+            return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}: at theta "
+                    f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. Use a "
+                    f"smaller learning rate, or start nearer.{self._growth()}{self._rate_hint()}")
+        stable = self.objective.stable_rate(self.is_stochastic)
+        or_scale = ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
+        return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "
+                f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate{or_scale}."
+                f"{self._rate_hint()}")
+
+    def _stalled(self) -> str:
+        outcome = self.outcome
+        if self.verdict.growth is not None:
+            return (f"met its rule after {outcome.updates} updates with alpha={outcome.alpha:g}, at theta "
+                    f"{shown(outcome.x)}, but went up and not down. Use a smaller learning rate.{self._growth()}"
+                    f"{self._rate_hint()}")
+        if self.verdict.shortfall is not None:
+            return self._not_reached(self.verdict.shortfall)
+        slope = largest(self.objective.slope(outcome.x))
+        if outcome.alpha == 0:
+            return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
+                    f"{outcome.updates}; the mean slope is still {slope:.3g}. Use a rate that falls more slowly.")
+        where = ("on a point that happens to lie near" if self.stop == "step"
+                 else "when two epochs happened to end near each other, at")
+        return (f"stopped after {outcome.updates} updates {where} theta {shown(outcome.x)}: on all points together a "
+                f"step would still move it by {outcome.alpha * slope:.3g} (alpha * abs(mean slope)), and tol is "
+                f"{self.tol:g}. {self._advice()}")
+
+    def _not_reached(self, shortfall: Shortfall) -> str:
+        outcome = self.outcome
+        moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
+        lower = "the least is" if shortfall.is_least else "it is still lower,"
+        return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
+                f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "
+                f"theta {shown(outcome.x)}, and {lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. Use a "
+                "smaller tol, a larger learning rate if it is stable, or columns of one scale (subtract the mean, "
+                "divide by the standard deviation).")
+
+    def _stopped(self) -> str:
+        return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
+                f"{self._growth()}{self._rate_hint()}")
+
+    def _advice(self) -> str:
+        return _ADVICE_BY_STEP if self.stop == "step" else _ADVICE_BY_EPOCH
+
+    def _growth(self) -> str:
+        growth = self.verdict.growth
+        return "" if growth is None else (
+            f" On the way the loss grew from {growth.began:.6g} to {growth.ended:.6g}.")
+
+    def _step(self) -> float:
+        return largest(self.outcome.theta - self.outcome.previous)
+
+    def _rate_hint(self) -> str:
+        """Names a stable learning rate where one is known and the run used more, or went up and not down."""
+        objective = self.objective
+        went_up = self.verdict.status == NOT_FINITE or self.verdict.growth is not None
+        if objective.source.is_rows and not went_up:
+            return ""    # it would take passes over X
+        stable = objective.stable_rate(self.is_stochastic)
+        if objective.source.is_rows:
+            return f"{self._on_rates(stable)}{_on_columns(objective)}"
+        if stable is None or objective.descended is None or not (went_up or self.outcome.alpha >= stable):
+            return ""
+        return f" The largest stable alpha for {objective.descended.__name__} is {stable:g}; stay below it."
+
+    def _on_rates(self, stable: float | None) -> str:
+        loss = self.objective.descended
+        if loss is None or stable is None or not 0 < stable < math.inf:
+            return ""
+        source = "the longest row of X" if self.is_stochastic else "the largest eigenvalue of X'X / n"
+        return (f" alpha={stable / 2:.3g} is stable for {loss.__name__} (half of the limit that {source} sets); "
+                "alpha='auto' takes it.")
+
+
+def _on_columns(objective: Objective) -> str:
+    sizes = objective.curvature.column_sizes()
+    names = objective.source.parameter_names[int(objective.source.intercept):]
+    large = [f"{names[k]!r} ({sizes[k]:.3g})" for k in np.argsort(-sizes)[:3] if sizes[k] > UNSCALED]
+    if not large:
+        return ""
+    return (f" X has unscaled columns, of root mean square: {', '.join(large)}. Subtract the mean of each and divide "
+            "by its standard deviation, and a larger rate is stable.")
+
+
+def _on_targets(objective: Objective) -> str:
+    """A sentence for targets for which the loss has no meaning, and perhaps no minimum."""
+    loss, targets = objective.descended, objective.source.targets
+    if loss is None or loss.target_range == (-math.inf, math.inf):
+        return ""
+    least, most = loss.target_range
+    where = f"between {least:g} and {most:g}"
+    if objective.source.is_rows:
+        low, high = targets.min(), targets.max()
+        if least <= low <= high <= most:
+            return ""
+        return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_said(loss.__name__)} "
+                "need have no minimum.")
+    mean = float(targets.mean(dtype=np.float64))
+    if least < mean < most:
+        return ""
+    return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
+
+
+def _said(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,372 @@
+"""A loss as an object that is called like a textbook's function: the call, the curve, and its gradient.
+
+The constant model predicts one number `theta` for every point. ``mse(theta, dataset)`` is the mean of the loss over
+the points, ``grad_mse(theta, dataset)`` its derivative in theta. With ``X=`` the prediction for row i is X[i] @ theta,
+with ``fit_intercept=True`` theta[0] + X[i] @ theta[1:], and the gradient is an array.
+"""
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
+
+import numpy as np
+
+from fastgd._checks import as_float_array, as_points, check_dataset, check_design, real_numbers
+from fastgd._limits import EVALUATIONS
+from fastgd._source import Points, Rows, as_source
+from fastgd._source.points import means_over
+from fastgd._sums import Threads
+from fastgd._value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
+
+#: The names of the types that the kernels are made for.
+_C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+#: What the mean over the rows of a linear model is: a float, of a gradient an array.
+OverRows = TypeVar("OverRows")
+
+_MISSING: Any = object()
+
+
+class _Signature:
+    """The signature of an instance's call; the class keeps that of its constructor."""
+
+    def __get__(self, function: _Mean[Any] | None, owner: object) -> inspect.Signature:
+        if function is None:
+            raise AttributeError("__signature__")
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        only = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Signature(
+            [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
+            + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()]
+            + [inspect.Parameter(name, only, default=value) for name, value in (
+                ("X", None), ("fit_intercept", False), ("n_threads", None))])
+
+
+class _Mean(Value, Generic[OverRows]):
+    """What a loss and its gradient share: a mean over the points, called with one theta, and a curve over many."""
+
+    is_slope: ClassVar = False
+    __signature__ = _Signature()
+    __name__: str
+    kernel: KernelLoss
+    evaluations = EVALUATIONS
+    _versions: dict[Any, Callable[..., Any]]
+
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> _Mean[OverRows]:
+        raise NotImplementedError
+
+    def _set_up(self, name: str, kernel: KernelLoss) -> None:
+        self._set(kernel=kernel, _versions={}, __name__=name)
+        self._set(__doc__=f"{name}{self.__signature__}\n\n{inspect.getdoc(type(self))}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({name for name in (*super().__dir__(), *self.parameters) if name in _PUBLIC or (
+            name.startswith("__") or name in self.parameters)})
+
+    @overload
+    def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: None = None,
+                 fit_intercept: Literal[False] = False, n_threads: Count | None = None, **kwargs: Any) -> float: ...
+    @overload
+    def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: ArrayLike, fit_intercept: bool = False,
+                 n_threads: Count | None = None, **kwargs: Any) -> OverRows: ...
+    @overload
+    def __call__(self, theta: ArrayLike, *, y_vals: ArrayLike, **kwargs: Any) -> Any: ...
+    def __call__(self, theta: Any = _MISSING, dataset: Any = _MISSING, *args: Number, X: ArrayLike | None = None,
+                 fit_intercept: bool = False, n_threads: Count | None = None, **kwargs: Any) -> float | OverRows:
+        """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
+
+        With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
+        array like theta. Above 1e6 points (with X, numbers in it) `n_threads` threads share the work, -1 as many as
+        there are cores; None is 1. The bits do not depend on it. The textbook's other names for the same are taken as
+        keywords: `y_vals` for the points, and `alpha` for the delta of the Huber loss.
+        """
+        if args or kwargs or dataset is _MISSING:
+            answer: float | OverRows = self._called_otherwise(
+                theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, n_threads=n_threads)
+            return answer
+        if X is not None or fit_intercept is not False:
+            return self._over_rows(theta, dataset, X, fit_intercept, n_threads)
+        theta = theta if type(theta) is float else _one_number(theta)
+        targets = as_points(dataset, "dataset")
+        if theta != theta:
+            return math.nan
+        thetas = np.array([theta], targets.dtype)
+        if n_threads is None:
+            return means_over(self, thetas, targets).item()
+        with Threads(n_threads) as threads:
+            return means_over(self, thetas, targets, threads).item()
+
+    def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
+                          **options: Any) -> Any:
+        """A call with parameters of the loss, or with the textbook's other names."""
+        name = self.__name__
+        if "y_vals" in named:
+            if dataset is not _MISSING:
+                raise TypeError(f"{name}() got both 'dataset' and 'y_vals', which are names of one argument")
+            dataset = named.pop("y_vals")
+        missing = [repr(argument) for argument, value in (("theta", theta), ("dataset", dataset)) if value is _MISSING]
+        if missing:
+            raise TypeError(f"{name}() missing {len(missing)} required positional argument{'s' * (len(missing) > 1)}: "
+                            f"{' and '.join(missing)}")
+        mean = self._with_parameters(*args, **named) if args or named else self
+        return mean(theta, dataset, **options)
+
+    def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool,
+                   n_threads: Count | None) -> OverRows:
+        rows = as_source(dataset, X, fit_intercept)
+        assert isinstance(rows, Rows)    # for without X the call above is refused
+        one = _one_theta(theta, rows)
+        with Threads(n_threads) as threads:
+            mean = rows.means(self, [one], threads)[0]
+        answer: OverRows = mean if self.is_slope else mean.item()
+        return answer
+
+    def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
+              fit_intercept: bool = False, n_threads: Count | None = None) -> DoubleArray:
+        """Mean over the points at each theta, the data read once for many thetas.
+
+        Parameters
+        ----------
+        thetas : array-like of shape (m,), with X (m, p) or (m, p + 1)
+            Where to evaluate; finite.
+        dataset : array-like of shape (n,)
+            The points; finite real numbers.
+        X : array-like of shape (n, p), optional
+            The rows of a linear model, as for `fastgd.minimize`.
+        fit_intercept : bool, default False
+            Whether the first component of each theta is an intercept.
+        n_threads : int or None, default None
+            As for a call.
+
+        Returns
+        -------
+        ndarray of shape (m,), of a gradient with X of the shape of `thetas`; float64
+            Entry k has the bits of ``self(thetas[k], dataset)``, with X too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not an array of finite real numbers as described, with at least one entry.
+
+        Examples
+        --------
+        >>> from fastgd import mse
+        >>> mse.curve([0, 1, 2], [1, 3])
+        array([5., 2., 1.])
+        >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
+        array([1., 0.])
+        """
+        if X is not None or fit_intercept is not False:
+            rows = as_source(dataset, X, fit_intercept)
+            assert isinstance(rows, Rows)
+            many = _many_thetas(thetas, rows)
+            with Threads(n_threads) as threads:
+                return rows.means(self, many, threads)
+        checked = check_dataset(thetas, "thetas")
+        points = Points(dataset, as_float_array(dataset, "dataset"))
+        with Threads(n_threads) as threads:
+            return points.means(self, checked, threads)
+
+    def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
+        """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
+        found: Callable[P, R] | None = self._versions.get((function, dtype))
+        if found is None:
+            found = self._versions[function, dtype] = function[f"{type(self.kernel).__name__}|{_C_NAMES[dtype]}"]
+        return found
+
+
+def _one_theta(theta: ArrayLike, rows: Rows) -> DoubleArray:
+    """`theta` as an array with a component for each parameter; any number may be in it."""
+    array = real_numbers(theta, "theta").astype(np.float64, copy=False)
+    if array.shape != (rows.n_parameters,):
+        raise ValueError(f"theta must be an array of shape ({rows.n_parameters},), a number for each of "
+                         f"{', '.join(rows.parameter_names[:5])}{', ...' if rows.n_parameters > 5 else ''}. "
+                         f"Got an array of shape {array.shape}.")
+    return np.ascontiguousarray(array)
+
+
+def _many_thetas(thetas: ArrayLike, rows: Rows) -> DoubleArray:
+    array, _ = check_design(thetas, "thetas")
+    if array.shape[1] != rows.n_parameters:
+        raise ValueError(f"thetas must be an array of shape (m, {rows.n_parameters}), a column for each parameter. "
+                         f"Got an array of shape {array.shape}.")
+    return array.astype(np.float64, copy=False)
+
+
+def _one_number(theta: object) -> float:
+    array = np.asarray(theta)
+    if array.dtype.kind not in "iuf" or array.size != 1 or isinstance(theta, np.ma.MaskedArray):
+        raise TypeError("theta must be one real number, got "
+                        + (f"an array of shape {array.shape}; use .curve(thetas, dataset) for many"
+                           if array.dtype.kind in "iuf" else f"{theta!r} of type {type(theta).__name__}"))
+    return float(array.item())
+
+
+class Loss(_Mean[float]):
+    """Mean loss over the points: ``loss(theta, dataset, *, X=None, fit_intercept=False) -> float``.
+
+    Two losses are equal if they are of one class and have equal parameters. They can be pickled and hashed.
+
+    Attributes
+    ----------
+    gradient : Gradient
+        The derivative in theta, called in the same way.
+    parameters : dict
+        The loss's own parameters, by name.
+    max_curvature : float
+        The supremum of the second derivative in the prediction; inf where it has no bound.
+    max_stable_alpha : float or None
+        The largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature;
+        None where the curvature has no bound.
+    is_convex, is_quadratic : bool
+        Whether it is so in the prediction.
+    is_exact : bool
+        Whether it needs only + - * / and comparisons, so that its bits are promised; if not it needs exp, whose last
+        bit differs between machines.
+    target_range : (float, float)
+        The targets for which it has a meaning.
+    link : {"identity", "logit"}
+        What a prediction stands for: a target, or the log-odds of a probability.
+
+    Examples
+    --------
+    >>> from fastgd import huber_loss, mse
+    >>> mse(14.0, [12.0, 15.0]), mse.max_stable_alpha
+    (2.5, 1.0)
+    >>> huber_loss(14.0, [12.0, 15.0], delta=2), huber_loss.parameters
+    (1.25, {'delta': 1.0})
+    """
+
+    gradient: Gradient
+    max_curvature: float = math.inf
+    is_convex: bool = True
+    is_quadratic: bool = False
+    is_exact: bool = True
+    target_range: tuple[float, float] = (-math.inf, math.inf)
+    link: Literal["identity", "logit"] = "identity"
+    _name: str
+    _kernel_type: ClassVar[Callable[..., KernelLoss]]
+    _defaults: ClassVar[Mapping[str, float]] = {}    # its parameters, by name
+    _other_names: ClassVar[Mapping[str, str]] = {}    # which a textbook has for them
+
+    def __init__(self) -> None:
+        self._set_up(self._name, self._kernel_type())
+
+    def _set_up(self, name: str, kernel: KernelLoss) -> None:
+        self._set(kernel=kernel)
+        super()._set_up(name, kernel)
+        self._set(gradient=Gradient(self))
+
+    @property
+    def loss(self) -> Loss:
+        """Itself, as the `loss` of its gradient."""
+        return self
+
+    def __getattr__(self, name: str) -> float:
+        if name in self._defaults:
+            return self.parameters[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {name: getattr(self.kernel, name) for name in self._defaults}
+
+    @property
+    def max_stable_alpha(self) -> float | None:
+        return None if math.isinf(self.max_curvature) else 2 / self.max_curvature
+
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
+        named = {self._other_names.get(name, name): value for name, value in kwargs.items()}
+        names = tuple(self._defaults)
+        unknown = [name for name in named if name not in names[len(args):]]
+        if unknown or len(args) > len(names) or len(named) < len(kwargs):
+            raise TypeError(self._words_on_parameters(args, kwargs))
+        given = {**self.parameters, **dict(zip(names, args, strict=False)), **named}
+        return self._remade(given)
+
+    def _remade(self, parameters: dict[str, Any]) -> Loss:
+        return type(self)(**parameters)
+
+    def _words_on_parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        takes = ", ".join(["theta", "dataset", *self._defaults, "X", "fit_intercept", "n_threads"])
+        got = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+        return f"{self._name}() takes {takes}; got {got} beside theta and dataset"
+
+    def __repr__(self) -> str:
+        is_default = "_name" in vars(type(self)) and self.parameters == self._defaults
+        return self._name if is_default else super().__repr__()
+
+
+class Gradient(_Mean["DoubleArray"]):
+    """Mean derivative of a loss over the points: ``gradient(theta, dataset, *, X=None, fit_intercept=False)``.
+
+    A float; with X, the array of its derivatives in the components of theta.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss whose derivative this is.
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse
+    >>> grad_mse(14.0, [12.0, 15.0]), grad_mse.loss
+    (1.0, mse)
+    >>> grad_mse([14.0, 1.0], [12.0, 15.0], X=[[1.0], [2.0]], fit_intercept=True)
+    array([4., 5.])
+    """
+
+    loss: Loss
+    is_slope = True
+
+    def __init__(self, loss: Loss) -> None:
+        self._set(loss=loss, evaluations=loss.evaluations)
+        self._set_up(f"grad_{loss.__name__}", loss.kernel)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return self.loss.parameters
+
+    def _with_parameters(self, *args: Any, **kwargs: Any) -> Gradient:
+        return self.loss._with_parameters(*args, **kwargs).gradient
+
+    def __eq__(self, other: object) -> bool:
+        return self.loss == other.loss if isinstance(other, Gradient) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Gradient, self.loss))
+
+    def __repr__(self) -> str:
+        name = repr(self.loss)
+        return f"grad_{name}" if name == self.loss.__name__ else f"{name}.gradient"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.loss, "gradient")
+
+
+_PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "link", "loss", "max_curvature",
+           "max_stable_alpha", "parameters", "target_range"}
+
+
+def ours(function: object) -> Loss | Gradient | None:
+    """The Loss or Gradient that `function` is (also as a `functools.partial` of one); None for a Python function."""
+    if isinstance(function, (Loss, Gradient)):
+        # A subclass that calls something else is a Python function like any other.
+        return function if type(function).__call__ is _Mean.__call__ else None
+    if isinstance(function, type) and issubclass(function, _Mean):
+        raise TypeError(f"{function.__name__} is a class; pass a loss, {function.__name__}(), or its gradient.")
+    if isinstance(function, functools.partial) and isinstance(function.func, (Loss, Gradient)) and not function.args:
+        loss = function.func.loss
+        if set(function.keywords) <= {*loss._defaults, *loss._other_names}:
+            return function.func._with_parameters(**function.keywords)
+    return None
+

@@ -1,0 +1,233 @@
+"""Losses of the user's own, from C functions of other tools: where these are, and whether they have the signature."""
+from __future__ import annotations
+
+import ctypes
+import re
+from _ctypes import CFuncPtr
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from fastgd._checks import check_number
+from fastgd._kernels import losses as kernels
+from fastgd._limits import EVALUATIONS_OF_C
+from fastgd.losses.base import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastgd._types import Number
+
+PLAIN = "double (double, double)"
+WITH_DATA = "double (double, double, void *)"
+_HOLDS_THE_GIL = 4    # ctypes' flag of a function that needs the interpreter's lock, which our loops do not hold
+
+_api = ctypes.pythonapi
+_capsule_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", _api))
+_capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", _api))
+_capsule_context = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCapsule_GetContext", _api))
+
+
+class CFunction(NamedTuple):
+    """A C function of a loss, and the object that must live as long as it is called."""
+
+    address: int
+    takes_data: bool
+    data: int | None    # an address that the function brought along
+    name: str | None
+    owner: Any
+
+
+def c_function(function: Any, role: str, has_parameters: bool) -> CFunction:
+    """The CFunction for what the user gave as `value` or `slope`."""
+    found = (_from_numba(function, role) or _from_ctypes(function, role) or _from_low_level_callable(function, role)
+             or _from_capsule(function, role))
+    if found is None:
+        raise TypeError(f"The '{role}' parameter must be a numba cfunc, a ctypes function, a scipy.LowLevelCallable or "
+                        f"a capsule of a C function {_wanted(has_parameters)}. Got {function!r} of type "
+                        f"{type(function).__name__}.")
+    if found.takes_data != has_parameters and not (found.takes_data and found.data is not None):
+        raise _wrong(role, WITH_DATA if found.takes_data else PLAIN, has_parameters)
+    if has_parameters and found.data is not None:
+        raise TypeError(f"The '{role}' function brings its own user_data; give no parameters with it.")
+    return found
+
+
+def _wanted(has_parameters: bool) -> str:
+    return f"'{WITH_DATA}'" if has_parameters else f"'{PLAIN}'"
+
+
+def _wrong(role: str, got: str, has_parameters: bool) -> TypeError:
+    why = ("its parameters come through the last argument" if has_parameters
+           else "the arguments are prediction and target; a third, void *, goes with parameters")
+    return TypeError(f"The '{role}' function must have the signature {_wanted(has_parameters)}: {why}. Got '{got}'.")
+
+
+def _from_numba(function: Any, role: str) -> CFunction | None:
+    if not (hasattr(function, "address") and hasattr(function, "ctypes") and hasattr(function, "native_name")):
+        return None
+    types = [str(kind) for kind in function._sig.args]
+    if len(types) > 2 and types[2] not in ("float64*", "void*"):
+        raise TypeError(f"The '{role}' function gets its parameters as float64: CPointer(float64). Got {types[2]}.")
+    found = _from_ctypes(function.ctypes, role)
+    return found and found._replace(address=function.address, name=getattr(function, "__name__", None), owner=function)
+
+
+def _from_ctypes(function: Any, role: str) -> CFunction | None:
+    if not isinstance(function, CFuncPtr):
+        return None
+    if function.argtypes is None:
+        raise TypeError(f"The '{role}' function has no argtypes: say what it takes and returns, "
+                        "f.argtypes = [ctypes.c_double] * 2; f.restype = ctypes.c_double.")
+    if type(function)._flags_ & _HOLDS_THE_GIL:
+        raise TypeError(f"The '{role}' function needs the interpreter's lock; make it by ctypes.CFUNCTYPE or CDLL.")
+    got = _signature([function.restype, *function.argtypes])
+    if got not in (PLAIN, WITH_DATA):
+        raise _wrong(role, got, len(function.argtypes) > 2)
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    if address is None:
+        raise TypeError(f"The '{role}' function is a null pointer.")
+    return CFunction(address, got == WITH_DATA, None, getattr(function, "__name__", None), function)
+
+
+def _signature(types: list[Any]) -> str:
+    names = [_c_name(kind) for kind in types]
+    return f"{names[0]} ({', '.join(names[1:])})"
+
+
+def _c_name(kind: Any) -> str:
+    if kind is ctypes.c_double:
+        return "double"
+    if kind is ctypes.c_void_p or getattr(kind, "_type_", None) is ctypes.c_double:
+        return "void *"
+    return "void" if kind is None else getattr(kind, "__name__", str(kind)).removeprefix("c_")
+
+
+def _from_low_level_callable(function: Any, role: str) -> CFunction | None:
+    # A tuple whose first item is a capsule named by the signature, with the user's data as its context.
+    if not (isinstance(function, tuple) and hasattr(function, "user_data") and hasattr(function, "signature")):
+        return None
+    found = _from_capsule(tuple.__getitem__(function, 0), role)
+    inner = getattr(getattr(function, "function", None), "__name__", None)
+    return found and found._replace(owner=function, name=inner)
+
+
+def _from_capsule(capsule: Any, role: str) -> CFunction | None:
+    if type(capsule).__name__ != "PyCapsule":
+        return None
+    name = _capsule_name(capsule)
+    got = (name or b"").decode(errors="replace")
+    bare = re.sub(r"\s+", "", got)
+    takes_data = bare in ("double(double,double,void*)", "double(double,double,double*)")
+    if bare != "double(double,double)" and not takes_data:
+        raise _wrong(role, got or "a capsule without a name", got.count(",") > 1)
+    return CFunction(_capsule_pointer(capsule, name), takes_data, _capsule_context(capsule), None, capsule)
+
+
+class CompiledLoss(Loss):
+    """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only.
+
+    Examples
+    --------
+    See `compiled`, which makes one.
+
+    >>> import ctypes, ctypes.util
+    >>> from fastgd.losses import compiled
+    >>> libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    >>> libm.fdim.restype, libm.fdim.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+    >>> compiled(libm.fdim, libm.fdim, name="excess")
+    <compiled loss excess>
+    """
+
+    _functions: tuple[CFunction, CFunction]
+    is_convex = False    # as far as is known
+    evaluations = EVALUATIONS_OF_C
+
+    def __init__(self, value: CFunction, slope: CFunction, name: str, parameters: Mapping[str, float]) -> None:
+        self._set(_functions=(value, slope), _name=name, _defaults=dict(parameters))
+        addresses = value.address, slope.address
+        kept_alive: list[object] = [value, slope]
+        if not value.takes_data:
+            self._set_up(name, kernels.CFunctions(*addresses, kept_alive))
+            return
+        data = np.array(list(parameters.values()), dtype=np.float64)
+        kept_alive.append(data)
+        value_data, slope_data = (data.ctypes.data if function.data is None else function.data
+                                  for function in (value, slope))
+        self._set_up(name, kernels.CFunctionsWithData(*addresses, value_data, slope_data, kept_alive))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return dict(self._defaults)
+
+    def _remade(self, parameters: dict[str, Any]) -> CompiledLoss:
+        return CompiledLoss(*self._functions, self._name, _checked_parameters(parameters))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Loss):
+            return NotImplemented
+        return (isinstance(other, CompiledLoss) and type(self) is type(other) and self._functions == other._functions
+                and self._defaults == other._defaults)
+
+    def __hash__(self) -> int:
+        return hash((*(function.address for function in self._functions), *self._defaults.items()))
+
+    def __repr__(self) -> str:
+        shown = [self._name, *(f"{name}={value!r}" for name, value in self._defaults.items())]
+        return f"<compiled loss {', '.join(shown)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self!r}: it holds addresses, which are good in this process only")
+
+
+def compiled(value: object, slope: object, *, name: str | None = None, **parameters: Number) -> CompiledLoss:
+    """A loss of your own at compiled speed, from two C functions.
+
+    Parameters
+    ----------
+    value, slope : C function
+        The loss at one point and its derivative in the prediction, ``double f(double prediction, double target)``:
+        a numba ``@cfunc("float64(float64, float64)")``, a ctypes function whose ``restype`` and ``argtypes`` are set,
+        a `scipy.LowLevelCallable`, or a capsule named by its signature. Must not raise, and be safe in threads.
+    name : str, optional
+        What the loss is called; default: the name of `value` if it has one.
+    **parameters : float
+        Numbers that the functions get as a third argument ``void *``, an array of double in the order given here:
+        ``double f(double prediction, double target, void *parameters)``. For numba:
+        ``@cfunc("float64(float64, float64, CPointer(float64))")``. A LowLevelCallable may bring its own data instead.
+
+    Returns
+    -------
+    CompiledLoss
+        A loss like those of this module: gradient, curve, and compiled descents. It keeps alive what it needs.
+
+    Raises
+    ------
+    TypeError
+        If a function is of another kind or has another signature; the message shows the right one.
+
+    Examples
+    --------
+    >>> import ctypes, ctypes.util
+    >>> from fastgd.losses import compiled
+    >>> c_double = ctypes.c_double
+    >>> libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    >>> libm.fdim.restype, libm.fdim.argtypes = c_double, [c_double, c_double]
+    >>> excess = compiled(libm.fdim, libm.fdim)    # max(prediction - target, 0), and no slope of it
+    >>> excess(3.0, [1.0, 2.0, 5.0])
+    1.0
+    """
+    of_value, of_slope = (c_function(function, role, bool(parameters)) for role, function in (
+        ("value", value), ("slope", slope)))
+    if not (name is None or isinstance(name, str)):
+        raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
+    if {"theta", "dataset", "X", "fit_intercept", "n_threads"} & set(parameters):
+        raise TypeError("theta, dataset, X, fit_intercept and n_threads are arguments of every loss; give the "
+                        "parameter another name.")
+    if of_value.takes_data != of_slope.takes_data:
+        raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
+    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _checked_parameters(parameters))
+
+
+def _checked_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
+    return {name: check_number(number, name, low=-np.inf, inclusive=False) for name, number in parameters.items()}

@@ -1,0 +1,279 @@
+"""Stochastic and mini-batch gradient descent: an update for each point, or for each slice of the points."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from fastgd._checks import check_count
+from fastgd._ending import conclude
+from fastgd._objective import objective_of
+from fastgd._run import descend_in_batches
+from fastgd._settings import stochastic_settings
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import (
+        Alpha,
+        Callback,
+        ConstantFunction,
+        Count,
+        DoubleArray,
+        GradientFunction,
+        LossFunction,
+        Number,
+        Progress,
+        Random,
+        StochasticOptionsOfPoints,
+        StochasticOptionsOfRows,
+        Theta,
+    )
+    from fastgd.results import DescentResult
+
+__all__ = ["minimize_mini_batch", "minimize_sgd"]
+
+
+# Theta is a float, with X an array; with `history` or `full_output` a result holds it.
+
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, history: Literal[False] = False, full_output: Literal[False] = False,
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> float: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: Literal[False] = False, full_output: Literal[False] = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DoubleArray: ...
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, history: Literal[True], full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> DescentResult[float]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: Literal[True], full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_sgd(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: None = None, history: bool = False, full_output: Literal[True],
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> DescentResult[float]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: bool = False, full_output: Literal[True],
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Theta | DescentResult: ...
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
+    history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult:
+    """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
+
+    Before each pass over the points (an epoch) they are shuffled as numpy shuffles: with the same generator the draws,
+    the thetas and the state in which the generator is left are those of the plain numpy loop.
+
+    Parameters
+    ----------
+    loss_fn : Loss, callable or None
+        The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``; not used otherwise.
+    grad_loss_fn : Gradient, callable or None
+        Its derivative in theta. One of fastgd's own runs compiled; any other is called with theta and one point, a
+        numpy scalar, and once at the end with all points. None as in `minimize`.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`. A copy of them is shuffled, unless `in_place`.
+    alpha : float, callable or "auto", default 0.2
+        Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
+        "auto" takes 1 / the largest curvature of the loss at any one point, for losses that have one.
+    X, fit_intercept
+        As for `minimize`. The rows and their targets are never moved: the order in which they are visited is shuffled,
+        as ``order = numpy.arange(n); shuffle(order)`` would before each epoch.
+    rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
+        Where the shuffles come from. None is numpy's global state, which `np.random.seed` sets; an int or a
+        SeedSequence seeds a new PCG64.
+    theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
+        Where to start, in the units of the data.
+    tol : float, default 1e-3
+        The descent ends when theta moves by less than this; by what measure is for `stop` to say.
+    max_epochs : int, default 1000
+        Passes over the points at most.
+    stop : {"step", "epoch", "loss"}, default "step"
+        "step", the textbook's rule: after an update shorter than `tol`. It fires at the first point that happens to
+        lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before. "loss":
+        when the loss on all points is.
+    average : bool, default False
+        Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also asks that theta
+        is nearer than `tol` to that mean.
+    in_place : bool, default False
+        Shuffle `dataset` itself, as the textbook does, and copy nothing. It must then be a writable contiguous
+        float32 or float64 array; not with X.
+    progress : {True, False, "bar"}, default False
+        True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar.
+    callback : callable, optional
+        Called after each complete epoch, as in `minimize`.
+    history : bool, default False
+        Record every update; the return value is then a DescentResult with a `history` DataFrame.
+    full_output : bool, default False
+        Return a DescentResult.
+
+    Returns
+    -------
+    float, ndarray of shape (p,) or (p + 1,), or DescentResult
+        The last theta, or the average; a DescentResult with `history` or `full_output`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; before anything is drawn or computed.
+    DivergenceError
+        If theta becomes NaN or infinite, or with X the loss grows a millionfold.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
+        no minimum and its `success` is False. Also if `max_epochs` were not enough, and with X as in `minimize`.
+
+    References
+    ----------
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22 (1951).
+    B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on Control
+    and Optimization 30 (1992).
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse, minimize_sgd, mse
+    >>> from fastgd.schedules import inverse_scaling
+    >>> y = [12.1, 12.8, 14.9, 16.3, 17.2]
+    >>> theta = minimize_sgd(mse, grad_mse, y, inverse_scaling(0.5, 1.0), rng=0, stop="epoch", average=True, tol=1e-6)
+    >>> round(theta, 2)
+    14.66
+    """
+    settings = stochastic_settings("minimize_sgd", None, alpha, rng, tol, max_epochs, stop, average,
+                                   in_place, progress, callback, history, full_output)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
+    return conclude(descend_in_batches(objective, settings, dataset, theta0))
+
+
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: None = None, history: Literal[False] = False, full_output: Literal[False] = False,
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> float: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: Literal[False] = False, full_output: Literal[False] = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DoubleArray: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: None = None, history: Literal[True], full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> DescentResult[float]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: Literal[True], full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: None = None, history: bool = False, full_output: Literal[True],
+    **options: Unpack[StochasticOptionsOfPoints],
+) -> DescentResult[float]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike, history: bool = False, full_output: Literal[True],
+    **options: Unpack[StochasticOptionsOfRows],
+) -> DescentResult[DoubleArray]: ...
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Theta | DescentResult: ...
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
+    tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
+    average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
+    history: bool = False, full_output: bool = False,
+) -> Theta | DescentResult:
+    """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
+
+    As `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
+
+    Parameters
+    ----------
+    loss_fn, grad_loss_fn, dataset
+        As for `minimize_sgd`; a gradient in Python is called with theta and a slice, an array.
+    minibatch_size : int
+        Points in a slice, from 1 to n - 1; the last slice of an epoch may be shorter. 10 to 100 is usual.
+    alpha, X, fit_intercept, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history,
+    full_output
+        As for `minimize_sgd`.
+
+    Returns
+    -------
+    float, ndarray or DescentResult
+        As for `minimize_sgd`.
+
+    Raises
+    ------
+    TypeError, ValueError, DivergenceError
+        As for `minimize_sgd`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As for `minimize_sgd`.
+
+    References
+    ----------
+    L. Bottou, F. E. Curtis and J. Nocedal, "Optimization methods for large-scale machine learning", SIAM Review 60
+    (2018).
+
+    Examples
+    --------
+    >>> from fastgd import grad_mse, minimize_mini_batch, mse
+    >>> from fastgd.schedules import inverse_scaling
+    >>> y = [12.1, 12.8, 14.9, 16.3, 17.2]
+    >>> theta = minimize_mini_batch(mse, grad_mse, y, 2, inverse_scaling(0.5, 1.0), rng=0, stop="epoch", average=True)
+    >>> abs(theta - 14.66) < 0.2
+    True
+    """
+    settings = stochastic_settings(
+        "minimize_mini_batch", check_count(minibatch_size, "minibatch_size"), alpha, rng, tol, max_epochs, stop,
+        average, in_place, progress, callback, history, full_output)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
+    return conclude(descend_in_batches(objective, settings, dataset, theta0))
