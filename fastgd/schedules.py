@@ -11,6 +11,7 @@ elementwise what it gives for single ones, and with one int at a time if not.
 """
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import Count, DoubleArray, Number, Rate, Rates
+    from fastgd._types import Alpha, Count, DoubleArray, Number, Rate, Rates
 
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
 #: Rates that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
 _BLOCK = 16_384
+#: The last update whose number is exact as a float and, also where an index has 32 bits, can be counted to.
+_LAST = min(2**53, sys.maxsize // 2) - 1
 
 
 class _Schedule:
@@ -71,8 +74,13 @@ class _Schedule:
         rates = np.empty(ts.shape)
         flat = rates.reshape(-1)
         for k, start in enumerate(ts.ravel().astype(int).tolist()):
-            self._fill(flat[k:k + 1], start)
+            self.fill(flat[k:k + 1], start)
         return rates if np.ndim(t) else rates.item()
+
+    def fill(self, rates: DoubleArray, start: int) -> None:
+        """`_fill`, whatever the caller's `numpy.seterr` says: a rate below the smallest float is 0."""
+        with np.errstate(under="ignore"):
+            self._fill(rates, start)
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         """Write the rates of the updates start, start + 1, ..."""
@@ -176,7 +184,8 @@ class exponential_decay(_Schedule):
 
     def __init__(self, eta0: Number, gamma: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
-        self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
+        with np.errstate(under="ignore"):
+            self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
@@ -265,9 +274,7 @@ class cosine(_Schedule):
 
     def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
         super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
-                         eta_min=check_number(eta_min, "eta_min", low=0))
-        if self.eta_min > self.eta0:
-            raise ValueError(f"eta_min must be at most eta0. Got eta_min={eta_min!r} and eta0={eta0!r}.")
+                         eta_min=check_number(eta_min, "eta_min", low=0, high=_checked_eta0(eta0), high_inclusive=True))
         angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
         self.__dict__.update(_cosines=np.cos(angles), _sines=np.sin(angles))
 
@@ -288,10 +295,7 @@ def _checked_eta0(eta0: Number) -> float:
 
 
 def _checked_gamma(gamma: Number) -> float:
-    number = check_number(gamma, "gamma", low=0, inclusive=False)
-    if number > 1:
-        raise ValueError(f"The 'gamma' parameter must be a float in the range (0, 1]. Got {gamma!r} instead.")
-    return number
+    return check_number(gamma, "gamma", low=0, inclusive=False, high=1, high_inclusive=True)
 
 
 def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, int, slice]]:
@@ -308,7 +312,22 @@ def as_rates(alpha: Rate) -> Rates:
     """The learning rates of a run, from whatever the user gave as `alpha`."""
     if not callable(alpha):
         return _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
-    return _Scheduled(alpha) if isinstance(alpha, _Schedule) else _Called(alpha)
+    if not isinstance(alpha, _Schedule):
+        return _Called(alpha)
+    rates = _Scheduled(alpha)
+    first, last = (rates(t, 1).item() for t in (0, _LAST))
+    # No schedule rises, so that one whose ends are equal has one rate.
+    return _Constant(first) if first == last else rates
+
+
+def as_rates_or_auto(alpha: Alpha) -> Rates | None:
+    """`as_rates`, and None for "auto": the rate is then for the data to say."""
+    if not isinstance(alpha, str):
+        return as_rates(alpha)
+    if alpha == "auto":
+        return None
+    raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
+                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
 
 
 class _Constant:
@@ -342,7 +361,7 @@ class _Scheduled:
         if len(self._buffer) < count:
             self._buffer = np.empty(count)
         rates = self._buffer[:count]
-        self._schedule._fill(rates, start)
+        self._schedule.fill(rates, start)
         return rates
 
 
@@ -385,7 +404,8 @@ class _Called:
     def _may_take_arrays(self) -> bool:
         if self._takes_arrays is None:
             rates = self._from_array(0, self._SINGLE) if len(self._first) == self._SINGLE else None
-            self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
+            with np.errstate(under="ignore"):
+                self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
         return self._takes_arrays
 
     def _from_array(self, start: int, count: int) -> DoubleArray | None:
