@@ -1,6 +1,7 @@
 """How a descent shows that it goes on: the textbook's lines, or a bar."""
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Bar:
             from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("progress='bar' needs the optional package tqdm: pip install tqdm") from None
-        self._new_bar = lambda: tqdm(total=limit, unit=" updates")
+        self._new_bar = functools.partial(tqdm, total=limit, unit=" updates")
         self._bar: Any = None
 
     def show(self, theta: Theta, loss: float) -> None:
