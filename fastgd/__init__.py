@@ -1,6 +1,6 @@
 """Gradient descent on losses: the textbook's functions and answers, compiled."""
 from fastgd import datasets, losses, reference, schedules
-from fastgd.convexity import is_convex, minimize_multistart
+from fastgd.convexity import is_convex
 from fastgd.descent import minimize, minimize_mini_batch, minimize_sgd, simple_minimize
 from fastgd.differences import check_gradient
 from fastgd.losses import (
@@ -22,6 +22,7 @@ from fastgd.losses import (
     pinball_loss,
     quartic_loss,
 )
+from fastgd.multistart import minimize_multistart
 from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
 
 __version__ = "0.1.0"

@@ -74,16 +74,15 @@ class _Schedule:
         rates = np.empty(ts.shape)
         flat = rates.reshape(-1)
         for k, start in enumerate(ts.ravel().astype(int).tolist()):
-            self.fill(flat[k:k + 1], start)
+            self._fill(flat[k:k + 1], start)
         return rates if np.ndim(t) else rates.item()
 
-    def fill(self, rates: DoubleArray, start: int) -> None:
-        """`_fill`, whatever the caller's `numpy.seterr` says: a rate below the smallest float is 0."""
-        with np.errstate(under="ignore"):
-            self._fill(rates, start)
-
     def _fill(self, rates: DoubleArray, start: int) -> None:
-        """Write the rates of the updates start, start + 1, ..."""
+        """Write the rates of the updates start, start + 1, ...; one below the smallest float is 0, without a word."""
+        with np.errstate(under="ignore"):
+            self._write(rates, start)
+
+    def _write(self, rates: DoubleArray, start: int) -> None:
         raise NotImplementedError
 
 
@@ -112,7 +111,7 @@ class constant(_Schedule):
     def __init__(self, eta0: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
 
 
@@ -152,7 +151,7 @@ class inverse_scaling(_Schedule):
     def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
         super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
@@ -187,7 +186,7 @@ class exponential_decay(_Schedule):
         with np.errstate(under="ignore"):
             self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
             head = self.eta0 * np.power(self.gamma, np.array([block], dtype=float))
             np.multiply(self._powers[within], head, out=part)
@@ -226,7 +225,7 @@ class step_decay(_Schedule):
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
                          step_size=check_count(step_size, "step_size"))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         end = start + len(rates)
         steps = np.arange(start // self.step_size, (end - 1) // self.step_size + 1)
         values = self.eta0 * np.power(self.gamma, steps.astype(float))
@@ -278,7 +277,7 @@ class cosine(_Schedule):
         angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
         self.__dict__.update(_cosines=np.cos(angles), _sines=np.sin(angles))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         falling = max(0, min(len(rates), self.T_max - start))
         rates[falling:] = self.eta_min
         height = (self.eta0 - self.eta_min) / 2
@@ -361,7 +360,7 @@ class _Scheduled:
         if len(self._buffer) < count:
             self._buffer = np.empty(count)
         rates = self._buffer[:count]
-        self._schedule.fill(rates, start)
+        self._schedule._fill(rates, start)
         return rates
 
 
