@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, check_dataset
+from fastgd._checks import as_double, check_callable, check_dataset, one_number, slices_of_rows
+from fastgd._equality import same_fields
 from fastgd.losses import compiled_form
 
 if TYPE_CHECKING:
@@ -20,6 +21,28 @@ if TYPE_CHECKING:
     from fastgd._types import ConstantFunction, DoubleArray, FloatArray, LossFunction
 
 __all__ = ["GradientCheck", "check_gradient"]
+
+#: Points that tell the spread of more of them to 1 %, in two milliseconds.
+_SAMPLE = 2**17
+
+
+def _center_and_spread(targets: FloatArray) -> tuple[float, float]:
+    """The median, and the median distance from it (0 if most points are one); of a sample of very many points."""
+    if len(targets) > _SAMPLE:
+        # At random places: points at equal distances may be all alike, as in a column of days and nights.
+        targets = targets[np.random.default_rng(0).integers(0, len(targets), _SAMPLE)]
+    center = float(np.median(targets))
+    with np.errstate(over="ignore"):
+        return center, float(np.median(np.abs(targets - targets.dtype.type(center))))
+
+
+def _largest_distance(targets: FloatArray, center: float) -> float:
+    with np.errstate(over="ignore"):
+        return max(float(np.abs(targets[part] - targets.dtype.type(center)).max()) for part in slices_of_rows(targets))
+
+
+def _loss_at(loss_fn: LossFunction, theta: Any, points: Any) -> float:
+    return one_number(loss_fn(theta, points), "loss_fn", "loss")
 
 
 class DifferenceGradient:
@@ -33,10 +56,9 @@ class DifferenceGradient:
     def __init__(self, loss_fn: LossFunction, targets: FloatArray) -> None:
         self._loss = loss_fn
         self._eps = float(np.finfo(targets.dtype).eps)
-        self._center = float(np.median(targets))
-        with np.errstate(over="ignore"):    # `step` knows an infinite one
-            distances = np.abs(targets - targets.dtype.type(self._center))
-            self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
+        self._center, spread = _center_and_spread(targets)
+        # `step` knows an infinite one
+        self._spread = spread or _largest_distance(targets, self._center) or abs(self._center) or 1.0
 
     def step(self, theta: float) -> float:
         """The h at theta: a power of two, and far above the distance of two floats there."""
@@ -49,7 +71,7 @@ class DifferenceGradient:
     def with_noise(self, theta: float, dataset: Any, halvings: int = 0) -> tuple[float, float]:
         """The difference, and the error that rounding of the loss can make in it."""
         h = self.step(theta) / 2**halvings
-        above, below = map(float, called_at(self._loss, (theta + h, theta - h), dataset))
+        above, below = (_loss_at(self._loss, place, dataset) for place in (theta + h, theta - h))
         return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
 
 
@@ -61,7 +83,7 @@ class RowsDifferenceGradient:
 
     def __init__(self, loss_by_index: LossFunction, design: Design) -> None:
         self._loss = loss_by_index
-        spread = float(np.median(np.abs(design.targets - np.median(design.targets)))) or 1.0
+        spread = _center_and_spread(design.targets)[1] or 1.0
         sizes = design.column_sizes()
         sizes = np.concatenate([np.ones(int(design.intercept)), np.where(sizes > 0, sizes, 1.0)])
         self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
@@ -72,12 +94,12 @@ class RowsDifferenceGradient:
         for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
             moved = np.zeros(len(theta))
             moved[k] = h
-            above, below = map(float, called_at(self._loss, (theta + moved, theta - moved), rows))
+            above, below = (_loss_at(self._loss, place, rows) for place in (theta + moved, theta - moved))
             slopes[k] = (above - below) / (2 * h)
         return slopes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradientCheck:
     """What `check_gradient` found; ``float(check)`` is the error, and ``error, theta = check`` unpacks.
 
@@ -116,6 +138,12 @@ class GradientCheck:
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.error, self.theta))
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, GradientCheck) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.theta, self.skipped, self.message))    # and no NaN, whose hashes differ
 
     def __str__(self) -> str:
         return self.message
@@ -159,7 +187,7 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     for name, function in (("loss_fn", loss_fn), ("grad_loss_fn", grad_loss_fn)):
         check_callable(function, name)
     targets = check_dataset(dataset)
-    points = targets.astype(np.float64, copy=False)    # differences in float32 would say little
+    points = as_double(targets)    # differences in float32 would say little
     places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
     difference = DifferenceGradient(compiled_form(loss_fn) or loss_fn, points)
     rows, skipped = [], 0
@@ -168,7 +196,8 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
         if not abs(coarse - fine) <= noise + 1e-7 * max(abs(coarse), abs(fine)):
             skipped += 1
             continue
-        rows.append((theta, float(grad_loss_fn(theta, points)), fine, noise))
+        slope = one_number(grad_loss_fn(theta, points), "grad_loss_fn", "slope")
+        rows.append((theta, slope, fine, noise))
     if not rows:
         raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
     at, gradients, differences, noises = np.array(rows).T
