@@ -2,11 +2,12 @@
 from typing import TYPE_CHECKING, Any
 
 from fastgd import datasets, losses, reference, schedules
-from fastgd.convexity import is_convex, minimize_multistart
+from fastgd.convexity import is_convex
 from fastgd.descent import minimize, simple_minimize
 from fastgd.differences import check_gradient
 from fastgd.losses import builtin
 from fastgd.losses.builtin import *  # noqa: F403
+from fastgd.multistart import minimize_multistart
 from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
 from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 

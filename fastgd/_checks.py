@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import numpy as np
 
@@ -21,41 +21,60 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in ((_FLOAT32, "float"), (_FLOAT64, "double"))}
 
+#: What a function in Python returns as a rule.
+_PLAIN_NUMBERS = frozenset((float, int, np.float64, np.float32))
+_OF_NUMPY = np.generic, np.ndarray
 
 
-def check_number(value: object, name: str, *, low: float, inclusive: bool = True) -> float:
-    """Return `value` as a float if it is a finite real number from `low` on (above it if not `inclusive`)."""
+def check_number(value: object, name: str, *, low: float, inclusive: bool = True, high: float = np.inf,
+                 high_inclusive: bool = False) -> float:
+    """Return `value` as a float if it is a finite real number from `low` (itself allowed if `inclusive`) to `high`."""
     number = value if type(value) is float else _real_number(value, name)
-    if (number >= low if inclusive else number > low) and number < np.inf:
+    if (number >= low if inclusive else number > low) and (number <= high if high_inclusive else number < high):
         return number
-    interval = f"{'[' if inclusive and low > -np.inf else '('}{low}, inf)"
-    raise ValueError(f"The '{name}' parameter must be a finite float in the range {interval}. Got {value!r} instead.")
+    interval = (f"{'[' if inclusive and low > -np.inf else '('}{low}, "
+                f"{high}{']' if high_inclusive and high < np.inf else ')'}")
+    finite = "finite " if high == np.inf else ""
+    raise ValueError(f"The '{name}' parameter must be a {finite}float in the range {interval}. Got {value!r} instead.")
 
 
 def _real_number(value: Any, name: str) -> float:
-    if type(value) is int:
-        kind = "i"
-    elif np.ndim(value) == 0 and not isinstance(value, np.ma.MaskedArray):
-        kind = np.asarray(value).dtype.kind
-    else:
-        kind = "V"
-    if kind in "iuf" or (kind == "O" and hasattr(value, "__float__")):
-        try:
+    number = _as_float(value, "iuf")
+    if number is None:
+        raise TypeError(f"The '{name}' parameter must be a real number. Got {value!r} of type {type(value).__name__}.")
+    return number
+
+
+def _as_float(value: Any, kinds: str) -> float | None:
+    """A real number as a float if numpy's letter for its kind is one of `kinds`; infinity if too large; else None."""
+    try:
+        if type(value) in _PLAIN_NUMBERS:
             return float(value)
-        except OverflowError:
-            return np.inf
-    raise TypeError(f"The '{name}' parameter must be a real number. Got {value!r} of type {type(value).__name__}.")
+        if isinstance(value, np.ma.MaskedArray):
+            return None
+        kind = "b" if isinstance(value, bool) else value.dtype.kind if isinstance(value, _OF_NUMPY) else "O"
+        is_number = kind in kinds or (kind == "O" and hasattr(value, "__float__") and not isinstance(value, type))
+        return float(value) if is_number and np.ndim(value) == 0 else None
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+    except (TypeError, ValueError):    # what only looks like a number
+        return None
 
 
 def check_count(value: object, name: str) -> int:
     """Return `value` as an int if it is an integer of at least 1."""
-    if type(value) is not int and not isinstance(value, np.integer):
+    if type(value) is not int and not is_integer_of_numpy(value):
         raise TypeError(f"The '{name}' parameter must be an int. Got {value!r} of type {type(value).__name__}.")
     if value < 1:
         raise ValueError(f"The '{name}' parameter must be an int in the range [1, inf). Got {value!r} instead.")
     if value > sys.maxsize:
         raise ValueError(f"The '{name}' parameter must be an int of at most {sys.maxsize}.")
     return int(value)
+
+
+def is_integer_of_numpy(value: object) -> TypeGuard[np.integer[Any]]:
+    """Whether it is one of numpy's integers; to numpy a duration is one too."""
+    return isinstance(value, np.integer) and not isinstance(value, np.timedelta64)
 
 
 def check_interval(value: Any, name: str) -> tuple[float, float]:
@@ -77,10 +96,19 @@ def check_callable(value: Any, name: str) -> None:
 
 
 def check_one_number(value: Any, function: str, what: str) -> None:
-    """Raise TypeError unless what the user's `function` returned is one number."""
-    if np.ndim(value) != 0 or value is None:
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
+    """Raise TypeError unless what the user's `function` returned is one real number, of whatever type."""
+    if type(value) not in _PLAIN_NUMBERS:
+        one_number(value, function, what)
+
+
+def one_number(value: Any, function: str, what: str) -> float:
+    """What the user's `function` returned, as a float; TypeError unless it is one real number."""
+    number = value if type(value) is float else _as_float(value, "biuf")
+    if number is None:
+        shape = getattr(value, "shape", ())
+        got = f"an array of shape {shape}" if shape else f"{value!r} of type {type(value).__name__}"
         raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
+    return number
 
 
 def real_numbers(values: Any, name: str) -> NDArray[Any]:
@@ -96,7 +124,10 @@ def real_numbers(values: Any, name: str) -> NDArray[Any]:
 
 def check_shape(value: Any, shape: tuple[int, ...], function: str, what: str) -> DoubleArray:
     """Return what the user's `function` returned as a float64 array of this shape; TypeError if it is none."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:    # a ragged list
+        array = np.array(None)
     if array.shape != shape or array.dtype.kind not in "biuf":
         got = repr(value) if array.ndim == 0 else f"an array of shape {array.shape} and dtype {array.dtype}"
         raise TypeError(f"{function} must return an array of shape {shape}, the mean {what} for each parameter. "
@@ -111,9 +142,11 @@ def as_given(dataset: Any, targets: FloatArray) -> Any:
 
 def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -> list[Any]:
     """A Python loss at each theta, each checked to be one number; in a list, as they came."""
-    losses = [loss_fn(theta, points) for theta in thetas]
-    for loss in losses:
+    losses = []
+    for theta in thetas:
+        loss = loss_fn(theta, points)
         check_one_number(loss, "loss_fn", "loss")
+        losses.append(loss)
     return losses
 
 
@@ -130,16 +163,43 @@ def _all_slices_finite(array: FloatArray) -> bool:
     return all(is_finite(array[start:start + SLICE]) for start in range(0, array.size, SLICE))
 
 
+def as_double(array: FloatArray) -> DoubleArray:
+    """A checked array in float64; itself if it is."""
+    double: DoubleArray = array if array.dtype == _FLOAT64 else copied(array, _FLOAT64)    # type: ignore[assignment]
+    return double
+
+
 def raise_not_finite(array: FloatArray, name: str) -> NoReturn:
-    """Raise the ValueError that says whether `array` holds a NaN or an infinity."""
-    if any(np.isnan(array[start:start + SLICE]).any() for start in range(0, array.size, SLICE)):
-        raise ValueError(f"Input {name} contains NaN.")
-    raise ValueError(f"Input {name} contains infinity or a value too large for dtype('{array.dtype}').")
+    """Raise the ValueError that says how many NaN or infinities are in `array`, where, and what to do."""
+    for is_bad, contains, kept, more in (
+        (np.isnan, "NaN", f"{name}[~numpy.isnan({name})]", ", Series.dropna()"),
+        (np.isinf, _infinity(array.dtype), f"{name}[numpy.isfinite({name})]", ""),
+    ):
+        count, first = 0, 0
+        for start in range(0, array.size, SLICE):
+            bad = is_bad(array[start:start + SLICE])
+            if count == 0:
+                first = start + int(bad.argmax())
+            count += int(np.count_nonzero(bad))
+        if count and array.size == 1:
+            raise ValueError(f"Input {name} contains {contains}.")
+        if count:
+            raise ValueError(f"Input {name} contains {contains}: {_so_many(count, array.size)}at position {first}. "
+                             f"Drop such values ({kept}{more}) or fill them.")
+    raise ValueError(f"Input {name} was changed while it was read.")
+
+
+def _infinity(dtype: np.dtype[Any]) -> str:
+    return f"infinity or a value too large for dtype('{dtype}')"
+
+
+def _so_many(count: int, size: int) -> str:
+    return f"{count} of {size} values, {'the first ' if count > 1 else ''}"
 
 
 def as_points(values: Any, name: str) -> FloatArray:
     """`as_float_array` that takes one number for one point, as textbook functions do in stochastic descent."""
-    if isinstance(values, (float, int, np.number)) and not isinstance(values, (complex, np.complexfloating)):
+    if isinstance(values, (float, int, np.number, np.bool_)) and not isinstance(values, (complex, np.complexfloating)):
         values = np.atleast_1d(values)
     return as_float_array(values, name)
 
@@ -246,7 +306,7 @@ def check_design(X: Any, name: str = "X") -> tuple[FloatArray, list[str] | None]
     for rows in slices_of_rows(array):
         part = array[rows].reshape(-1)
         if not _IS_FINITE[array.dtype](part):
-            _refuse_rows(array[rows], names, name)
+            _refuse_rows(array, names, name)
     return array, names
 
 
@@ -263,13 +323,27 @@ def _frame_values(frame: pd.DataFrame, names: list[str], name: str) -> NDArray[A
     return frame.to_numpy(dtype=dtype, na_value=np.nan)
 
 
-def _refuse_rows(rows: FloatArray, names: list[str] | None, name: str) -> NoReturn:
-    """Raise the ValueError for rows that hold a NaN or an infinity."""
-    is_nan = bool(np.isnan(rows).any())
-    column = int(np.argmax((np.isnan(rows) if is_nan else np.isinf(rows)).any(axis=0)))
-    where = f" in column {names[column]!r}" if names else ""
-    raise ValueError(f"Input {name} contains NaN{where}." if is_nan else
-                     f"Input {name} contains infinity or a value too large for dtype('{rows.dtype}'){where}.")
+def _refuse_rows(array: FloatArray, names: list[str] | None, name: str) -> NoReturn:
+    """Raise the ValueError for rows that hold NaN or infinities: in which column, how many, where and what to do."""
+    for is_bad, contains, keep in (
+        (np.isnan, "NaN", f"{name}.notna().all(axis=1)" if names else f"~numpy.isnan({name}).any(axis=1)"),
+        (np.isinf, _infinity(array.dtype), f"numpy.isfinite({name}).all(axis=1)"),
+    ):
+        counts = np.zeros(array.shape[1], dtype=np.intp)
+        firsts = np.zeros(array.shape[1], dtype=np.intp)
+        for rows in slices_of_rows(array):
+            bad = is_bad(array[rows])
+            here = bad.sum(axis=0)
+            firsts = np.where((counts == 0) & (here > 0), rows.start + bad.argmax(axis=0), firsts)
+            counts += here
+        if counts.any():
+            column, others = int(np.argmax(counts > 0)), int(np.count_nonzero(counts)) - 1
+            also = f"; {others} more column{'s have' if others > 1 else ' has'} some too" if others else ""
+            raise ValueError(
+                f"Input {name} contains {contains} in column {(names[column] if names else column)!r}: "
+                f"{_so_many(int(counts[column]), len(array))}in row {firsts[column]}{also}. "
+                f"Keep the rows{' and their targets' if name == 'X' else ''} where {keep}, or fill the gaps.")
+    raise ValueError(f"Input {name} was changed while it was read.")
 
 
 def check_same_length(X: FloatArray, targets: FloatArray) -> None:
@@ -284,3 +358,11 @@ def check_flag(value: object, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"The '{name}' parameter must be True or False. Got {value!r} of type {type(value).__name__}.")
     return bool(value)
+
+
+def check_option(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    """Return `value` if it is one of the `allowed` words."""
+    if not isinstance(value, str) or value not in allowed:
+        *others, last = (repr(word) for word in allowed)
+        raise ValueError(f"The '{name}' parameter must be {', '.join(others)} or {last}. Got {value!r} instead.")
+    return str(value)

@@ -7,18 +7,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at
+from fastgd._checks import one_number, slices_of_rows
 from fastgd._curvature import RowsCurvature
+from fastgd._limits import SPREAD_SAMPLE
 from fastgd._source import Rows
 
 if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, LossFunction, Source
 
 
+
 def differences_of(loss: LossFunction, source: Source) -> DifferenceGradient | RowsDifferenceGradient:
     """The gradient of a Python function of theta and of a part of the source."""
     return RowsDifferenceGradient(loss, source) if isinstance(source, Rows) else DifferenceGradient(
         loss, source.targets)
+
+
+def _center_and_spread(targets: FloatArray) -> tuple[float, float]:
+    """The median, and the median distance from it (0 if most points are one); of a sample of very many points."""
+    if len(targets) > SPREAD_SAMPLE:
+        # At random places: points at equal distances may be all alike, as in a column of days and nights.
+        targets = targets[np.random.default_rng(0).integers(0, len(targets), SPREAD_SAMPLE)]
+    center = float(np.median(targets))
+    with np.errstate(over="ignore"):
+        return center, float(np.median(np.abs(targets - targets.dtype.type(center))))
+
+
+def _largest_distance(targets: FloatArray, center: float) -> float:
+    with np.errstate(over="ignore"):
+        return max(float(np.abs(targets[part] - targets.dtype.type(center)).max()) for part in slices_of_rows(targets))
+
+
+def _loss_at(loss_fn: LossFunction, theta: Any, points: Any) -> float:
+    return one_number(loss_fn(theta, points), "loss_fn", "loss")
 
 
 class DifferenceGradient:
@@ -32,10 +53,9 @@ class DifferenceGradient:
     def __init__(self, loss_fn: LossFunction, targets: FloatArray) -> None:
         self._loss = loss_fn
         self._eps = float(np.finfo(targets.dtype).eps)
-        self._center = float(np.median(targets))
-        with np.errstate(over="ignore"):    # `step` knows an infinite one
-            distances = np.abs(targets - targets.dtype.type(self._center))
-            self._spread = float(np.median(distances)) or float(distances.max()) or abs(self._center) or 1.0
+        self._center, spread = _center_and_spread(targets)
+        # `step` knows an infinite one
+        self._spread = spread or _largest_distance(targets, self._center) or abs(self._center) or 1.0
 
     def step(self, theta: float) -> float:
         """The h at theta: a power of two, and far above the distance of two floats there."""
@@ -48,7 +68,7 @@ class DifferenceGradient:
     def with_noise(self, theta: float, dataset: Any, halvings: int = 0) -> tuple[float, float]:
         """The difference, and the error that rounding of the loss can make in it."""
         h = self.step(theta) / 2**halvings
-        above, below = map(float, called_at(self._loss, (theta + h, theta - h), dataset))
+        above, below = (_loss_at(self._loss, place, dataset) for place in (theta + h, theta - h))
         return (above - below) / (2 * h), 16 * self._eps * max(abs(above), abs(below)) / h
 
 
@@ -60,7 +80,7 @@ class RowsDifferenceGradient:
 
     def __init__(self, loss: LossFunction, rows: Rows) -> None:
         self._loss = loss
-        spread = float(np.median(np.abs(rows.targets - np.median(rows.targets)))) or 1.0
+        spread = _center_and_spread(rows.targets)[1] or 1.0
         sizes = RowsCurvature(rows).column_sizes()
         sizes = np.concatenate([np.ones(int(rows.intercept)), np.where(sizes > 0, sizes, 1.0)])
         self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
@@ -71,6 +91,6 @@ class RowsDifferenceGradient:
         for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
             moved = np.zeros(len(theta))
             moved[k] = h
-            above, below = map(float, called_at(self._loss, (theta + moved, theta - moved), rows))
+            above, below = (_loss_at(self._loss, place, rows) for place in (theta + moved, theta - moved))
             slopes[k] = (above - below) / (2 * h)
         return slopes

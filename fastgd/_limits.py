@@ -39,6 +39,18 @@ STOCHASTIC_UPDATES = 12_288
 #: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
 NUMBERS_KEPT = 2**16
 
+#: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
+RATES_OF_A_BLOCK = 16_384
+#: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.
+SINGLE_RATES = 64
+
+# Differences and chords.
+
+#: Points that tell the spread of more of them to 1 %, in two milliseconds.
+SPREAD_SAMPLE = 2**17
+#: Places where a loss is evaluated for chords, and chords that are drawn at once: a tenth of a second.
+GRID, CHORDS = 2048, 2**20
+
 # Curvature.
 
 #: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 20.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable
+from fastgd._checks import called_at, check_callable, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
 from fastgd._source import as_source
@@ -138,7 +138,7 @@ class Objective:
     def value(self, theta: Theta) -> float:
         """The loss that was given, at one theta."""
         if self._last_value is None or not np.array_equal(self._last_value[0], theta):
-            self._last_value = _kept(theta), float(self.values([theta])[0])
+            self._last_value = _kept(theta), one_number(self.values([theta])[0], "loss_fn", "loss")
         return self._last_value[1]
 
     def slopes(self, thetas: Sequence[Any]) -> Sequence[Theta]:
@@ -185,7 +185,9 @@ class Objective:
         if self.source.is_rows:
             return np.asarray(slope, dtype=np.float64)
         # A gradient of single points, which a stochastic descent is content with, may give that of each.
-        return float(np.mean(slope) if np.shape(slope) == (self.source.n,) else slope)
+        if np.shape(slope) == (self.source.n,):
+            slope = np.mean(slope)
+        return one_number(slope, "grad_loss_fn", "slope")
 
     def stable_rate(self, is_stochastic: bool) -> float | None:
         """The largest learning rate that is known not to diverge, or None.

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastgd._checks import is_integer_of_numpy
+
 
 def bit_generator_of(rng: object) -> np.random.BitGenerator:
     """The bit generator; that of the global legacy state for None."""
@@ -14,9 +16,11 @@ def bit_generator_of(rng: object) -> np.random.BitGenerator:
         return rng.bit_generator
     if isinstance(rng, np.random.RandomState):
         return rng._bit_generator
-    if isinstance(rng, (int, np.integer, np.random.SeedSequence)) and not isinstance(rng, bool):
-        if not isinstance(rng, np.random.SeedSequence) and rng < 0:
-            raise ValueError(f"The 'rng' parameter must be a seed of at least 0. Got {rng!r} instead.")
+    if isinstance(rng, np.random.SeedSequence):
         return np.random.PCG64(rng)
+    if (isinstance(rng, int) and not isinstance(rng, bool)) or is_integer_of_numpy(rng):
+        if rng < 0:
+            raise ValueError(f"The 'rng' parameter must be a seed of at least 0. Got {rng!r} instead.")
+        return np.random.PCG64(int(rng))
     raise TypeError("The 'rng' parameter must be None, an int, a numpy.random.SeedSequence, BitGenerator, Generator or "
                     f"RandomState. Got {rng!r} of type {type(rng).__name__}.")

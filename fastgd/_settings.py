@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastgd._checks import check_callable, check_count, check_flag, check_number
+from fastgd._checks import check_callable, check_count, check_flag, check_number, check_option
 from fastgd._progress import progress_display
 from fastgd._random import bit_generator_of
-from fastgd.schedules import as_rates
+from fastgd.schedules import as_rates_or_auto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,10 @@ class Settings(NamedTuple):
 def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
                    history: Any, full_output: Any) -> Settings:
     """The Settings of a batch descent; TypeError or ValueError for an option that is not as it should be."""
-    rates = _rates_unless_auto(alpha)
+    rates = as_rates_or_auto(alpha)
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
-    _one_of(stop, ("step", "loss"))
+    check_option(stop, "stop", ("step", "loss"))
     _check_callback(callback)
     return Settings(method, rates, tol, max_iter, stop, progress_display(progress, max_iter), callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"))
@@ -61,32 +61,17 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
                         average: Any, in_place: Any, progress: Any, callback: Any, history: Any,
                         full_output: Any) -> Settings:
     """The Settings of a stochastic descent (`batch_size` None) or a mini-batch descent."""
-    rates = _rates_unless_auto(alpha)
+    rates = as_rates_or_auto(alpha)
     bit_generator = bit_generator_of(rng)
     tol = check_number(tol, "tol", low=0)
     max_epochs = check_count(max_epochs, "max_epochs")
-    _one_of(stop, ("step", "epoch", "loss"))
+    check_option(stop, "stop", ("step", "epoch", "loss"))
     _check_callback(callback)
     return Settings(method, rates, tol, max_epochs, stop, progress_display(progress, max_epochs), callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"),
                     check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size, bit_generator)
 
 
-def _rates_unless_auto(alpha: Any) -> Rates | None:
-    if not isinstance(alpha, str):
-        return as_rates(alpha)
-    if alpha == "auto":
-        return None
-    raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
-                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
-
-
 def _check_callback(callback: Any) -> None:
     if callback is not None:
         check_callable(callback, "callback")
-
-
-def _one_of(stop: Any, allowed: tuple[str, ...]) -> None:
-    if not isinstance(stop, str) or stop not in allowed:
-        *others, last = (repr(name) for name in allowed)
-        raise ValueError(f"The 'stop' parameter must be {', '.join(others)} or {last}. Got {stop!r} instead.")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_dataset
+from fastgd._checks import as_double, check_callable, check_dataset, one_number
 from fastgd._differences import DifferenceGradient
+from fastgd._equality import same_fields
 from fastgd.losses.base import ours
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["GradientCheck", "check_gradient"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradientCheck:
     """What `check_gradient` found; ``float(check)`` is the error, and ``error, theta = check`` unpacks.
 
@@ -60,6 +61,12 @@ class GradientCheck:
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.error, self.theta))
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, GradientCheck) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.theta, self.skipped, self.message))    # and no NaN, whose hashes differ
 
     def __str__(self) -> str:
         return self.message
@@ -103,7 +110,7 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     for name, function in (("loss_fn", loss_fn), ("grad_loss_fn", grad_loss_fn)):
         check_callable(function, name)
     targets = check_dataset(dataset)
-    points = targets.astype(np.float64, copy=False)    # differences in float32 would say little
+    points = as_double(targets)    # differences in float32 would say little
     places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
     difference = DifferenceGradient(ours(loss_fn) or loss_fn, points)
     rows, skipped = [], 0
@@ -112,7 +119,8 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
         if not abs(coarse - fine) <= noise + 1e-7 * max(abs(coarse), abs(fine)):
             skipped += 1
             continue
-        rows.append((theta, float(grad_loss_fn(theta, points)), fine, noise))
+        slope = one_number(grad_loss_fn(theta, points), "grad_loss_fn", "slope")
+        rows.append((theta, slope, fine, noise))
     if not rows:
         raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
     at, gradients, differences, noises = np.array(rows).T

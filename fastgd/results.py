@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from fastgd._checks import check_design
+from fastgd._equality import same
 from fastgd._theta import shown
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class DescentResult(Generic[Theta_co]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DescentResult):
             return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in (
+        return all(same(getattr(self, name), getattr(other, name)) for name in (
             "x", "fun", "jac", "nit", "status", "message", "feature_names", "fit_intercept"))
 
     def __repr__(self) -> str:

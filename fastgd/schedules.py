@@ -11,53 +11,41 @@ elementwise what it gives for single ones, and with one int at a time if not.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+import sys
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from fastgd._checks import check_count, check_number
 from fastgd._kernels import rates as kernels
+from fastgd._limits import RATES_OF_A_BLOCK, SINGLE_RATES
+from fastgd._value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import Count, DoubleArray, Number, Rate, Rates
+    from fastgd._types import Alpha, Count, DoubleArray, Number, Rate, Rates
 
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
-#: Rates that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
-_BLOCK = 16_384
+#: The last update whose number is exact as a float and, also where an index has 32 bits, can be counted to.
+_LAST = min(2**53, sys.maxsize // 2) - 1
 
 
-class _Schedule:
-    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit.
-
-    A schedule is a value: it compares by its parameters, pickles, and cannot be changed.
-    """
+class _Schedule(Value):
+    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit."""
 
     _parameters: dict[str, float]
 
     def __init__(self, **parameters: float) -> None:
-        self.__dict__.update(parameters, _parameters=parameters)
+        self._set(**parameters, _parameters=parameters)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one")
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Schedule) or type(self) is not type(other):
-            return NotImplemented
-        return self._parameters == other._parameters
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self._parameters.items()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._parameters.items())})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(self._parameters.values())
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Its parameters, by name."""
+        return dict(self._parameters)
 
     @overload
     def __call__(self, t: Count) -> float: ...
@@ -75,7 +63,11 @@ class _Schedule:
         return rates if np.ndim(t) else rates.item()
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
-        """Write the rates of the updates start, start + 1, ..."""
+        """Write the rates of the updates start, start + 1, ...; one below the smallest float is 0, without a word."""
+        with np.errstate(under="ignore"):
+            self._write(rates, start)
+
+    def _write(self, rates: DoubleArray, start: int) -> None:
         raise NotImplementedError
 
 
@@ -104,7 +96,7 @@ class constant(_Schedule):
     def __init__(self, eta0: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
 
 
@@ -144,7 +136,7 @@ class inverse_scaling(_Schedule):
     def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
         super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
@@ -176,9 +168,10 @@ class exponential_decay(_Schedule):
 
     def __init__(self, eta0: Number, gamma: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
-        self.__dict__["_powers"] = np.power(self.gamma, np.arange(_BLOCK, dtype=float))
+        with np.errstate(under="ignore"):
+            self._set(_powers=np.power(self.gamma, np.arange(RATES_OF_A_BLOCK, dtype=float)))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
             head = self.eta0 * np.power(self.gamma, np.array([block], dtype=float))
             np.multiply(self._powers[within], head, out=part)
@@ -217,7 +210,7 @@ class step_decay(_Schedule):
         super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
                          step_size=check_count(step_size, "step_size"))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         end = start + len(rates)
         steps = np.arange(start // self.step_size, (end - 1) // self.step_size + 1)
         values = self.eta0 * np.power(self.gamma, steps.astype(float))
@@ -265,13 +258,11 @@ class cosine(_Schedule):
 
     def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
         super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
-                         eta_min=check_number(eta_min, "eta_min", low=0))
-        if self.eta_min > self.eta0:
-            raise ValueError(f"eta_min must be at most eta0. Got eta_min={eta_min!r} and eta0={eta0!r}.")
-        angles = np.pi / self.T_max * np.arange(_BLOCK, dtype=float)
-        self.__dict__.update(_cosines=np.cos(angles), _sines=np.sin(angles))
+                         eta_min=check_number(eta_min, "eta_min", low=0, high=_checked_eta0(eta0), high_inclusive=True))
+        angles = np.pi / self.T_max * np.arange(RATES_OF_A_BLOCK, dtype=float)
+        self._set(_cosines=np.cos(angles), _sines=np.sin(angles))
 
-    def _fill(self, rates: DoubleArray, start: int) -> None:
+    def _write(self, rates: DoubleArray, start: int) -> None:
         falling = max(0, min(len(rates), self.T_max - start))
         rates[falling:] = self.eta_min
         height = (self.eta0 - self.eta_min) / 2
@@ -288,18 +279,15 @@ def _checked_eta0(eta0: Number) -> float:
 
 
 def _checked_gamma(gamma: Number) -> float:
-    number = check_number(gamma, "gamma", low=0, inclusive=False)
-    if number > 1:
-        raise ValueError(f"The 'gamma' parameter must be a float in the range (0, 1]. Got {gamma!r} instead.")
-    return number
+    return check_number(gamma, "gamma", low=0, inclusive=False, high=1, high_inclusive=True)
 
 
 def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, int, slice]]:
     """Cut the rates of start, start + 1, ... where blocks end: (part, start of its block, its place in the block)."""
     done = 0
     while done < len(rates):
-        first = (start + done) % _BLOCK
-        count = min(_BLOCK - first, len(rates) - done)
+        first = (start + done) % RATES_OF_A_BLOCK
+        count = min(RATES_OF_A_BLOCK - first, len(rates) - done)
         yield rates[done:done + count], start + done - first, slice(first, first + count)
         done += count
 
@@ -308,7 +296,22 @@ def as_rates(alpha: Rate) -> Rates:
     """The learning rates of a run, from whatever the user gave as `alpha`."""
     if not callable(alpha):
         return _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
-    return _Scheduled(alpha) if isinstance(alpha, _Schedule) else _Called(alpha)
+    if not isinstance(alpha, _Schedule):
+        return _Called(alpha)
+    rates = _Scheduled(alpha)
+    first, last = (rates(t, 1).item() for t in (0, _LAST))
+    # No schedule rises, so that one whose ends are equal has one rate.
+    return _Constant(first) if first == last else rates
+
+
+def as_rates_or_auto(alpha: Alpha) -> Rates | None:
+    """`as_rates`, and None for "auto": the rate is then for the data to say."""
+    if not isinstance(alpha, str):
+        return as_rates(alpha)
+    if alpha == "auto":
+        return None
+    raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
+                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
 
 
 class _Constant:
@@ -354,8 +357,6 @@ class _Called:
     """
 
     is_constant = False
-    _SINGLE: ClassVar = 64
-
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
         self._first: list[float] = []
@@ -364,10 +365,10 @@ class _Called:
 
     def __call__(self, start: int, count: int) -> DoubleArray:
         """As for `_Constant`, perhaps fewer of them; ValueError if the first is negative, NaN or infinite."""
-        if start < self._SINGLE or count == 1 or not self._may_take_arrays():
-            return self._one_by_one(start, min(count, self._SINGLE - start % self._SINGLE))
+        if start < SINGLE_RATES or count == 1 or not self._may_take_arrays():
+            return self._one_by_one(start, min(count, SINGLE_RATES - start % SINGLE_RATES))
         rates = self._from_array(start, count)
-        return self._one_by_one(start, min(count, self._SINGLE)) if rates is None else rates
+        return self._one_by_one(start, min(count, SINGLE_RATES)) if rates is None else rates
 
     def _one_by_one(self, start: int, count: int) -> DoubleArray:
         rates = []
@@ -378,14 +379,15 @@ class _Called:
                 if t == start:
                     raise
                 break    # it may never be needed
-        if start == len(self._first) < self._SINGLE:
+        if start == len(self._first) < SINGLE_RATES:
             self._first += rates
         return np.array(rates)
 
     def _may_take_arrays(self) -> bool:
         if self._takes_arrays is None:
-            rates = self._from_array(0, self._SINGLE) if len(self._first) == self._SINGLE else None
-            self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
+            rates = self._from_array(0, SINGLE_RATES) if len(self._first) == SINGLE_RATES else None
+            with np.errstate(under="ignore"):
+                self._takes_arrays = rates is not None and np.allclose(rates, self._first, rtol=1e-12, atol=0)
         return self._takes_arrays
 
     def _from_array(self, start: int, count: int) -> DoubleArray | None:

@@ -1,9 +1,11 @@
 """Losses of the user's own from C functions: ctypes and capsules here, numba and scipy where they are installed."""
 import copy
 import ctypes
+import ctypes.util
 import gc
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -29,13 +31,23 @@ def parameter(address):
     return ctypes.cast(address, ctypes.POINTER(ctypes.c_double))[0]
 
 
+_callbacks = []    # must live as long as the process: an address keeps nothing alive
+
+
+def at_address(kind, function):
+    """A C function as one of a shared library is: an address. Behind it is Python, which spares us a C compiler."""
+    callback = kind(function)
+    _callbacks.append(callback)
+    return kind(ctypes.cast(callback, ctypes.c_void_p).value)
+
+
 def by_ctypes():
-    return PLAIN(lambda p, t: huber_value(p, t)), PLAIN(lambda p, t: huber_slope(p, t))
+    return at_address(PLAIN, lambda p, t: huber_value(p, t)), at_address(PLAIN, lambda p, t: huber_slope(p, t))
 
 
 def by_ctypes_with_data():
-    return (WITH_DATA(lambda p, t, data: huber_value(p, t, parameter(data))),
-            WITH_DATA(lambda p, t, data: huber_slope(p, t, parameter(data))))
+    return (at_address(WITH_DATA, lambda p, t, data: huber_value(p, t, parameter(data))),
+            at_address(WITH_DATA, lambda p, t, data: huber_slope(p, t, parameter(data))))
 
 
 _names = []    # a capsule holds the address of its name, and not the name
@@ -133,7 +145,7 @@ def test_low_level_callable_with_its_own_data():
 
 
 def bad_ctypes(result, *arguments):
-    return ctypes.CFUNCTYPE(result, *arguments)(lambda *a: 0)
+    return at_address(ctypes.CFUNCTYPE(result, *arguments), lambda *a: 0)
 
 
 @pytest.mark.parametrize(("make", "parameters", "words"), [
@@ -143,7 +155,8 @@ def bad_ctypes(result, *arguments):
     (lambda: bad_ctypes(ctypes.c_double, *[ctypes.c_double] * 3), {}, r"Got 'double \(double, double, double\)'"),
     (lambda: by_ctypes_with_data()[0], {}, r"must have the signature 'double \(double, double\)'"),
     (lambda: by_ctypes()[0], {"delta": 1}, r"must have the signature 'double \(double, double, void \*\)'"),
-    (lambda: ctypes.PYFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * 2)(huber_value), {}, "interpreter's lock"),
+    (lambda: at_address(ctypes.PYFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * 2), huber_value), {},
+     "interpreter's lock"),
     (lambda: ctypes.pythonapi.PyFloat_GetMax, {}, "no argtypes"),
     (lambda: capsule(by_ctypes()[0], b"int (int)"), {}, r"Got 'int \(int\)'"),
     (lambda: capsule(by_ctypes()[0], None), {}, "a capsule without a name"),
@@ -172,8 +185,8 @@ def test_names_that_are_taken_or_no_names():
 
 
 def test_parameters_are_an_array_of_double():
-    with_floats = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double, ctypes.POINTER(ctypes.c_float))(
-        lambda *a: 0.0)
+    with_floats = at_address(ctypes.CFUNCTYPE(
+        ctypes.c_double, ctypes.c_double, ctypes.c_double, ctypes.POINTER(ctypes.c_float)), lambda *a: 0.0)
     with pytest.raises(TypeError, match="signature"):
         compiled(with_floats, with_floats, delta=1)
     numba = pytest.importorskip("numba")
@@ -198,3 +211,54 @@ def test_a_null_pointer_is_no_function():
     null = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)(0)
     with pytest.raises(TypeError, match="'value' function is a null pointer"):
         compiled(null, null)
+
+
+class Holder(ctypes.Structure):
+    _fields_ = [("function", PLAIN)]
+
+
+@pytest.mark.parametrize("wrapped", [
+    lambda callback: callback, lambda callback: ctypes.cast(callback, PLAIN),
+    lambda callback: (PLAIN * 2)(callback, callback)[1], lambda callback: Holder(callback).function,
+    lambda callback: (Holder * 2)(Holder(callback), Holder(callback))[1].function,
+    lambda callback: pytest.importorskip("scipy").LowLevelCallable(callback)],
+    ids=["itself", "cast", "of an array", "of a structure", "of structures in an array", "LowLevelCallable"])
+def test_a_python_function_in_a_callback_is_refused(wrapped):
+    """What it raises would be printed and lost, and the slope taken for 0."""
+    def never_called(*_):
+        raise AssertionError
+
+    callback, right = wrapped(PLAIN(never_called)), by_ctypes()[0]
+    for role, functions in (("value", (callback, right)), ("slope", (right, callback))):
+        with pytest.raises(TypeError, match=f"'{role}' function is a Python function in a ctypes callback: pass the "
+                                            "Python function itself as loss_fn, or a function of a shared library"):
+            compiled(*functions)
+
+
+def test_a_python_function_in_a_callback_of_another_signature_is_refused_for_what_it_is():
+    callback = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+    with pytest.raises(TypeError, match="Python function in a ctypes callback"):
+        compiled(callback, callback)
+
+
+def test_functions_of_a_shared_library():
+    name = ctypes.util.find_library("m")
+    if name is None:
+        pytest.skip("no libm")
+    library = ctypes.CDLL(name)
+    library.fdim.restype, library.fdim.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+    for function in (library.fdim, PLAIN(("fdim", library)), ctypes.cast(library.fdim, PLAIN)):
+        assert compiled(function, function)(3.0, [1.0, 2.0, 5.0]) == 1.0
+
+
+def test_the_functions_live_as_long_as_the_loss():
+    class Function(PLAIN):
+        _flags_, _restype_, _argtypes_ = PLAIN._flags_, PLAIN._restype_, PLAIN._argtypes_
+
+    value, slope = (Function(ctypes.cast(function, ctypes.c_void_p).value) for function in by_ctypes())
+    alive = [weakref.ref(value), weakref.ref(slope)]
+    loss = compiled(value, slope)
+    del value, slope
+    gc.collect()
+    assert all(function() is not None for function in alive)
+    assert loss.gradient(3.0, [1.0]) == 1.0

@@ -1,11 +1,26 @@
 import re
+import tracemalloc
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import fastgd
-from fastgd._checks import check_count, check_dataset, check_number
+from fastgd._checks import (
+    called_at,
+    check_count,
+    check_dataset,
+    check_design,
+    check_flag,
+    check_number,
+    check_one_number,
+    check_option,
+    check_shape,
+    one_number,
+)
+from fastgd._random import bit_generator_of
 
 REFUSED = {
     "None": (None, "real numbers, got an object of type NoneType"),
@@ -30,8 +45,8 @@ REFUSED = {
     "a dict": ({"a": 1.0}, "type dict"),
     "masked": (np.ma.masked_array([1.0, 2.0], [False, True]), "masked array"),
     "a record": (np.zeros(2, dtype=[("a", float)]), "1d array of real numbers"),
-    "NaN": ([1.0, np.nan], "Input dataset contains NaN."),
-    "a missing value": (pd.Series([1, None], dtype="Int64"), "Input dataset contains NaN."),
+    "NaN": ([1.0, np.nan], "Input dataset contains NaN: 1 of 2 values, at position 1"),
+    "a missing value": (pd.Series([1, None], dtype="Int64"), "Input dataset contains NaN: 1 of 2 values"),
     "infinity": ([1.0, -np.inf], r"contains infinity or a value too large for dtype\('float64'\)"),
     "too large": (np.array([np.longdouble("1e400")]), "contains infinity or a value too large"),
     "float32 infinity": (np.array([np.inf], np.float32), r"dtype\('float32'\)"),
@@ -62,12 +77,13 @@ def test_what_is_not_a_dataset(call, what):
 
 
 def test_one_number_is_a_point_to_a_loss_and_no_dataset_to_a_descent():
+    assert fastgd.mse(3.0, np.True_) == fastgd.mse(3.0, True) == 4.0
     for point in (5.0, 5, np.float64(5), np.float32(5), np.int64(5)):
         assert fastgd.mse(3.0, point) == 4.0
         assert fastgd.grad_huber_loss(3.0, point) == -1.0
         with pytest.raises(ValueError, match="1d array"):
             fastgd.minimize(fastgd.mse, fastgd.grad_mse, point, progress=False)
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match=r"contains NaN\.$"):
         fastgd.mse(3.0, np.nan)
 
 
@@ -98,8 +114,8 @@ def test_floats_that_are_finite_although_their_sum_is_not():
 def test_large_data_is_looked_at_to_the_end():
     y = np.zeros(2**22 + 5)
     assert check_dataset(y) is y
-    y[-1] = np.nan
-    with pytest.raises(ValueError, match="contains NaN"):
+    y[-1] = y[2**22] = np.nan
+    with pytest.raises(ValueError, match="contains NaN: 2 of 4194309 values, the first at position 4194304"):
         check_dataset(y)
     ints = np.arange(2**22 + 5, dtype=np.int32)
     assert np.array_equal(check_dataset(ints), ints)
@@ -127,9 +143,37 @@ def test_numbers_out_of_range(value):
         check_number(0, "alpha", low=0, inclusive=False)
 
 
+def test_the_range_that_is_named_has_both_its_ends():
+    assert check_number(1, "gamma", low=0, inclusive=False, high=1, high_inclusive=True) == 1.0
+    assert check_number(0, "x", low=0, high=1) == 0.0
+    for value, ends, words in (
+        (0, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "a float in the range (0, 1]"),
+        (2, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "a float in the range (0, 1]"),
+        (-1, {"low": 0, "inclusive": False, "high": 1}, "a float in the range (0, 1)"),
+        (1, {"low": 0, "inclusive": False, "high": 1}, "a float in the range (0, 1)"),
+        (np.nan, {"low": 0, "high": 1, "high_inclusive": True}, "a float in the range [0, 1]"),
+        (1, {"low": 0, "high": 1}, "a float in the range [0, 1)"),
+        (-1, {"low": 0}, "a finite float in the range [0, inf)"),
+        (np.inf, {"low": -np.inf, "inclusive": False}, "a finite float in the range (-inf, inf)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"'x' parameter must be {words}. Got {value!r} instead.")):
+            check_number(value, "x", **ends)
+
+
+def test_a_type_is_no_number():
+    with pytest.raises(TypeError, match=r"'delta' parameter must be a real number. Got <class 'float'> of type type"):
+        fastgd.Huber(float)
+    with pytest.raises(TypeError, match=r"real number. Got <class 'numpy.float64'>"):
+        check_number(np.float64, "alpha", low=0)
+    with pytest.raises(TypeError, match="'alpha' parameter must be a real number"):
+        check_number([[1.0], [1.0, 2.0]], "alpha", low=0)
+
+
 def test_counts():
-    assert check_count(np.int32(3), "max_iter") == 3
-    for value in (1.0, "3", None, True, np.True_, np.float64(3)):
+    for integer in (int, np.int8, np.uint8, np.int32, np.int64, np.uint64):
+        assert check_count(integer(3), "max_iter") == 3
+        assert type(check_count(integer(3), "max_iter")) is int
+    for value in (1.0, "3", None, True, np.True_, np.float64(3), np.timedelta64(3)):
         with pytest.raises(TypeError, match="'max_iter' parameter must be an int"):
             check_count(value, "max_iter")
     for value in (0, -1):
@@ -137,3 +181,170 @@ def test_counts():
             check_count(value, "max_iter")
     with pytest.raises(ValueError, match="at most 9223372036854775807"):
         check_count(10**400, "max_iter")
+
+
+def test_flags_are_of_python_or_numpy():
+    for value in (True, np.True_):
+        assert check_flag(value, "average") is True
+        assert check_flag(not value, "average") is False
+    for value in (1, 0, None, "no", "True", np.int64(1), np.array(True), [True], float):
+        with pytest.raises(TypeError, match=r"'average' parameter must be True or False. Got "):
+            check_flag(value, "average")
+
+
+def test_options():
+    assert check_option("loss", "stop", ("step", "loss")) == "loss"
+    assert type(check_option(np.str_("loss"), "stop", ("step", "loss"))) is str
+    for value in ("x", "", "Step", None, 1, True, np.array(["step", "loss"]), ["step"], b"step"):
+        with pytest.raises(ValueError, match=re.escape(
+                f"The 'stop' parameter must be 'step', 'epoch' or 'loss'. Got {value!r} instead.")):
+            check_option(value, "stop", ("step", "epoch", "loss"))
+
+
+def test_seeds():
+    for seed in (5, np.int64(5), np.uint8(5), np.random.SeedSequence(5), np.random.default_rng(5)):
+        assert np.random.Generator(bit_generator_of(seed)).integers(2**62) == np.random.default_rng(5).integers(2**62)
+    for seed in (True, np.True_, 5.0, np.float64(5), "5", np.timedelta64(5), [5]):
+        with pytest.raises(TypeError, match="'rng' parameter must be"):
+            bit_generator_of(seed)
+    for seed in (-1, np.int8(-1)):
+        with pytest.raises(ValueError, match=re.escape(f"seed of at least 0. Got {seed!r} instead")):
+            bit_generator_of(seed)
+
+
+class TestNotFinite:
+    def test_how_many_and_where_and_what_to_do(self):
+        y = np.zeros(244)
+        y[[17, 40, 243]] = np.nan
+        y[3] = np.inf
+        with pytest.raises(ValueError, match="^" + re.escape(
+                "Input dataset contains NaN: 3 of 244 values, the first at position 17. Drop such values "
+                "(dataset[~numpy.isnan(dataset)], Series.dropna()) or fill them.") + "$"):
+            check_dataset(y)
+        with pytest.raises(ValueError, match="^" + re.escape(
+                "Input dataset contains infinity or a value too large for dtype('float64'): 1 of 244 values, at "
+                "position 3. Drop such values (dataset[numpy.isfinite(dataset)]) or fill them.") + "$"):
+            check_dataset(np.nan_to_num(y, nan=0.0, posinf=np.inf))
+        with pytest.raises(ValueError, match=r"starts\[~numpy.isnan\(starts\)\]"):
+            check_dataset(y, "starts")
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_all_that_count_positions_count_alike(self, bad):
+        where = np.random.default_rng(0).choice(1000, 30, replace=False)
+        for y in (np.zeros(1000), np.zeros(1000, np.float32), pd.Series(np.zeros(1000), index=range(5, 1005))):
+            y = y.copy()
+            y[where if isinstance(y, np.ndarray) else where + 5] = bad
+            for call in (check_dataset, lambda y: fastgd.mse(0.0, y)):
+                with pytest.raises(ValueError, match=f"30 of 1000 values, the first at position {where.min()}[.]"):
+                    call(y)
+
+    def test_of_rows_the_column_too(self):
+        X = np.zeros((244, 3))
+        X[[17, 40, 41], 1] = np.nan
+        with pytest.raises(ValueError, match="^" + re.escape(
+                "Input X contains NaN in column 1: 3 of 244 values, the first in row 17. Keep the rows and their "
+                "targets where ~numpy.isnan(X).any(axis=1), or fill the gaps.") + "$"):
+            check_design(X)
+        with pytest.raises(ValueError, match="^" + re.escape(
+                "Input X contains NaN in column 'b': 3 of 244 values, the first in row 17. Keep the rows and their "
+                "targets where X.notna().all(axis=1), or fill the gaps.") + "$"):
+            check_design(pd.DataFrame(X, columns=["a", "b", "c"]))
+        X[5, 2] = np.nan
+        with pytest.raises(ValueError, match=r"in row 17; 1 more column has some too. Keep"):
+            check_design(X)
+        X[7, 0] = np.nan
+        with pytest.raises(ValueError, match=r"in column 0: 1 of 244 values, in row 7; 2 more columns have some too. "):
+            check_design(X)
+        keep = ~np.isnan(X).any(axis=1)
+        assert check_design(X[keep])[0].shape == (239, 3)
+        X[keep.nonzero()[0][50], 2] = -np.inf
+        with pytest.raises(ValueError, match=re.escape(
+                "contains infinity or a value too large for dtype('float64') in column 2: 1 of 239 values, in row 50. "
+                "Keep the rows and their targets where numpy.isfinite(X).all(axis=1), or fill the gaps.")):
+            check_design(X[keep])
+
+    def test_of_rows_beyond_the_first_slice(self):
+        X = np.zeros((2**21 + 9, 2), np.float32)
+        X[[2**21 + 3, 2**21 + 5], 1] = np.nan
+        with pytest.raises(ValueError, match=r"in column 1: 2 of 2097161 values, the first in row 2097155[.]"):
+            check_design(X)
+
+    def test_is_counted_by_the_slice(self):
+        y = np.zeros(2**24, np.float32)
+        y[0] = y[-1] = np.nan
+        for values, call in ((y, check_dataset), (y.reshape(-1, 4), check_design)):
+            tracemalloc.start()
+            try:
+                with pytest.raises(ValueError, match=r"2 of|1 of"):
+                    call(values)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert peak < 2**24    # less than a byte for each
+
+
+NO_NUMBERS = {
+    "complex": 1 + 2j, "numpy complex": np.complex64(1), "None": None, "text": "1.5", "numpy text": np.str_("1.5"),
+    "bytes": b"1", "array": np.ones(2), "array of one": np.ones(1), "list": [1.0], "ragged": [[1.0], [1.0, 2.0]],
+    "Series": pd.Series([1.0]), "masked": np.ma.masked, "missing": pd.NA, "date": np.datetime64("2020"),
+    "duration": np.timedelta64(1), "object": object(), "object array": np.array(None, dtype=object), "type": float,
+}
+NUMBERS = {
+    "float": 1.5, "int": 2, "bool": True, "numpy bool": np.True_, "float64": np.float64(1.5),
+    "float32": np.float32(1.5), "float16": np.float16(1.5),
+    "longdouble": np.longdouble(1.5), "uint8": np.uint8(3), "0-d": np.array(1.5),
+    "0-d float32": np.array(1.5, np.float32), "0-d object": np.array(Fraction(3, 2), dtype=object), "NaN": np.nan,
+    "infinity": np.inf, "Fraction": Fraction(3, 2), "Decimal": Decimal("1.5"),
+}
+
+
+class TestWhatAFunctionReturned:
+    @pytest.mark.parametrize("what", NUMBERS)
+    def test_any_real_number(self, what):
+        number = one_number(NUMBERS[what], "loss_fn", "loss")
+        assert type(number) is float
+        assert number == pytest.approx(float(NUMBERS[what]), nan_ok=True)
+        assert check_one_number(NUMBERS[what], "loss_fn", "loss") is None
+        assert called_at(lambda theta, points: NUMBERS[what], [1.0], None) == [NUMBERS[what]] or what == "NaN"
+
+    def test_an_int_too_large_is_infinite(self):
+        assert one_number(10**400, "loss_fn", "loss") == np.inf
+        assert one_number(-10**400, "loss_fn", "loss") == -np.inf
+
+    @pytest.mark.parametrize("what", NO_NUMBERS)
+    def test_all_else_is_named(self, what):
+        value = NO_NUMBERS[what]
+        shape = getattr(value, "shape", ())
+        got = f"an array of shape {shape}" if shape else f"{value!r} of type {type(value).__name__}"
+        words = "^" + re.escape(
+            f"grad_loss_fn must return one number, the mean slope over the points. Got {got}.") + "$"
+        for check in (one_number, check_one_number):
+            with pytest.raises(TypeError, match=words):
+                check(value, "grad_loss_fn", "slope")
+
+    @pytest.mark.parametrize("call", [
+        lambda f, y: fastgd.minimize(None, f, y, progress=False), lambda f, y: fastgd.minimize(f, None, y),
+        lambda f, y: fastgd.minimize(f, fastgd.grad_mse, y), lambda f, y: fastgd.minimize_sgd(None, f, y),
+        lambda f, y: fastgd.minimize_sgd(f, None, y), lambda f, y: fastgd.minimize_mini_batch(None, f, y, 2),
+        lambda f, y: fastgd.minimize_sgd(f, fastgd.grad_mse, y, max_epochs=1, stop="loss"),
+        lambda f, y: fastgd.simple_minimize(f, y, [1.0]), lambda f, y: fastgd.is_convex(f, y, (0, 1)),
+        lambda f, y: fastgd.minimize_multistart(f, fastgd.grad_mse, y, [1.0]),
+        lambda f, y: fastgd.minimize_multistart(fastgd.mse, f, y, [1.0]),
+        lambda f, y: fastgd.check_gradient(f, fastgd.grad_mse, y),
+        lambda f, y: fastgd.check_gradient(fastgd.mse, f, y)])
+    @pytest.mark.parametrize("value", [1 + 2j, None, "1", np.ones(2)])
+    def test_in_every_verb(self, call, value, five_points):
+        with pytest.raises(TypeError, match=r"^(grad_)?loss_fn must return one number, the mean (loss|slope) over"):
+            call(lambda theta, points: value, five_points)
+
+    def test_a_loss_is_not_asked_again_after_a_wrong_answer(self):
+        asked = []
+        with pytest.raises(TypeError, match="must return one number"):
+            called_at(lambda theta, points: asked.append(theta), [1.0, 2.0], None)
+        assert asked == [1.0]
+
+    def test_an_array_for_a_linear_model(self):
+        assert check_shape([1, 2], (2,), "grad_loss_fn", "slope").tolist() == [1.0, 2.0]
+        for value in (None, 1.0, [1.0], [[1.0], [1.0, 2.0]], [1j, 2j], ["a", "b"], np.ones((2, 1))):
+            with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape \(2,\), the mean slope"):
+                check_shape(value, (2,), "grad_loss_fn", "slope")

@@ -1,3 +1,7 @@
+import decimal
+import fractions
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import fastgd
-from fastgd import ConvergenceWarning, DivergenceError, is_convex, minimize, minimize_multistart, reference
+from fastgd import is_convex, reference
+from fastgd.convexity import Convexity
 from fastgd.losses import REGISTRY
 
 CONVEX = [name for name in REGISTRY if name != "quartic_loss"]
@@ -96,100 +101,93 @@ class TestIsConvex:
         assert is_convex(loss, np.asarray(y), interval, rng=0)
 
 
-class TestMultistart:
-    @pytest.mark.parametrize("source", [fastgd, reference])
-    def test_quartic(self, source):
-        starts = [-21, 5, -3, 30, 0.5]
-        result = minimize_multistart(source.quartic_loss, source.grad_quartic_loss, np.array([0.0]), starts, tol=1e-9)
-        assert result.minima == pytest.approx([18.395414689923562, -14.508046083512886], abs=1e-6)
-        assert result.losses == pytest.approx([0.628237, 6.950300], abs=1e-6)
-        assert result.labels.tolist() == [1, 0, 1, 0, 1]
-        assert float(result) == result.x == result.minima[0]
-        assert result.success
-        assert "the best found is theta 18.3954 with loss 0.628237, from 2 of the starts" in repr(result)
-        assert "theta -14.508, loss 6.9503, from -21, -3, 0.5" in repr(result)
-
-    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-    @pytest.mark.parametrize("name", REGISTRY)
-    def test_each_run_is_the_single_run(self, name, dtype):
-        rng = np.random.default_rng(0)
-        y = (rng.random(5000) if name == "cross_entropy" else rng.normal(15, 3, 5000)).astype(dtype)
-        loss, starts = REGISTRY[name], [-3.0, 0.0, 4.5, 16.0, 40.0]
-        result = quietly(minimize_multistart, loss, loss.gradient, y, starts, 0.05, max_iter=700)
-        for start, run in zip(starts, result.runs, strict=True):
-            alone = quietly(minimize, loss, loss.gradient, y, 0.05, False, theta0=start, max_iter=700, full_output=True)
-            assert (run.x, run.nit, run.status, run.fun, run.jac) == (
-                alone.x, alone.nit, alone.status, alone.fun, alone.jac)
-
-    def test_schedules(self, pcttip):
-        rate = fastgd.schedules.inverse_scaling(2.0, 0.5)
-        result = minimize_multistart(fastgd.huber_loss, None, pcttip, [0, 30], rate)
-        assert [run.x for run in result.runs] == [
-            minimize(fastgd.huber_loss, None, pcttip, rate, False, theta0=start) for start in (0, 30)]
-
-    @pytest.mark.parametrize("starts", [np.linspace(-30, 30, 601), [-21, 0.62, 30], [-21, 0.612631, 30]])
-    def test_a_start_on_the_maximum_joins_no_minima(self, starts):
-        result = minimize_multistart(fastgd.quartic_loss, None, [0.0], starts)
-        assert result.minima == pytest.approx([18.395, -14.508], abs=0.05)
-
-    @pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])
-    def test_a_double_well_of_any_depth(self, scale):
-        def loss(theta, y):
-            return scale * (theta**2 - 1) ** 2
-
-        def gradient(theta, y):
-            return scale * 4 * theta * (theta**2 - 1)
-
-        for starts in ([-2, 2], [-2, 0, 2]):
-            result = minimize_multistart(loss, gradient, [0.0], starts, 0.05 / scale, tol=1e-9)
-            assert sorted(result.minima) == pytest.approx([-1, 1], abs=1e-6)
-
-    def test_a_loss_that_is_nan_is_no_success(self):
-        result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
-        assert not result.success
-
-    def test_a_rate_that_falls_to_zero_is_no_convergence(self, five_points):
-        with pytest.warns(ConvergenceWarning, match="stands still"):
-            result = minimize_multistart(fastgd.mse, None, five_points, [0, 40], fastgd.schedules.cosine(0.01, 5))
-        assert [run.status for run in result.runs] == [4, 4]
-        assert result.labels.tolist() == [-1, -1]
-
-    def test_flat_minima_are_one(self):
-        result = minimize_multistart(fastgd.abs_loss, None, [-1.0, 1.0], [-3, -0.5, 0.2, 7], alpha=0.01)
-        assert len(result.minima) == 1
-        assert result.fun == 1
-
-    def test_ends_on_two_sides_are_one_minimum(self, pcttip):
-        result = minimize_multistart(fastgd.huber_loss, None, pcttip, np.linspace(0, 40, 30), alpha=0.05)
-        assert len(result.minima) == 1
-
-    def test_starts_that_fail_are_named(self):
-        with pytest.warns(ConvergenceWarning, match=r"from 1000 the descent diverged") as caught:
-            result = minimize_multistart(fastgd.quartic_loss, None, [0.0], [10, 1000], alpha=1.0)
-        assert caught[0].filename == __file__
-        assert result.labels.tolist() == [0, -1]
-        assert not result.success
-        assert result.x == pytest.approx(18.395, abs=0.01)
-        with pytest.warns(ConvergenceWarning, match="repeats"):
-            minimize_multistart(fastgd.abs_loss, None, [0.0], [0.05, 0.1], alpha=0.2)
-        with pytest.raises(DivergenceError, match="diverged from every start"):
-            minimize_multistart(fastgd.mse, None, [0.0], [1, 2], alpha=1.5)
-
-    @pytest.mark.parametrize("starts", [[], [np.nan], [[1.0]], "a", None])
-    def test_bad_starts(self, starts):
-        with pytest.raises((TypeError, ValueError), match="starts"):
-            minimize_multistart(fastgd.mse, None, [1.0], starts)
-
-
-def quietly(function, *args, **options):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return function(*args, **options)
-
-
 def test_an_interval_longer_than_the_largest_float():
     found = is_convex(fastgd.abs_loss, [0.0], (-1e308, 1e308), rng=0)
     assert found
     assert found.n_chords > 1000    # the places where it was evaluated are all finite
+
+
+def sine(theta, y):
+    return np.sin(5 * theta)
+
+
+BLOCK = 2**20    # up to so many random chords are drawn at once
+
+
+class TestManyChords:
+    # As found when all chords were drawn at once, at n_chords = 1000 and 50,000.
+    @pytest.mark.parametrize(("loss", "interval", "n_chords", "found", "drawn_next"), [
+        (fastgd.quartic_loss, (-30, 60), 1000, (-14.5, 17.5, 0.5, 3.8783125, 18.5471125, 13362), 936651291),
+        (fastgd.quartic_loss, (-30, 60), 50_000, (-14.5, 17.5, 0.5, 3.8783125, 18.5471125, 62258), 2798086706),
+        (sine, (0, 7), 1, (0.828125, 4.828125, 0.5, -0.8390665122010464, 0.9999940209204673, 15886), 1158725112),
+        (sine, (0, 7), 1000, (
+            2.33203125, 5.8828125, 0.1573157315731573, -0.8894305843545601, 0.9966034339864885, 16883), 936651291),
+        (sine, (0, 7), 50_000, (
+            3.45703125, 5.96875, 0.24261275272161742, -0.9999943150972554, 0.9956472221779679, 65791), 2798086706),
+        (fastgd.mse, (-12, 12), 50_000, (None, None, None, None, None, 63220), 2798086706)])
+    def test_the_stream_and_the_witness_stay(self, loss, interval, n_chords, found, drawn_next):
+        rng = np.random.default_rng(0)
+        answer = is_convex(loss, [0.0], interval, n_chords=n_chords, rng=rng)
+        numbers = answer.a, answer.b, answer.t, answer.chord, answer.curve, answer.n_chords
+        assert all(number == (value and pytest.approx(value, rel=1e-12))    # a sine has other last bits elsewhere
+                   for number, value in zip(numbers, found, strict=True))
+        assert rng.integers(2**32) == drawn_next
+
+    def test_the_best_of_all_blocks_is_kept(self):
+        """In plain numpy: the chords of one block after another, and the first of those with the largest excess."""
+        grid = np.arange(2049) / 256
+        heights, n = np.array([sine(theta, None) for theta in grid.tolist()]), len(grid)
+        parts_with_the_best = set()
+        for seed in range(4):
+            starts = [(np.arange(n - 2 * 2**k), 2**k) for k in range(11)]
+            parts = [np.array([[0], [(n - 1) // 2], [n - 1]])]
+            parts += [np.stack([start, start + distance, start + 2 * distance]) for start, distance in starts]
+            rng = np.random.default_rng(seed)
+            for size in (BLOCK, BLOCK // 2):
+                drawn = np.sort(rng.integers(0, n, (3, size)), axis=0)
+                parts.append(drawn[:, (drawn[0] < drawn[1]) & (drawn[1] < drawn[2])])
+            left, middle, right = np.concatenate(parts, axis=1)
+            t = (right - middle) / (right - left)
+            chords = t * heights[left] + (1 - t) * heights[right]
+            k = int(np.argmax(heights[middle] - chords))
+            parts_with_the_best.add(int(np.searchsorted(np.cumsum([part.shape[1] for part in parts]), k, "right")))
+            found = is_convex(sine, [0.0], (0, 8), n_chords=BLOCK + BLOCK // 2, rng=np.random.default_rng(seed))
+            assert (found.a, found.b, found.t) == (grid[left[k]], grid[right[k]], t[k])
+            assert (found.chord, found.curve) == (chords[k], heights[middle[k]])
+            assert found.n_chords == len(left)
+        assert {len(parts) - 2, len(parts) - 1} <= parts_with_the_best    # each of the blocks
+
+    def test_memory_does_not_grow_with_their_number(self):
+        tracemalloc.start()
+        try:
+            is_convex(fastgd.mse, [0.0], (-12, 12), n_chords=6 * BLOCK, rng=0)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 20 * 8 * BLOCK    # and 6 * BLOCK indices of three places alone are 18 * 8 * BLOCK
+
+    def test_ctrl_c(self, interrupted):
+        with interrupted():
+            is_convex(fastgd.mse, [0.0], (-12, 12), n_chords=10**7 * BLOCK, rng=0)
+
+
+def test_a_finding_is_a_value():
+    found, again, other = (is_convex(fastgd.quartic_loss, [0.0], (-12, high), rng=0) for high in (12, 12, 13))
+    assert found == again
+    assert hash(found) == hash(again)
+    assert found != other
+    assert found != "no finding"
+    assert isinstance(found, Convexity)
+    assert {found: 1}[again] == 1
+
+
+@pytest.mark.parametrize("value", [1j, "1", b"1", None, np.ones(2), [1.0], object()])
+def test_a_loss_that_is_no_number_is_named(value):
+    with pytest.raises(TypeError, match=r"loss_fn must return one number, the mean loss over the points\. Got"):
+        is_convex(lambda theta, y: value, [0.0], (0, 1))
+
+
+def test_losses_of_every_type_of_number():
+    for convert in (float, np.float32, np.float64, np.array, fractions.Fraction, decimal.Decimal):
+        assert is_convex(lambda theta, y, convert=convert: convert(theta * theta), [0.0], (-1, 1), rng=0)
+        assert not is_convex(lambda theta, y, convert=convert: convert(-theta * theta), [0.0], (-1, 1), rng=0)

@@ -1,8 +1,14 @@
+import decimal
+import fractions
+import math
+import re
+
 import numpy as np
 import pytest
 
 import fastgd
 from fastgd import ConvergenceWarning, check_gradient, minimize, minimize_mini_batch, minimize_sgd, reference
+from fastgd.differences import DifferenceGradient
 from fastgd.losses import REGISTRY
 
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
@@ -63,6 +69,53 @@ def test_the_step_follows_the_spread(y):
     exact = minimize(fastgd.log_cosh, None, y / scale, progress=False, theta0=np.median(y) / scale, tol=1e-10)
     # One outlier of 1e9 makes a loss of 1e7, whose rounding alone leaves 2e-4 in a difference.
     assert theta / scale == pytest.approx(exact, abs=1e-3)
+
+
+def step_by_all_points(y, theta):
+    """The h of a difference, from the median and the median distance of all points."""
+    eps = float(np.finfo(y.dtype).eps)
+    center = float(np.median(y))
+    distances = np.abs(y - y.dtype.type(center))
+    spread = float(np.median(distances)) or float(distances.max()) or abs(center) or 1.0
+    h = eps ** (1 / 3) * max(spread, abs(theta - center))
+    return 2.0 ** math.ceil(math.log2(max(h, 64 * eps * abs(theta))))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 2, 1000, 100_000, 2**17])
+def test_the_step_is_that_of_all_points_up_to_a_hundred_thousand(n, dtype):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y = (2.0 ** rng.uniform(-20, 20) * rng.normal(rng.uniform(-5, 5), 1, n)).astype(dtype)
+        difference = DifferenceGradient(reference.mse, y)
+        for theta in (0.0, float(y[0]), -3e5):
+            assert difference.step(theta) == step_by_all_points(y, theta)
+
+
+@pytest.mark.parametrize("make", [
+    lambda t: np.sin(t), lambda t: np.where(t % 2 == 0, 1e6, 1.0), lambda t: 1e9 * (t % 1000 == 0), lambda t: 0 * t + 3,
+    lambda t: (t == t[-1]) * 5.0, lambda t: t])
+def test_the_step_of_very_many_points_is_that_of_a_sample(make):
+    y = np.asarray(make(np.arange(1_000_003)), dtype=np.float64)
+    difference = DifferenceGradient(reference.mse, y)
+    for theta in (0.0, 1e4):
+        assert difference.step(theta) == step_by_all_points(y, theta)
+
+
+def test_no_pass_over_very_many_points_is_long(monkeypatch):
+    """Ctrl-C is answered between two calls of numpy: each looks at some of the points."""
+    sizes = []
+
+    def recorded(name):
+        function = getattr(np, name)
+        monkeypatch.setattr(np, name, lambda values, *args, **kwargs: sizes.append(np.size(values)) or function(
+            values, *args, **kwargs))
+
+    for name in ("median", "abs", "subtract"):
+        recorded(name)
+    DifferenceGradient(reference.mse, np.zeros(2**23))
+    assert len(sizes) > 3
+    assert max(sizes) <= 2**22
 
 
 def test_each_update_costs_two_evaluations(five_points):
@@ -153,3 +206,38 @@ class TestCheckGradient:
     def test_data_farther_apart_than_the_largest_float(self):
         with pytest.raises(ValueError, match="no finite value at every one of the 41 thetas"):
             check_gradient(fastgd.abs_loss, fastgd.grad_abs_loss, [-1.7e308, 1.7e308])
+
+    @pytest.mark.parametrize("value", [1 + 2j, np.complex128(1), "1", b"1", None, np.ones(2), [1.0], np.str_("1")])
+    def test_what_is_no_number_is_named(self, value, five_points):
+        got = r"Got an array of shape \(2,\)" if isinstance(value, np.ndarray) else re.escape(f"Got {value!r} of type ")
+        with pytest.raises(TypeError, match=f"^loss_fn must return one number, the mean loss over the points. {got}"):
+            check_gradient(lambda theta, y: value, fastgd.grad_mse, five_points)
+        with pytest.raises(TypeError, match=f"^grad_loss_fn must return one number, the mean slope over .*{got}"):
+            check_gradient(fastgd.mse, lambda theta, y: value, five_points)
+
+    @pytest.mark.parametrize("convert", [np.longdouble, np.array, fractions.Fraction, decimal.Decimal, float])
+    def test_numbers_of_every_type(self, convert, five_points):
+        check = check_gradient(
+            lambda theta, y: convert(reference.mse(theta, y)), lambda theta, y: convert(reference.grad_mse(theta, y)),
+            five_points)
+        assert "agree" in check.message
+
+    def test_is_a_value(self, five_points):
+        check, again, other = (check_gradient(fastgd.mse, fastgd.grad_mse, y) for y in (
+            five_points, five_points, five_points + 1))
+        assert check == again
+        assert hash(check) == hash(again)
+        assert check not in (other, tuple(check), 3)
+        not_a_number, again = (check_gradient(fastgd.mse, lambda theta, y: math.nan * theta, five_points)
+                               for _ in range(2))
+        assert np.isnan(not_a_number.gradient)
+        assert not_a_number == again
+        assert hash(not_a_number) == hash(again)
+        assert not_a_number != check
+
+
+@pytest.mark.parametrize("value", [1 + 2j, "1", b"1", None, np.ones(2), [1.0]])
+def test_a_loss_that_is_no_number_is_named(value, five_points):
+    for options in ({}, {"X": np.ones((5, 1))}):
+        with pytest.raises(TypeError, match=r"^loss_fn must return one number, the mean loss over the points\."):
+            minimize(lambda *arguments: value, None, five_points, progress=False, **options)

@@ -8,9 +8,9 @@ import types
 import pytest
 
 import fastgd
-from fastgd import convexity, datasets, descent, differences, losses, plot, results, schedules
+from fastgd import convexity, datasets, descent, differences, losses, multistart, plot, results, schedules
 
-MODULES = [fastgd, convexity, datasets, descent, differences, losses, plot, results, schedules]
+MODULES = [fastgd, convexity, datasets, descent, differences, losses, multistart, plot, results, schedules]
 #: What stands behind a signature of an object that is no function or class.
 VALUES = (losses.Loss, losses.Gradient)
 #: Methods of a loss that are there for the other modules of fastgd and take arguments that were checked.
@@ -101,5 +101,5 @@ def raises(function):
 
 
 def test_attributes_are_described():
-    for thing in (convexity.Convexity, convexity.MultistartResult, differences.GradientCheck, results.DescentResult):
+    for thing in (convexity.Convexity, multistart.MultistartResult, differences.GradientCheck, results.DescentResult):
         assert described(sections(inspect.getdoc(thing))["Attributes"]) == set(thing.__dataclass_fields__), thing

@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -123,6 +124,59 @@ def test_a_function_of_t_that_is_asked_ahead(five_points):
         minimize(None, fastgd.grad_mse, five_points, lambda t: calls.append(t) or 1e-9, False, tol=0, max_iter=500)
     singles = [t for t in calls if np.ndim(t) == 0]
     assert singles == list(range(500))
+
+
+@pytest.mark.parametrize("schedule", [
+    constant(0.2), exponential_decay(0.2, 1.0), step_decay(0.2, gamma=1), step_decay(0.2, 0.5, 2**62),
+    inverse_scaling(0.2, power_t=0), cosine(0.2, 10, eta_min=0.2)])
+def test_a_schedule_that_never_falls_is_a_constant_rate(schedule):
+    """The cycle is found where that of the number is, and not after max_iter updates."""
+    for alpha in (0.2, schedule):
+        with pytest.warns(ConvergenceWarning, match="by update 66 theta repeats -0.1 and 0.1"):
+            result = minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], alpha, False, theta0=0.1, full_output=True)
+        assert (result.status, result.nit) == (2, 66)
+        with pytest.warns(ConvergenceWarning, match="repeats"):
+            many = fastgd.minimize_multistart(fastgd.abs_loss, None, [0.0], [0.05, 0.1], alpha=alpha)
+        assert [run.nit for run in many.runs] == [66, 66]
+
+
+@pytest.mark.parametrize("schedule", [
+    inverse_scaling(0.2, 1e-9), exponential_decay(0.2, 1 - 2.0**-53), step_decay(0.2, 1 - 2.0**-53, 2**52),
+    cosine(0.2, 2**40), cosine(0.2, 1)])
+def test_a_schedule_that_falls_late_is_none(schedule):
+    assert not as_rates(schedule).is_constant
+
+
+@pytest.mark.parametrize("make", [
+    lambda: inverse_scaling(1e-300, 3), lambda: exponential_decay(0.5, 0.1), lambda: step_decay(0.5, 0.1, 3),
+    lambda: cosine(1e-308, 1000), lambda: cosine(0.5, 1000)])
+def test_a_rate_that_falls_below_the_smallest_float_is_0_whatever_seterr_says(make):
+    ts = np.arange(40_000)
+    expected = make()(ts)
+    with np.errstate(all="raise"):
+        schedule = make()
+        assert np.array_equal(schedule(ts), expected)
+        assert np.array_equal(as_rates(schedule)(0, len(ts)), expected)
+        with pytest.raises(ValueError, match="whole number"):
+            schedule(np.nan)
+
+
+def test_tiny_rates_of_a_function_whatever_seterr_says():
+    with np.errstate(all="raise"):
+        rates = as_rates(lambda t: 1e-305 + 0 * t)
+        assert rates(0, 64).tolist() == [1e-305] * 64
+        assert rates(64, 1000).tolist() == [1e-305] * 1000    # asked for by an array
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: exponential_decay(0.1, -1), "'gamma' parameter must be a float in the range (0, 1]. Got -1"),
+    (lambda: step_decay(0.1, 1.5), "'gamma' parameter must be a float in the range (0, 1]. Got 1.5"),
+    (lambda: cosine(0.1, 10, -1), "'eta_min' parameter must be a float in the range [0, 0.1]. Got -1"),
+    (lambda: cosine(0.1, 10, 0.2), "'eta_min' parameter must be a float in the range [0, 0.1]. Got 0.2"),
+    (lambda: constant(-1), "'eta0' parameter must be a finite float in the range (0, inf). Got -1")])
+def test_the_range_that_is_named_is_the_whole_range(make, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
 
 
 def test_never_more_rates_than_were_asked_for(five_points):

@@ -171,10 +171,7 @@ class Pinball(Loss):
     _defaults: ClassVar = {"q": 0.5}
 
     def __init__(self, q: Number = 0.5) -> None:
-        number = check_number(q, "q", low=0, inclusive=False)
-        if number >= 1:
-            raise ValueError(f"The 'q' parameter must be a float in the range (0, 1). Got {q!r} instead.")
-        self._set_up(self._name, kernels.Pinball(number))
+        self._set_up(self._name, kernels.Pinball(check_number(q, "q", low=0, inclusive=False, high=1)))
 
 
 class LogCosh(Loss):

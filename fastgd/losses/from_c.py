@@ -76,6 +76,7 @@ def _from_numba(function: Any, role: str) -> CFunction | None:
 def _from_ctypes(function: Any, role: str) -> CFunction | None:
     if not isinstance(function, CFuncPtr):
         return None
+    _refuse_callback(function, role)
     if function.argtypes is None:
         raise TypeError(f"The '{role}' function has no argtypes: say what it takes and returns, "
                         "f.argtypes = [ctypes.c_double] * 2; f.restype = ctypes.c_double.")
@@ -88,6 +89,22 @@ def _from_ctypes(function: Any, role: str) -> CFunction | None:
     if address is None:
         raise TypeError(f"The '{role}' function is a null pointer.")
     return CFunction(address, got == WITH_DATA, None, getattr(function, "__name__", None), function)
+
+
+def _refuse_callback(function: Any, role: str) -> None:
+    """Raise TypeError for a Python function in a ctypes callback: what it raises, Ctrl-C included, would be lost."""
+    # What it was made from is kept alive by it, or by the array or structure that it is part of.
+    holder, kept = function, []
+    while holder is not None:
+        kept.append(holder._objects)
+        holder = holder._b_base_
+    while kept:
+        value = kept.pop()
+        if isinstance(value, dict):
+            kept += value.values()
+        elif type(value).__name__ == "CThunkObject":
+            raise TypeError(f"The '{role}' function is a Python function in a ctypes callback: pass the Python "
+                            "function itself as loss_fn, or a function of a shared library.")
 
 
 def _signature(types: list[Any]) -> str:
@@ -107,9 +124,11 @@ def _from_low_level_callable(function: Any, role: str) -> CFunction | None:
     # A tuple whose first item is a capsule named by the signature, with the user's data as its context.
     if not (isinstance(function, tuple) and hasattr(function, "user_data") and hasattr(function, "signature")):
         return None
+    inner = getattr(function, "function", None)
+    if isinstance(inner, CFuncPtr):
+        _refuse_callback(inner, role)
     found = _from_capsule(tuple.__getitem__(function, 0), role)
-    inner = getattr(getattr(function, "function", None), "__name__", None)
-    return found and found._replace(owner=function, name=inner)
+    return found and found._replace(owner=function, name=getattr(inner, "__name__", None))
 
 
 def _from_capsule(capsule: Any, role: str) -> CFunction | None:
@@ -187,8 +206,9 @@ def compiled(value: object, slope: object, *, name: str | None = None, **paramet
     ----------
     value, slope : C function
         The loss at one point and its derivative in the prediction, ``double f(double prediction, double target)``:
-        a numba ``@cfunc("float64(float64, float64)")``, a ctypes function whose ``restype`` and ``argtypes`` are set,
-        a `scipy.LowLevelCallable`, or a capsule named by its signature. Must not raise, and be safe in threads.
+        a numba ``@cfunc("float64(float64, float64)")``, a ctypes function of a shared library whose ``restype`` and
+        ``argtypes`` are set, a `scipy.LowLevelCallable`, or a capsule named by its signature. Must not raise, and be
+        safe in threads.
     name : str, optional
         What the loss is called; default: the name of `value` if it has one.
     **parameters : float

@@ -1,0 +1,171 @@
+"""Batch descents from several starts, and the distinct minima that they lead to."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastgd._checks import check_count, check_dataset, check_number
+from fastgd._ending import conclude_many
+from fastgd._equality import same_fields
+from fastgd._objective import Objective, objective_of
+from fastgd._run import run_many
+from fastgd.results import CONVERGED, DescentResult
+from fastgd.schedules import as_rates, as_rates_or_auto
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastgd._types import Alpha, ConstantFunction, Count, DoubleArray, IndexArray, Number
+
+__all__ = ["MultistartResult", "minimize_multistart"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MultistartResult:
+    """What `minimize_multistart` found; ``float(result)`` is the best theta.
+
+    Attributes
+    ----------
+    x, fun : float
+        The best minimum found and its loss.
+    minima, losses : ndarray of shape (k,)
+        The distinct minima and their losses, best first.
+    starts : ndarray of shape (m,)
+        The starts, as given.
+    labels : ndarray of shape (m,), int
+        Which of the minima each start led to; -1 where the descent did not converge.
+    runs : list of DescentResult
+        The descent from each start.
+    success : bool
+        Whether every start converged.
+    message : str
+        The finding in words.
+
+    Examples
+    --------
+    >>> from fastgd import minimize_multistart, quartic_loss
+    >>> minimize_multistart(quartic_loss, None, [0.0], [-21, 30], tol=1e-9)
+    2 starts, 2 distinct minima found; the best found is theta 18.3954 with loss 0.628237, from 1 of the starts.
+      theta 18.3954, loss 0.628237, from 30
+      theta -14.508, loss 6.9503, from -21
+    """
+
+    x: float
+    fun: float
+    minima: DoubleArray
+    losses: DoubleArray
+    starts: DoubleArray
+    labels: IndexArray
+    runs: list[DescentResult[float]] = field(compare=False)
+    success: bool
+    message: str
+
+    def __float__(self) -> float:
+        return self.x
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, MultistartResult) else NotImplemented
+
+    def __repr__(self) -> str:
+        rows = [f"  theta {x:.6g}, loss {fun:.6g}, from {', '.join(f'{s:g}' for s in self.starts[self.labels == k])}"
+                for k, (x, fun) in enumerate(zip(self.minima, self.losses, strict=True))]
+        return "\n".join([self.message, *rows])
+
+
+def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
+                        starts: ArrayLike, alpha: Alpha = 0.2, *, tol: Number = 1e-3,
+                        max_iter: Count = 100_000) -> MultistartResult:
+    """Batch descent from each of several starts, and the distinct minima that they lead to.
+
+    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. Compiled, all starts
+    go through the data together. Two ends are one minimum if the loss between them never rises above both, or if they
+    are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it if another start found
+    that one, and is taken for a minimum itself if not.
+
+    Parameters
+    ----------
+    loss_fn : Loss or callable
+        ``loss_fn(theta, dataset) -> float``; ranks the minima.
+    grad_loss_fn : Gradient, callable or None
+        Its derivative, as for `minimize`.
+    dataset : array-like of shape (n,)
+        The points, as for `minimize`.
+    starts : array-like of shape (m,)
+        Where to start, in the units of the data; finite.
+    alpha, tol, max_iter
+        As for `minimize`, for each start.
+
+    Returns
+    -------
+    MultistartResult
+        The best minimum, all distinct minima with their losses, and which start led where.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+    DivergenceError
+        If every start diverged.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a start did not converge; it is counted to no minimum.
+
+    Notes
+    -----
+    The best minimum found need not be the best there is.
+
+    Examples
+    --------
+    >>> from fastgd import grad_quartic_loss, minimize_multistart, quartic_loss
+    >>> result = minimize_multistart(quartic_loss, grad_quartic_loss, [0.0], [-21, 5, 30], tol=1e-9)
+    >>> result.minima.round(4), result.labels
+    (array([ 18.3954, -14.508 ]), array([1, 0, 0]))
+    """
+    rates = as_rates_or_auto(alpha)
+    tol = check_number(tol, "tol", low=0)
+    max_iter = check_count(max_iter, "max_iter")
+    begins = check_dataset(starts, "starts").astype(np.float64)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset)
+    if rates is None:
+        rates = as_rates(objective.safe_rate(False))
+    runs = conclude_many(objective, rates, begins, run_many(objective, begins, rates, tol, max_iter), tol)
+    ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
+    labels = np.full(len(begins), -1)
+    groups = _basins(objective, {k: runs[k] for k in ended}, tol)
+    groups.sort(key=lambda group: runs[group[0]].fun)
+    for label, group in enumerate(groups):
+        labels[group] = label
+    # Where nothing converged the best theta so far is all that can be said.
+    best = runs[groups[0][0]] if groups else min(runs, key=lambda run: run.fun if math.isfinite(run.fun) else math.inf)
+    minima, losses = (np.array([getattr(runs[group[0]], name) for group in groups]) for name in ("x", "fun"))
+    led = int((labels == 0).sum())
+    message = (f"{len(begins)} starts, {len(groups)} distinct minima found; the best found is theta {best.x:.6g} "
+               f"with loss {best.fun:.6g}, from {led} of the starts.")
+    return MultistartResult(best.x, best.fun, minima, losses, begins, labels, runs, len(ended) == len(begins), message)
+
+
+def _basins(objective: Objective, runs: dict[int, DescentResult[float]], tol: float) -> list[list[int]]:
+    """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
+    groups: list[list[int]] = []
+    for k in sorted(runs, key=lambda k: runs[k].x):
+        # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
+        if groups and (runs[k].x - runs[groups[-1][-1]].x <= tol or not _barrier_between(
+                objective, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    return [sorted(group, key=lambda k: runs[k].fun) for group in groups]
+
+
+def _barrier_between(objective: Objective, left: DescentResult[float], right: DescentResult[float], tol: float) -> bool:
+    """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
+    distance = abs(right.x - left.x)
+    places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
+    losses = objective.values(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
+    highest, higher = max(losses), max(left.fun, right.fun)
+    return bool(highest > higher + 1e-12 * max(abs(higher), highest))
