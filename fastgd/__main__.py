@@ -137,7 +137,8 @@ def _main_of_a_process() -> int:
     except KeyboardInterrupt:
         code = 130
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:    # it is None where it was closed
+            sys.stdout.flush()
     except OSError:    # the rest can go nowhere; Python would try again, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

@@ -5,6 +5,7 @@ the line of it that a person sees in an editor: a row of pandas knows of no blan
 """
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib
 import io
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|inf(inity)?|nan)", re.ASCII | re.IGNORECASE)
 _DECOMPRESSORS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
 #: What pandas unpacks and the standard library has no stream for.
-_ARCHIVE = re.compile(r"\.(zip|zst|tar|tar\.\w+)", re.IGNORECASE)
+_ARCHIVE = re.compile(r"\.(zip|zst|tar|tar\.\w+)$", re.IGNORECASE)
 _SEPARATORS = {";": "a semicolon", "\t": "a tab"}
 
 
@@ -60,6 +61,8 @@ class _Table(NamedTuple):
     frame: pd.DataFrame
     #: From a row and a column, both from 0 on.
     place: Callable[[int, int], _Place]
+    #: Whether the names are the first line of a text, which may have none.
+    has_header: bool
 
 
 def read_column(file: str | None, name: str | None, dropna: bool = False) -> Column:
@@ -71,7 +74,7 @@ def read_column(file: str | None, name: str | None, dropna: bool = False) -> Col
     if file is None:
         from fastgd.datasets import load_tips
 
-        table, name = _Table("tips", load_tips(), _row_place), name or "pcttip"
+        table, name = _Table("tips", load_tips(), _row_place, has_header=False), name or "pcttip"
     else:
         table = _read_parquet(file, name) if file.lower().endswith(".parquet") else _read_csv(file)
     position = _position(table, name)
@@ -111,16 +114,18 @@ def _position(table: _Table, name: str | None) -> int:
     names = [str(column) for column in table.frame.columns]
     if name in names:
         return names.index(name)
+    is_numbers = table.has_header and all(map(_NUMBER.fullmatch, names))
     if name is None and len(names) == 1:
-        if _NUMBER.fullmatch(names[0]):
+        if is_numbers:
             raise ValueError(f"the first line of {table.file} must be the column's name, and it is {names[0]}; add a "
                              f"line above it, or say --column {names[0]} if that is the name")
         return 0
     wanted = "name a column with --column" if name is None else f"no column {name!r} in {table.file}"
-    hint = _separator_hint(names)
     shown = [text if text.isprintable() and text.strip() == text != "" else repr(text) for text in names[:20]]
     more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
-    raise ValueError(f"{wanted}; there are: {', '.join(shown)}{more}{hint and f'; {hint}'}")
+    hint = ("these are numbers, and the first line must be names: add a line above it" if is_numbers else
+            _separator_hint(names))
+    raise ValueError(f"{wanted}; there are: {', '.join(shown) or 'none'}{more}{hint and f'; {hint}'}")
 
 
 def _numbers(table: _Table, position: int) -> DoubleArray:
@@ -138,7 +143,8 @@ def _numbers(table: _Table, position: int) -> DoubleArray:
         number = _number(value)
         if number is None:
             where = table.place(row, position).words
-            raise ValueError(f"{whole} holds text, not numbers: {_short(value)} in {where}; {_advice(table, value)}")
+            kind = "text" if isinstance(value, str) else type(value).__name__
+            raise ValueError(f"{whole} holds {kind}, not numbers: {_short(value)} in {where}; {_advice(table, value)}")
         numbers[row] = number
     return numbers
 
@@ -162,7 +168,7 @@ def _number(value: Any) -> float | None:
 
 def _advice(table: _Table, value: object) -> str:
     hint = _separator_hint([str(name) for name in table.frame.columns])
-    if not hint and re.fullmatch(r"[-+]?\d[\d\s.,'_\u2019]*", str(value).strip()):
+    if not hint and re.fullmatch(r"[-+]?\d[\d .,'_\u00a0\u202f\u2019]*", str(value).strip()):
         return "write numbers with a point for the decimals and nothing between the thousands"
     return hint or "correct it, leave it empty and use --dropna, or name another column with --column"
 
@@ -170,7 +176,7 @@ def _advice(table: _Table, value: object) -> str:
 def _separator_hint(header: list[str]) -> str:
     """What to do if the header is one name that looks like several."""
     found = [called for mark, called in _SEPARATORS.items() if len(header) == 1 and mark in header[0]]
-    return f"its columns seem to be parted by {found[0]}: part them by a comma" if found else ""
+    return f"its columns seem to be separated by {found[0]}: separate them by commas" if found else ""
 
 
 def _row_place(row: int, position: int) -> _Place:
@@ -181,22 +187,22 @@ def _read_parquet(file: str, name: str | None) -> _Table:
     """The column alone, if it is there; else all, so that the others can be named."""
     import pandas as pd
 
-    for columns in ([[name]] if name is not None else []) + [None]:
-        try:
-            frame = pd.read_parquet(file, columns=columns)
-        except ImportError:
-            if not Path(file).exists():
-                raise OSError(f"cannot read {file}: No such file or directory") from None
-            raise ImportError(f"cannot read {file}: parquet files need pyarrow: pip install pyarrow") from None
-        except OSError as error:
-            raise OSError(f"cannot read {file}: {error.strerror or error}") from None
-        except Exception as error:    # what a reader meets in a broken file is of many types
-            if columns is None:
-                raise ValueError(f"cannot read {file} as parquet: {error}") from None
-            continue
-        if columns is None or name in frame.columns:
-            break
-    return _Table(file, frame, _row_place)
+    try:
+        if "://" not in file:
+            Path(file).stat()    # pandas looks for an engine first, and the engine says less
+        frame = None
+        if name is not None:
+            with contextlib.suppress(ValueError):    # it is not there
+                frame = pd.read_parquet(file, columns=[name])
+        if frame is None or name not in frame.columns:
+            frame = pd.read_parquet(file)
+    except ImportError:
+        raise ImportError(f"cannot read {file}: parquet files need pyarrow: pip install pyarrow") from None
+    except OSError as error:
+        raise OSError(f"cannot read {file}: {error.strerror or error}") from None
+    except Exception as error:    # what an engine meets in a broken file is of many types
+        raise ValueError(f"cannot read {file} as parquet: {error}") from None
+    return _Table(file, frame, _row_place, has_header=False)
 
 
 def _read_csv(file: str) -> _Table:
@@ -206,14 +212,14 @@ def _read_csv(file: str) -> _Table:
         csv_file = _CsvFile(file)
         frame = csv_file.read()
     except pd.errors.EmptyDataError:
-        raise ValueError(f"cannot read {file} as csv: it is empty; its first line must name the columns") from None
+        raise ValueError(f"cannot read {file} as csv: it is empty; its first line must be the names of its columns") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeError) as error:
         raise ValueError(f"cannot read {file} as csv: {csv_file.complaint(error)}") from None
     except OSError as error:
         raise OSError(f"cannot read {file}: {error.strerror or error}") from None
     except Exception as error:    # what a decompressor meets in a broken file is of many types
         raise ValueError(f"cannot read {file} as csv: {error or type(error).__name__}") from None
-    return _Table(file, frame, csv_file.place)
+    return _Table(file, frame, csv_file.place, has_header=True)
 
 
 class _CsvFile:
@@ -294,32 +300,32 @@ class _CsvFile:
                 if start.startswith((b"\xff\xfe", b"\xfe\xff")):
                     return "it is text in UTF-16; save it as UTF-8"
                 if b"\0" in start:
-                    return "it is no text; save it as csv in UTF-8, or as .parquet"
+                    return "it is not text; save it as csv in UTF-8, or as .parquet"
                 if isinstance(error, UnicodeError):
                     binary.seek(0)
                     line = next(line for line, text in enumerate(binary, 1) if not _is_utf8(text))
-                    return f"line {line} is no text in UTF-8; save the file as UTF-8"
-        except (OSError, StopIteration):
-            return str(error) or "it is no text"
-        return self._wrong_record(str(error))
+                    return f"line {line} is not text in UTF-8; save the file as UTF-8"
+            return self._wrong_record(str(error))
+        except (OSError, StopIteration):    # only pandas can open it
+            return str(error) or "it is not text"
 
     def _wrong_record(self, error: str) -> str:
         """Which record is wrong: one with more fields than the header, the last if a quote in it is never closed."""
         header: list[str] = []
-        line, longer = 0, None
+        line, longer, hint = 0, None, "it ends with a comma too many"
         for line, fields in self._records():
             header = header or fields
             if len(fields) > len(header):
                 longer = longer or (line, len(fields))
                 if any(fields[len(header):]):    # pandas may take empty fields at the end for none
-                    longer = line, len(fields)
+                    longer, hint = (line, len(fields)), "a text with a comma needs quotes, and a number no comma"
                     break
         if "EOF inside string" in error and line:
             return f"the quote that opens in line {line} is never closed"
         if longer is None:
             return error
-        hint = _separator_hint(header) or "put quotes around a field with a comma in it"
-        return f"line {longer[0]} has {longer[1]} fields, more than the header with {len(header)}; {hint}"
+        return (f"line {longer[0]} has {_counted(longer[1], 'field')} and the header {len(header)}; "
+                f"{_separator_hint(header) or hint}")
 
 
 def _is_blank(fields: list[str]) -> bool:
