@@ -212,7 +212,7 @@ def _read_csv(file: str) -> _Table:
         csv_file = _CsvFile(file)
         frame = csv_file.read()
     except pd.errors.EmptyDataError:
-        raise ValueError(f"cannot read {file} as csv: it is empty; its first line must be the names of its columns") from None
+        raise ValueError(f"cannot read {file} as csv: it is empty; its first line must name the columns") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeError) as error:
         raise ValueError(f"cannot read {file} as csv: {csv_file.complaint(error)}") from None
     except OSError as error:
@@ -234,9 +234,9 @@ class _CsvFile:
 
     def read(self) -> pd.DataFrame:
         """All of it. A blank line is no row, except between those of a file with one column: there it is missing."""
-        header = self._pandas(nrows=0)
-        if any("\0" in str(name) for name in header.columns):
+        if b"\0" in self._start():    # pandas would go on
             raise UnicodeError
+        header = self._pandas(nrows=0)
         first_line = next(self._records(), (None, []))[0]
         if header.shape[1] != 1 or first_line is None:
             return self._pandas()
@@ -267,6 +267,14 @@ class _CsvFile:
         opened: IO[bytes] = opener(self._file, "rb")
         return opened
 
+    def _start(self) -> bytes:
+        """The first bytes; none if only pandas can open the file."""
+        try:
+            with self._open() as binary:
+                return binary.read(2**12)
+        except OSError:
+            return b""
+
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """The header and all rows, each with the line in which it starts; none if only pandas can open the file."""
         try:
@@ -294,20 +302,18 @@ class _CsvFile:
 
     def complaint(self, error: Exception) -> str:
         """What is wrong with a file that pandas cannot read."""
-        try:
+        start = self._start()
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return "it is text in UTF-16; save it as UTF-8"
+        if b"\0" in start:
+            return "it is not text; save it as csv in UTF-8, or as .parquet"
+        if not start:    # only pandas can open it
+            return str(error)
+        if isinstance(error, UnicodeError):
             with self._open() as binary:
-                start = binary.read(2**12)
-                if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    return "it is text in UTF-16; save it as UTF-8"
-                if b"\0" in start:
-                    return "it is not text; save it as csv in UTF-8, or as .parquet"
-                if isinstance(error, UnicodeError):
-                    binary.seek(0)
-                    line = next(line for line, text in enumerate(binary, 1) if not _is_utf8(text))
-                    return f"line {line} is not text in UTF-8; save the file as UTF-8"
-            return self._wrong_record(str(error))
-        except (OSError, StopIteration):    # only pandas can open it
-            return str(error) or "it is not text"
+                line = next((line for line, text in enumerate(binary, 1) if not _is_utf8(text)), None)
+            return f"line {line} is not text in UTF-8; save the file as UTF-8"
+        return self._wrong_record(str(error))
 
     def _wrong_record(self, error: str) -> str:
         """Which record is wrong: one with more fields than the header, the last if a quote in it is never closed."""

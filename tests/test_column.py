@@ -3,7 +3,9 @@ import bz2
 import gzip
 import io
 import os
+import pathlib
 import sys
+import tempfile
 import threading
 import zipfile
 
@@ -16,10 +18,16 @@ from fastgd._column import read_column
 
 
 @pytest.fixture
-def write(tmp_path):
+def place(tmp_path):
+    """A function that returns a new path with this name, in a folder of its own for each call."""
+    return lambda name: pathlib.Path(tempfile.mkdtemp(dir=tmp_path)) / name
+
+
+@pytest.fixture
+def write(place):
     """A function that writes a file and returns its path as text."""
     def write(content, name="own.csv"):
-        path = tmp_path / name
+        path = place(name)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return str(path)
 
@@ -103,7 +111,7 @@ def test_a_value_that_is_no_number_is_named_with_its_line(write, case):
 
 #: By name: the file, the column, and the message without the file's name.
 FILES = {
-    "empty": ("", "x", "cannot read FILE as csv: it is empty; its first line must be the names of its columns"),
+    "empty": ("", "x", "cannot read FILE as csv: it is empty; its first line must name the columns"),
     "blank": ("\n  \n\n", None, "cannot read FILE as csv: it is empty; its first line"),
     "header": ("x\n", None, "FILE has a header and no rows"),
     "header and blank lines": ("x\n\n\n", None, "FILE has a header and no rows"),
@@ -116,6 +124,7 @@ FILES = {
     "UTF-16": ("x\n1\n".encode("utf-16"), None, "cannot read FILE as csv: it is text in UTF-16; save it as UTF-8"),
     "Latin-1": (b"x,n\n1,a\n2,caf\xe9\n", "x", "cannot read FILE as csv: line 3 is not text in UTF-8; save the file"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None, "cannot read FILE as csv: it is not text; save it as csv in"),
+    "a zero": (b"x,y\n1,2\n\0,3\n", "x", "cannot read FILE as csv: it is not text; save it"),
     "zeros": (b"\0" * 100, None, "cannot read FILE as csv: it is not text; save it"),
     "no name": ("x,word\n1,a\n", None, "name a column with --column; there are: x, word"),
     "another name": ("x,word\n1,a\n", "y", "no column 'y' in FILE; there are: x, word"),
@@ -198,8 +207,8 @@ def test_in_an_archive_rows_are_counted(write):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize(("last", "answer"), [("2", [1, 2]), ("two", "'two' in line 4")])
-def test_a_pipe_can_be_read_though_only_once(tmp_path, last, answer):
-    pipe = tmp_path / "pipe"
+def test_a_pipe_can_be_read_though_only_once(place, last, answer):
+    pipe = place("pipe")
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(f"\nx\n1\n{last}\n",))
     writer.start()
@@ -215,12 +224,12 @@ def test_a_pipe_can_be_read_though_only_once(tmp_path, last, answer):
 
 class TestParquet:
     @pytest.fixture
-    def parquet(self, tmp_path):
+    def parquet(self, place):
         """A function that writes columns to a file and returns its path as text."""
         pytest.importorskip("pyarrow")
 
         def parquet(name="own.parquet", **columns):
-            path = tmp_path / name
+            path = place(name)
             pd.DataFrame(columns).to_parquet(path)
             return str(path)
 

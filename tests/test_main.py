@@ -168,11 +168,13 @@ class TestProcess:
     """What only a process of its own shows."""
 
     def start(self, *arguments, **options):
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        environment |= options.pop("env", {})
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment, **options}
         return subprocess.Popen([sys.executable, "-m", "fastgd", *arguments], **options)
 
-    def test_as_a_module(self, tmp_path):
-        done = self.start("--data", "nowhere.csv", "--column", "x", cwd=tmp_path)
+    def test_as_a_module(self):
+        done = self.start("--data", "nowhere.csv", "--column", "x")
         out, err = done.communicate(timeout=60)
         assert (done.returncode, out) == (2, "")
         assert err == "fastgd: error: cannot read nowhere.csv: No such file or directory\n"
@@ -212,7 +214,7 @@ class TestProcess:
     def test_a_name_that_the_terminal_cannot_show(self, tmp_path):
         path = tmp_path / "own.csv"
         path.write_text("\u03c0\n1\n2\n", encoding="utf-8")
-        done = self.start("--data", str(path), "--loss", "mse", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+        done = self.start("--data", str(path), "--loss", "mse", env={"PYTHONIOENCODING": "ascii"})
         out, err = done.communicate(timeout=60)
         assert (done.returncode, err) == (0, "")
         assert out.startswith(r"\u03c0 of ")
