@@ -3,9 +3,7 @@ import bz2
 import gzip
 import io
 import os
-import pathlib
 import sys
-import tempfile
 import threading
 import zipfile
 
@@ -18,16 +16,16 @@ from fastgd._column import read_column
 
 
 @pytest.fixture
-def place(tmp_path):
-    """A function that returns a new path with this name, in a folder of its own for each call."""
-    return lambda name: pathlib.Path(tempfile.mkdtemp(dir=tmp_path)) / name
+def folder(tmp_path, capsys):
+    """A folder. With `capsys` pytest-run-parallel lets no threads share it, nor the filters of warnings that change."""
+    return tmp_path
 
 
 @pytest.fixture
-def write(place):
+def write(folder):
     """A function that writes a file and returns its path as text."""
     def write(content, name="own.csv"):
-        path = place(name)
+        path = folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return str(path)
 
@@ -207,8 +205,8 @@ def test_in_an_archive_rows_are_counted(write):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize(("last", "answer"), [("2", [1, 2]), ("two", "'two' in line 4")])
-def test_a_pipe_can_be_read_though_only_once(place, last, answer):
-    pipe = place("pipe")
+def test_a_pipe_can_be_read_though_only_once(folder, last, answer):
+    pipe = folder / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(f"\nx\n1\n{last}\n",))
     writer.start()
@@ -224,12 +222,12 @@ def test_a_pipe_can_be_read_though_only_once(place, last, answer):
 
 class TestParquet:
     @pytest.fixture
-    def parquet(self, place):
+    def parquet(self, folder):
         """A function that writes columns to a file and returns its path as text."""
         pytest.importorskip("pyarrow")
 
         def parquet(name="own.parquet", **columns):
-            path = place(name)
+            path = folder / name
             pd.DataFrame(columns).to_parquet(path)
             return str(path)
 
