@@ -1,8 +1,14 @@
+"""The command line: what its options do, what it exits with, and that whatever is wrong is one line."""
+import os
+import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+import fastgd
+from fastgd import _report, reference
 from fastgd.__main__ import main
 
 
@@ -12,7 +18,7 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-def test_report(capsys):
+def test_without_options_it_reports_on_the_tips(capsys):
     code, out, err = run(capsys)
     assert (code, err) == (0, "")
     for figure in ("mean   16.0803  (course: 16.08)", "median 15.4770  (course: 15.48)", "15.5068  15.5068"):
@@ -34,10 +40,58 @@ def test_own_column(capsys, csv):
     assert (code, err) == (0, "")
     assert "3 points, mean 3, median 2" in out
     assert "batch, mse: theta 2.99" in out
-    assert "ratio" in out
     code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "huber", "--delta", 0.5)
     assert code == 0
     assert "Huber(delta=0.5)" in out
+
+
+def test_the_only_column_needs_no_name(capsys, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("length\n1\n2\n6\n")
+    code, out, err = run(capsys, "--data", path, "--loss", "mse")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"length of {path}: 3 points, mean 3")
+
+
+def test_dropna_says_how_many_rows_it_leaves_out(capsys, csv):
+    code, out, _ = run(capsys, "--data", csv, "--column", "gap", "--loss", "mse", "--dropna")
+    assert code == 0
+    assert "2 points (1 row with missing values left out), mean 2, median 2" in out
+
+
+def test_numpy_is_timed_only_when_asked(capsys, csv, monkeypatch):
+    calls = []
+    slow = reference.minimize
+    monkeypatch.setattr(reference, "minimize", lambda *args, **options: calls.append(1) or slow(*args, **options))
+    code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse")
+    assert (code, calls) == (0, [])
+    assert "ratio" not in out
+    code, with_comparison, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--compare")
+    assert code == 0
+    assert calls
+    assert with_comparison.startswith(out)
+    assert re.fullmatch(r"compiled [\d.]+ (us|ms|s), numpy [\d.]+ (us|ms|s), ratio [\d.]+x\n",
+                        with_comparison.removeprefix(out))
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--loss", "pinball", "--parameter", "q=0.9"], "batch, Pinball(q=0.9): theta"),
+    (["--loss", "epsilon_insensitive", "--parameter", " epsilon = 1e-1 "], "batch, epsilon_insensitive: theta"),
+    (["--loss", "epsilon_insensitive", "--parameter", "epsilon=2"], "batch, EpsilonInsensitive(epsilon=2.0): theta"),
+    (["--parameter", "delta=2"], "batch, Huber(delta=2.0): theta"),
+])
+def test_the_parameters_of_a_loss(capsys, options, words):
+    code, out, err = run(capsys, *options)
+    assert (code, err) == (0, "")
+    assert words in out
+
+
+def test_each_parameter_of_each_loss_can_be_given(capsys):
+    for name, loss in fastgd.losses.REGISTRY.items():
+        for parameter, value in loss.parameters.items():
+            code, out, _ = run(capsys, "--loss", name.removesuffix("_loss"), "--parameter", f"{parameter}={value / 2}")
+            assert code == 0
+            assert f"({parameter}={value / 2})" in out
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -51,14 +105,6 @@ def test_stochastic_methods(capsys, options, words):
     assert "pcttip of tips: 244 points" in out
 
 
-def test_a_comma_at_the_end_of_each_row(capsys, tmp_path):
-    path = tmp_path / "commas.csv"
-    path.write_text("a,b\n1,2,\n3,4,\n")
-    code, out, _ = run(capsys, "--data", path, "--column", "a", "--loss", "mse")
-    assert code == 0
-    assert "2 points, mean 2, median 2" in out
-
-
 def test_options_without_a_file_are_about_the_tips(capsys):
     code, out, _ = run(capsys, "--loss", "abs", "--alpha", "0.2")
     assert code == 0
@@ -67,36 +113,41 @@ def test_options_without_a_file_are_about_the_tips(capsys):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--data", "CSV", "--column", "y"], "no column 'y' in .*; there are: x, word, gap, mixed"),
-    (["--data", "SHIFTED", "--column", "a"], "rows with more fields than its header"),
-    (["--data", "HEADER", "--column", "a"], "has a header and no rows"),
     (["--loss", "cross_entropy"], "cross_entropy needs numbers from 0 to 1; pcttip of tips has 3.56"),
     (["--data", "CSV"], "name a column with --column; there are: x, word, gap, mixed"),
-    (["--data", "CSV", "--column", "word"], "holds text, not numbers: 'a' in row 1"),
-    (["--data", "CSV", "--column", "mixed"], "holds text, not numbers: 'two' in row 2"),
-    (["--data", "CSV", "--column", "gap"], "1 missing values of 3"),
+    (["--data", "CSV", "--column", "word"], "holds text, not numbers: 'a' in line 2"),
+    (["--data", "CSV", "--column", "mixed"], "holds text, not numbers: 'two' in line 3"),
+    (["--data", "CSV", "--column", "mixed", "--dropna"], "holds text, not numbers: 'two' in line 3"),
+    (["--data", "CSV", "--column", "gap"], "1 missing value of 3, the first in line 3; --dropna leaves such rows out"),
     (["--data", "CSV", "--column", "x", "--alpha", "-1"], "'alpha' parameter"),
     (["--data", "CSV", "--column", "x", "--loss", "huber", "--delta", "0"], "'delta' parameter"),
     (["--data", "CSV", "--column", "x", "--loss", "mse", "--delta", "1"], "--delta belongs to the huber loss"),
+    (["--parameter", "q=0.9"], "the huber loss has no parameter 'q'; its parameters: delta"),
+    (["--loss", "mse", "--parameter", "delta=1"], "the mse loss has no parameter 'delta'; its parameters: none"),
+    (["--loss", "pinball", "--parameter", "q"], "--parameter must be NAME=VALUE, such as q=0.9. Got 'q'"),
+    (["--loss", "pinball", "--parameter", "q="], "the parameter 'q' must be a number. Got ''"),
+    (["--loss", "pinball", "--parameter", "q=0,9"], "the parameter 'q' must be a number. Got '0,9'"),
+    (["--loss", "pinball", "--parameter", "q=1"], r"The 'q' parameter must be .* in the range \(0, 1\). Got 1.0"),
+    (["--loss", "pinball", "--parameter", "q=nan"], "The 'q' parameter must be .* Got nan"),
+    (["--parameter", "delta=1e999"], "The 'delta' parameter must be .* Got inf"),
+    (["--parameter", "delta=1", "--parameter", "delta=2"], "the parameter 'delta' is given twice"),
+    (["--delta", "1", "--parameter", "delta=2"], "the parameter 'delta' is given twice"),
     (["--method", "batch", "--seed", "1"], "--seed cannot be used with --method batch"),
     (["--method", "sgd", "--batch-size", "3"], "--batch-size cannot be used with --method sgd"),
     (["--method", "mini-batch", "--batch-size", "244"], "minibatch_size=244 and 244 points"),
     (["--method", "sgd", "--epochs", "0"], "'max_epochs' parameter"),
     (["--method", "sgd", "--seed", "-1"], "Seed must be"),
     (["--data", "nowhere.csv", "--column", "x"], "cannot read nowhere.csv: No such file"),
-    (["--data", "FOLDER", "--column", "x"], "cannot read .*: Is a directory"),
-    (["--data", "EMPTY", "--column", "x"], "cannot read .* as csv: No columns"),
+    (["--pictures", "FOLDER", "--compare", "--dropna"], "--dropna, --compare cannot be used with --pictures"),
 ])
 def test_bad_input_is_one_line(capsys, csv, tmp_path, options, words):
-    (tmp_path / "empty.csv").write_text("")
-    (tmp_path / "shifted.csv").write_text("a\n1,5\n2,5\n")
-    (tmp_path / "header.csv").write_text("a,b\n")
-    places = {"CSV": csv, "FOLDER": tmp_path, "EMPTY": tmp_path / "empty.csv", "SHIFTED": tmp_path / "shifted.csv",
-              "HEADER": tmp_path / "header.csv"}
+    places = {"CSV": csv, "FOLDER": tmp_path}
     code, out, err = run(capsys, *[places.get(option, option) for option in options])
     assert code == 2
     assert out == ""
+    assert err.startswith("fastgd: error: ")
     assert err.count("\n") == 1
-    assert __import__("re").search(words, err)
+    assert re.search(words, err)
 
 
 def test_divergence_is_one_line(capsys):
@@ -105,8 +156,65 @@ def test_divergence_is_one_line(capsys):
     assert "largest stable alpha for mse is 1" in err
 
 
-def test_as_a_module(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "fastgd", "--data", "nowhere.csv", "--column", "x"], cwd=tmp_path,
-                          capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "fastgd: error: cannot read nowhere.csv: No such file or directory\n"
+def test_too_little_memory_is_one_line(capsys, monkeypatch):
+    def none(self):
+        raise MemoryError
+
+    monkeypatch.setattr(_report.Run, "answer", none)
+    assert run(capsys, "--loss", "mse") == (2, "", "fastgd: error: MemoryError\n")
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    def start(self, *arguments, **options):
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        environment |= options.pop("env", {})
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment, **options}
+        return subprocess.Popen([sys.executable, "-m", "fastgd", *arguments], **options)
+
+    def test_as_a_module(self):
+        done = self.start("--data", "nowhere.csv", "--column", "x")
+        out, err = done.communicate(timeout=60)
+        assert (done.returncode, out) == (2, "")
+        assert err == "fastgd: error: cannot read nowhere.csv: No such file or directory\n"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT can be sent there")
+    def test_lines_come_as_they_are_known_and_ctrl_c_is_silent(self):
+        """The report takes seconds: its first lines are there when it is interrupted in the midst of it."""
+        with self.start() as process:
+            lines = [process.stdout.readline() for _ in range(9)]
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert lines[-1].startswith("mse ")
+        assert (process.returncode, err) == (130, "")
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes")
+    def test_a_reader_that_leaves_is_no_error(self):
+        with self.start() as process:
+            process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(timeout=60) == 0
+            assert process.stderr.read() == ""
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")
+    def test_a_full_disk_is_one_line(self):
+        with open("/dev/full", "w") as full:
+            done = self.start("--loss", "mse", stdout=full)
+            _, err = done.communicate(timeout=60)
+        assert done.returncode == 2
+        assert err == "fastgd: error: [Errno 28] No space left on device\n"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="only a POSIX shell closes it so")
+    def test_a_closed_output_is_no_traceback(self):
+        command = f'"{sys.executable}" -m fastgd --loss mse >&-'
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_name_that_the_terminal_cannot_show(self, tmp_path):
+        path = tmp_path / "own.csv"
+        path.write_text("\u03c0\n1\n2\n", encoding="utf-8")
+        done = self.start("--data", str(path), "--loss", "mse", env={"PYTHONIOENCODING": "ascii"})
+        out, err = done.communicate(timeout=60)
+        assert (done.returncode, err) == (0, "")
+        assert out.startswith(r"\u03c0 of ")

@@ -1,0 +1,283 @@
+"""A column of numbers is read out of odd files, or one line says what is wrong, in which line of the file."""
+import bz2
+import gzip
+import io
+import os
+import sys
+import threading
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastgd.__main__ import main
+from fastgd._column import read_column
+
+
+@pytest.fixture
+def folder(tmp_path, capsys):
+    """A folder. With `capsys` pytest-run-parallel lets no threads share it, nor the filters of warnings that change."""
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder):
+    """A function that writes a file and returns its path as text."""
+    def write(content, name="own.csv"):
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+NUMBERS = {
+    "one column needs no name": ("x\n1\n2\n", [1, 2]),
+    "a column among others": ("n,x,m\na,1,\nb,2,\n", [1, 2]),
+    "blank lines at the end are no rows": ("x\n1\n2\n\n  \n\n", [1, 2]),
+    "blank lines before the header are no rows": ("\n \n\nx\n1\n2\n", [1, 2]),
+    "blank lines among several columns are no rows": ("x,y\n1,1\n\n2,1\n", [1, 2]),
+    "quoted numbers": ('x\n"1"\n" 2 "\n', [1, 2]),
+    "a comma at the end of each row": ("x,y\n1,1,\n2,1,\n", [1, 2]),
+    "integers beyond 64 bits": ("x\n1\n18446744073709551616\n", [1, 2.0**64]),
+    "a number near the largest and a negative one": ("x\n18446744073709551615\n-1\n", [2.0**64, -1]),
+    "truth values": ("x\nTrue\nFalse\n", [1, 0]),
+    "a mark of the byte order": ("\ufeffx\n1\n2\n", [1, 2]),
+    "carriage returns": ("x\r1\r2\r", [1, 2]),
+    "a huge number in another column": (f"x,y\n1,1\n2,{'1' * 400}\n", [1, 2]),
+    "text late in another column of a long file": ("x,y\n" + "1,2\n" * 300_000 + "1,word\n", [1] * 300_001),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_numbers(write, case):
+    text, expected = NUMBERS[case]
+    values = read_column(write(text), None if b"," not in text.encode() else "x").values
+    assert values.dtype == np.float64
+    np.testing.assert_array_equal(values, expected)
+
+
+def many_columns(n):
+    return ",".join(f"c{k}" for k in range(n)) + "\n1\n"
+
+
+#: By name: the file, the column, and how the message goes on after its name.
+ERRORS = {
+    "text": ("x,y\n1,\ntwo,\n", "x", "holds text, not numbers: 'two' in line 3; correct it"),
+    "a header of three lines": ('"x","n\n\nm"\n1,2\ntwo,\n', "x", "'two' in line 5;"),
+    "line breaks in quotes before it": ('n,x\n"a\n\nb",1\n"c\nd",two\n', "x", "'two' in line 5;"),
+    "blank lines before it": ("\n\nx,y\n1,\n\n\ntwo,\n", "x", "'two' in line 7;"),
+    "blank lines before it in one column": ("\n\nx\n1\ntwo\n\n3\n", None, "'two' in line 5;"),
+    "carriage returns and new lines": ("x,y\r\n1,\r\n\r\ntwo,\r\n", "x", "'two' in line 4;"),
+    "a long text": (f"x\n{'ab' * 5000}\n", None, "not numbers: 'abababababababababa...babababab' in line 2;"),
+    "control characters": ("x\n\x1b[31m\n", None, r"not numbers: '\x1b[31m' in line 2;"),
+    "hexadecimal": ("x\n1\n0x1F\n", None, "holds text, not numbers: '0x1F' in line 3;"),
+    "an underscore": ("x\n1\n1_000\n", None, "'1_000' in line 3; write numbers with a point for the decimals and noth"),
+    "a comma in quotes": ('x\n1\n"1,000"\n', None, "'1,000' in line 3; write numbers with a point for the decimals"),
+    "an apostrophe": ("x\n1\n1'000\n", None, "\"1'000\" in line 3; write numbers with a point for the decimals"),
+    "other digits": ("x\n\u0661\n", None, "holds text, not numbers: '\u0661' in line 2"),
+    "text after infinity": ("x\ninf\ntwo\n", None, "holds text, not numbers: 'two' in line 3"),
+    "a field too long for the csv module": (f"x,y\n1,{'a' * 200_000}\ntwo,\n", "x", "'two' in row 2 below the header;"),
+    "400 digits": (f"x\n1\n{'1' * 400}\n", None,
+                   "holds '1111111111111111111...111111111' in line 3, which is infinite or too large for a 64-bit"),
+    "5000 digits": (f"x\n1\n{'1' * 5000}\n", None, "in line 3, which is infinite or too large"),
+    "400 digits and a point": (f"x\n1.5\n-{'1' * 400}.5\n", None, "holds '-1111"),
+    "a power of ten": ("x,y\n1,\n\n1e999,\n", "x", "holds '1e999' in line 4, which is infinite or too large"),
+    "infinity": ("x\n1\n-inf\n", None, "holds '-inf' in line 3, which is infinite"),
+    "a missing value": ("x,y\n1,\n,2\n3,\n", "x", "has 1 missing value of 3, the first in line 3; --dropna leaves"),
+    "two missing values": ("x,y\n1,\nNA,2\nNaN,\n", "x", "has 2 missing values of 3, the first in line 3; --dropna"),
+    "a row with a field too few": ("y,x\n1,1\n2\n", "x", "has 1 missing value of 2, the first in line 3;"),
+    "a blank line in one column": ("x\n1\n\n3\n", None, "has 1 missing value of 3, the first in line 3;"),
+    "a line of spaces in one column": ("\nx\n1\n  \n3\n\n", None, "has 1 missing value of 3, the first in line 4;"),
+    "NaN before blank lines at the end": ("x\n1\nNaN\n\n\n", None, "has 1 missing value of 2, the first in line 3;"),
+    "empty quotes at the end": ('x\n1\n""\n', None, "has 1 missing value of 2, the first in line 3;"),
+    "nothing but missing values": ("x\nNA\n\nNA\n", None, "has no numbers: 3 values, all missing"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_a_value_that_is_no_number_is_named_with_its_line(write, case):
+    text, column, words = ERRORS[case]
+    file = write(text)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared whole, not as an expression
+        read_column(file, column)
+    name = column or "x"
+    assert str(caught.value).startswith(f"column {name!r} of {file} ")
+    assert words in str(caught.value)
+
+
+#: By name: the file, the column, and the message without the file's name.
+FILES = {
+    "empty": ("", "x", "cannot read FILE as csv: it is empty; its first line must name the columns"),
+    "blank": ("\n  \n\n", None, "cannot read FILE as csv: it is empty; its first line"),
+    "header": ("x\n", None, "FILE has a header and no rows"),
+    "header and blank lines": ("x\n\n\n", None, "FILE has a header and no rows"),
+    "a long first row": ("x,y\n1,2,3\n4,5\n", "x", "cannot read FILE as csv: line 2 has 3 fields and the header 2; a "
+                                                  "text with a comma needs quotes, and a number no comma"),
+    "a long row": ("x,y\n1,2\n\n1,2,3\n", "x", "cannot read FILE as csv: line 4 has 3 fields and the header 2; a text"),
+    "a number with a comma": ("x\n1\n1,000\n", None, "line 3 has 2 fields and the header 1; a text with a comma needs"),
+    "a comma at the end of one row": ("x,y\n1,2\n1,2,\n", "x", "line 3 has 3 fields and the header 2; it ends with a "),
+    "an open quote": ('x,y\n1,2\n\n3,"4\n5,6\n', "x", "cannot read FILE as csv: the quote that opens in line 4 is n"),
+    "UTF-16": ("x\n1\n".encode("utf-16"), None, "cannot read FILE as csv: it is text in UTF-16; save it as UTF-8"),
+    "Latin-1": (b"x,n\n1,a\n2,caf\xe9\n", "x", "cannot read FILE as csv: line 3 is not text in UTF-8; save the file"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None, "cannot read FILE as csv: it is not text; save it as csv in"),
+    "a zero": (b"x,y\n1,2\n\0,3\n", "x", "cannot read FILE as csv: it is not text; save it"),
+    "zeros": (b"\0" * 100, None, "cannot read FILE as csv: it is not text; save it"),
+    "no name": ("x,word\n1,a\n", None, "name a column with --column; there are: x, word"),
+    "another name": ("x,word\n1,a\n", "y", "no column 'y' in FILE; there are: x, word"),
+    "a name with a space": ("w, x\n1,2\n", "x", "no column 'x' in FILE; there are: w, ' x'"),
+    "a name with control characters": ("w,\x1b[31m\n1,2\n", "x", r"there are: w, '\x1b[31m'"),
+    "a thousand columns": (many_columns(1000), "x", "there are: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, "
+                                                   "c13, c14, c15, c16, c17, c18, c19, ... (1000 in all)"),
+    "no header": ("1\n2\n", None, "the first line of FILE must be the column's name, and it is 1; add a line above it, "
+                                 "or say --column 1 if that is the name"),
+    "no header of two columns": ("1,2\n3,4\n", "x", "there are: 1, 2; these are numbers, and the first line must be "
+                                                  "names: add a line above it"),
+    "semicolons": ("x;y\n1;2\n", "x", "there are: x;y; its columns seem to be separated by a semicolon: separate them"),
+    "semicolons, no name": ("x;y\n1;2\n", None, "'1;2' in line 2; its columns seem to be separated by a semicolon"),
+    "semicolons and commas": ("x;y\n1,5;2,5\n", None, "line 2 has 3 fields and the header 1; its columns seem to be "),
+    "tabs": ("x\ty\n1\t2\n", "x", "its columns seem to be separated by a tab: separate them by commas"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_that_is_no_table_is_one_line_on_stderr(write, capsys, case):
+    text, column, words = FILES[case]
+    file = write(text)
+    code = main(["--data", file, *(["--column", column] if column else [])])
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, "")
+    assert captured.err.startswith("fastgd: error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err.replace(file, "FILE")
+
+
+def test_places_that_are_no_files(tmp_path):
+    with pytest.raises(OSError, match=r"cannot read nowhere\.csv: No such file or directory"):
+        read_column("nowhere.csv", None)
+    with pytest.raises(OSError, match=r"cannot read nowhere\.parquet: No such file or directory"):
+        read_column("nowhere.parquet", None)
+    with pytest.raises(OSError, match=r"cannot read .*: Is a directory"):
+        read_column(str(tmp_path), None)
+
+
+def test_a_column_named_by_a_number_is_taken_when_it_is_asked_for(write):
+    np.testing.assert_array_equal(read_column(write("2024\n1\n2\n"), "2024").values, [1, 2])
+
+
+def test_dropna_leaves_rows_out_and_counts_them(write):
+    column = read_column(write("n,x\na,1\nb,\n\nc,NA\nd,4\n", "gaps.csv"), "x", dropna=True)
+    np.testing.assert_array_equal(column.values, [1, 4])
+    assert column.source.endswith("gaps.csv: 2 points (2 rows with missing values left out)")
+    column = read_column(write("x\n1\n\n \n4\n"), None, dropna=True)
+    np.testing.assert_array_equal(column.values, [1, 4])
+    assert column.source.endswith("(2 rows with missing values left out)")
+    assert read_column(write("x\n1\n"), None, dropna=True).source.endswith(
+        "1 point (0 rows with missing values left out)")
+    assert read_column(write("x\n1\n"), None).source.endswith("own.csv: 1 point")
+    with pytest.raises(ValueError, match="has no numbers: 2 values, all missing"):
+        read_column(write("x\nNA\nNA\n"), None, dropna=True)
+    with pytest.raises(ValueError, match=r"holds '1e999' in line 3"):
+        read_column(write("x\nNA\n1e999\n"), None, dropna=True)
+
+
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_a_compressed_file_has_lines_too(write, ending, compress):
+    np.testing.assert_array_equal(read_column(write(compress(b"x\n1\n2\n\n"), "a.csv" + ending), None).values, [1, 2])
+    with pytest.raises(ValueError, match="'two' in line 4"):
+        read_column(write(compress(b"x\n1\n\ntwo\n"), "a.csv" + ending), None)
+    with pytest.raises((OSError, ValueError), match=r"cannot read .*a\.csv"):
+        read_column(write(compress(b"x\n1\n\ntwo\n")[:-9], "a.csv" + ending), None)
+    with pytest.raises((OSError, ValueError), match=r"cannot read .*a\.csv"):
+        read_column(write(b"x\n1\n", "a.csv" + ending), None)
+
+
+def test_in_an_archive_rows_are_counted(write):
+    for text, words in (("x\n1\ntwo\n", "'two' in row 2 below the header"),
+                        ("x\n1\n2,3\n", "Expected 1 fields in line 3, saw 2")):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr("a.csv", text)
+        with pytest.raises(ValueError, match=words):
+            read_column(write(content.getvalue(), "a.zip"), None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize(("last", "answer"), [("2", [1, 2]), ("two", "'two' in line 4")])
+def test_a_pipe_can_be_read_though_only_once(folder, last, answer):
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(f"\nx\n1\n{last}\n",))
+    writer.start()
+    try:
+        if isinstance(answer, list):
+            np.testing.assert_array_equal(read_column(str(pipe), None).values, answer)
+        else:
+            with pytest.raises(ValueError, match=answer):
+                read_column(str(pipe), None)
+    finally:
+        writer.join()
+
+
+class TestParquet:
+    @pytest.fixture
+    def parquet(self, folder):
+        """A function that writes columns to a file and returns its path as text."""
+        pytest.importorskip("pyarrow")
+
+        def parquet(name="own.parquet", **columns):
+            path = folder / name
+            pd.DataFrame(columns).to_parquet(path)
+            return str(path)
+
+        return parquet
+
+    def test_numbers(self, parquet):
+        file = parquet(x=[1.5, 2.5], word=["a", "b"])
+        column = read_column(file, "x")
+        np.testing.assert_array_equal(column.values, [1.5, 2.5])
+        assert column.source.endswith("own.parquet: 2 points")
+        np.testing.assert_array_equal(read_column(parquet("only.PARQUET", x=np.float32([1, 2])), None).values, [1, 2])
+
+    @pytest.mark.parametrize("values", [
+        pd.array([1, None, 3], "Int64"), pd.array([True, None, False], "boolean"), ["1", "2.5", None], [1, np.nan, 3]])
+    def test_missing_values(self, parquet, values):
+        file = parquet(x=values, y=[1, 2, 3])
+        missing = int(np.argmax(pd.isna(pd.Series(values)))) + 1
+        with pytest.raises(ValueError, match=f"column 'x' of .* has 1 missing value of 3, the first in row {missing};"):
+            read_column(file, "x")
+        assert len(read_column(file, "x", dropna=True).values) == 2
+
+    def test_what_is_no_number(self, parquet):
+        file = parquet(x=["1", "two"], time=pd.to_datetime(["2020-01-01", "2020-01-02"]), pair=[[1, 2], [3]],
+                       large=[1.0, np.inf])
+        for name, words in (("x", "text, not numbers: 'two' in row 2"), ("time", "datetime64.*, not numbers; name"),
+                            ("pair", r"ndarray, not numbers: \[1 2\] in row 1"), ("large", "inf in row 2, which is"),
+                            ("y", "no column 'y' in .*; there are: x, time, pair, large"), (None, "name a column")):
+            with pytest.raises(ValueError, match=words):
+                read_column(file, name)
+
+    def test_a_file_that_is_none(self, write, capsys):
+        pytest.importorskip("pyarrow")
+        for content in ("", "x\n1\n", b"PAR1" + b"\0" * 50 + b"PAR1"):
+            assert main(["--data", write(content, "a.parquet")]) == 2
+            captured = capsys.readouterr()
+            assert captured.err.startswith("fastgd: error: cannot read ")
+            assert captured.err.count("\n") == 1
+
+    def test_without_an_engine_the_command_that_installs_one_is_named(self, write, capsys, monkeypatch):
+        for name in ("pyarrow", "fastparquet"):
+            monkeypatch.setitem(sys.modules, name, None)
+        file = write("", "a.parquet")
+        assert main(["--data", file, "--column", "x"]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err == (f"fastgd: error: cannot read {file}: parquet files need pyarrow: pip install pyarrow\n")
+
+
+def test_the_tips_have_a_column_that_needs_no_name():
+    assert read_column(None, None).source == "pcttip of tips: 244 points"
+    assert read_column(None, "tip").source == "tip of tips: 244 points"
+    with pytest.raises(ValueError, match="no column 'x' in tips; there are: total_bill, tip"):
+        read_column(None, "x")
