@@ -355,6 +355,8 @@ def check_same_length(X: FloatArray, targets: FloatArray) -> None:
 
 def check_flag(value: object, name: str) -> bool:
     """Return `value` if it is True or False."""
+    if value is False or value is True:
+        return value
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"The '{name}' parameter must be True or False. Got {value!r} of type {type(value).__name__}.")
     return bool(value)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._sums import Threads
-    from fastgd._types import FloatArray, GradientFunction, LossFunction, Source, Theta
+    from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
 
 
 def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
@@ -50,7 +50,7 @@ class _Functions:
     def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
                  needs_gradient: bool = True) -> None:
         self.own_loss = ours(loss_fn)
-        self.loss_fn = None if self.own_loss is not None else loss_fn
+        self.loss_fn = loss_fn
         if self.own_loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
         if grad_loss_fn is None and needs_gradient and isinstance(self.own_loss, Loss):
@@ -65,8 +65,12 @@ class _Functions:
             raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
                             f"Got {self.own_loss!r}; pass {self.own_loss.loss!r}.")
         self.own_gradient = own_gradient
-        self.grad_loss_fn = None if own_gradient is not None else grad_loss_fn
-        self.given = grad_loss_fn or loss_fn
+        self.grad_loss_fn = grad_loss_fn
+
+    @property
+    def given(self) -> Any:
+        """The gradient, or else the loss, that a message names."""
+        return self.grad_loss_fn or self.loss_fn
 
 
 class Objective:
@@ -84,24 +88,28 @@ class Objective:
         Who shares the sums over many points.
     """
 
+    # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
+    _last_value: tuple[Theta, float] | None = None
+    _last_slope: tuple[Theta, Theta] | None = None
+
     def __init__(self, functions: _Functions, source: Source, threads: Threads = ALONE) -> None:
         self.source = source
         self.threads = threads
         self.gradient = functions.own_gradient
-        self.given = functions.given
         self._loss = functions.own_loss
-        self._called_loss = functions.loss_fn and source.call(functions.loss_fn, "loss_fn")
-        self._grad_loss_fn = functions.grad_loss_fn
-        # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
-        self._last_value: tuple[Theta, float] | None = None
-        self._last_slope: tuple[Theta, Theta] | None = None
+        self._functions = functions
+
+    @functools.cached_property
+    def _called_loss(self) -> Callable[[Any, Any], Any] | None:
+        loss_fn = self._functions.loss_fn
+        return None if loss_fn is None else self.source.call(loss_fn, "loss_fn")
 
     @functools.cached_property
     def called_gradient(self) -> Callable[[Any, Any], Any]:
         if self.gradient is not None:
             return lambda theta, part: self._own_slope(theta)
-        if self._grad_loss_fn is not None:
-            return self.source.call(self._grad_loss_fn, "grad_loss_fn")
+        if self._functions.grad_loss_fn is not None:
+            return self.source.call(self._functions.grad_loss_fn, "grad_loss_fn")
         loss: Any = self._called_loss if self._loss is None else self._loss    # which may be a gradient of ours
         return differences_of(loss, self.source)
 
@@ -120,7 +128,8 @@ class Objective:
         """What to call the loss: huber_loss, Huber(delta=2.0), or the name of the Python function."""
         if self._loss is not None:
             return self._loss.__name__ if repr(self._loss).startswith("<") else repr(self._loss)
-        return str(getattr(getattr(self.given, "func", self.given), "__name__", type(self.given).__name__))
+        given = self._functions.loss_fn
+        return str(getattr(getattr(given, "func", given), "__name__", type(given).__name__))
 
     @property
     def is_called(self) -> bool:
@@ -130,10 +139,17 @@ class Objective:
     def values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
         """The loss that was given, at each of several thetas; NaN if none was."""
         if self._loss is not None:
-            return self._own_values(self._loss, thetas)
+            values: list[float] = self.source.means(self._loss, thetas, self.threads).tolist()
+            return values
         if self._called_loss is None:
             return [math.nan] * len(thetas)
         return called_at(self._called_loss, thetas, self.source.everything)
+
+    def curve(self, thetas: FloatArray) -> DoubleArray:
+        """The same as an array."""
+        if self._loss is not None:
+            return self.source.means(self._loss, thetas, self.threads)
+        return np.array(self.values(thetas), dtype=np.float64)
 
     def value(self, theta: Theta) -> float:
         """The loss that was given, at one theta."""
@@ -166,13 +182,10 @@ class Objective:
 
     def descended_value(self, theta: Theta) -> float:
         """The same at one theta, all rows."""
-        if self.descended is None or self.descended == self._loss:
+        loss = self.descended
+        if loss is None or loss is self._loss or loss == self._loss:
             return self.value(theta)
         return self.descended_values([theta])[0]
-
-    def _own_values(self, loss: Loss | Gradient, thetas: Sequence[Any] | FloatArray) -> list[float]:
-        values: list[float] = self.source.means(loss, thetas, self.threads).tolist()
-        return values
 
     def _own_slope(self, theta: Any) -> Any:
         """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
@@ -210,7 +223,7 @@ class Objective:
                              f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got "
-                         f"{self.descended or self.given!r}; give a number or one of fastgd.schedules.")
+                         f"{self.descended or self._functions.given!r}; give a number or one of fastgd.schedules.")
 
 
 def _kept(theta: Any) -> Any:

@@ -56,6 +56,9 @@ class Verdict(NamedTuple):
     shortfall: Shortfall | None = None
 
 
+_CONVERGED = Verdict(CONVERGED)
+
+
 def judge(run: Run) -> Verdict:
     """The verdict on a run of one descent."""
     settings = run.settings
@@ -80,7 +83,7 @@ def judged(objective: Objective, rates: Rates, outcome: Outcome, tol: float, sto
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(outcome.x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
     shortfall = _shortfall(objective, outcome, tol, stop == "loss") if is_rows or stop == "loss" else None
-    return Verdict(CONVERGED if shortfall is None else STALLED, None, shortfall)
+    return _CONVERGED if shortfall is None else Verdict(STALLED, None, shortfall)
 
 
 def _judged_at_rest(objective: Objective, rates: Rates, outcome: Outcome, tol: float) -> Verdict:
@@ -132,19 +135,22 @@ def _shortfall(objective: Objective, outcome: Outcome, tol: float, by_loss: bool
         return None
     best: Theta = first
     here, there = objective.descended_value(outcome.x), objective.descended_value(best)
+    if (not here - there > WORTH_A_LOOK * abs(here)
+            or here - there <= NEGLIGIBLE * abs(objective.descended_value(outcome.start))):
+        return None
 
     def is_enough() -> bool:
         far = here - there > FAR * tol if by_loss else largest(best - outcome.x) > FAR * tol
         return bool(far and here - there > WORTH_WHILE * abs(here))
 
     looks = 0 if loss.is_quadratic else LOOKS
-    while looks > 0 and not is_enough() and here - there > WORTH_A_LOOK * abs(here):
+    while looks > 0 and not is_enough():
         farther = _lowest_along(objective, best)
         lower = there if farther is None else objective.descended_value(farther)
         if farther is None or not there - lower > WORTH_A_LOOK * abs(here):
             break
         best, there, looks = farther, lower, looks - 1
-    if not is_enough() or here - there <= NEGLIGIBLE * abs(objective.descended_value(outcome.start)):
+    if not is_enough():
         return None
     return Shortfall(there, best, loss.is_quadratic and objective.curvature.has_gram)
 

@@ -71,7 +71,7 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     """
     evaluate = curve_of(loss_fn)
     candidates = check_dataset(thetas, "thetas")
-    losses = np.array(evaluate(dataset).values(candidates), dtype=np.float64)
+    losses = evaluate(dataset).curve(candidates)
     if not np.isfinite(losses).any():
         raise ArithmeticError(f"{loss_fn!r} is NaN or infinite at every one of the {len(candidates)} thetas.")
     return candidates.item(np.nanargmin(losses))
