@@ -39,6 +39,8 @@ def _branches(start: int, n: int, most: int) -> Iterator[tuple[int, int]]:
 
 def added(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """The sum of the sums over the `branches`, in the order of the tree."""
+    if len(sums) == 1:
+        return sums[0]
     with np.errstate(over="ignore", invalid="ignore"):
         return _added(n, most, iter(sums))
 

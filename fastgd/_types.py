@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd._source import Points, Rows
-from fastgd.results import DescentResult
+if TYPE_CHECKING:
+    from fastgd._source import Points, Rows
+    from fastgd.results import DescentResult
 
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]

@@ -127,15 +127,17 @@ def simple_minimize(loss_fn, dataset, thetas):
 def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None, fit_intercept=False, theta0=0.0,
              tol=1e-3, max_iter=100_000, stop="step"):
     theta, X = _start(theta0, X, fit_intercept)
+    moves = False    # a warm-up may begin with rates of 0
     for t in range(max_iter):
         if progress:
             print(f"theta: {_rounded(theta)} | loss: {_at(loss_fn, theta, dataset, X):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
+        moves = moves or rate != 0
         new = theta - rate * _at(grad_loss_fn, theta, dataset, X)
         change = new - theta
         if stop == "loss":
             change = _at(loss_fn, new, dataset, X) - _at(loss_fn, theta, dataset, X)
-        if _size(change) < tol:
+        if moves and _size(change) < tol:
             return new
         theta = new
     return theta
@@ -184,13 +186,14 @@ def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.
 
 def _descend_on_pieces(gradient, data, pieces_of, alpha, rng, theta0, tol, max_epochs):
     rng = np.random if rng is None else rng if hasattr(rng, "shuffle") else np.random.default_rng(rng)
-    theta, t = theta0, 0
+    theta, t, moves = theta0, 0, False
     for _ in range(max_epochs):
         rng.shuffle(data)
         for piece in pieces_of(data):
             rate = alpha(t) if callable(alpha) else alpha
+            moves = moves or rate != 0
             new = theta - rate * gradient(theta, piece)
-            if _size(new - theta) < tol:
+            if moves and _size(new - theta) < tol:
                 return new
             theta, t = new, t + 1
     return theta

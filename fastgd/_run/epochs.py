@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastgd._theta import largest, own
+import numpy as np
+
+from fastgd._theta import is_finite, largest, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,17 +41,29 @@ class Epochs:
         self._loss_at = loss_at
         self._last: Any = theta0 if loss_at is None else loss_at(theta0)
         self._sum: Any = 0.0
+        self._unit = 1.0
 
     def room(self, done: int) -> int:
         """Updates until the end of the epoch."""
         return self.period - done % self.period
 
+    def _take_in(self, so_far: int, new: DoubleArray) -> None:
+        """Add `new` to the mean of the epoch, which had `so_far` thetas."""
+        if so_far == 0:
+            self._sum, self._unit = 0.0, 1.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self._sum + (new if self._unit == 1 else new * self._unit).sum(axis=0)
+            if self._unit == 1 and not is_finite(total) and is_finite(new):
+                # A sum of finite thetas overflowed: it goes on in larger units.
+                self._unit = 2.0**-64
+                total = self._sum * self._unit + (new * self._unit).sum(axis=0)
+            self._sum = total
+            self.average = own(total / (so_far + len(new)) / self._unit)
+
     def look_at(self, done: int, count: int, new: DoubleArray) -> bool:
         """Take in `count` thetas up to update `done`, of which `new` has at least the last; True if it converged."""
         if self.wants_every:
-            so_far = (done - count) % self.period
-            self._sum = new.sum(axis=0) + (self._sum if so_far else 0.0)
-            self.average = own(self._sum / (so_far + count))
+            self._take_in((done - count) % self.period, new)
         if done % self.period or self._tol is None:
             return False
         theta = own(new[-1])

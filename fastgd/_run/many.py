@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import BATCH_UPDATES, EVALUATIONS, LONGEST_CHUNK, SLICE
+from fastgd._limits import BATCH_UPDATES, EVALUATIONS, EVALUATIONS_OF_MANY, LONGEST_CHUNK, SLICE
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd.results import CYCLE, LIMIT_REACHED
@@ -27,7 +27,10 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
 
     if gradient is None or targets.size > SLICE or not (rates.is_constant or rates(0, 1).item()):
         return [alone(start) for start in starts.tolist()]
-    thetas, previous, updates, endings = _advance_many(gradient, targets, starts, rates, tol, limit)
+    group = max(1, EVALUATIONS_OF_MANY // targets.size)
+    parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit)
+             for first in range(0, len(starts), group)]
+    thetas, previous, updates, endings = (np.concatenate(each) for each in zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
     # The driver knows what to say of a cycle, and finds it at the same update.

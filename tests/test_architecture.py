@@ -1,0 +1,157 @@
+"""The storeys of the house: an import that climbs, a circle, a module or a function that grew too long fails by name."""
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastgd
+
+PACKAGE = Path(fastgd.__file__).parent
+
+#: From the ground up; modules of one storey may import each other, as long as there is no circle.
+STOREYS = [
+    ["_kernels"],
+    ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality"],
+    ["_sums"],
+    ["_source"],
+    ["schedules"],
+    ["losses"],
+    ["_curvature"],
+    ["_differences"],
+    ["_objective"],
+    ["_settings"],
+    ["_run"],
+    ["_verdict", "_words", "_ending"],
+    ["descent", "stochastic", "multistart", "convexity", "differences", "plot"],
+    ["datasets", "reference"],    # stand apart
+    ["__init__"],
+    ["_column", "_report", "_pictures"],
+    ["__main__"],
+]
+FLOOR = {name: floor for floor, names in enumerate(STOREYS) for name in names}
+#: These know nothing of the package.
+APART = {"reference": set(), "datasets": set(), "_limits": set(), "_value": set(), "_equality": set(),
+         "_kernels": {"_kernels"}}
+LONGEST_MODULE, LONGEST_FUNCTION = 450, 50
+LONGER = {"descent": 350}
+
+
+def sources():
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def module_of(path):
+    """The dotted name below fastgd: `_run.driver`, `losses` for its __init__."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_of(path): path for path in sources()}
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
+
+
+def statements(tree, for_types):
+    """All statements but those for type checkers; with `for_types` these too."""
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node) and not for_types:
+            continue
+        yield node
+        yield from statements(node, for_types)
+
+
+def imported(path, at_import_only=False):
+    """Modules of the package that a file imports at run time, as their dotted names below fastgd."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if not is_type_checking(node)] if at_import_only else statements(tree, False)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    inside = {name.removeprefix("fastgd.") if name != "fastgd" else "__init__"
+              for name in found if name == "fastgd" or name.startswith("fastgd.")}
+    known = {name for name in inside if name in MODULES or name.split(".")[0] == "_kernels"}
+    # `from fastgd import plot` asks for the module, and not for what the package's own __init__ holds.
+    return known - {"__init__"} if known - {"__init__"} and not is_of_init(tree) else known
+
+
+def is_of_init(tree):
+    """Whether a file takes from `fastgd` what is no module of it."""
+    names = {alias.name for node in statements(tree, False) if isinstance(node, ast.ImportFrom)
+             and node.module == "fastgd" for alias in node.names}
+    return any(name not in MODULES for name in names) or any(
+        isinstance(node, ast.Import) and any(alias.name == "fastgd" for alias in node.names)
+        for node in statements(tree, False))
+
+
+def storey(module):
+    return FLOOR[module.split(".")[0]]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_storey(module):
+    assert module.split(".")[0] in FLOOR, f"{module} is in no storey of STOREYS, above: say where it belongs"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_climbs(module):
+    for other in imported(MODULES[module]):
+        assert storey(other) <= storey(module), (
+            f"fastgd.{module} (storey {storey(module)}) imports fastgd.{other} (storey {storey(other)}): "
+            "what both need belongs below both")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_stands_apart_imports_nothing(module):
+    allowed = APART.get(module.split(".")[0])
+    if allowed is not None:
+        climbing = {other for other in imported(MODULES[module]) if other.split(".")[0] not in allowed}
+        assert not climbing, f"fastgd.{module} imports {climbing}"
+
+
+def test_there_is_no_circle():
+    graph = {module: imported(path, at_import_only=True) & set(MODULES) - {module} for module, path in MODULES.items()}
+    done, path = set(), []
+
+    def visit(module):
+        if module in done:
+            return
+        assert module not in path, f"a circle: {' -> '.join([*path[path.index(module):], module])}"
+        path.append(module)
+        for other in graph[module]:
+            # A package's __init__ is the door of its modules, which may stand on each other.
+            if not other.startswith(f"{module}.") and not module.startswith(f"{other}."):
+                visit(other)
+        done.add(path.pop())
+
+    for module in graph:
+        visit(module)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_longer_than_one_can_read(module):
+    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+    most = LONGER.get(module, LONGEST_MODULE)
+    assert lines <= most, f"fastgd.{module} has {lines} lines; {most} is the most"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_function_fits_on_a_screen(module):
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            docstring = ast.get_docstring(node, clean=False)
+            lines = node.end_lineno - node.lineno + 1 - (len(docstring.splitlines()) if docstring else 0)
+            assert lines <= LONGEST_FUNCTION, f"fastgd.{module}.{node.name} has {lines} lines without its docstring"
+
+
+def test_the_look_at_imports_sees_what_there_is():
+    """The tests above would pass on nothing."""
+    assert "_sums" in imported(MODULES["_source.points"])
+    assert "_kernels.mean" in imported(MODULES["_checks"])
+    assert "__init__" in imported(MODULES["__main__"])
+    assert len(MODULES) > 30
