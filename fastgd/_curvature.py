@@ -125,7 +125,8 @@ class RowsCurvature(Curvature):
         if q > MOST_FOR_GRAM:
             sizes = np.concatenate([np.ones(int(rows.intercept)), self.column_sizes()])
             return np.divide(gradient, q * sizes**2, out=np.zeros(q), where=sizes > 0)
-        gram = (self if self.has_gram else RowsCurvature(rows.sample(max(SAMPLE, 40 * q)))).gram()[0]
+        sample = rows if self.has_gram else rows.sample(max(SAMPLE, 40 * q))
+        gram = (self if sample is rows else RowsCurvature(sample)).gram()[0]
         scale: DoubleArray = np.sqrt(np.diag(gram))
         scale[scale == 0] = 1.0
         if not np.isfinite(gram).all():

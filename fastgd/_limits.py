@@ -4,8 +4,8 @@
 
 #: Evaluations of a loss at a point in one call of a kernel: 1 ms of the squared error, 20 ms of the slowest loss.
 EVALUATIONS = 2**20
-#: In an update from many starts at once: 70 ms of the slowest loss, and starts enough to gain from it.
-EVALUATIONS_OF_MANY = 2**22
+#: In an update from many starts at once: 40 ms of the slowest loss, and starts enough to gain from it.
+EVALUATIONS_OF_MANY = 2**21
 #: The same for C functions of the user's own, of which nothing is known.
 EVALUATIONS_OF_C = 2**16
 #: Numbers that are checked, copied or reduced at once.

@@ -23,7 +23,7 @@ import pandas as pd
 
 import fastgd
 from fastgd import losses, schedules
-from fastgd.convexity import MultistartResult
+from fastgd.multistart import MultistartResult
 
 RECORD = Path(__file__).with_name("golden") / "streams.json.xz"
 COUNT, GROUP = 2000, 50
