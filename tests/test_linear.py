@@ -835,60 +835,67 @@ def test_a_gradient_is_no_loss():
     with pytest.raises(TypeError, match="pass mse"):
         fastgd.minimize(fastgd.grad_mse, fastgd.grad_mse, [1.0, 2.0], X=[[1.0], [2.0]], progress=False)
 
-    @pytest.mark.parametrize("steepness", [3, 8])
-    def test_saturated_probabilities(self, steepness):
-        rng = np.random.default_rng(0)
-        X = rng.normal(size=(500, 2))
-        y = (rng.random(500) < 1 / (1 + np.exp(-steepness * (X @ [2, -1])))) * 1.0
-        for options in ({"alpha": "auto", "stop": "loss"}, {"alpha": 0.2}):
-            with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* and it is still lower"):
-                minimize(fastgd.cross_entropy, None, y, progress=False, X=X, **options)
-        theta = minimize(fastgd.cross_entropy, None, y, 4, progress=False, X=X, tol=1e-5)
-        assert np.abs(fastgd.grad_cross_entropy(theta, y, X=X)).max() < 1e-5
 
-    @pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
-    @pytest.mark.parametrize("y", [np.full(100, 3.0), np.zeros(100), 3 + 1e-6 * np.arange(100.0)])
-    def test_targets_that_are_nearly_constant(self, y, name):
-        X = rows(100, 2)[0]
-        theta = minimize(REGISTRY[name], None, y, progress=False, X=X, fit_intercept=True)
-        assert theta == pytest.approx([y[0], 0, 0], abs=0.02)
+@pytest.mark.parametrize("steepness", [3, 8])
+def test_saturated_probabilities(steepness):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2))
+    y = (rng.random(500) < 1 / (1 + np.exp(-steepness * (X @ [2, -1])))) * 1.0
+    for options in ({"alpha": "auto", "stop": "loss"}, {"alpha": 0.2}):
+        with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* and it is still lower"):
+            minimize(fastgd.cross_entropy, None, y, progress=False, X=X, **options)
+    theta = minimize(fastgd.cross_entropy, None, y, 4, progress=False, X=X, tol=1e-5)
+    assert np.abs(fastgd.grad_cross_entropy(theta, y, X=X)).max() < 1e-5
 
-    def test_a_rule_that_was_met_on_the_way_up(self):
-        X = rows(100, 2)[0]
-        with pytest.warns(ConvergenceWarning, match=r"met its rule after \d+ updates .* but went up and not down"):
-            result = minimize(fastgd.pinball_loss, None, X @ [1, -2.0] * 1e-3, 5.0, False, X=X, stop="loss", tol=1e9,
-                              full_output=True)
-        assert (result.success, result.status, result.nit) == (False, 4, 1)
 
-    def test_the_history_of_a_divergence_is_finite(self):
-        X, y = rows()
-        for options in ({"X": X}, {}):
-            with pytest.raises(DivergenceError) as caught:
-                minimize(fastgd.mse, None, y, 5.0, False, history=True, **options)
-            result = caught.value.result
-            assert np.isfinite(result.history.to_numpy(float)).all()
-            assert len(result.history) == result.nit - 1
-            assert np.array_equal(result.history.iloc[-1, 2:].to_numpy(float), np.atleast_1d(result.x))
+@pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
+@pytest.mark.parametrize("y", [np.full(100, 3.0), np.zeros(100), 3 + 1e-6 * np.arange(100.0)])
+def test_targets_that_are_nearly_constant(y, name):
+    X = rows(100, 2)[0]
+    theta = minimize(REGISTRY[name], None, y, progress=False, X=X, fit_intercept=True)
+    assert theta == pytest.approx([y[0], 0, 0], abs=0.02)
 
-    def test_a_name_of_the_users_own(self):
-        X, y = rows()
 
-        def my_slope(theta, X, y):
-            return X.T @ (X @ theta - y)
+def test_a_rule_that_was_met_on_the_way_up():
+    X = rows(100, 2)[0]
+    with pytest.warns(ConvergenceWarning, match=r"met its rule after \d+ updates .* but went up and not down"):
+        result = minimize(fastgd.pinball_loss, None, X @ [1, -2.0] * 1e-3, 5.0, False, X=X, stop="loss", tol=1e9,
+                          full_output=True)
+    assert (result.success, result.status, result.nit) == (False, 4, 1)
 
-        with pytest.raises(ValueError, match=r"Got <function .*my_slope"):
-            minimize(None, my_slope, y, "auto", False, X=X)
-        with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'Auto'"):
-            minimize(fastgd.mse, None, y, "Auto", False, X=X)
 
-    def test_an_exact_fit_in_a_narrow_valley(self):
-        X, y = [[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]], [1.0, 2.0, 3.0]
-        for tol in (1e-6, 1e-9, 1e-12):
-            theta = minimize(fastgd.mse, None, y, "auto", False, X=X, tol=tol)
-            assert theta == pytest.approx([1, 0], abs=1e3 * tol)
+def test_the_history_of_a_divergence_is_finite():
+    X, y = rows()
+    for options in ({"X": X}, {}):
+        with pytest.raises(DivergenceError) as caught:
+            minimize(fastgd.mse, None, y, 5.0, False, history=True, **options)
+        result = caught.value.result
+        assert np.isfinite(result.history.to_numpy(float)).all()
+        assert len(result.history) == result.nit - 1
+        assert np.array_equal(result.history.iloc[-1, 2:].to_numpy(float), np.atleast_1d(result.x))
 
-    @pytest.mark.parametrize("name", ["log_cosh", "huber_loss", "mse"])
-    def test_a_theta_too_large_to_move_has_not_converged(self, name):
-        X, y = rows(50, 2)
-        with pytest.raises(DivergenceError):
-            minimize(REGISTRY[name], None, y, 1.0, False, X=X * 1e7, theta0=1.7e308)
+
+def test_a_name_of_the_users_own():
+    X, y = rows()
+
+    def my_slope(theta, X, y):
+        return X.T @ (X @ theta - y)
+
+    with pytest.raises(ValueError, match=r"Got <function .*my_slope"):
+        minimize(None, my_slope, y, "auto", False, X=X)
+    with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'Auto'"):
+        minimize(fastgd.mse, None, y, "Auto", False, X=X)
+
+
+def test_an_exact_fit_in_a_narrow_valley():
+    X, y = [[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]], [1.0, 2.0, 3.0]
+    for tol in (1e-6, 1e-9, 1e-12):
+        theta = minimize(fastgd.mse, None, y, "auto", False, X=X, tol=tol)
+        assert theta == pytest.approx([1, 0], abs=1e3 * tol)
+
+
+@pytest.mark.parametrize("name", ["log_cosh", "huber_loss", "mse"])
+def test_a_theta_too_large_to_move_has_not_converged(name):
+    X, y = rows(50, 2)
+    with pytest.raises(DivergenceError):
+        minimize(REGISTRY[name], None, y, 1.0, False, X=X * 1e7, theta0=1.7e308)
