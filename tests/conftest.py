@@ -17,6 +17,14 @@ def five_points():
     return np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 
 
+@pytest.fixture(scope="session")
+def many_points():
+    """More points in [0, 1) than one slice or thread takes; not to be written to."""
+    points = np.random.default_rng(0).random(1_200_077)
+    points.flags.writeable = False
+    return points
+
+
 @pytest.fixture
 def interrupted():
     """A context in which KeyboardInterrupt is raised after 0.1 s, as by Ctrl-C."""

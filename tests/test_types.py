@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import README, blocks_of_the_readme
 
 import fastgd
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 PROMISES = '''
 from typing import assert_type
 
@@ -87,22 +87,22 @@ def check(tmp_path_factory):
     return {"mypy": mypy, "stubtest": stubtest, "folder": folder}
 
 
-def test_the_package(check):
+def test_the_package_is_strictly_typed(check):
     check["mypy"]("--package", "fastgd")
 
 
-def test_the_stubs_of_the_kernels(check):
+def test_the_stubs_say_what_the_kernels_have(check):
     check["stubtest"]("fastgd", "--allowlist", str(HERE / "stubtest_allowlist.txt"))
 
 
-def test_what_the_annotations_promise(check):
+def test_the_annotations_promise_what_a_caller_gets(check):
     (check["folder"] / "promises.py").write_text(PROMISES)
     check["mypy"]("promises.py")
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
-def test_the_code_of_the_readme(check):
-    blocks = [block.split("```")[0] for block in README.read_text().split("```python\n")[1:]]
+def test_the_code_of_the_readme_is_well_typed(check):
+    blocks = blocks_of_the_readme()
     if importlib.util.find_spec("numba") is None:    # unknown, it makes what it decorates untyped
         blocks = [block for block in blocks if "import numba" not in block]
     (check["folder"] / "readme.py").write_text("\n".join(blocks))
