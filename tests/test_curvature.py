@@ -60,8 +60,11 @@ class TestAuto:
     def test_with_one_large_direction_among_many(self):
         X = np.random.default_rng(1).normal(size=(3000, 600))
         X[:, 0] *= 3
-        true = np.linalg.eigvalsh(X.T @ X / 3000)[-1]
-        design = fastgd._design.Design(X, np.zeros(3000), False)
-        assert true * 0.9 <= design.largest_eigenvalue() <= 2 * true
-        assert fastgd._design.Design(X[:, :500], np.zeros(3000), False).largest_eigenvalue() == pytest.approx(
-            np.linalg.eigvalsh(X[:, :500].T @ X[:, :500] / 3000)[-1])
+        for data, estimated in ((X, True), (X[:, :500], False)):
+            largest = np.linalg.eigvalsh(data.T @ data / 3000)[-1]
+            history = minimize(fastgd.mse, None, np.zeros(3000), "auto", False, X=data, history=True).history
+            taken = 1 / (2 * history["alpha"][0])    # the curvature of mse is twice the eigenvalue
+            if estimated:
+                assert largest * 0.9 <= taken <= 2 * largest
+            else:
+                assert taken == pytest.approx(largest)

@@ -277,7 +277,9 @@ def compiled(draw):
 
 
 def load_tips(draw):
-    return lambda: fastgd.datasets.load_tips(*draw(st.sampled_from([(), (None,)]))), lambda tips: len(tips)
+    def check(tips):
+        assert len(tips) == 244
+    return lambda: fastgd.datasets.load_tips(*draw(st.sampled_from([(), (None,)]))), check
 
 
 CASES = {
@@ -321,21 +323,37 @@ def test_every_public_function_meets_hostile_input():
     assert set(public_functions()) == set(CASES), "give the new function a case in CASES, above"
 
 
+def try_out(examples, example):
+    """Run example(draw), which says whether there was an answer, with many draws: not all may be refused."""
+    answered = []
+
+    @settings(max_examples=examples, deadline=timedelta(seconds=20), phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def run(data):
+        answered.append(example(data.draw))
+
+    run()
+    return any(answered)
+
+
 @quiet
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=150, deadline=timedelta(seconds=20), phases=[Phase.generate],
-          suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_hostile_points_and_parameters(name, data):
-    call, check = CASES[name](data.draw)
+def test_hostile_points_and_parameters(name):
     documented = (*DOCUMENTED, ArithmeticError) if name == "simple_minimize" else DOCUMENTED
-    # As numpy does, fastgd says that a number is too large for float32 data by numpy's warning, and goes on with inf.
-    with np.errstate(over="ignore"):
-        try:
-            answer = call()
-        except documented:
-            return
-        check(answer)
+
+    def example(draw):
+        call, check = CASES[name](draw)
+        # As numpy does, fastgd says of a number too large for float32 data by numpy's warning, and goes on with inf.
+        with np.errstate(over="ignore"):
+            try:
+                answer = call()
+            except documented:
+                return False
+            check(answer)
+        return True
+
+    assert try_out(150, example) == (name != "losses.compiled")    # of which the functions are all junk
 
 
 ROW_LAYOUTS = {
@@ -394,23 +412,25 @@ def call_with_rows(method, draw):
 
 @quiet
 @pytest.mark.parametrize("method", ["loss", "gradient", "minimize", "minimize_sgd", "minimize_mini_batch"])
-@settings(max_examples=200, deadline=timedelta(seconds=20), phases=[Phase.generate],
-          suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_hostile_rows_and_options(method, data):
-    call, X = call_with_rows(method, data.draw)
-    before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
-    try:
-        answer = call()
-    except DOCUMENTED:
-        return
-    finally:
-        if before is not None and before.dtype.kind != "O":
-            np.testing.assert_array_equal(np.asarray(X), before)
-    assert np.asarray(X).dtype.kind in "biufO"
-    if isinstance(answer, DescentResult):
-        assert np.isfinite(answer.x).all()
-        assert answer.x.shape == (np.asarray(X).shape[1] + answer.fit_intercept,)
-        with np.errstate(over="ignore", invalid="ignore"):    # numpy says so where a prediction overflows
-            predictions = answer.predict(X)
-        assert np.isfinite(predictions).all() or not answer.success or np.abs(np.asarray(X, dtype=float)).max() > 1e100
+def test_hostile_rows_and_options(method):
+    def example(draw):
+        call, X = call_with_rows(method, draw)
+        before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
+        try:
+            answer = call()
+        except DOCUMENTED:
+            return False
+        finally:
+            if before is not None and before.dtype.kind != "O":
+                np.testing.assert_array_equal(np.asarray(X), before)
+        assert np.asarray(X).dtype.kind in "biufO"
+        if isinstance(answer, DescentResult):
+            assert np.isfinite(answer.x).all()
+            assert answer.x.shape == (np.asarray(X).shape[1] + answer.fit_intercept,)
+            with np.errstate(over="ignore", invalid="ignore"):    # numpy says so where a prediction overflows
+                predictions = answer.predict(X)
+            assert (np.isfinite(predictions).all() or not answer.success
+                    or np.abs(np.asarray(X, dtype=float)).max() > 1e100)
+        return True
+
+    assert try_out(200, example)

@@ -68,6 +68,7 @@ def test_batch_descent_reads_read_only_data(five_points):
 
 
 @quiet
+@pytest.mark.thread_unsafe(reason="tracemalloc")
 def test_batch_descent_copies_no_data():
     y = np.random.default_rng(0).normal(15, 3, 10**6)
     tracemalloc.start()
@@ -117,6 +118,7 @@ class TestTheCallersArray:
             minimize_sgd(None, fastgd.grad_mse, make(pcttip), in_place=True)
 
     @quiet
+    @pytest.mark.thread_unsafe(reason="tracemalloc")
     def test_is_copied_once_and_not_at_all_in_place(self):
         y = np.random.default_rng(0).normal(15, 3, 10**6)
         tracemalloc.start()

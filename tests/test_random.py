@@ -9,6 +9,7 @@ from fastgd import ConvergenceWarning, minimize_mini_batch, minimize_sgd, refere
 
 
 @quiet
+@pytest.mark.thread_unsafe(reason="numpy's global generator")
 def test_every_kind_of_generator_and_seed(pcttip):
     expected = sgd("huber_loss", pcttip, rng=7)
     for rng in (np.int64(7), np.random.SeedSequence(7), np.random.PCG64(7), np.random.default_rng(7),

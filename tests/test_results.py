@@ -39,6 +39,7 @@ def test_the_constant_model_predicts_too(five_points):
 def test_features_are_named_in_repr_and_history():
     X, y = TIPS[["total_bill", "size"]], TIPS["tip"]
     result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, history=True, tol=1e-7)
+    assert result.success
     assert result.feature_names == ("total_bill", "size")
     assert "of: intercept, total_bill, size" in repr(result)
     assert list(result.history.columns) == ["update", "alpha", "intercept", "total_bill", "size"]

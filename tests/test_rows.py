@@ -177,6 +177,7 @@ class TestData:
 
     @quiet
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.thread_unsafe(reason="tracemalloc")
     def test_nothing_is_copied_or_changed(self, dtype):
         X, y = rows(200_000, 10, dtype=dtype)
         y = y.astype(float)

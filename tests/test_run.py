@@ -13,6 +13,7 @@ class TestHistory:
     @quiet
     def test_has_a_row_an_update(self, five_points):
         result = minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, history=True, full_output=True)
+        assert result.success
         history = result.history
         assert list(history.columns) == ["update", "alpha", "theta"]
         assert history["update"].tolist() == list(range(1, 19))

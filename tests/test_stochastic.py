@@ -27,6 +27,7 @@ KNOWN = [    # loss, batch size, alpha, theta, updates
 
 @quiet
 @pytest.mark.parametrize(("name", "size", "alpha", "theta", "updates"), KNOWN)
+@pytest.mark.thread_unsafe(reason="numpy's global generator")
 def test_known_answers(name, size, alpha, theta, updates, pcttip):
     for source in (fastgd, reference):
         np.random.seed(0)

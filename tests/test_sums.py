@@ -107,6 +107,15 @@ class TestThreads:
         with pytest.raises(ValueError, match="contains NaN"):
             fastgd.mse(0.3, y, n_threads=3)
 
+    def test_are_started_where_they_were_asked_for(self, many_points, monkeypatch):
+        started, start = [], threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
+        for n_threads, others in ((None, 0), (1, 0), (3, 2)):
+            started.clear()
+            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=n_threads)
+            assert len(started) == others
+
+    @pytest.mark.thread_unsafe(reason="counts the threads")
     def test_end_with_the_call(self, many_points):
         before = threading.active_count()
         fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4)

@@ -60,7 +60,8 @@ minimize(mse, grad_mse, y, stop="epoch")    # type: ignore[call-overload]
 minimize(mse, 3.0, y)    # type: ignore[call-overload]
 '''
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy")
+pytestmark = [pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy"),
+              pytest.mark.thread_unsafe(reason="one mypy takes a minute, and all the memory there is")]
 
 
 @pytest.fixture(scope="module")
