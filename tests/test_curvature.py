@@ -52,12 +52,12 @@ class TestAuto:
             with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
                 minimize(REGISTRY[name], None, y, "auto", False, **options)
 
-    def test_with_many_features(self):
+    def test_finds_the_least_squares_of_many_features(self):
         X, y = rows(400, 150)
         assert minimize(fastgd.mse, None, y, "auto", False, X=X, tol=1e-12,
                         max_iter=10**6) == pytest.approx(np.linalg.lstsq(X, y, rcond=None)[0], abs=1e-6)
 
-    def test_with_one_large_direction_among_many(self):
+    def test_knows_the_largest_eigenvalue_among_many(self):
         X = np.random.default_rng(1).normal(size=(3000, 600))
         X[:, 0] *= 3
         for data, estimated in ((X, True), (X[:, :500], False)):

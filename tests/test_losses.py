@@ -1,3 +1,4 @@
+"""Losses and gradients at one theta and along curves: numpy's bits, and losses as values."""
 import functools
 import inspect
 import pickle
@@ -91,19 +92,6 @@ def test_cross_entropy_is_stable(theta, loss, slope):
     for ours, numpys in twins("cross_entropy"):
         assert ours(theta, y) == pytest.approx(numpys(theta, y), rel=1e-12, abs=1e-15)
     assert fastgd.cross_entropy(800.0, [1.0]) == 0.0
-
-
-def read_only(y):
-    y = y.copy()
-    y.flags.writeable = False
-    return y
-
-
-def unaligned(y):
-    raw = np.empty(y.nbytes + 1, np.uint8)
-    shifted = raw[1:].view(y.dtype)
-    shifted[:] = y
-    return shifted
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

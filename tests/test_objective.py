@@ -4,13 +4,7 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import (
-    TIPS,
-    oracle,
-    own,
-    quiet,
-    rows,
-)
+from helpers import TIPS, oracle, own, quiet, rows
 
 import fastgd
 from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference

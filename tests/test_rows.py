@@ -5,14 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import (
-    TIPS,
-    oracle,
-    own,
-    quiet,
-    rows,
-    same_state,
-)
+from helpers import TIPS, oracle, own, quiet, rows, same_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,7 +106,7 @@ class TestKnownAnswers:
             assert result.x == pytest.approx([0.00771503594050905, 0.1432912268700823], rel=1e-12)
             assert result.nit == 11
 
-    def test_least_squares(self):
+    def test_mse_finds_the_least_squares(self):
         rng = np.random.default_rng(0)
         for n, p, scale in ((50, 3, 1), (500, 40, 1), (300, 130, 1), (100, 2, 5)):
             X, y = rng.normal(size=(n, p)) * scale, rng.normal(size=n)
@@ -123,7 +116,7 @@ class TestKnownAnswers:
                                  max_iter=10**6)
                 assert found == pytest.approx(best, abs=1e-6)
 
-    def test_quantile_regression(self):
+    def test_pinball_finds_the_quantile(self):
         rng = np.random.default_rng(0)
         X = rng.random((4000, 1))
         y = 1 + 2 * X[:, 0] + rng.normal(size=4000)
@@ -166,7 +159,7 @@ class TestData:
                 for theta in found[1:]:
                     assert np.array_equal(theta, found[0])
 
-    def test_integers_and_flags(self):
+    def test_integers_and_flags_become_float64(self):
         X = np.random.default_rng(0).integers(0, 3, (50, 2))
         y = rows(50)[1]
         expected = minimize(fastgd.huber_loss, None, y, X=X.astype(float), progress=False)

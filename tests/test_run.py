@@ -31,7 +31,7 @@ class TestHistory:
         assert result.history["theta"].is_monotonic_decreasing
 
     @quiet
-    def test_changes_no_run_on_rows(self):
+    def test_changes_nothing_on_rows_and_neither_do_a_bar_and_averages(self):
         X, y = rows(3000, 30)
         for options in ({}, {"average": True}, {"history": True}, {"progress": "bar"}):
             if options.get("progress"):
@@ -75,7 +75,7 @@ class TestCallbackOfBatchDescent:
         assert result.x == course("mse", five_points, max_iter=5)
         assert len(result.history) == 5
 
-    def test_and_lines_come_in_turn(self, five_points, capsys):
+    def test_comes_in_turn_with_the_lines(self, five_points, capsys):
         minimize(fastgd.mse, fastgd.grad_mse, five_points, callback=lambda r: print(f"after {r.nit}"), tol=2.5)
         assert capsys.readouterr().out.splitlines() == [
             "theta: 0.00 | loss: 218.76", "after 1", "theta: 5.86 | loss: 81.21", "after 2",
@@ -123,7 +123,7 @@ class TestCallbackOfStochasticDescent:
         assert (result.status, result.nit, result.x) == (99, 488, seen[-1])
 
     @quiet
-    def test_and_history_change_nothing(self, pcttip):
+    def test_changes_nothing_and_neither_does_history(self, pcttip):
         plain = sgd("mse", pcttip, None, 0.01, rng=0, full_output=True)
         watched = sgd("mse", pcttip, None, 0.01, rng=0, full_output=True, callback=lambda r: None, history=True)
         assert (plain.x, plain.nit) == (watched.x, watched.nit)

@@ -53,7 +53,7 @@ class TestStochasticDescent:
         (0, ValueError, "minibatch_size"), (-1, ValueError, "minibatch_size"), (2.0, TypeError, "minibatch_size"),
         ("2", TypeError, "minibatch_size"), (True, TypeError, "minibatch_size"), (None, TypeError, "minibatch_size"),
         (5, ValueError, "minibatch_size=5 and 5 points"), (9, ValueError, "minibatch_size=9 and 5 points")])
-    def test_minibatch_size(self, size, error, words, five_points):
+    def test_a_minibatch_size_that_is_none_is_named(self, size, error, words, five_points):
         with pytest.raises(error, match=words):
             minimize_mini_batch(fastgd.mse, fastgd.grad_mse, five_points, size)
 

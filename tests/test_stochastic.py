@@ -74,7 +74,7 @@ class TestSameAsTheReference:
 
     @quiet
     @pytest.mark.parametrize("size", [None, 30])
-    def test_long_runs(self, size):
+    def test_bits_of_long_runs_at_every_kind_of_rate(self, size):
         y = np.random.default_rng(0).normal(15, 3, 30_000)
         for alpha in (0.01, inverse_scaling(0.5, 0.75), lambda t: 0.3 / (1 + t) ** 0.5):
             a, b = np.random.default_rng(1), np.random.default_rng(1)

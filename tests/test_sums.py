@@ -4,19 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import (
-    DTYPES,
-    EXACT,
-    course,
-    course_sgd,
-    descend,
-    oracle,
-    quiet,
-    rows,
-    sgd,
-    targets_for,
-    twins,
-)
+from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, rows, sgd, targets_for, twins
 
 import fastgd
 from fastgd import minimize, reference
@@ -36,12 +24,12 @@ class TestAboveOneSlice:
         for ours, numpys in twins(name):
             assert ours(14.3, y) == float(numpys(14.3, y)), ours
 
-    def test_a_curve(self):
+    def test_a_curve_is_single_calls(self):
         y = np.random.default_rng(5).normal(15, 3, 2**22 + 1000)
         assert fastgd.mse.curve([1, 2], y).tolist() == [fastgd.mse(1, y), fastgd.mse(2, y)]
 
     @quiet
-    def test_batch_descent(self):
+    def test_batch_descent_is_the_reference(self):
         y = np.random.default_rng(2).normal(15, 3, 2**22 + 77)
         for name in ("mse", "huber_loss"):
             result = descend(REGISTRY[name], y, 0.3, max_iter=3, full_output=True)
@@ -50,13 +38,13 @@ class TestAboveOneSlice:
             assert descend(REGISTRY[name], y32, 0.3, max_iter=2) == pytest.approx(result.x, abs=10)
 
     @quiet
-    def test_a_batch(self):
+    def test_a_batch_is_the_reference(self):
         y = np.random.default_rng(0).normal(15, 3, 2**22 + 100)
         theta = sgd("mse", y, 2**22 + 10, 0.1, rng=1, max_epochs=1)
         assert theta == pytest.approx(course_sgd("mse", y, 2**22 + 10, 0.1, rng=1, max_epochs=1), rel=1e-14)
 
     @quiet
-    def test_batch_descent_on_rows(self):
+    def test_batch_descent_on_rows_is_the_reference(self):
         X, y = rows(2**20, 5)
         for loss in (fastgd.huber_loss, fastgd.mse):
             expected = reference.minimize(None, oracle(loss.__name__), y, 0.3, False, X=X, max_iter=3,

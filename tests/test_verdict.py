@@ -3,15 +3,7 @@ import functools
 
 import numpy as np
 import pytest
-from helpers import (
-    TIPS,
-    course,
-    descend,
-    descend_in_python,
-    quiet,
-    rows,
-    sgd,
-)
+from helpers import TIPS, course, descend, descend_in_python, quiet, rows, sgd
 
 import fastgd
 from fastgd import (
@@ -75,7 +67,7 @@ class TestBatchDescentOnPoints:
         with np.errstate(all="ignore"):
             assert result.x == course(loss.__name__, pcttip * 10, alpha, max_iter=result.nit - 1)
 
-    def test_divergence_in_python(self, five_points):
+    def test_divergence_in_python_names_the_last_theta(self, five_points):
         with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"made theta (nan|-?inf)"):
             minimize(reference.mse, reference.grad_mse, five_points, 3, progress=False)
         with pytest.raises(DivergenceError, match=r"update 1 .* made theta nan; the last finite theta is 0"):
