@@ -3,24 +3,8 @@ import signal
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 import fastgd
-
-# On a slow machine one example may take any time.
-settings.register_profile("fastgd", deadline=None)
-settings.load_profile("fastgd")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "thread_unsafe: pytest-run-parallel runs the test in one thread.")
-
-
-def pytest_collection_modifyitems(items):
-    """What waits for a signal runs in the main thread, which alone gets one."""
-    for item in items:
-        if "interrupted" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.thread_unsafe(reason="signals"))
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +46,14 @@ def interrupted():
             signal.signal(signal.SIGALRM, before)
 
     return context
+
+
+def pytest_sessionstart(session):
+    session.config.addinivalue_line("markers", "thread_unsafe: pytest-run-parallel runs the test in one thread.")
+
+
+def pytest_collection_modifyitems(items):
+    """What waits for a signal runs in the main thread, which alone gets one."""
+    for item in items:
+        if "interrupted" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.thread_unsafe(reason="signals"))
