@@ -3,16 +3,11 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers import BIT_GENERATORS, DTYPES, same_state
 
 from fastgd._kernels import shuffle as kernels
 
-BIT_GENERATORS = [np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 31, 63, 64, 65, 66, 127, 128, 129, 130, 191, 192, 193, 1000, 4097, 70_000]
-
-
-def same_state(a, b):
-    a, b = a.state, b.state
-    return str(a) == str(b) and all(np.array_equal(a["state"][key], b["state"][key]) for key in a["state"])
 
 
 def shuffled(values, generator, *pieces):
@@ -24,9 +19,9 @@ def shuffled(values, generator, *pieces):
 
 
 @pytest.mark.parametrize("half_word", [False, True])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", BIT_GENERATORS)
-def test_same_as_numpy(kind, dtype, half_word):
+def test_order_and_state_are_those_of_numpy(kind, dtype, half_word):
     for n in SIZES:
         ours, numpys, legacy = kind(n), kind(n), kind(n)
         for generator in (ours, numpys, legacy) if half_word else ():
@@ -43,14 +38,14 @@ def test_same_as_numpy(kind, dtype, half_word):
 
 
 @pytest.mark.parametrize("kind", BIT_GENERATORS)
-def test_in_pieces(kind):
+def test_in_pieces_as_in_one(kind):
     whole, parts = kind(3), kind(3)
     expected = shuffled(np.arange(5000.0), whole)
     assert np.array_equal(shuffled(np.arange(5000.0), parts, 4998, 4096, 4095, 4000, 64, 63, 1), expected)
     assert same_state(whole, parts)
 
 
-def test_large():
+def test_two_million_values():
     a, b = np.random.MT19937(0), np.random.MT19937(0)
     expected = np.arange(2_000_000, dtype=np.float32)
     np.random.Generator(b).shuffle(expected)
@@ -59,6 +54,6 @@ def test_large():
 
 
 @pytest.mark.parametrize(("top", "bottom"), [(5, 0), (-1, 0), (2, 3), (2, -1)])
-def test_bounds(top, bottom):
+def test_bounds_outside_the_array_are_refused(top, bottom):
     with pytest.raises(ValueError, match="out of range"):
         kernels.shuffle["double"](np.random.PCG64(0).capsule, np.zeros(5), top, bottom)

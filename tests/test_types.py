@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import README, blocks_of_the_readme
 
 import fastgd
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 PROMISES = '''
 from typing import assert_type
 
@@ -60,7 +60,8 @@ minimize(mse, grad_mse, y, stop="epoch")    # type: ignore[call-overload]
 minimize(mse, 3.0, y)    # type: ignore[call-overload]
 '''
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy")
+pytestmark = [pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy"),
+              pytest.mark.thread_unsafe(reason="one mypy takes a minute, and all the memory there is")]
 
 
 @pytest.fixture(scope="module")
@@ -87,22 +88,22 @@ def check(tmp_path_factory):
     return {"mypy": mypy, "stubtest": stubtest, "folder": folder}
 
 
-def test_the_package(check):
+def test_the_package_is_strictly_typed(check):
     check["mypy"]("--package", "fastgd")
 
 
-def test_the_stubs_of_the_kernels(check):
+def test_the_stubs_say_what_the_kernels_have(check):
     check["stubtest"]("fastgd", "--allowlist", str(HERE / "stubtest_allowlist.txt"))
 
 
-def test_what_the_annotations_promise(check):
+def test_the_annotations_promise_what_a_caller_gets(check):
     (check["folder"] / "promises.py").write_text(PROMISES)
     check["mypy"]("promises.py")
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
-def test_the_code_of_the_readme(check):
-    blocks = [block.split("```")[0] for block in README.read_text().split("```python\n")[1:]]
+def test_the_code_of_the_readme_is_well_typed(check):
+    blocks = blocks_of_the_readme()
     if importlib.util.find_spec("numba") is None:    # unknown, it makes what it decorates untyped
         blocks = [block for block in blocks if "import numba" not in block]
     (check["folder"] / "readme.py").write_text("\n".join(blocks))

@@ -1,0 +1,138 @@
+"""What several of the test files share. Nothing here has a state of its own, so that tests may run in threads."""
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import minimize, reference
+from fastgd.losses import REGISTRY
+
+README = Path(__file__).parent.parent / "README.md"
+TIPS = fastgd.datasets.load_tips()
+#: The course's grid.
+GRID = np.arange(12, 18, 0.1)
+DTYPES = [np.float64, np.float32]
+BIT_GENERATORS = [np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
+#: exp and its kin differ in the last bit from one library to the next; the other losses have numpy's bits.
+INEXACT = ["cross_entropy", "log_cosh"]
+EXACT = [name for name in REGISTRY if name not in INEXACT]
+
+#: A test under this may end a descent without convergence. Unlike `warnings.catch_warnings` it is safe in threads.
+quiet = pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
+
+
+def oracle(name, kind="grad_"):
+    """The gradient, or with kind="" the loss, of this name in plain numpy."""
+    return getattr(reference, kind + name)
+
+
+def twins(name):
+    """Each of a loss and its gradient with its numpy twin."""
+    return [(REGISTRY[name], oracle(name, "")), (REGISTRY[name].gradient, oracle(name))]
+
+
+def own(function):
+    """A function of the oracle as a user's own f(theta, X, y)."""
+    return lambda theta, X, y: function(theta, y, X=X)
+
+
+def targets_for(name, rng, n, dtype=np.float64):
+    """Points about 15 as the tips are, or between 0 and 1 where the loss wants them there."""
+    if name == "cross_entropy":
+        return rng.random(n).astype(dtype)
+    return rng.normal(15, 3, n).astype(dtype)
+
+
+def rows(n=200, p=3, seed=0, dtype=float):
+    """X, and targets in [0, 1], which suit every loss."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p)).astype(dtype)
+    return X, rng.random(n).astype(dtype)
+
+
+def read_only(values):
+    """A copy that cannot be written to."""
+    values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
+def unaligned(values):
+    """A copy at an odd address."""
+    raw = np.empty(values.nbytes + 1, np.uint8)
+    shifted = raw[1:].view(values.dtype)
+    shifted[:] = values
+    return shifted
+
+
+def descend(loss, y, *args, **options):
+    """Batch descent on a loss and its own gradient, that prints nothing."""
+    return minimize(loss, loss.gradient, y, *args, progress=False, **options)
+
+
+def descend_in_python(name, y, *args, **options):
+    """The same driver on functions of the oracle, which it knows nothing about."""
+    return minimize(oracle(name, ""), oracle(name), y, *args, progress=False, full_output=True, **options)
+
+
+def course(name, y, *args, **options):
+    """The course's own loop, on a gradient of the oracle."""
+    return reference.minimize(None, oracle(name), y, *args, progress=False, **options)
+
+
+def sgd(name, y, size=None, *args, source=fastgd, **options):
+    """SGD, or with a size mini-batch descent, on a loss and its gradient from `source`."""
+    loss, gradient = getattr(source, name), getattr(source, f"grad_{name}")
+    if size is None:
+        return fastgd.minimize_sgd(loss, gradient, y, *args, **options)
+    return fastgd.minimize_mini_batch(loss, gradient, y, size, *args, **options)
+
+
+def course_sgd(name, y, size=None, *args, **options):
+    """The course's own loop of the same, on a gradient of the oracle."""
+    if size is None:
+        return reference.minimize_sgd(None, oracle(name), y, *args, **options)
+    return reference.minimize_mini_batch(None, oracle(name), y, size, *args, **options)
+
+
+def same_state(a, b):
+    """Whether two bit generators will draw the same."""
+    a, b = a.state, b.state
+    return str(a) == str(b) and all(np.array_equal(a["state"][key], b["state"][key]) for key in a["state"])
+
+
+def is_free(rng):
+    """Whether the lock of a generator can be had."""
+    lock = rng.bit_generator.lock
+    return lock.acquire(timeout=1) and (lock.release() or True)
+
+
+def in_threads(count, work):
+    """The answers of work(0) ... work(count - 1), each in a thread of its own, all let go at once."""
+    answers, start = [None] * count, threading.Barrier(count)
+
+    def run(k):
+        start.wait()
+        answers[k] = work(k)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def in_a_new_process(code):
+    """What this code prints in an interpreter of its own."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def blocks_of_the_readme():
+    """The README's pieces of Python."""
+    return [block.split("```")[0] for block in README.read_text(encoding="utf-8").split("```python\n")[1:]]

@@ -1,0 +1,132 @@
+"""Points as a source: their types and layouts, and what is done to the caller's array."""
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import DTYPES, EXACT, GRID, descend, quiet, read_only, sgd, targets_for, twins, unaligned
+
+import fastgd
+from fastgd import minimize, minimize_sgd, reference, simple_minimize
+from fastgd.losses import REGISTRY
+from fastgd.schedules import inverse_scaling
+
+LAYOUTS = {
+    "Series": pd.Series,
+    "column": lambda y: pd.DataFrame({"a": y, "b": y})["a"],
+    "nullable Series": lambda y: pd.Series(y, dtype="Float32" if y.dtype == np.float32 else "Float64"),
+    "strided": lambda y: np.repeat(y, 2)[::2],
+    "reversed": lambda y: y[::-1].copy()[::-1],
+    "read-only": read_only,
+    "byte-swapped": lambda y: y.astype(y.dtype.newbyteorder()),
+    "unaligned": unaligned,
+    "Fortran row": lambda y: np.asfortranarray(np.stack([y, y]))[0],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", EXACT)
+def test_same_bits_in_every_layout(name, layout, dtype):
+    y = targets_for(name, np.random.default_rng(2), 999, dtype)
+    laid_out = LAYOUTS[layout](y)
+    for ours, numpys in twins(name):
+        assert ours(14.2, laid_out) == float(numpys(14.2, y))
+    assert np.array_equal(np.asarray(laid_out, dtype=dtype), y)
+
+
+@pytest.mark.parametrize("kind", [
+    np.int8, np.uint8, np.int16, np.int32, np.int64, np.uint64, bool, np.float16, np.longdouble])
+@pytest.mark.parametrize("name", EXACT)
+def test_other_numbers_become_float64(name, kind):
+    y = np.random.default_rng(3).integers(0, 100, 500).astype(kind)
+    for ours, numpys in twins(name):
+        assert ours(14.2, y) == numpys(14.2, y.astype(np.float64))
+        assert ours(14.2, y.astype(float).tolist()) == numpys(14.2, y.astype(np.float64))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n", [1, 9, 200, 10_000])
+def test_data_that_is_not_finite_is_refused(name, bad, n):
+    y = np.full(n, 0.5)
+    y[n // 2] = bad
+    word = "contains NaN" if np.isnan(bad) else "contains infinity"
+    for function in (REGISTRY[name], REGISTRY[name].gradient):
+        with pytest.raises(ValueError, match=f"Input dataset {word}"):
+            function(0.1, y)
+        with pytest.raises(ValueError, match=f"Input dataset {word}"):
+            function.curve([0.1, 0.2], y)
+
+
+def test_batch_descent_reads_read_only_data(five_points):
+    before = five_points.copy()
+    five_points.flags.writeable = False
+    minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False)
+    simple_minimize(fastgd.mse, five_points, GRID)
+    assert np.array_equal(five_points, before)
+
+
+@quiet
+@pytest.mark.thread_unsafe(reason="tracemalloc")
+def test_batch_descent_copies_no_data():
+    y = np.random.default_rng(0).normal(15, 3, 10**6)
+    tracemalloc.start()
+    try:
+        descend(fastgd.huber_loss, y, max_iter=5, full_output=True)
+        simple_minimize(fastgd.huber_loss, y, GRID)
+        fastgd.mse.curve(np.arange(2000.0), y[:1000])
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+class TestTheCallersArray:
+    @quiet
+    @pytest.mark.parametrize("make", [np.array, pd.Series, lambda y: np.repeat(y, 2)[::2], list, np.float32])
+    def test_stays_as_it_is(self, make, pcttip):
+        y = make(pcttip)
+        before = np.array(y)
+        sgd("mse", y, rng=0)
+        sgd("mse", y, 10, rng=0, source=reference)
+        assert np.array_equal(before, np.array(y))
+
+    @quiet
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_in_place_shuffles_it(self, source, dtype, pcttip):
+        y = pcttip.astype(dtype)
+        expected = y.copy()
+        theta = sgd("mse", y, rng=0, in_place=True, source=source)
+        np.random.default_rng(0).shuffle(expected)
+        assert theta == sgd("mse", pcttip.astype(dtype), rng=0)
+        assert np.array_equal(np.sort(y), np.sort(expected))
+        assert not np.array_equal(y, pcttip.astype(dtype))
+
+    @quiet
+    def test_in_place_shuffles_as_numpy_does(self, pcttip):
+        y, expected = pcttip.copy(), pcttip.copy()
+        sgd("mse", y, rng=5, in_place=True, max_epochs=1, tol=0)
+        np.random.default_rng(5).shuffle(expected)
+        assert np.array_equal(y, expected)
+
+    @pytest.mark.parametrize("make", [
+        list, pd.Series, lambda y: y.astype(int), lambda y: np.repeat(y, 2)[::2],
+        lambda y: y.astype(y.dtype.newbyteorder()), lambda y: np.lib.stride_tricks.as_strided(y, writeable=False)])
+    def test_in_place_needs_an_array_that_can_be_shuffled(self, make, pcttip):
+        with pytest.raises(ValueError, match="in_place=True needs a writable contiguous float"):
+            minimize_sgd(None, fastgd.grad_mse, make(pcttip), in_place=True)
+
+    @quiet
+    @pytest.mark.thread_unsafe(reason="tracemalloc")
+    def test_is_copied_once_and_not_at_all_in_place(self):
+        y = np.random.default_rng(0).normal(15, 3, 10**6)
+        tracemalloc.start()
+        try:
+            sgd("mse", y, rng=0, tol=0, max_epochs=1)
+            assert tracemalloc.get_traced_memory()[1] < y.nbytes + 1_000_000
+            tracemalloc.reset_peak()
+            sgd("mse", y, 1000, inverse_scaling(0.1), rng=0, tol=0, max_epochs=1, in_place=True)
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()

@@ -1,0 +1,265 @@
+"""Linear models: X in losses, gradients and the three descents."""
+import functools
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import TIPS, oracle, own, quiet, rows, same_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastgd
+from fastgd import ConvergenceWarning, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
+from fastgd.losses import REGISTRY
+
+LOSSES_BEFORE = [10.896283606557377, 3.8937622006094705, 1.9359443267168215, 1.388538448286097, 1.235459416905535,
+                 1.1926273731479433, 1.1806184944517062, 1.177227251696266, 1.1762453624313751, 1.1759370980989148,
+                 1.175817178966766]
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+class TestEveryLoss:
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 1), (7, 4), (33, 7), (1030, 8), (3001, 13), (40, 101)])
+    def test_value_and_gradient_are_the_reference(self, name, shape, dtype):
+        X, y = rows(*shape, dtype=dtype)
+        for intercept in (False, True):
+            theta = np.random.default_rng(1).normal(size=shape[1] + intercept)
+            options = {"X": X, "fit_intercept": intercept}
+            loss = REGISTRY[name]
+            assert loss(theta, y, **options) == pytest.approx(oracle(name, "")(theta, y, **options), rel=1e-12)
+            expected = oracle(name)(theta, y, **options)
+            slope = loss.gradient(theta, y, **options)
+            assert slope == pytest.approx(expected, rel=1e-11, abs=1e-13)
+            assert slope.shape == theta.shape
+
+    def test_curves_are_single_calls(self, name):
+        X, y = rows(5000, 40)
+        thetas = np.random.default_rng(1).normal(size=(5, 41))
+        loss = REGISTRY[name]
+        options = {"X": X, "fit_intercept": True}
+        assert loss.curve(thetas, y, **options) == pytest.approx([loss(theta, y, **options) for theta in thetas])
+        assert loss.gradient.curve(thetas, y, **options) == pytest.approx(
+            np.array([loss.gradient(theta, y, **options) for theta in thetas]))
+
+    def test_the_gradient_is_that_of_the_loss(self, name):
+        X, y = rows(300, 3)
+        theta, loss = np.array([0.1, -0.4, 0.3, 0.2]), REGISTRY[name]
+        options = {"X": X, "fit_intercept": True}
+        h = 1e-6 * np.eye(4)
+        slope = [(loss(theta + step, y, **options) - loss(theta - step, y, **options)) / 2e-6 for step in h]
+        assert loss.gradient(theta, y, **options) == pytest.approx(slope, abs=1e-5)
+
+    @quiet
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize("size", [1, 3, 32, 150])
+    def test_stochastic_descent_is_the_reference(self, name, size, intercept, dtype):
+        X, y = rows(153, 5, dtype=dtype)
+        a, b = np.random.default_rng(1), np.random.default_rng(1)
+        options = {"X": X, "fit_intercept": intercept, "tol": 0, "max_epochs": 5}
+        loss = REGISTRY[name]
+        result = minimize_mini_batch(loss, loss.gradient, y, size, 0.02, rng=a, full_output=True, **options)
+        expected = reference.minimize_mini_batch(None, oracle(name), y, size, 0.02, rng=b, **options)
+        assert result.x == pytest.approx(expected, rel=1e-9)
+        assert result.nit == 5 * -(-153 // size)
+        assert same_state(a.bit_generator, b.bit_generator)
+        if size == 1:
+            single = minimize_sgd(loss, loss.gradient, y, 0.02, rng=1, **options)
+            assert np.array_equal(single, result.x)
+
+    @quiet
+    def test_batch_descent_is_the_reference(self, name):
+        X, y = rows(300, 4)
+        for options in ({}, {"fit_intercept": True, "theta0": [0.1, 0.2, 0.3, 0.4, 0.5]}):
+            found = minimize(REGISTRY[name], None, y, 0.05, False, X=X, tol=0, max_iter=80, **options)
+            expected = reference.minimize(None, oracle(name), y, 0.05, False, X=X, tol=0, max_iter=80, **options)
+            assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+class TestKnownAnswers:
+    def test_the_course_line_through_the_tips(self, capsys):
+        options = {"X": TIPS[["total_bill"]], "fit_intercept": True, "tol": 1e-4, "stop": "loss"}
+        seen = []
+        with pytest.warns(ConvergenceWarning,
+                          match="the optimum was not reached: .* the least is 1.036019, at theta") as w:
+            result = minimize(fastgd.mse, fastgd.grad_mse, TIPS["tip"], 0.0005, **options, full_output=True,
+                              callback=lambda r: seen.append(r.fun))
+        assert w[0].filename == __file__
+        assert "[0.92027 0.105025]" in result.message
+        assert result.nit == 11
+        assert result.x == pytest.approx([0.00771503594050905, 0.1432912268700823], rel=1e-12)
+        assert [fastgd.mse([0, 0], TIPS["tip"], X=options["X"], fit_intercept=True),
+                *seen[:-1]] == pytest.approx(LOSSES_BEFORE, rel=1e-12)
+        assert (result.success, result.status) == (False, 4)
+        assert capsys.readouterr().out.splitlines()[:2] == [
+            "theta: [0.00 0.00] | loss: 10.90", "theta: [0.00 0.07] | loss: 3.89"]
+        expected = reference.minimize(reference.mse, reference.grad_mse, TIPS["tip"].to_numpy(), 0.0005, False,
+                                      **{**options, "X": TIPS[["total_bill"]].to_numpy()})
+        assert result.x == pytest.approx(expected, rel=1e-12)
+
+    def test_every_function_finds_it_without_the_gram_matrix(self):
+        for function in (own(reference.mse), fastgd.mse):
+            result = minimize(function, own(reference.grad_mse), TIPS["tip"], 0.0005, False,
+                              X=TIPS[["total_bill"]], fit_intercept=True, tol=1e-4, stop="loss", full_output=True)
+            assert result.x == pytest.approx([0.00771503594050905, 0.1432912268700823], rel=1e-12)
+            assert result.nit == 11
+
+    def test_mse_finds_the_least_squares(self):
+        rng = np.random.default_rng(0)
+        for n, p, scale in ((50, 3, 1), (500, 40, 1), (300, 130, 1), (100, 2, 5)):
+            X, y = rng.normal(size=(n, p)) * scale, rng.normal(size=n)
+            best = np.linalg.lstsq(np.column_stack([np.ones(n), X]), y, rcond=None)[0]
+            for data in (X, np.asfortranarray(X), X.astype(np.float32)):
+                found = minimize(fastgd.mse, None, y, "auto", False, X=data, fit_intercept=True, tol=1e-13,
+                                 max_iter=10**6)
+                assert found == pytest.approx(best, abs=1e-6)
+
+    def test_pinball_finds_the_quantile(self):
+        rng = np.random.default_rng(0)
+        X = rng.random((4000, 1))
+        y = 1 + 2 * X[:, 0] + rng.normal(size=4000)
+        pinball = fastgd.losses.Pinball(0.9)
+        theta = minimize_sgd(pinball, None, y, schedules.inverse_scaling(2, 0.75), X=X, fit_intercept=True,
+                             rng=0, stop="epoch", average=True, tol=1e-3)
+        assert np.mean(y < theta[0] + X @ theta[1:]) == pytest.approx(0.9, abs=0.01)
+
+    @pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
+    @pytest.mark.parametrize("y", [np.full(100, 3.0), np.zeros(100), 3 + 1e-6 * np.arange(100.0)])
+    def test_targets_that_are_nearly_constant(self, y, name):
+        X = rows(100, 2)[0]
+        theta = minimize(REGISTRY[name], None, y, progress=False, X=X, fit_intercept=True)
+        assert theta == pytest.approx([y[0], 0, 0], abs=0.02)
+
+    def test_an_exact_fit_in_a_narrow_valley(self):
+        X, y = [[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]], [1.0, 2.0, 3.0]
+        for tol in (1e-6, 1e-9, 1e-12):
+            theta = minimize(fastgd.mse, None, y, "auto", False, X=X, tol=tol)
+            assert theta == pytest.approx([1, 0], abs=1e3 * tol)
+
+
+class TestData:
+    @quiet
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_same_bits_in_every_layout(self, dtype, tmp_path):
+        X, y = rows(100, 4, dtype=dtype)
+        X.flags.writeable = y.flags.writeable = False
+        path = tmp_path / "X.npy"
+        np.save(path, X)
+        others = [np.asfortranarray(X), np.load(path, mmap_mode="r"), np.repeat(X, 2, axis=0)[::2], pd.DataFrame(X),
+                  X[:, ::-1][:, ::-1], pd.DataFrame({k: X[:, k] for k in range(4)}), X.astype(X.dtype.newbyteorder()),
+                  X.tolist()]
+        for name in ("mse", "huber_loss"):
+            loss = REGISTRY[name]
+            for function in (functools.partial(minimize, progress=False, max_iter=40),
+                             functools.partial(minimize_sgd, rng=0, max_epochs=2),
+                             functools.partial(minimize_mini_batch, minibatch_size=9, rng=0)):
+                found = [function(loss, loss.gradient, dataset=y, alpha=0.05, X=data) for data in (X, *others)]
+                for theta in found[1:]:
+                    assert np.array_equal(theta, found[0])
+
+    def test_integers_and_flags_become_float64(self):
+        X = np.random.default_rng(0).integers(0, 3, (50, 2))
+        y = rows(50)[1]
+        expected = minimize(fastgd.huber_loss, None, y, X=X.astype(float), progress=False)
+        assert np.array_equal(minimize(fastgd.huber_loss, None, y, X=X, progress=False), expected)
+        frame = pd.DataFrame({"a": X[:, 0].astype(np.int8), "b": pd.array(X[:, 1], dtype="Int64")})
+        assert np.array_equal(minimize(fastgd.huber_loss, None, y, X=frame, progress=False), expected)
+        assert minimize(fastgd.mse, None, y, X=X > 1, progress=False).shape == (2,)
+
+    @quiet
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.thread_unsafe(reason="tracemalloc")
+    def test_nothing_is_copied_or_changed(self, dtype):
+        X, y = rows(200_000, 10, dtype=dtype)
+        y = y.astype(float)
+        before = X.copy(), y.copy()
+        X.flags.writeable = y.flags.writeable = False
+        for loss in (fastgd.mse, fastgd.huber_loss):
+            for function, most in (
+                    (functools.partial(minimize, progress=False, max_iter=3, alpha="auto"), 1_000_000),
+                    (functools.partial(minimize_sgd, rng=0, max_epochs=1, alpha=0.001), y.nbytes + 1_000_000)):
+                tracemalloc.start()
+                try:
+                    function(loss, loss.gradient, y, X=X, fit_intercept=True)
+                    assert tracemalloc.get_traced_memory()[1] < most
+                finally:
+                    tracemalloc.stop()
+        assert np.array_equal(X, before[0])
+        assert np.array_equal(y, before[1])
+
+    @pytest.mark.parametrize(("X", "error", "words"), [
+        (np.ones(244), ValueError, "Expected 2D array, got 1D array instead"),
+        (TIPS["total_bill"], ValueError, "Expected 2D array, got 1D array instead"),
+        (np.ones((244, 2, 2)), ValueError, "Found array with dim 3. X expected <= 2"),
+        (np.ones((244, 0)), ValueError,
+         r"Found array X with 0 feature\(s\) \(shape=\(244, 0\)\) while a minimum of 1"),
+        (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
+        (np.ones((3, 2)), ValueError, r"inconsistent numbers of samples: \[3, 244\]"),
+        (np.where(np.arange(488) == 77, np.nan, 1.0).reshape(244, 2), ValueError, "Input X contains NaN"),
+        (np.where(np.arange(488) == 77, np.inf, 1.0).reshape(244, 2), ValueError, "Input X contains infinity"),
+        (TIPS[["total_bill", "sex"]], TypeError, "column 'sex' has the dtype"),
+        (TIPS[["tip"]].where(TIPS["tip"] > 2), ValueError, "Input X contains NaN in column 'tip'"),
+        (TIPS[["tip"]].astype("Float64").where(TIPS["tip"] > 2), ValueError, "contains NaN in column 'tip'"),
+        (np.ones((244, 2)) * 1j, ValueError, "Complex data not supported"),
+        (np.full((244, 2), "a"), TypeError, "2d array of real numbers"),
+        ([[1.0, 2.0], [3.0]], ValueError, "2d array of real numbers"),
+        (np.ma.masked_array(np.ones((244, 2))), TypeError, "masked"),
+        (7, ValueError, "Expected 2D array, got 0D array"),
+        ("X", TypeError, "real numbers"),
+        (object(), TypeError, "real numbers"),
+    ])
+    def test_what_is_no_X_is_refused(self, X, error, words):
+        y, rng = TIPS["tip"], np.random.default_rng(0)
+        for call in (functools.partial(minimize, progress=False), functools.partial(minimize_sgd, rng=rng),
+                     functools.partial(minimize_mini_batch, minibatch_size=5, rng=rng)):
+            with pytest.raises(error, match=words):
+                call(fastgd.mse, fastgd.grad_mse, dataset=y, X=X)
+        for function in (fastgd.mse, fastgd.grad_mse):
+            with pytest.raises(error, match=words):
+                function([1.0, 2.0], y, X=X)
+        assert same_state(rng.bit_generator, np.random.PCG64(0))
+
+    def test_a_sparse_X_is_refused(self):
+        sparse = pytest.importorskip("scipy.sparse").csr_array(np.ones((5, 2)))
+        with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+            minimize(fastgd.mse, None, np.ones(5), X=sparse)
+
+    def test_a_masked_X_is_told_what_to_do(self):
+        with pytest.raises(TypeError, match=r"pass X.filled\(value\)"):
+            minimize(fastgd.mse, None, np.ones(3), X=np.ma.masked_array(np.ones((3, 2))))
+
+    @quiet
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def test_stochastic_descent_on_any_rows(self, data):
+        n, p = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 20))
+        intercept, seed = data.draw(st.booleans()), data.draw(st.integers(0, 1000))
+        size = data.draw(st.integers(1, n))
+        X, y = rows(n, p, seed, data.draw(st.sampled_from([float, np.float32])))
+        name = data.draw(st.sampled_from(sorted(REGISTRY)))
+        options = {"X": X, "fit_intercept": intercept, "tol": data.draw(st.sampled_from([0.0, 1e-3, 0.1])),
+                   "max_epochs": 3, "theta0": data.draw(st.floats(-2, 2))}
+        a, b = np.random.default_rng(seed), np.random.default_rng(seed)
+        batches = {} if size == n else {"minibatch_size": size}
+        call, slow = (source.minimize_mini_batch if batches else source.minimize_sgd for source in (fastgd, reference))
+        theta = call(REGISTRY[name], None, dataset=y, alpha=0.01, rng=a, **batches, **options)
+        expected = slow(None, oracle(name), dataset=y, alpha=0.01, rng=b, **batches, **options)
+        assert theta == pytest.approx(expected, rel=1e-8, abs=1e-11)
+        assert same_state(a.bit_generator, b.bit_generator)
+
+
+def test_losses_are_plain_floats():
+    X, y = rows()
+    assert type(fastgd.mse([1, 2, 3], y, X=X)) is float
+
+
+@quiet
+@pytest.mark.parametrize("name", ["mse", "huber_loss"])
+def test_a_constant_schedule_is_its_number(name):
+    X, y = rows()
+    expected = minimize(REGISTRY[name], None, y, 0.1, False, X=X, max_iter=5000, tol=0)
+    for alpha in (schedules.constant(0.1), lambda t: 0.1, schedules.step_decay(0.1, 1.0, 10)):
+        found = minimize(REGISTRY[name], None, y, alpha, False, X=X, max_iter=5000, tol=0)
+        assert np.array_equal(found, expected)

@@ -1,0 +1,243 @@
+"""What a run shows, records and calls, an update or an epoch at a time; and Ctrl-C."""
+import threading
+
+import numpy as np
+import pytest
+from helpers import course, course_sgd, descend, is_free, quiet, rows, sgd
+
+import fastgd
+from fastgd import ConvergenceWarning, DescentResult, minimize, minimize_mini_batch, minimize_sgd, reference
+
+
+class TestHistory:
+    @quiet
+    def test_has_a_row_an_update(self, five_points):
+        result = minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, history=True, full_output=True)
+        assert result.success
+        history = result.history
+        assert list(history.columns) == ["update", "alpha", "theta"]
+        assert history["update"].tolist() == list(range(1, 19))
+        assert (history["alpha"] == 0.2).all()
+        assert history["theta"].tolist() == [
+            descend(fastgd.mse, five_points, max_iter=k, tol=0) for k in range(1, 19)]
+        assert "DataFrame of 18 updates" in repr(result)
+        assert isinstance(descend(fastgd.mse, five_points, history=True), DescentResult)
+
+    @quiet
+    def test_goes_on_over_many_chunks(self):
+        result = descend(fastgd.mse, np.zeros(3), 1e-4, theta0=1.0, max_iter=10_000, tol=0, history=True)
+        assert result.history["update"].tolist() == list(range(1, 10_001))
+        assert result.history["theta"].iloc[-1] == result.x
+        assert result.history["theta"].is_monotonic_decreasing
+
+    @quiet
+    def test_changes_nothing_on_rows_and_neither_do_a_bar_and_averages(self):
+        X, y = rows(3000, 30)
+        for options in ({}, {"average": True}, {"history": True}, {"progress": "bar"}):
+            if options.get("progress"):
+                pytest.importorskip("tqdm")
+            result = minimize_sgd(fastgd.huber_loss, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0,
+                                  full_output=True, **options)
+            if not options:
+                expected = result.x
+            if "average" not in options:
+                assert np.array_equal(result.x, expected)
+        everything = minimize_sgd(fastgd.huber_loss, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0,
+                                  history=True)
+        mean = minimize_sgd(fastgd.huber_loss, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0, average=True)
+        assert mean == pytest.approx(everything.history.iloc[3000:, 2:].to_numpy().mean(axis=0))
+
+
+class TestCallbackOfBatchDescent:
+    @pytest.mark.parametrize(("loss", "gradient"), [
+        (fastgd.mse, fastgd.grad_mse), (reference.mse, reference.grad_mse), (reference.mse, fastgd.grad_mse)])
+    def test_sees_every_update(self, loss, gradient, five_points):
+        seen = []
+        theta = minimize(loss, gradient, five_points, progress=False, callback=seen.append)
+        assert [r.nit for r in seen] == list(range(1, 19))
+        assert seen[-1].x == theta
+        assert all(r.fun == reference.mse(r.x, five_points) for r in seen)
+
+    def test_takes_its_result_by_keyword_as_in_scipy(self, five_points):
+        seen = []
+        minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False,
+                 callback=lambda *, intermediate_result: seen.append(intermediate_result.x))
+        assert len(seen) == 18
+
+    @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
+    def test_may_stop_the_run(self, gradient, five_points):
+        def stop(result):
+            if result.nit == 5:
+                raise StopIteration
+
+        result = minimize(fastgd.mse, gradient, five_points, progress=False, callback=stop, history=True)
+        assert (result.nit, result.status, result.success) == (5, 99, False)
+        assert result.x == course("mse", five_points, max_iter=5)
+        assert len(result.history) == 5
+
+    def test_comes_in_turn_with_the_lines(self, five_points, capsys):
+        minimize(fastgd.mse, fastgd.grad_mse, five_points, callback=lambda r: print(f"after {r.nit}"), tol=2.5)
+        assert capsys.readouterr().out.splitlines() == [
+            "theta: 0.00 | loss: 218.76", "after 1", "theta: 5.86 | loss: 81.21", "after 2",
+            "theta: 9.38 | loss: 31.70", "after 3"]
+
+    def test_raises_its_own_errors(self, five_points):
+        def fail(result):
+            raise ZeroDivisionError("mine")
+
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, callback=fail)
+        assert descend(fastgd.mse, five_points) == 14.658511131035242
+
+    @quiet
+    def test_may_set_the_rate_and_the_data(self, five_points):
+        state = {"alpha": 0.4}
+        result = descend(fastgd.mse, five_points, lambda t: state["alpha"], history=True, max_iter=4, tol=0,
+                         callback=lambda r: state.update(alpha=state["alpha"] / 2))
+        assert result.history["alpha"].tolist() == [0.4, 0.2, 0.1, 0.05]
+        y = five_points.copy()
+        assert descend(fastgd.mse, y, callback=lambda r: y.fill(0.0)) == pytest.approx(0, abs=0.01)
+
+
+class TestCallbackOfStochasticDescent:
+    @quiet
+    @pytest.mark.parametrize("size", [None, 10])
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_is_called_once_an_epoch(self, source, size, pcttip):
+        seen = []
+        theta = sgd("mse", pcttip, size, 0.01, rng=0, tol=0, max_epochs=4, callback=seen.append, source=source)
+        period = 244 if size is None else 25
+        assert [result.nit for result in seen] == [period, 2 * period, 3 * period, 4 * period]
+        assert seen[-1].x == theta
+        assert seen[0].fun == reference.mse(seen[0].x, pcttip)
+
+    def test_sees_the_average_and_may_stop(self, pcttip):
+        seen = []
+
+        def callback(intermediate_result):
+            seen.append(intermediate_result.x)
+            if len(seen) == 2:
+                raise StopIteration
+
+        result = sgd("mse", pcttip, None, 0.1, rng=0, tol=0, average=True, callback=callback, full_output=True)
+        assert (result.status, result.nit, result.x) == (99, 488, seen[-1])
+
+    @quiet
+    def test_changes_nothing_and_neither_does_history(self, pcttip):
+        plain = sgd("mse", pcttip, None, 0.01, rng=0, full_output=True)
+        watched = sgd("mse", pcttip, None, 0.01, rng=0, full_output=True, callback=lambda r: None, history=True)
+        assert (plain.x, plain.nit) == (watched.x, watched.nit)
+
+
+class TestCallbackOnRows:
+    @quiet
+    def test_gets_arrays_of_its_own(self):
+        X, y = rows()
+        seen = []
+        minimize(fastgd.mse, None, y, 0.1, False, X=X, max_iter=5, callback=lambda r: seen.append(r.x))
+        history = minimize(fastgd.mse, None, y, 0.1, False, X=X, max_iter=5, history=True).history
+        assert np.array_equal(np.array(seen), history[["x0", "x1", "x2"]].to_numpy())
+        seen.clear()
+
+        def stop(result):
+            seen.append(result)
+            if len(seen) == 2:
+                raise StopIteration
+
+        result = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, tol=0, rng=0, callback=stop, full_output=True)
+        assert (result.status, result.nit) == (99, 400)
+        assert seen[1].fun == fastgd.mse(seen[1].x, y, X=X)
+
+    @quiet
+    def test_can_predict_and_change_nothing(self):
+        X, y = rows()
+
+        def callback(result):
+            assert result.predict(X).shape == (200,)
+            result.x[:] = np.nan
+
+        for options in ({}, {"average": True}):
+            theta = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, fit_intercept=True, rng=0, callback=callback,
+                                 max_epochs=2, tol=0, **options)
+            assert np.isfinite(theta).all()
+        assert np.isfinite(minimize(fastgd.mse, None, y, 0.1, False, X=X, fit_intercept=True, callback=callback,
+                                    max_iter=3)).all()
+
+
+class TestProgress:
+    def test_lines_over_many_chunks(self, capsys):
+        quiet_options = {"theta0": 1.0, "tol": 0, "max_iter": 300}
+        with pytest.warns(ConvergenceWarning):
+            minimize(fastgd.mse, fastgd.grad_mse, np.zeros(3), 1e-3, **quiet_options)
+        ours = capsys.readouterr().out
+        reference.minimize(reference.mse, reference.grad_mse, np.zeros(3), 1e-3, **quiet_options)
+        assert ours == capsys.readouterr().out
+
+    @quiet
+    def test_a_line_an_epoch(self, pcttip, capsys):
+        sgd("mse", pcttip, None, 0.01, rng=0, tol=0, max_epochs=3, progress=True)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"theta: 0.00 | loss: {reference.mse(0, pcttip):.2f}"
+        assert len(lines) == 3
+        sgd("mse", pcttip, None, 0.01, rng=0, tol=0, max_epochs=3, progress=True, source=reference)
+        assert capsys.readouterr().out.splitlines() == lines
+        sgd("mse", pcttip, None, 0.01, rng=0)
+        assert capsys.readouterr().out == ""
+
+    def test_a_bar_on_stderr(self, five_points, capsys):
+        assert minimize(fastgd.mse, fastgd.grad_mse, five_points, progress="bar") == 14.658511131035242
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "theta: 14.65" in captured.err
+
+    def test_a_bar_needs_tqdm(self, five_points, monkeypatch):
+        monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)
+        with pytest.raises(ImportError, match="tqdm"):
+            minimize(fastgd.mse, fastgd.grad_mse, five_points, progress="bar")
+
+    @quiet
+    def test_a_bar_of_epochs(self, pcttip, capsys):
+        sgd("mse", pcttip, None, 0.01, rng=0, tol=0, max_epochs=3, progress="bar")
+        assert "theta" in capsys.readouterr().err
+
+
+class TestCtrlC:
+    @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
+    def test_in_batch_descent(self, gradient, interrupted):
+        y = np.random.default_rng(0).normal(0, 1, 100_000)
+        expected = minimize(None, gradient, y, 1e-6, progress=False, tol=1e-7)
+
+        with interrupted():
+            minimize(None, gradient, y, 1e-9, progress=False, tol=1e-300, max_iter=10**9)
+        assert minimize(None, gradient, y, 1e-6, progress=False, tol=1e-7) == expected
+
+    @quiet
+    @pytest.mark.parametrize("size", [None, 10])
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_in_stochastic_descent(self, source, size, interrupted):
+        y = np.random.default_rng(0).normal(0, 1, 100_000)
+        rng = np.random.default_rng(0)
+
+        with interrupted():
+            sgd("mse", y, size, 1e-9, rng=rng, tol=0, max_epochs=10**6, source=source)
+        assert is_free(rng)
+        y = y[:300]
+        assert sgd("mse", y, size, rng=1) == course_sgd("mse", y, size, rng=1)
+
+    @pytest.mark.parametrize("size", [None, 50])
+    @pytest.mark.parametrize("n", [2000, 500_000])
+    def test_on_rows(self, n, size, interrupted):
+        X, y = rows(n, 10)
+        rng = np.random.default_rng(0)
+        options = {"X": X, "tol": 0, "alpha": 1e-9}
+        with interrupted():
+            if size is None:
+                minimize(fastgd.huber_loss, None, y, progress=False, max_iter=10**8, **options)
+            minimize_mini_batch(fastgd.huber_loss, None, y, size or 2, rng=rng, max_epochs=10**8, **options)
+        assert is_free(rng)
+
+    def test_in_threads(self, interrupted, many_points):
+        before = threading.active_count()
+        with interrupted():
+            fastgd.minimize(fastgd.log_cosh, None, many_points, 1e-9, False, tol=0, n_threads=2)
+        assert threading.active_count() == before

@@ -1,0 +1,122 @@
+"""The options of a run and the arguments of a loss: each bad one is refused by its name."""
+
+import numpy as np
+import pytest
+from helpers import rows
+
+import fastgd
+from fastgd import Huber, minimize, minimize_mini_batch, minimize_sgd, simple_minimize
+
+
+class TestBatchDescent:
+    @pytest.mark.parametrize(("name", "value", "error"), [
+        ("alpha", 0, ValueError), ("alpha", -0.1, ValueError), ("alpha", np.nan, ValueError),
+        ("alpha", np.inf, ValueError), ("alpha", "0.2", TypeError), ("alpha", None, TypeError),
+        ("alpha", True, TypeError),
+        ("tol", -1e-3, ValueError), ("tol", np.nan, ValueError), ("tol", "x", TypeError),
+        ("theta0", np.inf, ValueError), ("theta0", np.nan, ValueError), ("theta0", [1.0, 2.0], TypeError),
+        ("max_iter", 0, ValueError), ("max_iter", 1.5, TypeError), ("max_iter", None, TypeError),
+        ("progress", "bars", ValueError), ("progress", None, ValueError), ("callback", 3, TypeError),
+        ("loss_fn", "mse", TypeError), ("grad_loss_fn", fastgd.mse, TypeError),
+    ])
+    def test_refused_by_name(self, name, value, error, five_points):
+        arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}
+        with pytest.raises(error, match=f"'{name}' parameter"):
+            minimize(**arguments)
+
+    def test_a_class_in_place_of_a_loss_is_told_so(self, five_points):
+        with pytest.raises(TypeError, match=r"Huber is a class; pass a loss, Huber\(\)"):
+            minimize(fastgd.mse, Huber, five_points)
+
+    def test_a_loss_in_place_of_its_gradient_is_told_so(self, five_points):
+        with pytest.raises(TypeError, match="pass grad_mse"):
+            minimize(fastgd.mse, fastgd.mse, five_points)
+
+    def test_a_gradient_in_place_of_a_loss_is_told_so(self):
+        with pytest.raises(TypeError, match="pass mse"):
+            fastgd.minimize(fastgd.grad_mse, fastgd.grad_mse, [1.0, 2.0], X=[[1.0], [2.0]], progress=False)
+
+    def test_a_function_of_the_users_own_is_named(self):
+        X, y = rows()
+
+        def my_slope(theta, X, y):
+            return X.T @ (X @ theta - y)
+
+        with pytest.raises(ValueError, match=r"Got <function .*my_slope"):
+            minimize(None, my_slope, y, "auto", False, X=X)
+        with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'Auto'"):
+            minimize(fastgd.mse, None, y, "Auto", False, X=X)
+
+
+class TestStochasticDescent:
+    @pytest.mark.parametrize(("size", "error", "words"), [
+        (0, ValueError, "minibatch_size"), (-1, ValueError, "minibatch_size"), (2.0, TypeError, "minibatch_size"),
+        ("2", TypeError, "minibatch_size"), (True, TypeError, "minibatch_size"), (None, TypeError, "minibatch_size"),
+        (5, ValueError, "minibatch_size=5 and 5 points"), (9, ValueError, "minibatch_size=9 and 5 points")])
+    def test_a_minibatch_size_that_is_none_is_named(self, size, error, words, five_points):
+        with pytest.raises(error, match=words):
+            minimize_mini_batch(fastgd.mse, fastgd.grad_mse, five_points, size)
+
+    @pytest.mark.parametrize(("name", "value"), [
+        ("alpha", 0), ("tol", np.nan), ("theta0", np.inf), ("max_epochs", 0), ("max_epochs", 1.5), ("stop", "steps"),
+        ("progress", "yes"), ("callback", 1), ("grad_loss_fn", fastgd.mse), ("grad_loss_fn", 3)])
+    def test_refused_by_name(self, name, value, five_points):
+        arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}
+        with pytest.raises((TypeError, ValueError), match=f"'{name}' parameter"):
+            minimize_sgd(**arguments)
+        with pytest.raises((TypeError, ValueError), match=f"'{name}' parameter"):
+            minimize_mini_batch(minibatch_size=2, **arguments)
+
+
+class TestOnRows:
+    def test_refused_by_name(self):
+        X, y = rows()
+        cases = [
+            ({"theta0": [1, 2]}, "'theta0' parameter must be a number or an array of shape"),
+            ({"theta0": np.nan}, "theta0"),
+            ({"theta0": [1, 2, np.inf]}, "'theta0' parameter must be finite"),
+            ({"fit_intercept": 1}, "'fit_intercept' parameter must be True or False"),
+            ({"stop": "epoch"}, "'stop' parameter must be 'step' or 'loss'"),
+            ({"X": None, "fit_intercept": True}, "fit_intercept=True needs X"),
+            ({"loss_fn": None, "stop": "loss"}, "'loss_fn' parameter must be callable"),
+            ({"alpha": "fast"}, "'alpha' parameter"),
+        ]
+        for case, words in cases:
+            with pytest.raises((TypeError, ValueError), match=words):
+                minimize(**{"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": y, "X": X,
+                            "progress": False, **case})
+        with pytest.raises(ValueError, match="in_place=True cannot be used with X"):
+            minimize_sgd(None, fastgd.grad_mse, y, X=X, in_place=True)
+        with pytest.raises(ValueError, match=r"theta must be an array of shape \(4,\), a number for each of intercept"):
+            fastgd.mse([1, 2, 3], y, X=X, fit_intercept=True)
+        with pytest.raises(ValueError, match="fit_intercept=True needs X"):
+            fastgd.mse(1.0, y, fit_intercept=True)
+        with pytest.raises(ValueError, match=r"thetas must be an array of shape \(m, 3\)"):
+            fastgd.mse.curve([[1, 2]], y, X=X)
+        with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape \(3,\).*Got 1"):
+            minimize(None, lambda theta, X, y: 1, y, X=X, progress=False)
+
+    @pytest.mark.parametrize("theta0", [["1", "2", "3"], [True, False, True], ["a", 1, 2], [1, [2], 3], [1, 2, 3j],
+                                        np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0])])
+    def test_a_theta_that_is_no_number(self, theta0):
+        X, y = rows()
+        with pytest.raises(TypeError, match="'theta0' parameter must be real numbers"):
+            minimize(fastgd.mse, None, y, progress=False, X=X, theta0=theta0)
+        with pytest.raises(TypeError, match="'theta' parameter must be real numbers"):
+            fastgd.mse(theta0, y, X=X)
+
+
+@pytest.mark.parametrize("thetas", [[], [np.nan], [[1.0]], "abc", None])
+def test_thetas_that_are_no_list_of_numbers(thetas):
+    with pytest.raises((TypeError, ValueError), match="thetas"):
+        simple_minimize(fastgd.mse, [1.0], thetas)
+    with pytest.raises((TypeError, ValueError), match="thetas"):
+        fastgd.mse.curve(thetas, [1.0])
+
+
+def test_n_threads_that_is_no_count(five_points):
+    for bad, error in ((0, ValueError), (-2, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)):
+        with pytest.raises(error, match="'n_threads' parameter"):
+            fastgd.mse(0.3, five_points, n_threads=bad)
+        with pytest.raises(error, match="'n_threads' parameter"):
+            fastgd.minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, n_threads=bad)

@@ -1,0 +1,58 @@
+"""Tests about the tests: each of them is found and run."""
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+FILES = sorted(Path(__file__).parent.glob("*.py"))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+pytestmark = pytest.mark.thread_unsafe(reason="ast.parse of Python 3.11 is not safe in threads")
+
+
+def is_test(node):
+    return isinstance(node, NAMED) and node.name.lower().startswith("test")
+
+
+def nested_tests(tree):
+    """The tests that stand inside a function, where pytest does not look for them."""
+    return [inner.name for outer in ast.walk(tree) if isinstance(outer, FUNCTIONS)
+            for inner in ast.walk(outer) if inner is not outer and is_test(inner)]
+
+
+def replaced_tests(tree):
+    """The tests of whose name there are several in one file or class: the last of them is the one that pytest runs."""
+    scopes = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef))]
+    return [name for scope in scopes for name, times in Counter(
+        node.name for node in statements(scope) if is_test(node)).items() if times > 1]
+
+
+def statements(scope):
+    """The statements of a module or class, and those under its ifs, withs and tries."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if not isinstance(node, NAMED):
+            yield from statements(node)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_test_stands_inside_a_function(file):
+    assert nested_tests(ast.parse(file.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_test_replaces_another_of_its_name(file):
+    assert replaced_tests(ast.parse(file.read_text(encoding="utf-8"))) == []
+
+
+def test_these_guards_find_what_they_look_for():
+    nested = ast.parse("def test_a():\n    if True:\n        class TestB:\n            def test_c(self): pass\n"
+                       "class TestD:\n    def test_e(self): pass\n    def help(self):\n        def test_f(): pass\n")
+    assert nested_tests(nested) == ["TestB", "test_c", "test_f"]
+    assert replaced_tests(nested) == []
+    replaced = ast.parse("def test_a(): pass\nif True:\n    def test_a(): pass\n"
+                         "class TestB:\n    def test_a(self): pass\n    def test_c(self): pass\n"
+                         "    def test_c(self): pass\nclass TestB: pass\n")
+    assert replaced_tests(replaced) == ["test_a", "TestB", "test_c"]

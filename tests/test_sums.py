@@ -1,0 +1,114 @@
+"""Sums over many points and rows: numpy's bits, and the same with any number of threads."""
+import functools
+import threading
+
+import numpy as np
+import pytest
+from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, rows, sgd, targets_for, twins
+
+import fastgd
+from fastgd import minimize, reference
+from fastgd.losses import REGISTRY
+
+# Up to 2.2 numpy sums in chunks of 8192, so that its bits differ above that size.
+NUMPY_SUMS_IN_ONE_TREE = np.lib.NumpyVersion(np.__version__) >= "2.3.0"
+
+
+class TestAboveOneSlice:
+    @pytest.mark.skipif(not NUMPY_SUMS_IN_ONE_TREE, reason="numpy < 2.3 sums above 8192 points in another order")
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("name", EXACT)
+    @pytest.mark.parametrize("n", [8193, 100_003, 1_000_000, 2**22 + 9])
+    def test_bits_of_numpy_on_many_points(self, name, dtype, n):
+        y = targets_for(name, np.random.default_rng(1), n, dtype)
+        for ours, numpys in twins(name):
+            assert ours(14.3, y) == float(numpys(14.3, y)), ours
+
+    def test_a_curve_is_single_calls(self):
+        y = np.random.default_rng(5).normal(15, 3, 2**22 + 1000)
+        assert fastgd.mse.curve([1, 2], y).tolist() == [fastgd.mse(1, y), fastgd.mse(2, y)]
+
+    @quiet
+    def test_batch_descent_is_the_reference(self):
+        y = np.random.default_rng(2).normal(15, 3, 2**22 + 77)
+        for name in ("mse", "huber_loss"):
+            result = descend(REGISTRY[name], y, 0.3, max_iter=3, full_output=True)
+            assert result.x == pytest.approx(course(name, y, 0.3, max_iter=3), rel=1e-14)
+            y32 = y.astype(np.float32)
+            assert descend(REGISTRY[name], y32, 0.3, max_iter=2) == pytest.approx(result.x, abs=10)
+
+    @quiet
+    def test_a_batch_is_the_reference(self):
+        y = np.random.default_rng(0).normal(15, 3, 2**22 + 100)
+        theta = sgd("mse", y, 2**22 + 10, 0.1, rng=1, max_epochs=1)
+        assert theta == pytest.approx(course_sgd("mse", y, 2**22 + 10, 0.1, rng=1, max_epochs=1), rel=1e-14)
+
+    @quiet
+    def test_batch_descent_on_rows_is_the_reference(self):
+        X, y = rows(2**20, 5)
+        for loss in (fastgd.huber_loss, fastgd.mse):
+            expected = reference.minimize(None, oracle(loss.__name__), y, 0.3, False, X=X, max_iter=3,
+                                          fit_intercept=True)
+            assert minimize(loss, None, y, 0.3, False, X=X, max_iter=3,
+                            fit_intercept=True) == pytest.approx(expected)
+
+
+class TestThreads:
+    @pytest.mark.parametrize("name", REGISTRY)
+    def test_bits_of_every_loss(self, name, many_points):
+        loss = REGISTRY[name]
+        for function in (loss, loss.gradient):
+            expected = function(0.3, many_points)
+            for n_threads in (1, 2, 3, 7, -1):
+                assert function(0.3, many_points, n_threads=n_threads) == expected
+            curve = function.curve([0.1, 0.3], many_points)
+            assert np.array_equal(function.curve([0.1, 0.3], many_points, n_threads=3), curve)
+        numpys = getattr(reference, name)(0.3, many_points)
+        assert expected == pytest.approx(getattr(reference, f"grad_{name}")(0.3, many_points), rel=1e-12)
+        assert loss(0.3, many_points) == pytest.approx(numpys, rel=1e-12)
+
+    @quiet
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("name", ["mse", "huber_loss"])
+    def test_bits_of_batch_descent(self, name, dtype, many_points):
+        y = many_points.astype(dtype)
+        X = y[:1_200_000].reshape(-1, 8)
+        targets = y[:len(X)]
+        for options in ({}, {"X": X}, {"X": X, "fit_intercept": True}):
+            run = functools.partial(fastgd.minimize, REGISTRY[name], None, targets if options else y, 0.1, False,
+                                    max_iter=5, **options)
+            results = [np.asarray(run(n_threads=n_threads)) for n_threads in (None, 1, 2, 5)]
+            for result in results[1:]:
+                assert np.array_equal(result, results[0])
+
+    def test_bits_of_a_gradient_on_rows(self, many_points):
+        X = many_points[:1_200_000].reshape(-1, 10)
+        theta, y = np.arange(10.0), many_points[:len(X)]
+        expected = fastgd.grad_huber_loss(theta, y, X=X)
+        for n_threads in (2, 3, 16):
+            assert np.array_equal(fastgd.grad_huber_loss(theta, y, X=X, n_threads=n_threads), expected)
+        assert expected == pytest.approx(reference.grad_huber_loss(theta, y, X=X), rel=1e-12)
+
+    def test_nan_is_found_in_any_part(self, many_points):
+        y = many_points.copy()
+        y[-5] = np.nan
+        with pytest.raises(ValueError, match="contains NaN"):
+            fastgd.mse(0.3, y, n_threads=3)
+
+    def test_are_started_where_they_were_asked_for(self, many_points, monkeypatch):
+        started, start = [], threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
+        for n_threads, others in ((None, 0), (1, 0), (3, 2)):
+            started.clear()
+            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=n_threads)
+            assert len(started) == others
+
+    @pytest.mark.thread_unsafe(reason="counts the threads")
+    def test_end_with_the_call(self, many_points):
+        before = threading.active_count()
+        fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4)
+        fastgd.mse(0.3, many_points, n_threads=4)
+        with pytest.raises(ZeroDivisionError):
+            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4,
+                            callback=lambda result: 1 / 0)
+        assert threading.active_count() == before

@@ -1,0 +1,274 @@
+"""How a run ended, and the words for it: converged, too soon, too late, in a cycle, or not at all."""
+import functools
+
+import numpy as np
+import pytest
+from helpers import TIPS, course, descend, descend_in_python, quiet, rows, sgd
+
+import fastgd
+from fastgd import (
+    ConvergenceWarning,
+    DivergenceError,
+    minimize,
+    minimize_mini_batch,
+    minimize_sgd,
+    reference,
+    schedules,
+)
+from fastgd.losses import REGISTRY
+
+
+class TestBatchDescentOnPoints:
+    @quiet
+    def test_the_limit_of_updates_is_named(self, five_points):
+        with pytest.warns(ConvergenceWarning, match="did not converge in 3 updates") as caught:
+            theta = minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, max_iter=3)
+        assert theta == course("mse", five_points, max_iter=3)
+        assert caught[0].filename == __file__
+        result = descend(fastgd.mse, five_points, max_iter=3, full_output=True)
+        assert (result.nit, result.success, result.status) == (3, False, 1)
+
+    @quiet
+    @pytest.mark.parametrize("run", [descend, lambda loss, y, *a, **k: descend_in_python(loss.__name__, y, *a, **{
+        key: value for key, value in k.items() if key != "full_output"})])
+    def test_a_cycle_ends_the_run(self, run):
+        y = np.array([1.0, 2.0, 4.0])
+        result = run(fastgd.abs_loss, y, 0.7, full_output=True)
+        assert (result.status, result.success) == (2, False)
+        assert result.nit < 200
+        again = course("abs_loss", y, 0.7, theta0=result.x, max_iter=100)
+        cycle = [result.x]
+        while (theta := course("abs_loss", y, 0.7, theta0=cycle[-1], max_iter=1)) != result.x:
+            cycle.append(float(theta))
+        assert again in cycle
+
+    def test_the_thetas_of_a_cycle_are_named(self):
+        for callback in (None, lambda result: None):
+            with pytest.warns(ConvergenceWarning, match=r"repeats (-0.1 and 0.1|0.1 and -0.1) for ever"):
+                minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], progress=False, theta0=0.1, callback=callback)
+        with pytest.warns(ConvergenceWarning, match="a round of 3 values"):
+            minimize(None, lambda theta, y: [1.0, 1.0, -2.0][int(-theta) % 3], [0.0], 1.0, False)
+        with pytest.warns(ConvergenceWarning, match="largest stable alpha for mse is 1"):
+            minimize(fastgd.mse, fastgd.grad_mse, [3.0], 1.0, progress=False)
+
+    @pytest.mark.parametrize(("loss", "alpha", "words"), [
+        (fastgd.mse, 1.5, "largest stable alpha for mse is 1"),
+        (fastgd.quartic_loss, 2.5, "Use a smaller learning rate")])
+    def test_divergence_names_the_rate_and_the_last_theta(self, loss, alpha, words, pcttip):
+        with pytest.raises(DivergenceError, match=words) as caught:
+            minimize(loss, loss.gradient, pcttip * 10, alpha, progress=False)
+        error = caught.value
+        assert isinstance(error, ArithmeticError)
+        result = error.result
+        assert np.isfinite(result.x)
+        assert (result.success, result.status) == (False, 3)
+        assert f"update {result.nit} with alpha={alpha}" in str(error)
+        assert f"{result.x:.6g}" in str(error)
+        with np.errstate(all="ignore"):
+            assert result.x == course(loss.__name__, pcttip * 10, alpha, max_iter=result.nit - 1)
+
+    def test_divergence_in_python_names_the_last_theta(self, five_points):
+        with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"made theta (nan|-?inf)"):
+            minimize(reference.mse, reference.grad_mse, five_points, 3, progress=False)
+        with pytest.raises(DivergenceError, match=r"update 1 .* made theta nan; the last finite theta is 0"):
+            minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
+
+    def test_a_loss_without_a_minimum_is_named(self):
+        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* has no minimum"):
+            minimize(fastgd.cross_entropy, fastgd.grad_cross_entropy, [2, 3], progress=False, max_iter=1000)
+
+
+class TestStochasticDescentOnPoints:
+    def test_a_lucky_point_is_named(self, pcttip):
+        np.random.seed(0)
+        words = r"lie near theta 17.5755: .* still move it by 0.598 .* tol is 0.001"
+        with pytest.warns(ConvergenceWarning, match=words) as caught:
+            minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip)
+        assert caught[0].filename == __file__
+        with pytest.warns(ConvergenceWarning, match="lie near theta") as caught:
+            minimize_mini_batch(fastgd.mse, fastgd.grad_mse, pcttip, 10, rng=0)
+        assert caught[0].filename == __file__
+
+    def test_what_is_said_fits_the_rule(self, five_points):
+        with pytest.warns(ConvergenceWarning, match="two epochs happened to end near each other, at theta"):
+            minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.4, rng=6, stop="epoch", tol=0.1)
+        with pytest.warns(ConvergenceWarning, match="It returns theta 14.*Raise max_epochs") as caught:
+            theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, rng=0, stop="epoch", average=True, tol=1e-9,
+                                 max_epochs=3)
+        assert f"{theta:.6g}" in str(caught[0].message)
+
+    def test_divergence_in_the_same_update_as_in_python(self, pcttip):
+        words = r"minimize_sgd diverged.*largest stable alpha for mse is 1"
+        with pytest.raises(DivergenceError, match=words) as caught:
+            minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip, 1.5, rng=0)
+        assert np.isfinite(caught.value.result.x)
+        with np.errstate(all="ignore"), pytest.raises(DivergenceError) as in_python:
+            minimize_sgd(reference.mse, reference.grad_mse, pcttip, 1.5, rng=0)
+        assert in_python.value.result.nit == caught.value.result.nit
+        assert in_python.value.result.x == caught.value.result.x
+
+    @pytest.mark.parametrize("size", [None, 3])
+    def test_a_start_beyond_float32_diverges_at_once(self, size, five_points):
+        y = five_points.astype(np.float32)
+        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+            sgd("huber_loss", y, size, 0.01, rng=0, theta0=3.8e86)
+        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+            fastgd.minimize(fastgd.huber_loss, None, y, 0.01, False, theta0=3.8e86)
+
+
+class TestDivergenceOnRows:
+    @quiet
+    def test_names_a_rate_that_is_stable_and_the_columns(self):
+        X, y = TIPS[["total_bill", "size"]], TIPS["tip"]
+        for call, source in (
+                (functools.partial(minimize, progress=False), "largest eigenvalue"),
+                (functools.partial(minimize_sgd, rng=0), "longest row"),
+                (functools.partial(minimize_mini_batch, minibatch_size=10, rng=0), "longest row")):
+            with pytest.raises(DivergenceError,
+                               match=rf"update \d+ with alpha=0.2 .* {source}.*'total_bill' \(21.7\)") as e:
+                call(fastgd.mse, fastgd.grad_mse, dataset=y, alpha=0.2, X=X, fit_intercept=True)
+            assert np.isfinite(e.value.result.x).all()
+            rate = float(str(e.value).split(" is stable for mse")[0].split("alpha=")[-1])
+            loss = call(fastgd.mse, None, dataset=y, alpha=rate, X=X, fit_intercept=True, full_output=True).fun
+            assert loss < fastgd.mse([0, 0, 0], y, X=X, fit_intercept=True)
+
+    def test_a_slow_one_is_seen_in_the_loss(self):
+        X, y = rows(100, 2)
+        limit = 2 / (2 * np.linalg.eigvalsh(X.T @ X / 100)[-1])
+        with pytest.warns(ConvergenceWarning, match="On the way the loss grew from .* is stable for mse"):
+            minimize(fastgd.mse, None, y, limit * 1.01, False, X=X, max_iter=200)
+        with pytest.raises(DivergenceError, match=r"diverged by update 1000 .* On the way the loss grew") as caught:
+            minimize(fastgd.mse, None, y, limit * 1.01, False, X=X, max_iter=1000)
+        assert caught.value.result.status == 3
+        theta = minimize(fastgd.mse, None, y, limit * 0.99, False, X=X, tol=1e-12)
+        assert theta == pytest.approx(np.linalg.lstsq(X, y, rcond=None)[0], abs=1e-6)
+
+    def test_bounded_slopes_diverge_with_a_word(self):
+        X, y = rows(100, 2)
+        for name in ("huber_loss", "abs_loss"):
+            with pytest.warns(ConvergenceWarning, match=r"the loss grew.*unscaled columns, of root mean square: 'x1'"):
+                minimize(REGISTRY[name], None, y, 0.2, False, X=X * [1, 100], max_iter=501)
+
+    @pytest.mark.parametrize("ends", ["converged", "stopped"])
+    def test_large_coefficients_are_never_silent(self, ends):
+        X, y = rows()
+
+        def callback(result):
+            if ends == "stopped" and result.nit == 3:
+                raise StopIteration
+
+        with pytest.raises(DivergenceError) if ends == "converged" else pytest.warns(
+                ConvergenceWarning, match=r"stopped by the callback .* the loss grew from 0.\d+ to"):
+            minimize(fastgd.abs_loss, None, y, schedules.exponential_decay(1e13, 1e-3), False, X=X, callback=callback)
+
+    @quiet
+    @pytest.mark.parametrize("call", [functools.partial(minimize, progress=False), minimize_sgd])
+    def test_huge_numbers_give_finite_thetas(self, call):
+        X, y = rows(30, 2)
+        for data, targets in ((X * 1e200, y), (X, y * 1e200), (X * 1e-200, y), (X * 1e307, y)):
+            for name in REGISTRY:
+                try:
+                    theta = call(REGISTRY[name], None, targets, X=data, fit_intercept=True,
+                                 **({"rng": 0} if call is minimize_sgd else {"max_iter": 300}))
+                except DivergenceError as error:
+                    theta = error.result.x
+                assert np.isfinite(theta).all()
+
+    @pytest.mark.parametrize("name", ["log_cosh", "huber_loss", "mse"])
+    def test_a_theta_too_large_to_move_has_not_converged(self, name):
+        X, y = rows(50, 2)
+        with pytest.raises(DivergenceError):
+            minimize(REGISTRY[name], None, y, 1.0, False, X=X * 1e7, theta0=1.7e308)
+
+    def test_its_history_is_finite(self):
+        X, y = rows()
+        for options in ({"X": X}, {}):
+            with pytest.raises(DivergenceError) as caught:
+                minimize(fastgd.mse, None, y, 5.0, False, history=True, **options)
+            result = caught.value.result
+            assert np.isfinite(result.history.to_numpy(float)).all()
+            assert len(result.history) == result.nit - 1
+            assert np.array_equal(result.history.iloc[-1, 2:].to_numpy(float), np.atleast_1d(result.x))
+
+
+class TestAnOptimumThatWasNotReached:
+    def test_a_rule_that_was_met_too_soon(self):
+        y, X = TIPS["tip"], TIPS[["total_bill"]]
+        for loss, words in ((fastgd.mse, "the least is 1.036019"), (fastgd.huber_loss, "it is still lower, 0.4003")):
+            with pytest.warns(ConvergenceWarning, match=rf"optimum was not reached.*{words}"):
+                minimize(loss, None, y, 0.0005, False, X=X, fit_intercept=True)
+        result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, tol=1e-8, stop="loss",
+                          full_output=True, max_iter=10**6)
+        assert result.success
+        assert result.fun == pytest.approx(1.036019, abs=1e-4)
+
+    @pytest.mark.parametrize("loss", [fastgd.mse, fastgd.huber_loss, fastgd.log_cosh])
+    @pytest.mark.parametrize("offset", [100, 1e4])
+    def test_an_offset_hides_no_bad_fit(self, loss, offset):
+        X = offset + np.random.default_rng(7).normal(size=(200, 2))
+        y = X @ [1.0, -2.0] + 5
+        for data, targets in ((X, y), (X * 100, y * 100)):
+            with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+                minimize(loss, None, targets, "auto", False, X=data, fit_intercept=True)
+
+    def test_a_step_is_short_where_the_slope_is_bounded(self):
+        words = r"the optimum was not reached: .* and it is still lower"
+        for alpha in (5e-4, 1e-5):
+            with pytest.warns(ConvergenceWarning, match=words):
+                minimize(fastgd.huber_loss, None, TIPS["tip"] + 1e4, alpha, False, X=TIPS[["total_bill"]],
+                         fit_intercept=True)
+
+    def test_stochastic_descent_far_from_the_optimum(self):
+        X, y = TIPS[["total_bill"]] * 100, TIPS["tip"]
+        for stop in ("step", "epoch", "loss"):
+            for call in (minimize_sgd, functools.partial(minimize_mini_batch, minibatch_size=32)):
+                with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+                    call(fastgd.mse, None, dataset=y, alpha="auto", X=X, fit_intercept=True, rng=0, stop=stop)
+
+    def test_unscaled_columns_among_many(self):
+        X = np.random.default_rng(0).normal(size=(500, 150)) * np.r_[1e4, np.ones(149)]
+        y = 10 * X[:, 5] + X[:, 0] / 1e4
+        with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+            minimize(fastgd.mse, None, y, "auto", False, X=X)
+
+    def test_a_loss_that_swings_has_not_converged(self):
+        with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+            minimize(fastgd.abs_loss, None, [0.0, 0.0], 2.0, False, X=[[1.0], [-1.0]], stop="loss", theta0=1.0)
+        with pytest.warns(ConvergenceWarning, match="the least is 0, at theta 0"):
+            minimize(fastgd.mse, None, [0.0], 1.0, False, stop="loss", theta0=1.0)
+
+    @pytest.mark.parametrize("steepness", [3, 8])
+    def test_saturated_probabilities(self, steepness):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(500, 2))
+        y = (rng.random(500) < 1 / (1 + np.exp(-steepness * (X @ [2, -1])))) * 1.0
+        for options in ({"alpha": "auto", "stop": "loss"}, {"alpha": 0.2}):
+            with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* and it is still lower"):
+                minimize(fastgd.cross_entropy, None, y, progress=False, X=X, **options)
+        theta = minimize(fastgd.cross_entropy, None, y, 4, progress=False, X=X, tol=1e-5)
+        assert np.abs(fastgd.grad_cross_entropy(theta, y, X=X)).max() < 1e-5
+
+    def test_a_rule_that_was_met_on_the_way_up(self):
+        X = rows(100, 2)[0]
+        with pytest.warns(ConvergenceWarning, match=r"met its rule after \d+ updates .* but went up and not down"):
+            result = minimize(fastgd.pinball_loss, None, X @ [1, -2.0] * 1e-3, 5.0, False, X=X, stop="loss", tol=1e9,
+                              full_output=True)
+        assert (result.success, result.status, result.nit) == (False, 4, 1)
+
+
+class TestNoReasonForAlarm:
+    def test_noiseless_data_converge_in_silence(self):
+        X = rows(50, 2)[0]
+        theta = minimize(fastgd.mse, None, X @ [1.0, 2.0], 0.3, False, X=X, tol=1e-9)
+        assert theta == pytest.approx([1, 2], abs=1e-7)
+
+    def test_a_swing_about_an_exact_fit_is_no_divergence(self):
+        X = rows()[0]
+        with pytest.warns(ConvergenceWarning, match=r"never would|did not converge"):
+            minimize(fastgd.abs_loss, None, X @ [1.0, 2, 3], 0.2, False, X=X, theta0=[1, 2, 3 + 1e-9], max_iter=500)
+
+
+def test_targets_that_are_no_probabilities_are_named():
+    X = rows()[0]
+    with pytest.warns(ConvergenceWarning, match="targets are from -1 to 1; unless they are between 0 and 1"):
+        minimize(fastgd.cross_entropy, None, np.sign(X[:, 0]), 0.5, False, X=X, max_iter=300)
