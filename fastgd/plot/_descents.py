@@ -87,7 +87,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     >>> path, losses = plot.plot_descent(run, mse, y, theta0=0, label="alpha 0.2")
     >>> slow = minimize(mse, grad_mse, y, alpha=0.05, history=True, progress=False)
     >>> path, losses = plot.plot_descent(slow, mse, y, theta0=0, label="alpha 0.05", ax=[path, losses])
-    >>> losses.get_yscale(), [text.get_text() for text in losses.getlegend().get_texts()]
+    >>> losses.get_yscale(), [text.get_text() for text in losses.get_legend().get_texts()]
     ('log', ['alpha 0.2', 'alpha 0.05'])
     """
     ax = checked_axes(ax, 2)
@@ -173,7 +173,7 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     ...     return np.mean((y - X @ theta) ** 2)
     >>> steps = pd.DataFrame({"update": [1, 2], "alpha": 0.2, "intercept": [2.4, 2.9], "x0": [0.9, 1.0]})
     >>> ax = plot.plot_paths([-1, 0, 1], [2, 3, 4], squared_error, {"batch": steps}, theta0=0)
-    >>> [text.get_text() for text in ax.getlegend().get_texts()]
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['batch\\n2 updates', 'minimum']
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('intercept', 'x0')

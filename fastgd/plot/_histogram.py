@@ -29,8 +29,9 @@ _LEAST, _MOST, _NARROWEST = 1e-280, 1e300, 1e-12
 # inset would not part better.
 _APART, _ENOUGH = 0.015, 0.1
 
-# In parts of the axes: width and height of the inset, the room of its title and of its ticks, what is left around it.
-_WIDTH, _HEIGHT, _TITLE, _TICKS, _GAP = 0.36, 0.28, 0.08, 0.09, 0.025
+# In parts of the axes: width and height of the inset, the room of its title, of its ticks, and of half a number at its
+# sides; and what is left around it and the legend.
+_WIDTH, _HEIGHT, _TITLE, _TICKS, _TICK, _GAP = 0.34, 0.28, 0.08, 0.09, 0.03, 0.025
 
 #: How many times higher the axes may become to make room for it.
 _HIGHEST = 4
@@ -152,7 +153,7 @@ def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[f
         low, high = scale.transform(np.array(ax.get_ylim()))
         ax.set_ylim(top=float(scale.inverted().transform(np.array([low + (high - low) * top]))[0]))
     legend(ax, loc="upper left" if legend_is_left else "upper right")
-    inset = ax.inset_axes((left, bottom + _TICKS, _WIDTH, _HEIGHT))
+    inset = ax.inset_axes((left + _TICK, bottom + _TICKS, _WIDTH, _HEIGHT))
     inset.stairs(heights, edges, fill=True, color=SKY)
     for _, place, line in marks:
         inset.axvline(place, **line)
@@ -176,13 +177,13 @@ def _free_place(ax: Axes, key: Legend, close: Sequence[float], heights: NDArray[
     rights = to_axes.transform(np.column_stack([edges[1:], heights]))[:, 0]
     line = to_axes.transform((sum(close) / len(close), 1.0))[0]
     box = key.get_window_extent().transformed(ax.transAxes.inverted())
-    ways = []
+    ways, outer = [], _WIDTH + 2 * _TICK
     for legend_is_left, inset_is_left in itertools.product([False, True], repeat=2):
         hidden, top, ceiling = 0, 1.0, 1.0
-        if legend_is_left != inset_is_left and box.width + _WIDTH + 3 * _GAP > 1:
+        if legend_is_left != inset_is_left and box.width + outer + 3 * _GAP > 1:
             continue
         for is_left, width, height in ((legend_is_left, box.width, box.height),
-                                       (inset_is_left, _WIDTH, _TITLE + _HEIGHT + _TICKS)):
+                                       (inset_is_left, outer, _TITLE + _HEIGHT + _TICKS)):
             bottom = (ceiling if legend_is_left == inset_is_left else 1.0) - _GAP - height
             start = _GAP if is_left else 1 - _GAP - width
             highest = tops[(rights > start) & (lefts < start + width)].max(initial=0.0) + _GAP
