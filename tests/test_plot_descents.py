@@ -147,7 +147,8 @@ class TestPaths:
         exact = np.linalg.lstsq(design, self.y)[0]
         assert squared_error(best, design, self.y) <= squared_error(exact, design, self.y) * 1.000001
 
-    @pytest.mark.parametrize(("X", "y"), [([3.0], [5.0]), ([[3.0, 1.0]], [5.0]), ([0.0, 0, 0], [5.0, 1, 1])])
+    @pytest.mark.parametrize(("X", "y"), [
+        ([3.0], [5.0]), ([0.7], [0.1]), ([[3.0, 1.0]], [5.0]), ([0.0, 0, 0], [5.0, 1, 1])])
     @pytest.mark.parametrize("loss", [mse, squared_error])
     def test_rows_that_leave_a_parameter_open(self, X, y, loss):
         ax = plot.plot_paths(X, y, loss, {"batch": self.slow}, theta0=0, ax=axes_for(1))

@@ -106,7 +106,7 @@ CLOSE = {"bell": RANDOM.normal(10, 2, 300), "flat": RANDOM.uniform(0, 1, 2000),
 class TestInset:
     @pytest.mark.parametrize(("name", "options"), [
         *((name, {}) for name in CLOSE), ("bell", {"log": True}), ("flat", {"cumulative": True}),
-        ("at the right", {"density": True})])
+        ("at the right", {"density": True}), ("at the right", {"cumulative": -1})])
     def test_parts_the_lines_and_hides_nothing(self, name, options):
         ax = drawn(CLOSE[name], **options)
         (inset,) = ax.child_axes
@@ -147,6 +147,13 @@ class TestInset:
     def test_is_left_out_on_axes_that_show_something(self, pcttip):
         ax = drawn(pcttip)
         assert len(drawn(pcttip + 1, ax=ax).child_axes) == 1
+
+    def test_is_under_the_legend_on_narrow_axes(self):
+        ax = drawn(CLOSE["bell"], ax=Figure((3, 4)).subplots())
+        (inset,) = ax.child_axes
+        small, key = inset.get_tightbbox(), ax.get_legend().get_window_extent()
+        assert small.y1 < key.y0
+        assert not any(small.overlaps(bar.get_window_extent()) for bar in ax.patches if bar.get_height())
 
     def test_is_left_out_on_small_axes(self, pcttip):
         ax = Figure((1.5, 1)).subplots()

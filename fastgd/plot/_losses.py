@@ -110,7 +110,7 @@ class Surface:
         """Where the loss is least: from the lowest of `places` on, on an 11 x 11 grid that follows it and shrinks.
 
         The grid is laid out in R @ theta, where X = Q @ R: there the narrow valley of correlated features is round. Of
-        places that are equal but for rounding it takes the nearest, else it would drift along a floor.
+        places with the same loss it takes the nearest, else it would drift along a floor.
         """
         X = self._design.with_ones()
         R = np.zeros((2, 2))    # of a single row there is but half
@@ -120,13 +120,11 @@ class Surface:
         if not np.isfinite(losses).any():
             raise ArithmeticError(f"{self.name} is NaN or infinite at every theta of the results.")
         best: DoubleArray = places[np.nanargmin(losses)]
-        rounding = 1e-14 * np.abs(losses[np.isfinite(losses)]).max()
         offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 11)] * 2), axis=-1).reshape(-1, 2)
         offsets = offsets[np.argsort((offsets**2).sum(axis=1), kind="stable")]
         width = first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or 1.0
         for _ in range(100):
-            losses = self.at(best + width * offsets @ back)
-            k = np.argmax(losses <= np.nanmin(losses) + rounding)
+            k = np.nanargmin(self.at(best + width * offsets @ back))
             best = best + width * offsets[k] @ back
             width *= 0.4 if np.abs(offsets[k]).max() < 1 else 2
             if not 1e-7 * first_width < width < 1e7 * first_width:
