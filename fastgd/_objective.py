@@ -43,7 +43,7 @@ def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
 
     TypeError at once if it is no function; a gradient may stand for a loss.
     """
-    functions = _Functions(loss_fn, None, True, False, needs_gradient=False)
+    functions = _Functions(loss_fn, None, True, False)
     return lambda dataset, name="dataset": Objective(functions, as_source(dataset, None, False, name))
 
 
@@ -61,13 +61,12 @@ def _check_labels(loss: Loss, targets: FloatArray) -> None:
 class _Functions:
     """A loss and its gradient, each our own, of which a kernel knows the maths, or a Python function, or none."""
 
-    def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
-                 needs_gradient: bool = True) -> None:
+    def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool) -> None:
         self.own_loss = ours(loss_fn)
         self.loss_fn = loss_fn
         if self.own_loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
-        if grad_loss_fn is None and needs_gradient and isinstance(self.own_loss, Loss):
+        if grad_loss_fn is None and isinstance(self.own_loss, Loss):
             grad_loss_fn = self.own_loss.gradient
         own_gradient = ours(grad_loss_fn)
         if own_gradient is None and grad_loss_fn is not None:
@@ -136,6 +135,13 @@ class Objective:
     def descended(self) -> Loss | None:
         """The loss that kernels descend on."""
         return None if self.gradient is None else self.gradient.loss
+
+    def in_double(self) -> Objective:
+        """The same on float64 points; itself if they are so already."""
+        if self.source.is_rows or self.source.targets.dtype == np.float64:
+            return self
+        dataset = np.asarray(self.source.everything, dtype=np.float64)
+        return Objective(self._functions, as_source(dataset, None, False), self.threads)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,194 @@
+"""The histogram of the points, and where the mean, the median and the Huber answer lie on it."""
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._checks import check_dataset
+from fastgd.losses import huber_loss
+from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, checked_axes, legend, name_of_points
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastgd._types import FloatArray
+
+    _Mark = tuple[str, float, dict[str, Any]]    # name, place and style
+
+#: Numbers below the first are drawn as matplotlib draws them: as 0. Their distances cannot be divided into bins either.
+#: Beyond the second its ticks overflow. A range narrower than the third, in parts of the numbers, it widens to 1e-12.
+_LEAST, _MOST, _NARROWEST = 1e-280, 1e300, 1e-12
+
+# In parts of the width of the axes: the distance of two lines that can be told apart, and the width of three that an
+# inset would not part better.
+_APART, _ENOUGH = 0.015, 0.1
+
+# In parts of the axes: width and height of the inset, the room of its title, of its ticks, and of half a number at its
+# sides; and what is left around it and the legend.
+_WIDTH, _HEIGHT, _TITLE, _TICKS, _TICK, _GAP = 0.34, 0.28, 0.08, 0.09, 0.03, 0.025
+
+#: How many times higher the axes may become to make room for it.
+_HIGHEST = 4
+
+
+def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """A histogram of the points in 50 bins, with the mean, the median and the Huber answer marked.
+
+    They minimise the mean of `mse`, `abs_loss` and `huber_loss` (delta 1). Where the three lie so close that their
+    lines touch, an inset shows them enlarged. Points that differ by little more than rounding share a bin.
+
+    Parameters
+    ----------
+    y_vals : array-like of shape (n,)
+        The points; finite real numbers. A Series gives its name to the x axis.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; default: a new figure. There is no inset on axes that show something already.
+    **kwargs
+        For `matplotlib.axes.Axes.hist`: bins, range, ...
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes with the histogram and three lines; the inset is the only one of its ``child_axes``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or the points are too large to be drawn.
+    ImportError
+        If there is no matplotlib.
+
+    Examples
+    --------
+    >>> from fastgd import plot
+    >>> ax = plot.plot_histogram([12, 13, 15, 15.5, 40])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['mean 19.1', 'median 15', 'Huber 14.75']
+    """
+    ax = checked_axes(ax)
+    points = check_dataset(y_vals, "y_vals")
+    marks = _marks(points)
+    style = {"bins": 50, "color": SKY, **kwargs}
+    if style.get("range") is None:
+        style["range"] = _range_of_bins(points, style["bins"])
+    is_lying = style.get("orientation") == "horizontal"
+    with axes(ax) as ax:
+        is_empty = not ax.has_data()
+        heights, edges, _ = ax.hist(points, **style)
+        for name, place, line in marks:
+            (ax.axhline if is_lying else ax.axvline)(place, label=f"{name} {place:.4g}", **line)
+        labels = [name_of_points(y_vals, otherwise=""), "Number of points"]
+        ax.set_xlabel(labels[is_lying], parse_math=False)
+        ax.set_ylabel(labels[not is_lying], parse_math=False)
+        key = legend(ax)
+        close = _close_places(ax, [place for _, place, _ in marks])
+        if close and is_empty and not is_lying:
+            _draw_inset(ax, key, marks, close, np.asarray(heights), edges)
+    return ax
+
+
+def _marks(points: FloatArray) -> list[_Mark]:
+    """What is marked, in the order in which it is drawn."""
+    with np.errstate(over="ignore"):
+        mean, median = float(points.mean()), float(np.median(points))
+    low, high = float(points.min()), float(points.max())
+    if not (np.isfinite([mean, median]).all() and max(-low, high) < _MOST):
+        raise ValueError(f"The points from {low:g} to {high:g} are too large to be drawn: the limit is {_MOST:g}.")
+    # The three may lie on one pixel: each of these can be seen under the next.
+    return [("mean", mean, {"color": VERMILLION, "linewidth": 1.5}),
+            ("median", median, {"color": ORANGE, "linewidth": 3.5}),
+            ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.2, "linestyle": (0, (4, 3))})]
+
+
+def _huber_answer(points: FloatArray, median: float) -> float:
+    """The minimiser of the Huber loss, by bisection of its slope; it is never further than delta from the median."""
+    slope = huber_loss.gradient
+    low, high = max(median - 1.0, float(points.min())), min(median + 1.0, float(points.max()))
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle, points) < 0 else (low, middle)
+    return (low + high) / 2
+
+
+def _range_of_bins(points: FloatArray, bins: Any) -> tuple[float, float] | None:
+    """A range whose bins can be told apart as floats and by matplotlib; None where that of the points will do."""
+    low, high = float(points.min()), float(points.max())
+    largest = max(-low, high)
+    if largest < _LEAST:
+        return -0.5, 0.5
+    count = bins if isinstance(bins, (int, np.integer)) else 50
+    width = max(4 * max(int(count), 50) * float(np.finfo(points.dtype).eps), _NARROWEST) * largest
+    if high - low >= width or (low == high and width < 1):    # equal points get a range of 1
+        return None
+    middle = low + (high - low) / 2
+    return middle - width / 2, middle + width / 2
+
+
+def _close_places(ax: Axes, places: Sequence[float]) -> list[float]:
+    """Those of the places whose lines touch and would not in an inset; empty if there are none."""
+    low, high = ax.get_xlim()
+    ordered = sorted(places)
+    least = 1e-6 * max(map(abs, ordered))    # what closer numbers than these differ in, ticks do not show
+    touching = [pair for pair in itertools.pairwise(ordered)
+                if least < pair[1] - pair[0] < _APART * (high - low)]
+    if touching and ordered[-1] - ordered[0] <= _ENOUGH * (high - low):
+        return ordered
+    return list(touching[0]) if touching else []
+
+
+def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[float], heights: NDArray[Any],
+                edges: NDArray[Any]) -> None:
+    """An inset around the places, where it and the legend hide no bar; the axes grow upwards if need be."""
+    top, left, bottom, legend_is_left = _free_place(ax, key, close, heights, edges)
+    if top > _HIGHEST:    # these axes are too small for it
+        return
+    if top > 1:
+        scale = ax.yaxis.get_transform()
+        low, high = scale.transform(np.array(ax.get_ylim()))
+        ax.set_ylim(top=float(scale.inverted().transform(np.array([low + (high - low) * top]))[0]))
+    legend(ax, loc="upper left" if legend_is_left else "upper right")
+    inset = ax.inset_axes((left + _TICK, bottom + _TICKS, _WIDTH, _HEIGHT))
+    inset.stairs(heights, edges, fill=True, color=SKY)
+    for _, place, line in marks:
+        inset.axvline(place, **line)
+    margin = 0.35 * (max(close) - min(close))
+    inset.set(xlim=(min(close) - margin, max(close) + margin), yscale=ax.get_yscale(), ylim=ax.get_ylim())
+    inset.yaxis.set_visible(False)
+    inset.set_title("enlarged", fontsize="small", pad=3)
+    inset.tick_params(labelsize="small")
+    inset.locator_params(axis="x", nbins=4)
+
+
+def _free_place(ax: Axes, key: Legend, close: Sequence[float], heights: NDArray[Any],
+                edges: NDArray[Any]) -> tuple[float, float, float, bool]:
+    """How high the axes must become, left and bottom of the inset, and whether the legend is at the left.
+
+    In parts of the axes. Of the four ways to put both into the upper corners it is the one that hides no line and needs
+    the least room above the bars.
+    """
+    to_axes = ax.transData + ax.transAxes.inverted()
+    lefts, tops = to_axes.transform(np.column_stack([edges[:-1], heights])).T
+    rights = to_axes.transform(np.column_stack([edges[1:], heights]))[:, 0]
+    line = to_axes.transform((sum(close) / len(close), 1.0))[0]
+    box = key.get_window_extent().transformed(ax.transAxes.inverted())
+    ways, outer = [], _WIDTH + 2 * _TICK
+    for legend_is_left, inset_is_left in itertools.product([False, True], repeat=2):
+        hidden, top, ceiling = 0, 1.0, 1.0
+        if legend_is_left != inset_is_left and box.width + outer + 3 * _GAP > 1:
+            continue
+        for is_left, width, height in ((legend_is_left, box.width, box.height),
+                                       (inset_is_left, outer, _TITLE + _HEIGHT + _TICKS)):
+            bottom = (ceiling if legend_is_left == inset_is_left else 1.0) - _GAP - height
+            start = _GAP if is_left else 1 - _GAP - width
+            highest = tops[(rights > start) & (lefts < start + width)].max(initial=0.0) + _GAP
+            top = max(top, highest / bottom if bottom > 0 else np.inf)
+            hidden += start < line < start + width
+            ceiling = bottom
+        ways.append((hidden, top, start, bottom, legend_is_left))
+    return min(ways)[1:]

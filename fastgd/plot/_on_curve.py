@@ -1,0 +1,175 @@
+"""The curve of a loss on its axes, what is drawn upon it, and the range of theta that shows both."""
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd.plot._axes import BLUE, GREEN, axes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+    from fastgd._types import DoubleArray
+    from fastgd.plot._losses import LossOnPoints
+
+    _Range = tuple[float, float]
+
+#: The course's distance of two thetas on a curve, and the fewest and most thetas that are evaluated.
+_STEP, _FEWEST, _MOST = 0.05, 20, 2000
+
+#: What is left at either side of the points and the minima, and of a dot, as parts of the range.
+_MARGIN, _ROOM = 0.35, 0.04
+
+#: How often the range in which minima are looked for is doubled, and in how many parts it is looked at.
+_DOUBLINGS, _PARTS = 6, 32
+
+#: What marks the line that a later call looks for.
+_CURVE = "fastgd loss curve"
+
+
+def curve(loss: LossOnPoints, xlim: _Range) -> tuple[DoubleArray, DoubleArray]:
+    """The thetas of a curve over a range, and the losses there."""
+    low, high = xlim
+    if not high - low < np.inf:
+        raise ValueError(f"The range of theta from {low:g} to {high:g} is too wide to be drawn.")
+    thetas = _thetas(low, high)
+    return thetas, loss.at(thetas)
+
+
+def _thetas(low: float, high: float) -> DoubleArray:
+    steps = (high - low) / _STEP
+    if steps < _FEWEST:
+        return np.linspace(low, high, 201)
+    if steps > _MOST:
+        return np.linspace(low, high, _MOST + 1)
+    thetas = np.arange(low, high + 0.01, _STEP)
+    return thetas if thetas[-1] > high - 1e-9 * (high - low) else np.append(thetas, high)
+
+
+def draw_curve(ax: Axes, loss: LossOnPoints, thetas: DoubleArray, losses: DoubleArray, xlim: _Range,
+               **kwargs: Any) -> None:
+    """The curve, as a line that `on_curve` finds again."""
+    ax.plot(thetas, losses, **{"color": BLUE, "linewidth": 2, "zorder": 1, "gid": _CURVE, **kwargs})
+    ax.set(title=loss.name, xlabel=r"$\theta$", ylabel="Loss", xlim=xlim)
+
+
+def draw_dot(ax: Axes, loss: LossOnPoints, theta: float, **kwargs: Any) -> None:
+    """A large green dot; one that the range of the axes leaves out does not change the range of the losses."""
+    style = {"s": 150, "zorder": 3, "label": r"$\theta$", **kwargs}
+    if not {"c", "color", "facecolor", "facecolors"} & set(kwargs):
+        style["c"] = GREEN
+    low, high = ax.get_xlim()
+    limits = ax.dataLim.frozen()
+    ax.scatter([theta], loss.at([theta]), **style)
+    if not low <= theta <= high:
+        ax.dataLim.set(limits)
+
+
+@contextlib.contextmanager
+def on_curve(ax: Axes | None, loss: LossOnPoints, thetas: Sequence[float], xlim: _Range | None = None,
+             room: float = _ROOM) -> Iterator[Axes]:
+    """The axes that show the curve of `loss`, drawn or lengthened if need be.
+
+    They show `xlim` if it is given, else all `thetas`, with room for a dot at each.
+    """
+    ax = _current_axes_showing(loss) if ax is None else ax
+    line = None if ax is None else _curve_on(ax, loss)
+    if ax is None or line is None:
+        xlim = xlim or _stretched(_usual_range(loss), thetas, room)
+        drawn = curve(loss, xlim)
+        with axes(ax) as ax:
+            draw_curve(ax, loss, *drawn, xlim)
+            yield ax
+        return
+    low, high = ax.get_xlim()
+    if xlim is None and not low <= min(thetas) <= max(thetas) <= high:
+        margin = 0.05 * (max(high, *thetas) - min(low, *thetas))
+        xlim = min(low, min(thetas) - margin), max(high, max(thetas) + margin)
+    if xlim is not None:
+        _show(ax, line, loss, xlim)
+    yield ax
+
+
+def _show(ax: Axes, line: Line2D, loss: LossOnPoints, xlim: _Range) -> None:
+    """Let the axes show this range, and the curve reach its ends."""
+    first, last = np.asarray(line.get_xdata())[[0, -1]]
+    if not first <= xlim[0] < xlim[1] <= last:
+        drawn = curve(loss, xlim)
+        line.set_data(*drawn)
+        ax.update_datalim(np.column_stack(drawn))
+        ax.autoscale_view(scalex=False)
+    ax.set_xlim(xlim)
+
+
+def _current_axes_showing(loss: LossOnPoints) -> Axes | None:
+    import matplotlib.pyplot as plt
+
+    if plt.get_fignums() and plt.gcf().axes:
+        ax = plt.gca()
+        return ax if _curve_on(ax, loss) is not None else None
+    return None
+
+
+def _curve_on(ax: Axes, loss: LossOnPoints) -> Line2D | None:
+    """The line on `ax` that is the curve of this loss of these points, as its two ends show, or None."""
+    for line in ax.lines:
+        if line.get_gid() == _CURVE:
+            thetas, losses = (np.asarray(values)[[0, -1]] for values in line.get_data())
+            if np.array_equal(loss.at(thetas), losses, equal_nan=True):
+                return line
+    return None
+
+
+def _usual_range(loss: LossOnPoints) -> _Range:
+    """The middle 80 % of the points and the minima of the loss, with a margin: the same whatever theta is shown.
+
+    So the pictures of one update after another can be laid side by side.
+    """
+    with np.errstate(over="ignore"):    # such a range is refused by name
+        low, high = np.quantile(loss.sample, [0.1, 0.9]).tolist()
+    # As wide as can be seen at these numbers, where there is but one point.
+    width = high - low or max(1.0, 1e-9 * abs(low))
+    places = [low, high, *_minima(loss, low, high, width)]
+    low, high = min(places), max(places)
+    margin = _MARGIN * (high - low) or width
+    return low - margin, high + margin
+
+
+def _minima(loss: LossOnPoints, low: float, high: float, width: float) -> list[float]:
+    """About where the minima are: in a range from whose ends the loss rises on; none if there is no such range."""
+    for _ in range(_DOUBLINGS + 1):
+        if not 0 <= high - low + 2 * width < np.inf:
+            break
+        thetas = np.linspace(low - width, high + width, _PARTS + 1)
+        losses = loss.glance(thetas)
+        if losses is None:
+            break
+        left, middle, right = losses[:-2], losses[1:-1], losses[2:]
+        if not (losses[0] < losses[1] or losses[-1] < losses[-2]):    # it falls towards neither end
+            # A floor counts at both of its edges, but not one that reaches an end, as where a loss falls towards 0.
+            before, after = np.maximum.accumulate(left), np.maximum.accumulate(right[::-1])[::-1]
+            is_least = (middle <= left) & (middle <= right) & ((middle < left) | (middle < right))
+            least: list[float] = thetas[1:-1][is_least & (middle < before) & (middle < after)].tolist()
+            return least
+        width *= 2
+    return []
+
+
+def _stretched(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
+    """`xlim` or, where a theta is not inside, half as wide again on that side, or 1, 2, 4, ... times.
+
+    So the range changes seldom while theta comes nearer.
+    """
+    low, high = xlim
+    width, room = high - low, room * (max(high, *thetas) - min(low, *thetas))
+    if not width + room < np.inf:
+        return min(low, *thetas), max(high, *thetas)
+    missing = low - min(thetas) + room, max(thetas) - high + room
+    below, above = (2.0 ** max(-1, math.ceil(math.log2(part / width))) if part > 0 else 0.0 for part in missing)
+    return low - width * below, high + width * above

@@ -1,0 +1,237 @@
+"""The pictures of descents: paths on the curve, losses after each update, contours of two parameters."""
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastgd
+from fastgd import datasets, grad_mse, minimize, mse
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from fastgd import plot  # noqa: E402
+
+FIVE = [12.1, 12.8, 14.9, 16.3, 17.2]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+def axes_for(count):
+    return Figure().subplots(1, count)
+
+
+def labels(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def run(alpha=0.2, theta0=0.0):
+    return minimize(mse, grad_mse, FIVE, alpha, theta0=theta0, history=True, progress=False)
+
+
+class TestDescent:
+    def test_path_and_losses(self):
+        result = run()
+        path, losses = plot.plot_descent(result, mse, FIVE, theta0=0)
+        thetas = [0, *result.history["theta"]]
+        assert path.lines[1].get_xdata().tolist() == thetas
+        assert path.lines[1].get_ydata().tolist() == mse.curve(thetas, FIVE).tolist()
+        assert losses.lines[0].get_xdata().tolist() == list(range(19))
+        assert losses.lines[0].get_ydata().tolist() == mse.curve(thetas, FIVE).tolist()
+        assert losses.get_yscale() == "log"
+        assert losses.get_legend() is None
+        assert path.get_xlim()[0] < 0 < 14.66 < path.get_xlim()[1]
+
+    def test_without_a_start_it_begins_after_the_first_update(self):
+        result = run()
+        _, losses = plot.plot_descent(result.history, mse, FIVE)
+        assert losses.lines[0].get_xdata()[0] == 1
+
+    def test_runs_share_the_panels(self):
+        pair = plot.plot_descent(run(), mse, FIVE, label="from 0")
+        again = plot.plot_descent(run(theta0=90.0), mse, FIVE, theta0=90, label="from 90", ax=pair)
+        assert list(again) == list(pair)
+        assert labels(pair[1]) == ["from 0", "from 90"]
+        first, second = pair[1].lines
+        assert first.get_color() != second.get_color()
+        assert [line.get_gid() for line in pair[0].lines].count("fastgd loss curve") == 1
+        assert pair[0].lines[0].get_xdata()[-1] > 90
+        assert len(plt.get_fignums()) == 1
+
+    def test_the_scale_is_linear_where_a_logarithm_does_not_help(self):
+        _, losses = plot.plot_descent(run(theta0=14.0), mse, FIVE, theta0=14)
+        assert losses.get_yscale() == "linear"
+        history = pd.DataFrame({"update": [1, 2], "alpha": 0.1, "theta": [1.0, 0.0]})
+        _, losses = plot.plot_descent(history, lambda theta, y: theta, FIVE)
+        assert losses.get_yscale() == "linear"
+
+    def test_a_long_run_is_thinned(self):
+        n = 1_000_000
+        history = pd.DataFrame({"update": np.arange(1, n + 1), "alpha": 0.1, "theta": np.linspace(0, 14, n)})
+        _, losses = plot.plot_descent(history, mse, FIVE)
+        updates = losses.lines[0].get_xdata()
+        assert len(updates) == 1000
+        assert (updates[0], updates[-1]) == (1, n)
+
+    @pytest.mark.parametrize(("result", "error", "words"), [
+        (minimize(mse, grad_mse, FIVE, progress=False, full_output=True), ValueError, "call the descent with history"),
+        (3.0, TypeError, "'result' parameter must be a DescentResult or its history"),
+        (pd.DataFrame({"theta": [1.0]}), ValueError, "column update, one column theta"),
+        (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "one column theta"),
+        (pd.DataFrame({"update": [], "alpha": [], "theta": []}), ValueError, "Got 0 rows"),
+        (pd.DataFrame({"update": [1], "theta": [np.nan]}), ValueError, "NaN or infinity"),
+    ])
+    def test_wrong_history(self, result, error, words):
+        with pytest.raises(error, match=words):
+            plot.plot_descent(result, mse, FIVE)
+        assert plt.get_fignums() == []
+
+
+def squared_error(theta, X, y):
+    return np.mean((y - X @ theta) ** 2)
+
+
+def history_of(thetas, names=("intercept", "x0")):
+    thetas = np.asarray(thetas, float)
+    return pd.DataFrame({"update": range(1, len(thetas) + 1), "alpha": 0.1, **dict(zip(names, thetas.T, strict=True))})
+
+
+class TestPaths:
+    x, y = np.array([-1.0, 0, 1, 2]), np.array([1.0, 3, 4, 8])
+    slow = history_of([[0.5, 0.5], [1, 1], [2, 1.5]])
+    fast = history_of([[0, 3], [4, 2], [3, 2]])
+
+    def test_paths_minimum_and_contours(self):
+        ax = plot.plot_paths(self.x, self.y, squared_error, {"batch": self.slow, "sgd": self.fast}, theta0=0)
+        batch, _, sgd, _, minimum = ax.lines
+        assert batch.get_xydata().tolist() == [[0, 0], [0.5, 0.5], [1, 1], [2, 1.5]]
+        assert sgd.get_xydata().tolist() == [[0, 0], [0, 3], [4, 2], [3, 2]]
+        assert sgd.get_zorder() < batch.get_zorder()    # the wandering path is under the straight one
+        design = np.column_stack([np.ones(4), self.x])
+        assert minimum.get_xydata()[0] == pytest.approx(np.linalg.lstsq(design, self.y)[0], abs=1e-6)
+        assert labels(ax) == ["batch\n3 updates", "sgd\n3 updates", "minimum"]
+        assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("intercept", "x0", "squared_error")
+        for (low, high), k in ((ax.get_xlim(), 0), (ax.get_ylim(), 1)):
+            drawn = np.concatenate([line.get_xydata()[:, k] for line in ax.lines])
+            assert low < drawn.min() < drawn.max() < high
+        assert ax.collections
+
+    def test_the_legend_is_beside_the_contours_and_inside_the_picture(self):
+        ax = plot.plot_paths(self.x, self.y, squared_error, [self.slow, self.fast])
+        figure = ax.figure
+        figure.canvas.draw()
+        legend, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert legend.x0 > panel.x1
+        assert legend.x1 <= figure.bbox.x1
+        assert labels(ax) == ["run 1\n3 updates", "run 2\n3 updates", "minimum"]
+
+    def test_two_features_have_no_intercept(self):
+        X = pd.DataFrame({"a": self.x, "b": self.x ** 2})
+        path = history_of([[0.0, 0], [1, 1]], ("a", "b"))
+        ax = plot.plot_paths(X, self.y, squared_error, {"batch": path}, ax=axes_for(1))
+        assert ax.lines[-1].get_xydata()[0] == pytest.approx(np.linalg.lstsq(X.to_numpy(), self.y)[0], abs=1e-6)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
+
+    def test_the_minimum_of_a_narrow_valley(self):
+        x = 1000 + self.x
+        ax = plot.plot_paths(x, self.y, squared_error, [history_of([[0, 0], [0, 0.004]])], ax=axes_for(1))
+        best = ax.lines[-1].get_xydata()[0]
+        design = np.column_stack([np.ones(4), x])
+        exact = np.linalg.lstsq(design, self.y)[0]
+        assert squared_error(best, design, self.y) <= squared_error(exact, design, self.y) * 1.000001
+
+    @pytest.mark.parametrize(("X", "y"), [
+        ([3.0], [5.0]), ([0.7], [0.1]), ([[3.0, 1.0]], [5.0]), ([0.0, 0, 0], [5.0, 1, 1])])
+    @pytest.mark.parametrize("loss", [mse, squared_error])
+    def test_rows_that_leave_a_parameter_open(self, X, y, loss):
+        ax = plot.plot_paths(X, y, loss, {"batch": self.slow}, theta0=0, ax=axes_for(1))
+        best = ax.lines[-1].get_xydata()[0]
+        design = np.column_stack([np.ones(len(y)), X]) if np.ndim(X) == 1 else np.array(X)
+        least = squared_error(np.linalg.lstsq(design, y)[0], design, y)
+        assert squared_error(best, design, y) == pytest.approx(least, abs=1e-9)
+        assert np.abs(best).max() < 4    # the nearest of the minima, so that the paths are seen
+
+    def test_a_legend_of_long_names_leaves_the_contours(self):
+        ax = plot.plot_paths(self.x, self.y, squared_error, {"a name " * 30: self.slow})
+        assert ax.get_position().width > 0.2
+
+    def test_tight_layout_has_nothing_to_say(self):
+        ax = plot.plot_paths(self.x, self.y, squared_error, {"batch, with a longer name": self.slow})
+        figure = ax.figure
+        for layout in (lambda: None, plt.tight_layout):
+            layout()    # a warning is an error here
+            figure.canvas.draw()
+            box = ax.get_tightbbox()    # with the legend
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+    def test_a_layout_of_the_user_s(self):
+        with plt.rc_context({"figure.constrained_layout.use": True}):
+            ax = plot.plot_paths(self.x, self.y, squared_error, [self.slow])
+            ax.figure.canvas.draw()
+        assert ax.get_tightbbox().x1 <= ax.figure.bbox.x1
+
+    def test_a_column_named_with_a_sign_of_mathematics(self):
+        X = pd.DataFrame({r"$\nothing$": self.x})
+        ax = plot.plot_paths(X, self.y, squared_error, [history_of([[0, 0], [1, 1]], ("intercept", r"$\nothing$"))])
+        ax.figure.canvas.draw()
+        assert ax.get_ylabel() == r"$\nothing$"
+
+    def test_a_flat_loss(self):
+        plot.plot_paths(self.x, self.y, lambda theta, X, y: 1.0, [history_of([[0, 0]])])
+        plt.gcf().canvas.draw()
+
+    @pytest.mark.parametrize(("change", "error", "words"), [
+        ({"X": np.ones((4, 3))}, ValueError, "one or two features for two parameters, got an array of shape"),
+        ({"X": np.ones(3)}, ValueError, "inconsistent numbers of samples: \\[3, 4\\]"),
+        ({"X": [1, 2, 3, np.nan]}, ValueError, "Input X contains NaN"),
+        ({"y": [1, 2, 3, np.inf]}, ValueError, "Input y contains infinity"),
+        ({"loss_fn": 3}, TypeError, "'loss_fn' parameter must be callable"),
+        ({"loss_fn": lambda theta, X, y: X}, TypeError, "must return one number"),
+        ({"loss_fn": lambda theta, X, y: np.nan}, ArithmeticError, "NaN or infinite at every theta"),
+        ({"results": slow}, TypeError, "'results' parameter must be a dict or a list"),
+        ({"results": {}}, TypeError, "'results' parameter must be a dict or a list"),
+        ({"results": {"batch": 3}}, TypeError, "'results\\['batch'\\]' parameter must be a DescentResult"),
+        ({"results": [run()]}, ValueError, "a column for each of two parameters"),
+        ({"theta0": [1, 2, 3]}, ValueError, "'theta0' parameter must be a number or a pair"),
+        ({"ax": 3}, TypeError, "'ax' parameter must be a matplotlib Axes"),
+    ])
+    def test_errors(self, change, error, words):
+        given = {"X": self.x, "y": self.y, "loss_fn": squared_error, "results": [self.slow], **change}
+        with pytest.raises(error, match=words):
+            plot.plot_paths(**given)
+        assert plt.get_fignums() == []
+
+    def test_real_descents(self):
+        tips = datasets.load_tips()
+        x = (tips["total_bill"] - tips["total_bill"].mean()) / tips["total_bill"].std(ddof=0)
+        result = minimize(mse, grad_mse, tips["tip"], X=x.to_frame(), fit_intercept=True, history=True, progress=False)
+        ax = plot.plot_paths(x.to_frame(), tips["tip"], mse, {"batch": result}, ax=axes_for(1))
+        assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("intercept", "total_bill", "mse")
+        assert ax.lines[0].get_xydata()[-1] == pytest.approx(result.x)
+        assert ax.lines[-1].get_xydata()[0] == pytest.approx(result.x, abs=0.01)
+
+
+def test_plot_paths_without_rows():
+    steps = pd.DataFrame({"update": [1], "alpha": 0.2, "x0": 1.0, "x1": 1.0})
+    with pytest.raises(TypeError, match="Input X"):
+        plot.plot_paths(None, [1.0, 2.0], fastgd.mse, {"batch": steps})
+
+
+def test_paths_of_another_model_are_refused():
+    tips = fastgd.datasets.load_tips()
+    y, two, one = tips["tip"], tips[["total_bill", "size"]], tips[["size"]]
+    runs = [fastgd.minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=X is one, tol=0.1, history=True,
+                            stop="loss") for X in (two, one)]
+    with pytest.raises(ValueError, match=r"'results\['run 1'\]' .* two features and no intercept. Got one with an"):
+        plot.plot_paths(two, y, fastgd.mse, [runs[1]])
+    with pytest.raises(ValueError, match=r"must be a descent on X, with total_bill. Got one with size"):
+        plot.plot_paths(tips[["total_bill"]], y, fastgd.mse, {"mine": runs[1]})
+    assert plt.get_fignums() == []
