@@ -12,7 +12,7 @@ from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
 from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 
 if TYPE_CHECKING:
-    from fastgd import plot
+    from fastgd import plot as plot
 
 __version__ = "0.1.0"
 
@@ -28,12 +28,12 @@ __all__ = [
     "minimize_mini_batch",
     "minimize_multistart",
     "minimize_sgd",
-    "plot",
     "reference",
     "schedules",
     "simple_minimize",
 ]
 __all__ += builtin.__all__
+__all__.sort()
 
 
 def __getattr__(name: str) -> Any:
@@ -45,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "plot"})

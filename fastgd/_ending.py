@@ -34,13 +34,13 @@ def conclude(run: Run) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise as it deserves."""
     settings, outcome, verdict = run.settings, run.outcome, judge(run)
     wants_result = settings.full_output or settings.history
-    if verdict.status == CONVERGED and not wants_result:
+    if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
     words = Words(run.objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
     message = f"{settings.method} {words}"
     if verdict.status == NOT_FINITE:
         raise DivergenceError(message, _result(run, verdict, message))
-    if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None:
+    if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:
         warn(message)
     return _result(run, verdict, message) if wants_result else outcome.x
 

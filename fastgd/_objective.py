@@ -32,10 +32,7 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
                  threads: Threads = ALONE) -> Objective:
     """The Objective of what a public function was given; TypeError or ValueError if it is not as it should be."""
     functions = _Functions(loss_fn, grad_loss_fn, needs_loss, X is not None)
-    source = as_source(dataset, X, fit_intercept)
-    if functions.own_gradient is not None:
-        _check_labels(functions.own_gradient.loss, source.targets)
-    return Objective(functions, source, threads)
+    return Objective(functions, as_source(dataset, X, fit_intercept), threads)
 
 
 def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
@@ -45,17 +42,6 @@ def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
     """
     functions = _Functions(loss_fn, None, True, False)
     return lambda dataset, name="dataset": Objective(functions, as_source(dataset, None, False, name))
-
-
-def _check_labels(loss: Loss, targets: FloatArray) -> None:
-    """Raise ValueError for labels -1 and 1 of a loss of probabilities, which would give an answer that means nothing.
-
-    Other targets out of range are named if the descent does not end well, as it cannot if their mean is out of it.
-    """
-    if (loss.link == "logit" and abs(targets.item(0)) == 1 and bool((np.abs(targets) == 1).all())
-            and targets.min() == -1):
-        raise ValueError(f"The targets of {loss.__name__} must be between 0 and 1. Got labels -1 and 1; "
-                         "pass (dataset + 1) / 2.")
 
 
 class _Functions:
@@ -142,6 +128,12 @@ class Objective:
             return self
         dataset = np.asarray(self.source.everything, dtype=np.float64)
         return Objective(self._functions, as_source(dataset, None, False), self.threads)
+
+    def has_labels(self) -> bool:
+        """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
+        targets, loss = self.source.targets, self.descended
+        return (loss is not None and loss.link == "logit" and abs(targets.item(0)) == 1
+                and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
 
     @property
     def name(self) -> str:

@@ -49,11 +49,14 @@ class Verdict(NamedTuple):
         If the loss of a linear model is known to be higher than at the start.
     shortfall : Shortfall or None
         If the loss is known to be materially lower elsewhere.
+    has_labels : bool
+        Whether it converged to an answer that means nothing, because the targets are labels and no probabilities.
     """
 
     status: int
     growth: Growth | None = None
     shortfall: Shortfall | None = None
+    has_labels: bool = False
 
 
 _CONVERGED = Verdict(CONVERGED)
@@ -83,7 +86,9 @@ def judged(objective: Objective, rates: Rates, outcome: Outcome, tol: float, sto
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(outcome.x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
     shortfall = _shortfall(objective, outcome, tol, stop == "loss") if is_rows or stop == "loss" else None
-    return _CONVERGED if shortfall is None else Verdict(STALLED, None, shortfall)
+    if shortfall is not None:
+        return Verdict(STALLED, None, shortfall)
+    return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
 
 
 def _judged_at_rest(objective: Objective, rates: Rates, outcome: Outcome, tol: float) -> Verdict:

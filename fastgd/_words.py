@@ -29,6 +29,10 @@ class Words:
         self.tol, self.stop, self.is_stochastic = tol, stop, is_stochastic
 
     def __str__(self) -> str:
+        labels = _on_labels(self.objective) if self.verdict.has_labels else ""
+        return self._on_end() + labels
+
+    def _on_end(self) -> str:
         return {CONVERGED: self._converged, LIMIT_REACHED: self._limit_reached, CYCLE: self._cycle,
                 NOT_FINITE: self._diverged, STALLED: self._stalled,
                 STOPPED_BY_CALLBACK: self._stopped}[self.verdict.status]()
@@ -166,6 +170,13 @@ def _on_targets(objective: Objective) -> str:
     if least < mean < most:
         return ""
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
+
+
+def _on_labels(objective: Objective) -> str:
+    assert objective.descended is not None
+    least, most = objective.descended.target_range
+    return (f" But the targets are labels -1 and 1, and the {_said(objective.descended.__name__)} is about targets "
+            f"between {least:g} and {most:g}: pass (dataset + 1) / 2.")
 
 
 def _said(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The storeys of the house: an import that climbs, a circle, a module or a function that grew too long fails by name."""
+"""The storeys of the house: an import that climbs, a circle, what grew too long to be read, each fails by name."""
 import ast
 from pathlib import Path
 

@@ -14,7 +14,7 @@ MODULES = [fastgd, convexity, datasets, descent, differences, losses, multistart
 #: What stands behind a signature of an object that is no function or class.
 VALUES = (losses.Loss, losses.Gradient)
 #: Methods of a loss that are there for the other modules of fastgd and take arguments that were checked.
-INTERNAL = {"compiled", "curve_over", "curve_over_rows", "means", "means_over_rows", "over_rows"}
+INTERNAL = ("version",)
 HEADINGS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "See Also", "Notes", "References",
             "Examples")
 

@@ -292,8 +292,8 @@ CASES = {
     "is_convex": is_convex,
     "check_gradient": check_gradient,
     "Huber": constructor(Huber, (1, 0.5)),
-    "losses.Pinball": constructor(losses.Pinball, (0.5, 0.9)),
-    "losses.EpsilonInsensitive": constructor(losses.EpsilonInsensitive, (0.1, 0)),
+    "Pinball": constructor(losses.Pinball, (0.5, 0.9)),
+    "EpsilonInsensitive": constructor(losses.EpsilonInsensitive, (0.1, 0)),
     "losses.compiled": compiled,
     "datasets.load_tips": load_tips,
     "schedules.constant": constructor(schedules.constant, (0.2, 1)),
@@ -315,7 +315,8 @@ def public_functions():
                 if callable(function) and inner not in fastgd.__all__ and not takes_none and inner not in (
                         "Loss", "Gradient", "CompiledLoss"):
                     yield f"{name}.{inner}"
-        elif callable(value) and not (isinstance(value, type) and issubclass(value, (Exception, DescentResult))):
+        elif callable(value) and not (isinstance(value, type) and (
+                issubclass(value, (Exception, DescentResult)) or not inspect.signature(value).parameters)):
             yield name
 
 

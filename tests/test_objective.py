@@ -144,7 +144,9 @@ class TestOnRows:
     def test_may_be_compiled(self):
         ctypes = pytest.importorskip("ctypes")
         kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)
-        loss = fastgd.losses.compiled(kind(lambda p, t: (p - t) ** 2), kind(lambda p, t: 2 * (p - t)), name="square")
+        thunks = [kind(lambda p, t: (p - t) ** 2), kind(lambda p, t: 2 * (p - t))]    # kept alive
+        value, slope = (kind(ctypes.cast(thunk, ctypes.c_void_p).value) for thunk in thunks)
+        loss = fastgd.losses.compiled(value, slope, name="square")
         X, y = rows(60, 2)
         for call in (functools.partial(minimize, progress=False, max_iter=20), functools.partial(minimize_sgd, rng=0)):
             a, b = (call(one, None, y, 0.05, X=X, fit_intercept=True) for one in (loss, fastgd.mse))

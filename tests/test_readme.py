@@ -52,4 +52,7 @@ class TestReadme:
     def test_every_public_name_is_mentioned(self):
         text = README.read_text(encoding="utf-8")
         for name in fastgd.__all__:
-            assert name in text or name.startswith("grad_"), f"the README does not mention {name}"
+            thing = getattr(fastgd, name)
+            is_in_short = name.startswith("grad_") or (isinstance(thing, type) and issubclass(thing, fastgd.losses.Loss)
+                                                       and not thing().parameters)
+            assert name in text or is_in_short, f"the README does not mention {name}"

@@ -61,6 +61,8 @@ class Surface:
 
     def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike) -> None:
         X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
+        if X is None:
+            raise TypeError("Input X should be a 2d array of real numbers, got None.")
         self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,))
         source = self._objective.source
         assert isinstance(source, Rows)
