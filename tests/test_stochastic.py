@@ -220,7 +220,8 @@ class TestTheCallersArray:
         assert np.array_equal(y, expected)
 
     @pytest.mark.parametrize("make", [
-        list, pd.Series, lambda y: y.astype(int), lambda y: np.repeat(y, 2)[::2], lambda y: y.astype(">f8"),
+        list, pd.Series, lambda y: y.astype(int), lambda y: np.repeat(y, 2)[::2],
+        lambda y: y.astype(y.dtype.newbyteorder()),
         lambda y: np.lib.stride_tricks.as_strided(y, writeable=False)])
     def test_in_place_needs_an_array_that_can_be_shuffled(self, make, pcttip):
         with pytest.raises(ValueError, match="in_place=True needs a writable contiguous float"):
