@@ -1,10 +1,35 @@
 import contextlib
 import signal
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import fastgd
+
+# A slow machine is no failure; what failed can be run again from what is printed.
+settings.register_profile("fastgd", deadline=None, print_blob=True)
+settings.load_profile("fastgd")
+
+
+def pytest_configure():
+    """Refuse to test modules that were built from other sources; an installed wheel has none to compare with.
+
+    A build makes every module newer than all sources, also those that needed no compiler.
+    """
+    package = Path(fastgd.__file__).parent
+    translated = sorted(package.glob("_kernels/*.pyx"))
+    shared = [package.parent / "setup.py", *sorted(package.glob("_kernels/*.px[di]"))] if translated else []
+    for source in translated:
+        module = find_spec(f"fastgd._kernels.{source.stem}")
+        for file in (source, *shared):
+            name = file.relative_to(package.parent).as_posix()
+            if module is None or file.stat().st_mtime > Path(module.origin).stat().st_mtime:
+                state = "is not built" if module is None else f"is newer than {Path(module.origin).name}"
+                raise pytest.UsageError(
+                    f"{name} {state}: build first: python setup.py build_ext --inplace (needs Cython; or pip install -e .)")
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +71,6 @@ def interrupted():
             signal.signal(signal.SIGALRM, before)
 
     return context
-
-
-def pytest_sessionstart(session):
-    session.config.addinivalue_line("markers", "thread_unsafe: pytest-run-parallel runs the test in one thread.")
 
 
 def pytest_collection_modifyitems(items):

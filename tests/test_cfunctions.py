@@ -3,6 +3,7 @@ import copy
 import ctypes
 import ctypes.util
 import gc
+import math
 import pickle
 import warnings
 import weakref
@@ -262,3 +263,9 @@ def test_the_functions_live_as_long_as_the_loss():
     gc.collect()
     assert all(function() is not None for function in alive)
     assert loss.gradient(3.0, [1.0]) == 1.0
+
+
+def test_nothing_is_promised_of_such_a_loss():
+    loss = compiled(*by_ctypes())
+    assert (loss.is_convex, loss.is_quadratic, loss.max_curvature, loss.max_stable_alpha) == (
+        False, False, math.inf, None)

@@ -2,14 +2,13 @@
 import contextlib
 import gc
 import os
-import re
 import sys
-import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import in_threads
 
 import fastgd
 from fastgd import (
@@ -21,10 +20,9 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._kernels import descent, linear, losses, mean, rates, shuffle
+from fastgd._kernels import descent, linear, losses, mean, rates, shuffle, step
 from fastgd.losses import REGISTRY
 
-KERNELS = Path(fastgd.__file__).parent / "_kernels"
 Y = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 OPTIONS = {"rng": 0, "tol": 0, "max_epochs": 2}
 
@@ -112,22 +110,6 @@ def test_no_memory_is_lost_by_large_calls():
         before = resident()
         calls()
     assert resident() - before < 4 * y.nbytes    # of 40 copies
-
-
-def in_threads(count, work):
-    """The answers of work(0) ... work(count - 1), each in a thread of its own, all let go at once."""
-    answers, start = [None] * count, threading.Barrier(count)
-
-    def run(k):
-        start.wait()
-        answers[k] = work(k)
-
-    threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -219,19 +201,8 @@ def test_ctrl_c(call, interrupted):
     assert fastgd.mse.curve([0.0, 1.0], y).tolist() == [fastgd.mse(0.0, y), fastgd.mse(1.0, y)]
 
 
-@pytest.mark.parametrize("module", [descent, linear, losses, mean, rates, shuffle], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [descent, linear, losses, mean, rates, shuffle, step], ids=lambda module: module.__name__)
 def test_a_kernel_module_is_changed_by_no_call(module):
     before = {name: id(value) for name, value in vars(module).items()}
     call_all(1)
     assert {name: id(value) for name, value in vars(module).items()} == before
-
-
-def test_kernels_have_no_variables():
-    """Free-threaded Python may then run them at once; a `cdef` at the margin that is no type or function is one."""
-    sources = sorted(KERNELS.glob("*.p[yx][xd]"))
-    if not sources:
-        pytest.skip("the sources of the kernels are not part of the installed package")
-    for source in sources:
-        for line in source.read_text().splitlines():
-            assert not re.match(r"\w+\s*=", line), f"{source.name}: {line}"
-            assert not re.match(r"cdef (?!class |enum|struct |extern )[^(]*$", line), f"{source.name}: {line}"

@@ -2,6 +2,7 @@
 import functools
 import inspect
 import pickle
+import pydoc
 
 import numpy as np
 import pytest
@@ -11,25 +12,58 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import fastgd
-from fastgd import Huber, reference
-from fastgd._kernels import losses as kernels
+from fastgd import Huber, minimize, reference
 from fastgd.losses import REGISTRY, Gradient, Loss
 
 SIZES = [*range(1, 40), 63, 64, 65, 127, 128, 129, 135, 136, 137, 255, 256, 257, 1000, 4095, 4096, 4097, 4999, 5000]
 
 
-def test_a_new_loss_is_complete():
-    in_kernels = {name for name, kind in vars(kernels).items() if isinstance(kind, type)}
-    registered = {type(loss.kernel).__name__ for loss in REGISTRY.values()} | {"CFunctions", "CFunctionsWithData"}
-    assert in_kernels == registered, "list the new loss in fastgd.losses.REGISTRY"
-    for name, loss in REGISTRY.items():
-        assert loss.__name__ == name
-        for function in (name, f"grad_{name}"):
-            assert hasattr(reference, function), f"write fastgd.reference.{function}"
-            assert function in fastgd.__all__, f"export fastgd.{function}"
-        assert getattr(fastgd, name) == loss
-        assert getattr(fastgd, f"grad_{name}") == loss.gradient
-        assert name in type(loss).__doc__, f"name {name} in the docstring of {type(loss).__name__}"
+class TestTheTextbooksNames:
+    def test_alpha_is_the_delta_of_the_huber_loss(self, five_points):
+        for function in (fastgd.huber_loss, fastgd.grad_huber_loss):
+            assert function(12, five_points, alpha=2) == function(12, five_points, delta=2)
+        assert minimize(functools.partial(fastgd.huber_loss, alpha=2), None, five_points, progress=False) == minimize(
+            Huber(2), None, five_points, progress=False)
+        with pytest.raises(TypeError, match=r"huber_loss\(\) takes theta, dataset, delta, .* got delta=2, alpha=3"):
+            fastgd.huber_loss(12, five_points, delta=2, alpha=3)
+
+    @pytest.mark.parametrize("name", REGISTRY)
+    def test_y_vals_are_the_points(self, name, five_points):
+        for function in (REGISTRY[name], REGISTRY[name].gradient):
+            assert function(theta=0.5, y_vals=five_points) == function(0.5, five_points)
+            assert function(0.5, y_vals=five_points) == function(0.5, dataset=five_points)
+            with pytest.raises(TypeError, match=f"{function.__name__}.. got both 'dataset' and 'y_vals'"):
+                function(0.5, five_points, y_vals=five_points)
+
+    def test_the_words_of_a_wrong_call_name_the_loss(self, five_points):
+        for call, words in (
+                (lambda: fastgd.mse(), r"mse\(\) missing 2 required positional arguments: 'theta' and 'dataset'"),
+                (lambda: fastgd.mse(1.0), r"mse\(\) missing 1 required positional argument: 'dataset'"),
+                (lambda: fastgd.grad_mse(dataset=five_points), r"grad_mse\(\) missing 1 .*: 'theta'"),
+                (lambda: fastgd.mse(1.0, five_points, delta=2), r"mse\(\) takes theta, dataset, X, .* got delta=2"),
+                (lambda: fastgd.mse(1.0, five_points, 2), r"mse\(\) takes .* got 2 beside theta and dataset"),
+                (lambda: fastgd.pinball_loss(1.0, five_points, 0.2, q=0.3), r"pinball_loss\(\) takes .* got 0.2, q=")):
+            with pytest.raises(TypeError, match=words):
+                call()
+
+    def test_help_opens_with_the_call(self):
+        text = pydoc.plain(pydoc.render_doc(fastgd.huber_loss))
+        assert "huber_loss(theta, dataset, delta=1.0, *, X=None, fit_intercept=False, n_threads=None)" in text
+        assert text.index("huber_loss(theta") < text.index("Huber loss ``r**2")
+        assert "-> 'None'" not in text
+
+    def test_dir_shows_what_is_public(self):
+        assert [name for name in dir(fastgd.huber_loss) if not name.startswith("__")] == [
+            "curve", "delta", "gradient", "is_convex", "is_exact", "is_quadratic", "link", "loss", "max_curvature",
+            "max_stable_alpha", "parameters", "target_range"]
+        assert [name for name in dir(fastgd.grad_mse) if not name.startswith("__")] == ["curve", "loss", "parameters"]
+
+    def test_the_quartic_is_computed_in_the_textbooks_order(self):
+        y = np.random.default_rng(0).normal(0, 15, 1000)
+        for theta in (0.0, -9.9, 18.4):
+            r = y - theta
+            textbook = np.mean(1 / 5000 * (r + 12) * (r + 23) * (r - 14) * (r - 15) + 7)
+            assert fastgd.quartic_loss(theta, y) == textbook
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
