@@ -29,7 +29,8 @@ def pytest_configure():
             if module is None or file.stat().st_mtime > Path(module.origin).stat().st_mtime:
                 state = "is not built" if module is None else f"is newer than {Path(module.origin).name}"
                 raise pytest.UsageError(
-                    f"{name} {state}: build first: python setup.py build_ext --inplace (needs Cython; or pip install -e .)")
+                    f"{name} {state}: build first: python setup.py build_ext --inplace (which needs Cython), or "
+                    "pip install -e .")
 
 
 @pytest.fixture(scope="session")

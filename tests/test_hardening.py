@@ -201,7 +201,10 @@ def test_ctrl_c(call, interrupted):
     assert fastgd.mse.curve([0.0, 1.0], y).tolist() == [fastgd.mse(0.0, y), fastgd.mse(1.0, y)]
 
 
-@pytest.mark.parametrize("module", [descent, linear, losses, mean, rates, shuffle, step], ids=lambda module: module.__name__)
+KERNELS = [descent, linear, losses, mean, rates, shuffle, step]
+
+
+@pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
 def test_a_kernel_module_is_changed_by_no_call(module):
     before = {name: id(value) for name, value in vars(module).items()}
     call_all(1)

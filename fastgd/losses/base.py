@@ -89,7 +89,7 @@ class _Mean(Value, Generic[OverRows]):
         there are cores; None is 1. The bits do not depend on it. The textbook's other names for the same are taken as
         keywords: `y_vals` for the points, and `alpha` for the delta of the Huber loss.
         """
-        if args or kwargs or dataset is _MISSING:
+        if args or kwargs or dataset is _MISSING or theta is _MISSING:
             answer: float | OverRows = self._called_otherwise(
                 theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, n_threads=n_threads)
             return answer
