@@ -7,7 +7,7 @@ import pytest
 from helpers import TIPS, oracle, own, quiet, rows
 
 import fastgd
-from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference
+from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
 from fastgd.losses import REGISTRY
 from fastgd.losses.base import ours
 
@@ -180,3 +180,122 @@ def test_a_subclass_with_another_call_is_python():
 
     result = fastgd.minimize(Shifted(), fastgd.grad_mse, [1.0, 2.0], progress=False, full_output=True)
     assert result.fun == -1.0
+
+
+class TestTheOrderOfArguments:
+    """A parameter named X gets X, wherever it stands, and y, dataset or y_vals the targets; else X comes first."""
+
+    @staticmethod
+    def functions():
+        def mean(theta, X, y):
+            return np.mean((y - X @ theta) ** 2)
+
+        class Caller:
+            def __call__(self, theta, y, X):
+                return mean(theta, X, y)
+
+        def with_intercept(theta, y, X=None, fit_intercept=False):
+            return mean(theta, reference.with_intercept(X) if fit_intercept else X, y)
+
+        return {
+            "X, y": lambda theta, X, y: mean(theta, X, y),
+            "y, X": lambda theta, y, X: mean(theta, X, y),
+            "dataset, X": lambda theta, dataset, X: mean(theta, X, dataset),
+            "X, y_vals": lambda theta, X, y_vals: mean(theta, X, y_vals),
+            "t, X": lambda theta, t, X: mean(theta, X, t),
+            "X, t": lambda theta, X, t: mean(theta, X, t),
+            "A, b": lambda theta, A, b: mean(theta, A, b),
+            "y, A": lambda theta, y, A: mean(theta, A, y),
+            "A, y": lambda theta, A, y: mean(theta, A, y),
+            "y, *, X": lambda theta, y, *, X: mean(theta, X, y),
+            "X, *, y": lambda theta, X, *, y: mean(theta, X, y),
+            "y, scale, X": lambda theta, y, scale=1.0, X=None: scale * mean(theta, X, y),
+            "only by place": lambda theta, y, X, /: mean(theta, X, y),
+            "*args": lambda *args: mean(*args),
+            "an object": Caller(),
+            "a partial": functools.partial(lambda scale, theta, y, X: scale * mean(theta, X, y), 1.0),
+            "fit_intercept": with_intercept,
+            "the oracle": reference.mse,
+        }
+
+    @pytest.mark.parametrize("order", functions())
+    @pytest.mark.parametrize("intercept", [False, True])
+    def test_goes_by_name(self, order, intercept):
+        X, y = rows(5, 5)    # square, so that nothing fails if they are mixed up
+        options = {"X": X, "fit_intercept": intercept, "max_iter": 3, "tol": 0, "progress": False, "full_output": True}
+        with pytest.warns(ConvergenceWarning):
+            result = minimize(self.functions()[order], fastgd.grad_mse, y, 0.01, **options)
+        assert result.fun == pytest.approx(fastgd.mse(result.x, y, X=X, fit_intercept=intercept), rel=1e-12)
+
+    @quiet
+    def test_of_a_gradient_too(self):
+        X, y = rows(40, 2)
+        expected = minimize(None, fastgd.grad_mse, y, 0.1, X=X, max_iter=5, progress=False)
+        for gradient in (lambda theta, y, X: 2 * X.T @ (X @ theta - y) / len(y),
+                         lambda theta, X, y: 2 * X.T @ (X @ theta - y) / len(y)):
+            theta = minimize(None, gradient, y, 0.1, X=X, max_iter=5, progress=False)
+            assert theta == pytest.approx(expected, rel=1e-12)
+
+
+class TestAFunctionThat:
+    @quiet
+    def test_writes_into_theta_changes_nothing(self):
+        X, y = rows(40, 2)
+
+        def loss(theta, X, y):
+            value = np.mean((y - X @ theta) ** 2)
+            theta += 100
+            return value
+
+        def gradient(theta, X, y):
+            slope = 2 * X.T @ (X @ theta - y) / len(y)
+            theta[:] = np.nan
+            return slope
+
+        options = {"X": X, "max_iter": 20, "tol": 0, "progress": False, "full_output": True}
+        writing = minimize(loss, gradient, y, 0.1, **options)
+        clean = minimize(fastgd.mse, own(reference.grad_mse), y, 0.1, **options)
+        assert writing.x == pytest.approx(clean.x, rel=1e-12)
+        assert writing.fun == pytest.approx(clean.fun, rel=1e-12)
+        by_differences = minimize(loss, None, y, 0.1, **options)
+        assert by_differences.x == pytest.approx(clean.x, rel=1e-6)
+
+    def test_is_about_single_points_gives_their_mean_at_the_end(self, five_points):
+        def slope(theta, y):
+            return 2 * (theta - y)    # of an array of points an array
+
+        alpha = schedules.inverse_scaling(0.5, 1.0)
+        result = minimize_sgd(None, slope, five_points, alpha, rng=0, stop="epoch", average=True, full_output=True)
+        own_loss = minimize_sgd(None, fastgd.grad_mse, five_points, alpha, rng=0, stop="epoch", average=True,
+                                full_output=True)
+        assert (result.x, result.nit, result.success) == (own_loss.x, own_loss.nit, own_loss.success)
+        assert result.jac == pytest.approx(own_loss.jac, abs=1e-12)
+
+    @pytest.mark.parametrize("value", [1 + 2j, None, "0.5", b"1", [1.0, 2.0, 3.0]])
+    @pytest.mark.parametrize("role", ["loss_fn", "grad_loss_fn"])
+    def test_returns_no_number_is_told_so_in_one_sentence(self, role, value, five_points):
+        def function(theta, y):
+            return value
+
+        calls = {
+            "loss_fn": [
+                lambda: minimize(function, fastgd.grad_mse, five_points),
+                lambda: minimize(function, None, five_points, progress=False),
+                lambda: minimize(function, fastgd.grad_mse, five_points, progress=False, full_output=True),
+                lambda: minimize(function, fastgd.grad_mse, five_points, progress=False, stop="loss"),
+                lambda: minimize_sgd(function, fastgd.grad_mse, five_points, callback=print),
+                lambda: fastgd.simple_minimize(function, five_points, [1.0, 2.0]),
+                lambda: fastgd.is_convex(function, five_points, (0, 1)),
+                lambda: fastgd.check_gradient(function, fastgd.grad_mse, five_points),
+                lambda: fastgd.minimize_multistart(function, fastgd.grad_mse, five_points, [1.0]),
+            ],
+            "grad_loss_fn": [
+                lambda: minimize(None, function, five_points, progress=False),
+                lambda: minimize_sgd(None, function, five_points),
+                lambda: minimize_mini_batch(None, function, five_points, 2),
+                lambda: fastgd.check_gradient(fastgd.mse, function, five_points),
+                lambda: fastgd.minimize_multistart(fastgd.mse, function, five_points, [1.0]),
+            ]}
+        for call in calls[role]:
+            with pytest.raises(TypeError, match=f"{role} must return one number, the mean (loss|slope) over the "):
+                call()

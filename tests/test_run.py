@@ -1,12 +1,25 @@
 """What a run shows, records and calls, an update or an epoch at a time; and Ctrl-C."""
 import threading
+import time
 
 import numpy as np
 import pytest
 from helpers import course, course_sgd, descend, is_free, quiet, rows, sgd
 
 import fastgd
-from fastgd import ConvergenceWarning, DescentResult, minimize, minimize_mini_batch, minimize_sgd, reference
+from fastgd import (
+    ConvergenceWarning,
+    DescentResult,
+    DivergenceError,
+    minimize,
+    minimize_mini_batch,
+    minimize_sgd,
+    reference,
+)
+from fastgd._limits import LONGEST_CHUNK
+from fastgd._run.driver import _Pace, drive
+from fastgd._run.epochs import Epochs
+from fastgd.schedules import as_rates
 
 
 class TestHistory:
@@ -164,6 +177,21 @@ class TestCallbackOnRows:
                                     max_iter=3)).all()
 
 
+    def test_hides_no_divergence_by_changing_what_it_gets(self):
+        X, y = rows()
+
+        def zero(result):
+            result.x.fill(0.0)
+
+        for options in ({"X": X}, {"X": X, "stop": "loss"}):
+            with pytest.raises(DivergenceError, match="loss grew from") as caught:
+                minimize(fastgd.mse, None, y, 5.0, False, max_iter=30, callback=zero, **options)
+            with pytest.raises(DivergenceError) as alone:
+                minimize(fastgd.mse, None, y, 5.0, False, max_iter=30, **options)
+            assert str(caught.value) == str(alone.value)
+            assert caught.value.result == alone.value.result
+
+
 class TestProgress:
     def test_lines_over_many_chunks(self, capsys):
         quiet_options = {"theta0": 1.0, "tol": 0, "max_iter": 300}
@@ -241,3 +269,103 @@ class TestCtrlC:
         with interrupted():
             fastgd.minimize(fastgd.log_cosh, None, many_points, 1e-9, False, tol=0, n_threads=2)
         assert threading.active_count() == before
+
+
+class TestTheDriver:
+    """On runners that only count."""
+
+    class Counting:
+        theta = previous = 0.0
+        is_deterministic = False
+        ends_when_short = True
+        evaluations = 2**20    # so many that chunks are measured
+
+        def __init__(self, seconds):
+            self.seconds, self.chunks, self.rules = seconds, [], []
+
+        def buffer(self, limit, every):
+            return 1000, np.empty(1000)
+
+        def advance(self, alphas, thetas):
+            self.chunks.append(alphas.tolist())
+            self.rules.append(self.ends_when_short)
+            time.sleep(self.seconds * len(alphas))
+            return len(alphas), False
+
+        def sizes(self):
+            return [len(chunk) for chunk in self.chunks]
+
+    def test_a_chunk_of_quick_updates_grows(self):
+        runner = self.Counting(0)
+        drive(runner, as_rates(0.2), 500)
+        assert sum(runner.sizes()) == 500
+        assert max(runner.sizes()) >= 8
+
+    def test_a_chunk_of_slow_updates_is_one(self):
+        runner = self.Counting(2 * LONGEST_CHUNK)
+        drive(runner, as_rates(0.2), 4)
+        assert runner.sizes() == [1, 1, 1, 1]
+
+    def test_updates_that_become_slow_make_short_chunks(self):
+        runner = self.Counting(0)
+        drive(runner, as_rates(0.2), 100)
+        longest = max(runner.sizes())
+        runner.seconds, runner.chunks = LONGEST_CHUNK, []
+        pace = _Pace(1)
+        pace.updates = longest
+        pace.timed(runner, np.ones(longest), np.empty(longest))
+        assert pace.updates == longest // 2
+
+    def test_rates_of_0_that_lead_are_apart_and_end_nothing(self):
+        runner = self.Counting(0)
+        runner.evaluations = 0
+        drive(runner, as_rates(lambda t: 0.0 if t < 3 else 0.5), 8)
+        assert runner.chunks[0] == [0, 0, 0]
+        assert [all(chunk) for chunk in runner.chunks[1:]] == [True] * (len(runner.chunks) - 1)
+        assert runner.rules == [False] + [True] * (len(runner.chunks) - 1)
+
+
+class TestAWarmUp:
+    """Updates whose rate is 0 move nothing, which does not end a run that has not begun."""
+
+    @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
+    def test_is_gone_through(self, gradient, five_points):
+        def alpha(t):
+            return min(0.2, 0.05 * t)
+
+        result = minimize(fastgd.mse, gradient, five_points, alpha, progress=False, history=True)
+        assert result.success
+        assert result.x == reference.minimize(None, reference.grad_mse, five_points, alpha, progress=False)
+        assert result.x == pytest.approx(np.mean(five_points), abs=0.01)
+        assert result.history["alpha"].tolist()[:3] == [0.0, 0.05, 0.1]
+
+    @quiet
+    @pytest.mark.parametrize("stop", ["step", "epoch", "loss"])
+    def test_longer_than_an_epoch(self, stop, five_points):
+        result = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, lambda t: 0.0 if t < 12 else 0.1 / (t - 11),
+                              rng=0, stop=stop, tol=1e-3, full_output=True)
+        assert result.nit > 12
+        if stop == "step":
+            assert result.x == course_sgd("mse", five_points, None, lambda t: 0.0 if t < 12 else 0.1 / (t - 11), rng=0)
+
+    def test_by_the_loss(self, five_points):
+        result = minimize(fastgd.mse, None, five_points, lambda t: 0.2 * (t > 1), progress=False, stop="loss",
+                          full_output=True)
+        assert result.success
+        assert result.x == pytest.approx(np.mean(five_points), abs=0.1)
+
+    @quiet
+    def test_that_never_ends_ends_at_the_limit(self, five_points):
+        result = minimize(fastgd.mse, None, five_points, lambda t: 0.0, progress=False, max_iter=50, full_output=True)
+        assert (result.nit, result.status) == (50, 1)
+
+
+def test_a_mean_of_thetas_near_the_largest_float_is_finite():
+    y = np.array([1.6e308, 1.7e308, 1.65e308])
+    epochs = Epochs(6, 0.0, None, averages=True)
+    for part in (y, y):    # in two chunks
+        epochs.look_at(3 if part is y and epochs.average is None else 6, 3, part)
+    assert epochs.average == pytest.approx(1.65e308, rel=1e-15)
+    theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, y, 1e-3, rng=0, theta0=1.65e308, stop="epoch", average=True,
+                         max_epochs=3, tol=1e306)
+    assert theta == pytest.approx(1.65e308, rel=0.01)

@@ -1,4 +1,5 @@
 """The options of a run and the arguments of a loss: each bad one is refused by its name."""
+import functools
 
 import numpy as np
 import pytest
@@ -120,3 +121,49 @@ def test_n_threads_that_is_no_count(five_points):
             fastgd.mse(0.3, five_points, n_threads=bad)
         with pytest.raises(error, match="'n_threads' parameter"):
             fastgd.minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, n_threads=bad)
+
+
+class TestSwitches:
+    """history, full_output, average and in_place are True or False, of Python or of numpy."""
+
+    @pytest.mark.parametrize("value", ["no", None, 2, 0.0, [], np.array([True, False])])
+    @pytest.mark.parametrize("name", ["history", "full_output", "average", "in_place", "fit_intercept"])
+    def test_other_things_are_refused_by_name(self, name, value, five_points):
+        before = five_points.copy()
+        X = np.ones((5, 1)) if name == "fit_intercept" else None
+        verbs = [minimize_sgd, functools.partial(minimize_mini_batch, minibatch_size=2)]
+        verbs += [functools.partial(minimize, progress=False)] if name in ("history", "full_output") else []
+        for verb in verbs:
+            with pytest.raises(TypeError, match=f"'{name}' parameter must be True or False"):
+                verb(fastgd.mse, fastgd.grad_mse, five_points, X=X, **{name: value})
+        assert np.array_equal(five_points, before)
+
+    def test_numpys_are_taken(self, five_points):
+        options = {"rng": 0, "stop": "epoch", "tol": 10.0}
+        result = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.1, average=np.True_, full_output=np.True_,
+                              in_place=np.False_, history=np.bool_(False), progress=np.False_, **options)
+        assert result == minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.1, average=True, full_output=True,
+                                      **options)
+        assert fastgd.mse(1.0, five_points, fit_intercept=np.False_) == fastgd.mse(1.0, five_points)
+        assert minimize(fastgd.mse, None, five_points, progress=np.False_, fit_intercept=np.False_,
+                        max_iter=np.int32(1000), n_threads=np.int64(-1)) == minimize(
+                            fastgd.mse, None, five_points, progress=False)
+
+    @pytest.mark.parametrize("verb", [minimize, minimize_sgd])
+    def test_progress_is_no_array(self, verb, five_points):
+        with pytest.raises(ValueError, match="'progress' parameter must be True, False or 'bar'"):
+            verb(fastgd.mse, fastgd.grad_mse, five_points, progress=np.array([1, 2]))
+
+    def test_a_bar_is_not_drawn_before_bad_data_are_refused(self, capsys):
+        pytest.importorskip("tqdm")
+        with pytest.raises(ValueError, match="contains NaN"):
+            minimize(fastgd.mse, fastgd.grad_mse, [1.0, np.nan], progress="bar")
+        assert capsys.readouterr().err == ""
+
+
+def test_an_intercept_needs_rows(five_points):
+    for call in (lambda: fastgd.mse(1.0, five_points, fit_intercept=True),
+                 lambda: fastgd.mse.curve([1.0], five_points, fit_intercept=True),
+                 lambda: minimize(fastgd.mse, None, five_points, fit_intercept=True)):
+        with pytest.raises(ValueError, match=r"fit_intercept=True needs X.* Got fit_intercept=True and X=None"):
+            call()

@@ -1,6 +1,7 @@
 """Sums over many points and rows: numpy's bits, and the same with any number of threads."""
 import functools
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, r
 
 import fastgd
 from fastgd import minimize, reference
+from fastgd._limits import LEAF, POINTS_OF_A_PART
+from fastgd._sums import Threads, added, branches
 from fastgd.losses import REGISTRY
 
 # Up to 2.2 numpy sums in chunks of 8192, so that its bits differ above that size.
@@ -112,3 +115,59 @@ class TestThreads:
             fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4,
                             callback=lambda result: 1 / 0)
         assert threading.active_count() == before
+
+    def test_are_never_more_than_parts(self, many_points, monkeypatch):
+        started, start = [], threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
+        parts = len(branches(len(many_points), POINTS_OF_A_PART))
+        assert fastgd.mse(0.3, many_points, n_threads=10**6) == fastgd.mse(0.3, many_points)
+        assert len(started) < parts    # and perhaps fewer, if one takes two of them
+
+    def test_leave_after_the_part_they_are_at_where_the_caller_is_interrupted(self):
+        done, started = [], threading.Event()
+
+        def work(part):
+            if part == 0:
+                assert started.wait(10)
+                raise KeyboardInterrupt
+            started.set()
+            time.sleep(0.05)
+            done.append(part)
+
+        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
+            threads.map(work, range(1000))
+        assert len(done) < 10
+
+
+class TestTheTreeOfRows:
+    """That of points, with leaves of as many rows: neither parts nor threads show in the bits."""
+
+    @pytest.mark.parametrize("n", [1, 7, 127, 128, 129, 135, 136, 255, 256, 257, 1000, 1025, 3001])
+    def test_a_loss_is_summed_as_numpy_sums_its_leaves(self, n):
+        X, y = rows(n, 3)
+        theta = np.array([0.3, -0.2, 0.1])
+        leaves = [fastgd.mse(theta, y[part], X=X[part]) * (part.stop - part.start) for part in branches(n, LEAF)]
+        assert fastgd.mse(theta, y, X=X) == pytest.approx(float(added(n, LEAF, leaves)) / n, rel=1e-15)
+
+    @pytest.mark.parametrize("name", REGISTRY)
+    def test_parts_of_any_size_give_the_same_bits(self, name, monkeypatch):
+        X, y = rows(3001, 5)
+        thetas = np.random.default_rng(1).normal(size=(3, 6))
+        loss, options = REGISTRY[name], {"X": X, "fit_intercept": True}
+        expected = [(loss(theta, y, **options), loss.gradient(theta, y, **options).tolist()) for theta in thetas]
+        for numbers in (1, 5 * 128, 5 * 500, 5 * 2000, 10**9):
+            monkeypatch.setattr("fastgd._source.rows.NUMBERS_OF_A_PART", numbers)
+            monkeypatch.setattr("fastgd._source.rows.CACHED_NUMBERS", numbers)
+            for n_threads in (None, 3):
+                assert [(loss(theta, y, **options, n_threads=n_threads),
+                         loss.gradient(theta, y, **options, n_threads=n_threads).tolist())
+                        for theta in thetas] == expected
+                assert loss.curve(thetas, y, **options, n_threads=n_threads).tolist() == [one for one, _ in expected]
+                assert loss.gradient.curve(thetas, y, **options).tolist() == [slope for _, slope in expected]
+
+    def test_a_descent_has_the_bits_of_its_gradient(self):
+        X, y = rows(3001, 5)
+        with pytest.warns(fastgd.ConvergenceWarning):
+            theta = fastgd.minimize(fastgd.huber_loss, None, y, 0.5, False, X=X, max_iter=1, tol=0)
+        slope = fastgd.grad_huber_loss(np.zeros(5), y, X=X)
+        assert theta == pytest.approx(-0.5 * slope, rel=1e-15)

@@ -1,5 +1,6 @@
 """How a run ended, and the words for it: converged, too soon, too late, in a cycle, or not at all."""
 import functools
+import importlib.util
 
 import numpy as np
 import pytest
@@ -272,3 +273,50 @@ def test_targets_that_are_no_probabilities_are_named():
     X = rows()[0]
     with pytest.warns(ConvergenceWarning, match="targets are from -1 to 1; unless they are between 0 and 1"):
         minimize(fastgd.cross_entropy, None, np.sign(X[:, 0]), 0.5, False, X=X, max_iter=300)
+
+
+class TestARateThatFellTo0:
+    @pytest.mark.parametrize("seed", range(8))
+    def test_near_the_optimum_is_no_reason_for_alarm(self, seed, pcttip):
+        result = minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip, schedules.cosine(0.05, 2000), rng=seed, tol=1e-12,
+                              full_output=True)
+        assert result.nit == 2001
+        assert result.fun < 1.01 * fastgd.mse(pcttip.mean(), pcttip)
+        assert result.success
+
+    @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
+    def test_far_from_it_is(self, gradient, pcttip):
+        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0 by update 3[0-9]"):
+            result = minimize(fastgd.mse, gradient, pcttip, schedules.cosine(0.01, 30), progress=False, tol=1e-9,
+                              full_output=True)
+        assert (result.success, result.status) == (False, 4)
+
+    def test_at_the_optimum_in_python(self, five_points):
+        result = minimize(None, reference.grad_mse, five_points, schedules.cosine(0.4, 100), progress=False, tol=1e-9,
+                          full_output=True)
+        assert result.success
+
+
+def test_labels_of_a_loss_of_probabilities_are_named():
+    X = rows()[0]
+    labels = np.where(np.arange(200) % 4, 1.0, -1.0)    # whose mean is between 0 and 1, so that there is a minimum
+    words = (r"converged: .* targets are labels -1 and 1, and the cross-entropy is about targets between 0 and 1: pass "
+             r"\(dataset \+ 1\) / 2")
+    for options in ({}, {"X": X, "fit_intercept": True}):
+        with pytest.warns(ConvergenceWarning, match=words):
+            minimize(fastgd.cross_entropy, None, labels, "auto", False, tol=1e-4, **options)
+        minimize(fastgd.cross_entropy, None, (labels + 1) / 2, "auto", False, tol=1e-4, **options)
+
+
+def test_a_warning_is_of_the_line_that_called(five_points, tmp_path):
+    (tmp_path / "wrapper.py").write_text(
+        "import functools, fastgd\n"
+        "def call(y):\n"
+        "    return functools.partial(fastgd.minimize, fastgd.mse, None, progress=False)(y, max_iter=1)\n")
+    spec = importlib.util.spec_from_file_location("wrapper_of_fastgd", tmp_path / "wrapper.py")
+    wrapper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(wrapper)
+    for call in (lambda: wrapper.call(five_points), lambda: wrapper.call(five_points.tolist())):
+        with pytest.warns(ConvergenceWarning, match="did not converge in 1 updates") as caught:
+            call()
+        assert (caught[0].filename, caught[0].lineno) == (str(tmp_path / "wrapper.py"), 3)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastgd._checks import check_dataset
+from fastgd._checks import check_dataset, check_flag
 from fastgd._source.points import Points
 from fastgd._source.rows import Rows
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastgd._types import Source
 
-__all__ = ["Points", "Rows", "as_source"]
+__all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
 
 
 def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset") -> Source:
@@ -41,6 +41,6 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
 
 def no_intercept_without_rows(fit_intercept: bool) -> None:
     """Raise ValueError if an intercept is asked for where theta is one."""
-    if fit_intercept is not False:
+    if check_flag(fit_intercept, "fit_intercept"):
         raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
                          f"Got fit_intercept={fit_intercept!r} and X=None.")

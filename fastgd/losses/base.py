@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgd._checks import as_float_array, as_points, check_dataset, check_design, real_numbers
 from fastgd._limits import EVALUATIONS
-from fastgd._source import Points, Rows, as_source
+from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
 from fastgd._source.points import means_over
 from fastgd._sums import Threads
 from fastgd._value import Value
@@ -93,8 +93,10 @@ class _Mean(Value, Generic[OverRows]):
             answer: float | OverRows = self._called_otherwise(
                 theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, n_threads=n_threads)
             return answer
-        if X is not None or fit_intercept is not False:
+        if X is not None:
             return self._over_rows(theta, dataset, X, fit_intercept, n_threads)
+        if fit_intercept is not False:
+            no_intercept_without_rows(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
         if theta != theta:
@@ -120,10 +122,10 @@ class _Mean(Value, Generic[OverRows]):
         mean = self._with_parameters(*args, **named) if args or named else self
         return mean(theta, dataset, **options)
 
-    def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool,
+    def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike, fit_intercept: bool,
                    n_threads: Count | None) -> OverRows:
         rows = as_source(dataset, X, fit_intercept)
-        assert isinstance(rows, Rows)    # for without X the call above is refused
+        assert isinstance(rows, Rows)
         one = _one_theta(theta, rows)
         with Threads(n_threads) as threads:
             mean = rows.means(self, [one], threads)[0]
@@ -165,12 +167,13 @@ class _Mean(Value, Generic[OverRows]):
         >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
         array([1., 0.])
         """
-        if X is not None or fit_intercept is not False:
+        if X is not None:
             rows = as_source(dataset, X, fit_intercept)
             assert isinstance(rows, Rows)
             many = _many_thetas(thetas, rows)
             with Threads(n_threads) as threads:
                 return rows.means(self, many, threads)
+        no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         points = Points(dataset, as_float_array(dataset, "dataset"))
         with Threads(n_threads) as threads:
