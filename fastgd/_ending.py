@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from fastgd._theta import is_finite
-from fastgd._verdict import Verdict, judge, judged
+from fastgd._verdict import Verdict, judge
 from fastgd._words import Words
 from fastgd.results import (
     CONVERGED,
@@ -23,30 +23,34 @@ from fastgd.results import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from fastgd._objective import Objective
-    from fastgd._run import Outcome, Run
+    from fastgd._run import Outcome
+    from fastgd._settings import Settings
     from fastgd._types import DoubleArray, Rates, Theta
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
-def conclude(run: Run) -> Theta | DescentResult:
+def conclude(objective: Objective, settings: Settings, rates: Rates, outcome: Outcome,
+             history: pd.DataFrame | None) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise as it deserves."""
-    settings, outcome, verdict = run.settings, run.outcome, judge(run)
+    verdict = judge(objective, rates, outcome, settings.tol, settings.stop, settings.is_stochastic)
     wants_result = settings.full_output or settings.history
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
-    words = Words(run.objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
+    words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
     message = f"{settings.method} {words}"
     if verdict.status == NOT_FINITE:
-        raise DivergenceError(message, _result(run, verdict, message))
+        raise DivergenceError(message, _result(objective, outcome, history, verdict, message))
     if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:
         warn(message)
-    return _result(run, verdict, message) if wants_result else outcome.x
+    return _result(objective, outcome, history, verdict, message) if wants_result else outcome.x
 
 
-def _result(run: Run, verdict: Verdict, message: str) -> DescentResult:
-    objective, outcome, history = run.objective, run.outcome, run.history
+def _result(objective: Objective, outcome: Outcome, history: pd.DataFrame | None, verdict: Verdict,
+            message: str) -> DescentResult:
     if history is not None and not is_finite(outcome.theta):
         history = history.iloc[:-1]    # up to the last finite theta
     return DescentResult(
@@ -63,7 +67,7 @@ def conclude_many(objective: Objective, rates: Rates, starts: DoubleArray, outco
     runs: list[DescentResult[float]] = []
     said: list[str] = []
     for start, x, outcome, loss, slope in zip(starts.tolist(), xs, outcomes, losses, slopes, strict=True):
-        verdict = judged(objective, rates, outcome, tol)
+        verdict = judge(objective, rates, outcome, tol)
         message = f"the descent {Words(objective, outcome, verdict, tol)}"
         if verdict.status != CONVERGED:
             said.append(f"from {start:g} {message}")

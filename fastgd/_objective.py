@@ -31,8 +31,9 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
                  X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
                  threads: Threads = ALONE) -> Objective:
     """The Objective of what a public function was given; TypeError or ValueError if it is not as it should be."""
-    functions = _Functions(loss_fn, grad_loss_fn, needs_loss, X is not None)
-    return Objective(functions, as_source(dataset, X, fit_intercept), threads)
+    objective = Objective(loss_fn, grad_loss_fn, needs_loss, X is not None, threads)
+    objective.source = as_source(dataset, X, fit_intercept)
+    return objective
 
 
 def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
@@ -40,40 +41,18 @@ def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
 
     TypeError at once if it is no function; a gradient may stand for a loss.
     """
-    functions = _Functions(loss_fn, None, True, False)
-    return lambda dataset, name="dataset": Objective(functions, as_source(dataset, None, False, name))
+    objective = Objective(loss_fn, None, True, False)
 
+    def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
+        return objective.on(as_source(dataset, None, False, name))
 
-class _Functions:
-    """A loss and its gradient, each our own, of which a kernel knows the maths, or a Python function, or none."""
-
-    def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool) -> None:
-        self.own_loss = ours(loss_fn)
-        self.loss_fn = loss_fn
-        if self.own_loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
-            check_callable(loss_fn, "loss_fn")
-        if grad_loss_fn is None and isinstance(self.own_loss, Loss):
-            grad_loss_fn = self.own_loss.gradient
-        own_gradient = ours(grad_loss_fn)
-        if own_gradient is None and grad_loss_fn is not None:
-            check_callable(grad_loss_fn, "grad_loss_fn")
-        if isinstance(own_gradient, Loss):
-            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {own_gradient!r}; "
-                            f"pass {own_gradient.gradient!r}.")
-        if is_rows and isinstance(self.own_loss, Gradient):
-            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
-                            f"Got {self.own_loss!r}; pass {self.own_loss.loss!r}.")
-        self.own_gradient = own_gradient
-        self.grad_loss_fn = grad_loss_fn
-
-    @property
-    def given(self) -> Any:
-        """The gradient, or else the loss, that a message names."""
-        return self.grad_loss_fn or self.loss_fn
+    return of_points
 
 
 class Objective:
     """The mean of a loss over a source.
+
+    The loss and the gradient are each our own, of which a kernel knows the maths, or a Python function, or none.
 
     Attributes
     ----------
@@ -87,28 +66,48 @@ class Objective:
         Who shares the sums over many points.
     """
 
+    source: Source
     # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
     _last_value: tuple[Theta, float] | None = None
     _last_slope: tuple[Theta, Theta] | None = None
 
-    def __init__(self, functions: _Functions, source: Source, threads: Threads = ALONE) -> None:
-        self.source = source
+    def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
+                 threads: Threads = ALONE) -> None:
         self.threads = threads
-        self.gradient = functions.own_gradient
-        self._loss = functions.own_loss
-        self._functions = functions
+        loss = ours(loss_fn)
+        if loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
+            check_callable(loss_fn, "loss_fn")
+        if grad_loss_fn is None and isinstance(loss, Loss):
+            grad_loss_fn = loss.gradient
+        gradient = ours(grad_loss_fn)
+        if gradient is None and grad_loss_fn is not None:
+            check_callable(grad_loss_fn, "grad_loss_fn")
+        if isinstance(gradient, Loss):
+            raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {gradient!r}; "
+                            f"pass {gradient.gradient!r}.")
+        if is_rows and isinstance(loss, Gradient):
+            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
+                            f"Got {loss!r}; pass {loss.loss!r}.")
+        self.gradient = gradient
+        self._loss, self._loss_fn, self._grad_loss_fn = loss, loss_fn, grad_loss_fn
+
+    def on(self, source: Source) -> Objective:
+        """The same functions on another source."""
+        objective = object.__new__(Objective)
+        objective.threads, objective.gradient, objective.source = self.threads, self.gradient, source
+        objective._loss, objective._loss_fn, objective._grad_loss_fn = self._loss, self._loss_fn, self._grad_loss_fn
+        return objective
 
     @functools.cached_property
     def _called_loss(self) -> Callable[[Any, Any], Any] | None:
-        loss_fn = self._functions.loss_fn
-        return None if loss_fn is None else self.source.call(loss_fn, "loss_fn")
+        return None if self._loss_fn is None else self.source.call(self._loss_fn, "loss_fn")
 
     @functools.cached_property
     def called_gradient(self) -> Callable[[Any, Any], Any]:
         if self.gradient is not None:
             return lambda theta, part: self._own_slope(theta)
-        if self._functions.grad_loss_fn is not None:
-            return self.source.call(self._functions.grad_loss_fn, "grad_loss_fn")
+        if self._grad_loss_fn is not None:
+            return self.source.call(self._grad_loss_fn, "grad_loss_fn")
         loss: Any = self._called_loss if self._loss is None else self._loss    # which may be a gradient of ours
         return differences_of(loss, self.source)
 
@@ -127,20 +126,21 @@ class Objective:
         if self.source.is_rows or self.source.targets.dtype == np.float64:
             return self
         dataset = np.asarray(self.source.everything, dtype=np.float64)
-        return Objective(self._functions, as_source(dataset, None, False), self.threads)
+        return self.on(as_source(dataset, None, False))
 
     def has_labels(self) -> bool:
         """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
-        targets, loss = self.source.targets, self.descended
-        return (loss is not None and loss.link == "logit" and abs(targets.item(0)) == 1
-                and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
+        if self.gradient is None or self.gradient.loss.link != "logit":
+            return False
+        targets = self.source.targets
+        return (abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
 
     @property
     def name(self) -> str:
         """What to call the loss: huber_loss, Huber(delta=2.0), or the name of the Python function."""
         if self._loss is not None:
             return self._loss.__name__ if repr(self._loss).startswith("<") else repr(self._loss)
-        given = self._functions.loss_fn
+        given = self._loss_fn
         return str(getattr(getattr(given, "func", given), "__name__", type(given).__name__))
 
     @property
@@ -234,8 +234,9 @@ class Objective:
             raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
                              f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
-        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got "
-                         f"{self.descended or self._functions.given!r}; give a number or one of fastgd.schedules.")
+        got = self.descended or self._grad_loss_fn or self._loss_fn
+        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number or one "
+                         "of fastgd.schedules.")
 
 
 def _kept(theta: Any) -> Any:

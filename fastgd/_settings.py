@@ -52,7 +52,8 @@ def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, 
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     check_option(stop, "stop", ("step", "loss"))
-    _check_callback(callback)
+    if callback is not None:
+        check_callable(callback, "callback")
     return Settings(method, rates, tol, max_iter, stop, progress_display(progress, max_iter), callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"))
 
@@ -66,12 +67,8 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
     tol = check_number(tol, "tol", low=0)
     max_epochs = check_count(max_epochs, "max_epochs")
     check_option(stop, "stop", ("step", "epoch", "loss"))
-    _check_callback(callback)
+    if callback is not None:
+        check_callable(callback, "callback")
     return Settings(method, rates, tol, max_epochs, stop, progress_display(progress, max_epochs), callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"),
                     check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size, bit_generator)
-
-
-def _check_callback(callback: Any) -> None:
-    if callback is not None:
-        check_callable(callback, "callback")

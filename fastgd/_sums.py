@@ -110,4 +110,10 @@ class Threads:
         return results
 
 
+#: The caller's thread.
 ALONE = Threads(None)
+
+
+def threads_of(n_threads: Count | None) -> Threads:
+    """The threads that the option `n_threads` asks for, to be entered as a context."""
+    return ALONE if n_threads is None else Threads(n_threads)

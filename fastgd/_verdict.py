@@ -12,7 +12,7 @@ from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
-    from fastgd._run import Outcome, Run
+    from fastgd._run import Outcome
     from fastgd._types import Rates, Theta
 
 #: How far along a step of Newton's the loss is looked at.
@@ -62,13 +62,7 @@ class Verdict(NamedTuple):
 _CONVERGED = Verdict(CONVERGED)
 
 
-def judge(run: Run) -> Verdict:
-    """The verdict on a run of one descent."""
-    settings = run.settings
-    return judged(run.objective, run.rates, run.outcome, settings.tol, settings.stop, settings.is_stochastic)
-
-
-def judged(objective: Objective, rates: Rates, outcome: Outcome, tol: float, stop: str = "step",
+def judge(objective: Objective, rates: Rates, outcome: Outcome, tol: float, stop: str = "step",
            is_stochastic: bool = False) -> Verdict:
     """The verdict on an outcome."""
     is_rows, status, growth = objective.source.is_rows, outcome.status, None
@@ -148,7 +142,9 @@ def _shortfall(objective: Objective, outcome: Outcome, tol: float, by_loss: bool
         far = here - there > FAR * tol if by_loss else largest(best - outcome.x) > FAR * tol
         return bool(far and here - there > WORTH_WHILE * abs(here))
 
-    looks = 0 if loss.is_quadratic else LOOKS
+    # Where as many steps as the first would not lead so far, more of them are not worth a look.
+    is_hopeless = not by_loss and LOOKS * largest(best - outcome.x) <= FAR * tol
+    looks = 0 if loss.is_quadratic or is_hopeless else LOOKS
     while looks > 0 and not is_enough():
         farther = _lowest_along(objective, best)
         lower = there if farther is None else objective.descended_value(farther)

@@ -10,7 +10,7 @@ from fastgd._ending import conclude
 from fastgd._objective import curve_of, objective_of
 from fastgd._run import descend
 from fastgd._settings import batch_settings
-from fastgd._sums import Threads
+from fastgd._sums import threads_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -229,7 +229,7 @@ def minimize(
     array([1., 2.])
     """
     settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output)
-    with Threads(n_threads) as threads:
+    with threads_of(n_threads) as threads:
         objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
                                  threads=threads)
-        return conclude(descend(objective, settings, theta0))
+        return conclude(objective, settings, *descend(objective, settings, theta0))

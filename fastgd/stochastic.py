@@ -169,7 +169,7 @@ def minimize_sgd(
     settings = stochastic_settings("minimize_sgd", None, alpha, rng, tol, max_epochs, stop, average,
                                    in_place, progress, callback, history, full_output)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
-    return conclude(descend_in_batches(objective, settings, dataset, theta0))
+    return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
 
 
 @overload
@@ -276,4 +276,4 @@ def minimize_mini_batch(
         "minimize_mini_batch", check_count(minibatch_size, "minibatch_size"), alpha, rng, tol, max_epochs, stop,
         average, in_place, progress, callback, history, full_output)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
-    return conclude(descend_in_batches(objective, settings, dataset, theta0))
+    return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastgd._limits import BATCH_UPDATES
 from fastgd._run.choice import batch_runner, stochastic_runner
@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Run", "descend", "descend_in_batches", "run_many"]
 
 
-class Run(NamedTuple):
-    """A run that has ended, and what it was on."""
-
-    objective: Objective
-    settings: Settings
-    rates: Rates
-    outcome: Outcome
-    history: pd.DataFrame | None
+#: The rates of a run, how it ended, and its history if there is one.
+Run: TypeAlias = "tuple[Rates, Outcome, pd.DataFrame | None]"
 
 
 def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
@@ -46,7 +40,7 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     watch = None
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings)
-    return _driven(objective, settings, rates, runner, settings.limit, watch, epochs)
+    return _driven(rates, runner, settings.limit, watch, epochs)
 
 
 def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Run:
@@ -67,14 +61,13 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
         watch = Watch(objective, settings, epochs)
     assert settings.bit_generator is not None
     runner = stochastic_runner(objective, points, size, settings.bit_generator, start, settings.tol, by_step)
-    return _driven(objective, settings, rates, runner, settings.limit * period, watch, epochs)
+    return _driven(rates, runner, settings.limit * period, watch, epochs)
 
 
-def _driven(objective: Objective, settings: Settings, rates: Rates, runner: Runner, limit: int, watch: Watch | None,
-            epochs: Epochs | None) -> Run:
+def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epochs: Epochs | None) -> Run:
     try:
         outcome = drive(runner, rates, limit, watch=watch, epochs=epochs)
     finally:
         if watch is not None:
             watch.close()
-    return Run(objective, settings, rates, outcome, None if watch is None else watch.history())
+    return rates, outcome, None if watch is None else watch.history()

@@ -54,9 +54,10 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     most, thetas = runner.buffer(limit, every)
     pace = _Pace(runner.evaluations) if runner.evaluations * most > EVALUATIONS else None
     warm_up = None if rates.is_constant else _WarmUp(runner)
-    start, done = own(runner.theta), 0
+    theta: Theta = runner.theta
+    start, done = theta, 0
     while True:
-        before = runner.theta
+        before = theta
         size = min(most, limit - done)
         if cycles is not None:
             size = min(size, cycles.next_anchor - done)
@@ -86,7 +87,9 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
         status = _status(stopped, converged, period, theta, done == limit)
         if status is not None:
             average = epochs.average if epochs is not None else None
-            return Outcome(start, own(theta), own(previous), done, status, alphas.item(count - 1), period, average)
+            if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
+                theta, previous = own(theta), own(previous)
+            return Outcome(start, theta, previous, done, status, alphas.item(count - 1), period, average)
         if cycles is not None:
             cycles.remember(done, theta)
 

@@ -30,7 +30,7 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     group = max(1, EVALUATIONS_OF_MANY // targets.size)
     parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit)
              for first in range(0, len(starts), group)]
-    thetas, previous, updates, endings = (np.concatenate(each) for each in zip(*parts, strict=True))
+    thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
     # The driver knows what to say of a cycle, and finds it at the same update.

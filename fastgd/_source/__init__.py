@@ -35,7 +35,8 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
     targets = check_dataset(dataset, name)
     if X is not None:
         return Rows(X, targets, fit_intercept)
-    no_intercept_without_rows(fit_intercept)
+    if fit_intercept is not False:
+        no_intercept_without_rows(fit_intercept)
     return Points(dataset, targets)
 
 

@@ -17,7 +17,7 @@ from fastgd._checks import as_float_array, as_points, check_dataset, check_desig
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
 from fastgd._source.points import means_over
-from fastgd._sums import Threads
+from fastgd._sums import threads_of
 from fastgd._value import Value
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Mean(Value, Generic[OverRows]):
         thetas = np.array([theta], targets.dtype)
         if n_threads is None:
             return means_over(self, thetas, targets).item()
-        with Threads(n_threads) as threads:
+        with threads_of(n_threads) as threads:
             return means_over(self, thetas, targets, threads).item()
 
     def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
@@ -127,7 +127,7 @@ class _Mean(Value, Generic[OverRows]):
         rows = as_source(dataset, X, fit_intercept)
         assert isinstance(rows, Rows)
         one = _one_theta(theta, rows)
-        with Threads(n_threads) as threads:
+        with threads_of(n_threads) as threads:
             mean = rows.means(self, [one], threads)[0]
         answer: OverRows = mean if self.is_slope else mean.item()
         return answer
@@ -171,12 +171,12 @@ class _Mean(Value, Generic[OverRows]):
             rows = as_source(dataset, X, fit_intercept)
             assert isinstance(rows, Rows)
             many = _many_thetas(thetas, rows)
-            with Threads(n_threads) as threads:
+            with threads_of(n_threads) as threads:
                 return rows.means(self, many, threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         points = Points(dataset, as_float_array(dataset, "dataset"))
-        with Threads(n_threads) as threads:
+        with threads_of(n_threads) as threads:
             return points.means(self, checked, threads)
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
