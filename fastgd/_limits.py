@@ -2,14 +2,14 @@
 
 # Between two chances to answer Ctrl-C, which is promised within 0.1 s.
 
-#: Evaluations of a loss at a point in one call of a kernel: 1 ms of the squared error, 20 ms of the slowest loss.
-EVALUATIONS = 2**20
-#: In an update from many starts at once: 40 ms of the slowest loss, and starts enough to gain from it.
-EVALUATIONS_OF_MANY = 2**21
-#: The same for C functions of the user's own, of which nothing is known.
-EVALUATIONS_OF_C = 2**16
-#: Numbers that are checked, copied or reduced at once.
-SLICE = 2**20
+#: Evaluations of a loss at a point in one call of a kernel: 3 ms of the slowest that needs only + - * /.
+EVALUATIONS = 2**22
+#: The same for losses that need exp, of 16 ns each, and for C functions of the user's own, of which nothing is known.
+EVALUATIONS_OF_EXP, EVALUATIONS_OF_C = 2**20, 2**16
+#: Evaluations in the first chunk of updates, after which their time is known.
+FIRST_CHUNK = 2**20
+#: Numbers that are checked, copied or reduced at once: 4 ms.
+SLICE = 2**22
 #: Seconds that a chunk of updates should take at most; the next one is made half or twice as long. A fifth of the
 #: promise, because a machine may be busy.
 LONGEST_CHUNK = 0.02

@@ -23,7 +23,6 @@ import pandas as pd
 
 import fastgd
 from fastgd import losses, schedules
-from fastgd.multistart import MultistartResult
 
 RECORD = Path(__file__).with_name("golden") / "streams.json.xz"
 COUNT, GROUP = 2000, 50
@@ -61,6 +60,12 @@ def number_of(text):
 def digest(*arrays):
     """A short hash of numbers, the same on every machine."""
     return zlib.crc32(b"".join(np.ascontiguousarray(array, dtype="<f8").tobytes() for array in arrays))
+
+
+def mean_size(numbers):
+    """The mean of absolute values over the first axis, in which nothing cancels."""
+    with np.errstate(over="ignore"):
+        return np.abs(numbers).mean(axis=0)
 
 
 def run(case):
@@ -105,15 +110,19 @@ class _Run:
 
     def _call(self):
         filename = f"<case {self.case.number}>"
-        output = io.StringIO()
+        output, result, error = io.StringIO(), None, None
         with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(output):
             warnings.simplefilter("always")
             try:
-                self._look_at(eval(compile(self.case.call, filename, "eval"), self.names))
-            except Exception as error:
-                self.record.update(error=type(error).__name__, words=str(error))
-                if isinstance(error, fastgd.DivergenceError):
-                    self._look_at_result(error.result)
+                result = eval(compile(self.case.call, filename, "eval"), self.names)
+            except Exception as raised:
+                error = raised
+        if error is None:
+            self._look_at(result)
+        else:
+            self.record.update(error=type(error).__name__, words=str(error))
+            if isinstance(error, fastgd.DivergenceError):
+                self._look_at_result(error.result)
         # What numpy warns of in a function of the user's own is numpy's affair.
         said = [warning for warning in caught if not (self.case.in_python and warning.category is RuntimeWarning)]
         if said:
@@ -127,7 +136,7 @@ class _Run:
         self.record["type"] = type(result).__name__
         if isinstance(result, fastgd.DescentResult):
             self._look_at_result(result)
-        elif isinstance(result, MultistartResult):
+        elif hasattr(result, "minima"):
             self._look_at_starts(result)
         elif self.case.verb == "call":
             self.record.update(shape=list(np.shape(result)))
@@ -145,8 +154,8 @@ class _Run:
         if result.history is not None:
             columns = [result.history[name].to_numpy() for name in result.history]
             self.record["columns"] = [*result.history, len(result.history)]
-            exact = self.case.tolerance == 0
-            self.record["history"] = digest(*columns) if exact else digits([column.mean() for column in columns])
+            self.record["history"] = (digest(*columns) if self.case.tolerance == 0 else
+                                      digits([mean_size(column) for column in columns]))
 
     def _look_at_starts(self, result):
         runs = result.runs
@@ -180,7 +189,7 @@ class _Run:
         updates, thetas, values = ([row[k] for row in seen] for k in range(3))
         self.record["seen"] = digest(updates, *([] if self.case.tolerance else [np.ravel(theta) for theta in thetas]))
         if seen:
-            self.record["seen theta"] = self._by(np.mean(thetas, axis=0))
+            self.record["seen theta"] = self._by(mean_size(thetas))
             self.record["seen losses"] = (bits if self.case.loss_tolerance == 0 else digits)(np.mean(values))
 
 

@@ -138,6 +138,18 @@ def test_every_kind_of_argument_is_in_the_record(part):
     assert count >= 10, f"{part} stands in {count} cases"
 
 
+@pytest.mark.parametrize("words", [
+    "moved theta by", "did not converge in", "did not converge and never would", "for ever", "a round of", "diverged",
+    "diverged by update", "was stopped by the callback", "happens to lie near", "two epochs happened to end near",
+    "but went up and not down", "On the way the loss grew", "stands still", "but the optimum was not reached",
+    "the least is", "it is still lower", "changed the loss by less than", "ended an epoch", "stop='loss' with tol",
+    "The largest stable alpha for", "is stable for", "the longest row of X", "the largest eigenvalue",
+    "X has unscaled columns", "or smaller numbers", "has no minimum", "or otherwise bad", "distinct minima found"])
+def test_every_message_is_in_the_record(words):
+    count = sum(words in now.get("words", "") + now.get("warned", "") for now in golden.recorded()["facts"])
+    assert count >= 4, f"{words!r} is said by {count} cases"
+
+
 def test_most_of_what_is_recorded_differs_from_case_to_case():
     thetas = [tuple(now["theta"]) for now in golden.recorded()["facts"] if "theta" in now]
     assert len(set(thetas)) > 0.8 * len(thetas) > 1200

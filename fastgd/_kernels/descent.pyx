@@ -4,7 +4,7 @@ cimport cython
 from fastgd._kernels.losses cimport Loss, real
 from fastgd._kernels.mean cimport levels, mean_of_sum, mean_slope, sums_over
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
-from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, NumberSteps, rule, step
+from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, NumberSteps, judged, rule, step
 
 cdef enum:
     FIRST_ANCHOR = 64
@@ -34,7 +34,8 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
     with nogil:
         while k < limit and what == WENT_ON:
             before = theta
-            what = step(&how, &theta, <real> alphas[k], mean_slope(loss, &targets[0], n, theta))
+            theta = step(theta, <real> alphas[k], mean_slope(loss, &targets[0], n, theta))
+            what = judged(&how, before, theta)
             thetas[k] = theta
             k += 1
     # A start beyond float32 stays as it was given.
@@ -99,8 +100,8 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
             for i in range(m):
                 if starts.endings[i] != RUNNING:
                     continue
-                theta = at[r]
-                what = step(&starts.rule, &theta, <real> alphas[k], loss.slope_factor(theta) * mean_of_sum(sums[r], n))
+                theta = step(at[r], <real> alphas[k], loss.slope_factor(at[r]) * mean_of_sum(sums[r], n))
+                what = judged(&starts.rule, at[r], theta)
                 count = done + k + 1
                 starts.previous[i], starts.thetas[i], starts.updates[i] = at[r], theta, count
                 r += 1
@@ -116,28 +117,47 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
     return running
 
 
-cdef inline Py_ssize_t visit(
+cdef inline Py_ssize_t visit_points(
+    Loss loss, const real* points, Py_ssize_t count, const double* alphas, const rule* how, real* theta_at,
+    real* before, double* thetas, int* what,
+) noexcept nogil:
+    """One update a point, `count` at most; returns how many were made. It calls nothing, so that theta stays put."""
+    cdef Py_ssize_t k
+    cdef real theta = theta_at[0], last = theta
+    cdef rule local = how[0]    # which no store to `thetas` can change
+    cdef int result = WENT_ON
+    for k in range(count):
+        last = theta
+        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this one it
+        # does not wait for theta, on which each update waits for the one before.
+        theta = step(theta, <real> alphas[k] * loss.slope_factor(theta), loss.slope(theta, points[k]))
+        thetas[k] = theta
+        result = judged(&local, last, theta)
+        if result != WENT_ON:
+            count = k + 1
+            break
+    theta_at[0], before[0], what[0] = theta, last, result
+    return count
+
+
+cdef inline Py_ssize_t visit_batches(
     Loss loss, const real* points, Py_ssize_t n, Py_ssize_t batch_size, Py_ssize_t count, const double* alphas,
     const rule* how, real* theta_at, real* before, double* thetas, int* what,
 ) noexcept nogil:
-    """One update a slice of `batch_size` points, the last of which may be shorter; returns how many were made."""
+    """The same with a slice of `batch_size` of the n points an update, the last of which may be shorter."""
     cdef Py_ssize_t k, start
     cdef real theta = theta_at[0], last = theta
+    cdef int result = WENT_ON
     for k in range(count):
-        last = theta
-        if batch_size == 1:
-            # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this
-            # one it does not wait for theta, on which each update waits for the one before.
-            what[0] = step(how, &theta, <real> alphas[k] * loss.slope_factor(theta), loss.slope(theta, points[k]))
-        else:
-            start = k * batch_size
-            what[0] = step(how, &theta, <real> alphas[k],
-                           mean_slope(loss, points + start, min(batch_size, n - start), theta))
+        last, start = theta, k * batch_size
+        theta = step(theta, <real> alphas[k],
+                     mean_slope(loss, points + start, min(batch_size, n - start), theta))
         thetas[k] = theta
-        if what[0] != WENT_ON:
+        result = judged(how, last, theta)
+        if result != WENT_ON:
             count = k + 1
             break
-    theta_at[0], before[0] = theta, last
+    theta_at[0], before[0], what[0] = theta, last, result
     return count
 
 
@@ -162,9 +182,13 @@ def stochastic(Loss loss, real[::1] points not None, Visits visits not None, Num
         while done < limit and what == WENT_ON:
             if not begin_epoch(visits, &points[0], &budget):
                 break
-            made = visit(loss, &points[visits.position], visits.n - visits.position, visits.batch_size,
-                         min(limit - done, visits_left(visits)), &alphas[done], &how, &theta, &before, &thetas[done],
-                         &what)
+            made = min(limit - done, visits_left(visits))
+            if visits.batch_size == 1:
+                made = visit_points(loss, &points[visits.position], made, &alphas[done], &how, &theta, &before,
+                                    &thetas[done], &what)
+            else:
+                made = visit_batches(loss, &points[visits.position], visits.n - visits.position, visits.batch_size,
+                                     made, &alphas[done], &how, &theta, &before, &thetas[done], &what)
             visits.position += made * visits.batch_size
             done += made
     if done > 0:

@@ -19,6 +19,7 @@ cdef enum:
 cdef struct model:
     const double* targets
     Py_ssize_t n, p
+    Py_ssize_t ahead    # rows between one that is summed and one that is prefetched
     bint intercept
 
 
@@ -32,9 +33,10 @@ cdef class Rows:
         self.targets, self.intercept = targets, intercept
 
 
-cdef inline model model_of(Rows rows, Py_ssize_t p) noexcept nogil:
+cdef inline model model_of(Rows rows, const real[:, ::1] X) noexcept nogil:
     cdef model m
-    m.targets, m.n, m.p, m.intercept = &rows.targets[0], rows.targets.shape[0], p, rows.intercept
+    m.targets, m.n, m.p, m.intercept = &rows.targets[0], rows.targets.shape[0], X.shape[1], rows.intercept
+    m.ahead = ROWS_AHEAD // (m.p * <Py_ssize_t> sizeof(real))
     return m
 
 
@@ -76,7 +78,8 @@ cdef inline double dot(const real* row, const double* weights, Py_ssize_t p, dou
 
 
 cdef inline double predicted(const real* row, Py_ssize_t p, const double* theta, bint intercept) noexcept nogil:
-    return dot(row, theta + 1, p, theta[0]) if intercept else dot(row, theta, p, 0)
+    # One call, because two are too much for compilers to inline.
+    return dot(row, theta + intercept, p, theta[0] if intercept else 0)
 
 
 cdef inline void add_scaled(
@@ -106,7 +109,7 @@ cdef inline double add_leaf(
     cdef const real* rows[4]
     cdef double s[4]
     cdef double total = 0
-    cdef Py_ssize_t p = m.p, i = start, end = start + n, k, row, ahead = 4 + ROWS_AHEAD // (p * <Py_ssize_t> sizeof(real))
+    cdef Py_ssize_t p = m.p, i = start, end = start + n, k, row, ahead = 4 + m.ahead
     cdef double* weights = gradient + 1 if m.intercept else gradient
     while i < end:
         for k in range(4):
@@ -166,7 +169,7 @@ def sums(Loss loss, bint slope, const real[:, ::1] X not None, Rows rows not Non
     if min(theta.shape[0], gradient.shape[0]) < q or scratch.shape[1] != q or scratch.shape[0] < levels(stop - start):
         raise ValueError("sums: a buffer is too short")
     with nogil:
-        m = model_of(rows, p)
+        m = model_of(rows, X)
         total = add_tree(loss, slope, &X[0, 0], &m, NULL, start, stop - start, 0, &theta[0], &gradient[0],
                          &scratch[0, 0])
     return total
@@ -192,7 +195,7 @@ def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySte
     if thetas.shape[0] < limit or thetas.shape[1] != q or steps.scratch.shape[0] < levels(n) + 1:
         raise ValueError("batch: a buffer is too short")
     with nogil:
-        m = model_of(rows, p)
+        m = model_of(rows, X)
         while k < limit and what == WENT_ON:
             add_tree(loss, True, &X[0, 0], &m, NULL, 0, n, 0, &steps.theta[0], &steps.scratch[0, 0],
                      &steps.scratch[1, 0])
@@ -235,7 +238,7 @@ cdef inline Py_ssize_t visit(
 
     Each new theta is written to `thetas` unless that is NULL.
     """
-    cdef Py_ssize_t p = m.p, k, size, q = p + m.intercept, ahead = 1 + ROWS_AHEAD // (p * <Py_ssize_t> sizeof(real))
+    cdef Py_ssize_t p = m.p, k, size, q = p + m.intercept, ahead = 1 + m.ahead
     cdef const real* row
     cdef double* theta = &steps.theta[0]
     cdef double* previous = &steps.previous[0]
@@ -285,7 +288,7 @@ def stochastic(Loss loss, const real[:, ::1] X not None, Rows rows not None, Py_
     if not q == steps.theta.shape[0] == thetas.shape[1] or steps.scratch.shape[0] < levels(visits.batch_size) + 1:
         raise ValueError("stochastic: a buffer is too short")
     with nogil:
-        m = model_of(rows, p)
+        m = model_of(rows, X)
         while done < limit and what == WENT_ON:
             if not begin_epoch(visits, &order[0], &budget):
                 break

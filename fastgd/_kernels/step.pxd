@@ -35,12 +35,17 @@ cdef class ArraySteps:
     cdef double[:, ::1] scratch
 
 
-cdef inline int step(const rule* how, real* theta, real rate, real gradient) noexcept nogil:
-    cdef real new = theta[0] - rate * gradient, moved = absolute(new - theta[0])
-    theta[0] = new
-    if moved < <real> how.tol and how.ends_when_short:
+# For a number in two parts, both by value: a theta whose address is taken waits for memory in each update.
+
+cdef inline real step(real theta, real rate, real gradient) noexcept nogil:
+    return theta - rate * gradient
+
+
+cdef inline int judged(const rule* how, real before, real after) noexcept nogil:
+    """What the step from the one theta to the other did."""
+    if absolute(after - before) < <real> how.tol and how.ends_when_short:
         return WAS_SHORT
-    return WENT_ON if isfinite(new) else NOT_FINITE
+    return WENT_ON if isfinite(after) else NOT_FINITE
 
 
 cdef inline void subtract_scaled(double* weights, double rate, const real* along, Py_ssize_t p) noexcept nogil:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._curvature import RowsCurvature
-from fastgd._limits import BATCH_UPDATES, MANY_POINTS, MOST_FOR_GRAM, SLICE
+from fastgd._limits import BATCH_UPDATES, MANY_POINTS, MOST_FOR_GRAM
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic
 from fastgd._run.python import PythonBatch, PythonStochastic
 from fastgd._source import Rows
@@ -28,7 +28,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most)
     if isinstance(source, Rows):
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    if source.n > (SLICE if objective.threads.count == 1 else MANY_POINTS):
+    if source.n > (gradient.evaluations if objective.threads.count == 1 else MANY_POINTS):
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
 
@@ -55,7 +55,7 @@ def stochastic_runner(objective: Objective, points: NDArray[Any], batch_size: in
         return PythonStochastic(objective.called_gradient, points, size, bit_generator, theta0, tol, by_step)
     if isinstance(source, Rows):
         return ArrayStochastic(gradient, source, points, batch_size or 1, bit_generator, theta0, tol, by_step)
-    if batch_size is None or batch_size <= SLICE:
+    if batch_size is None or batch_size <= gradient.evaluations:
         return NumberStochastic(gradient, points, batch_size or 1, bit_generator, theta0, tol, by_step)
 
     def slope(theta: Any, part: Any) -> Any:

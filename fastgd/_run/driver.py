@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import EVALUATIONS, LONGEST_CHUNK
+from fastgd._limits import FIRST_CHUNK, LONGEST_CHUNK
 from fastgd._theta import is_finite, own
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
 
@@ -52,7 +52,7 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     every = (cycles is not None or (watch is not None and watch.wants_every)
              or (epochs is not None and epochs.wants_every))
     most, thetas = runner.buffer(limit, every)
-    pace = _Pace(runner.evaluations) if runner.evaluations * most > EVALUATIONS else None
+    pace = _Pace(runner.evaluations) if runner.evaluations * most > FIRST_CHUNK else None
     warm_up = None if rates.is_constant else _WarmUp(runner)
     theta: Theta = runner.theta
     start, done = theta, 0
@@ -111,7 +111,7 @@ class _Pace:
     """How many updates go into a chunk, by the time that the last one took: Ctrl-C is answered between two."""
 
     def __init__(self, evaluations: int) -> None:
-        self.updates = max(1, EVALUATIONS // evaluations)
+        self.updates = max(1, FIRST_CHUNK // evaluations)
 
     def timed(self, runner: Runner, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         """Let the runner advance, and note the time."""

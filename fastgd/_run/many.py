@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import BATCH_UPDATES, EVALUATIONS, EVALUATIONS_OF_MANY, LONGEST_CHUNK, SLICE
+from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd.results import CYCLE, LIMIT_REACHED
@@ -25,9 +25,9 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     def alone(start: float) -> Outcome:
         return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
 
-    if gradient is None or targets.size > SLICE or not (rates.is_constant or rates(0, 1).item()):
+    if gradient is None or targets.size > gradient.evaluations or not (rates.is_constant or rates(0, 1).item()):
         return [alone(start) for start in starts.tolist()]
-    group = max(1, EVALUATIONS_OF_MANY // targets.size)
+    group = max(1, 2 * gradient.evaluations // targets.size)
     parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit)
              for first in range(0, len(starts), group)]
     thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
@@ -49,7 +49,7 @@ def _advance_many(
     updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)
     state = descent.Starts(thetas, previous, np.empty(m), updates, endings, tol)
     scratch = np.empty(m * (mean.levels(targets.size) + 2), targets.dtype)
-    most = max(1, min(BATCH_UPDATES, EVALUATIONS // (targets.size * m)))
+    most = max(1, min(BATCH_UPDATES, FIRST_CHUNK // (targets.size * m)))
     done, running = 0, m
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))

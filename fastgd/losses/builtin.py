@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fastgd._checks import check_number
 from fastgd._kernels import losses as kernels
+from fastgd._limits import EVALUATIONS_OF_EXP
 from fastgd.losses.base import Loss
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class CrossEntropy(Loss):
     _name = "cross_entropy"
     max_curvature = 0.25
     is_exact = False
+    evaluations = EVALUATIONS_OF_EXP
     target_range = (0.0, 1.0)
     link = "logit"
 
@@ -193,6 +195,7 @@ class LogCosh(Loss):
     _name = "log_cosh"
     max_curvature = 1.0
     is_exact = False
+    evaluations = EVALUATIONS_OF_EXP
 
 
 class EpsilonInsensitive(Loss):

@@ -192,7 +192,7 @@ class Draft:
         self.n = max(self.n, 4 * p + 8)
         drawn = f"random.random(({self.n}, {p}))"
         X = dice.one_of((f"2 * {drawn} - 1", f"2 * {drawn} - 1", f"3 * {drawn}",
-                         f"(2 * {drawn} - 1) * np.linspace(1, 5, {p})", f"random.integers(-3, 4, ({self.n}, {p}))"))
+                         f"(2 * {drawn} - 1) * np.linspace(1, 9, {p})", f"random.integers(-3, 4, ({self.n}, {p}))"))
         self.setup.append(f"X = {X}")
         if self.loss == "cross_entropy":
             self.setup.append(f"y = (X[:, 0] / 2 + 2 * random.random({self.n}) - 1 > 0) * 1.0")
@@ -301,7 +301,9 @@ class Draft:
 
 def batch(draft, with_rows):
     dice, options = draft.dice, draft.options
-    aim = dice.one_of(("converge", "converge", "limit", "cycle", "diverge", "stall", "stop"))
+    aim = dice.one_of(("converge", "converge", "limit", "cycle", "diverge", "stall", "stop", "odd"))
+    if aim == "odd":
+        return _rise(draft) if with_rows else _odd(draft)
     if aim == "cycle":
         return _exact_cycle(draft) if with_rows else _cycle(draft)
     draft.choose_loss(names={"diverge": ("mse", "mse", "quartic_loss")}.get(aim, tuple(LOSSES)))
@@ -324,7 +326,7 @@ def batch(draft, with_rows):
         # Where a run ends at tol=0 is for the last bit to say.
         may_stand = not (with_rows or draft.loss in ("cross_entropy", "log_cosh") or draft.in_python)
         options["tol"] = dice.one_of(("1e-3", "1e-4", "1e-6", "1e-8", "0" if may_stand else "1e-5"))
-        if dice.chance(0.2) and options["tol"] != "0":
+        if dice.chance(0.2) and (options["tol"] != "0" or draft.loss != "quartic_loss"):
             options["stop"] = "'loss'"
     if aim == "stop":
         draft.add_callback(dice.one_of((1, 2, 5, 17, 1000)))
@@ -361,6 +363,41 @@ def _cycle(draft):
     return draft.case("minimize", loss, gradient, "y", alpha)
 
 
+def _odd(draft):
+    """Descent on points whose rate falls to 0 far from the least, or on numbers that overflow."""
+    dice = draft.dice
+    draft.choose_loss(python=0)
+    draft.add_data(False)
+    alpha = "lambda t: 0.01 if t < 3 else 0.0"
+    if dice.chance(0.5):
+        draft.loss, draft.loss_code, draft.gradient_code, _ = "mse", *LOSSES["mse"]
+        draft.setup[1] = f"y = {dice.one_of(('1e308', '-1e308', '1e160'))} * random.random({draft.n})"
+        alpha = draft.rate(0.1)
+    loss, gradient = draft.functions()
+    draft.options["max_iter"] = "50"
+    draft.add_outputs(batch=True)
+    if loss == "None":
+        draft.options["progress"] = "False"
+    return draft.case("minimize", loss, gradient, "y", alpha)
+
+
+def _rise(draft, verb="minimize", *arguments):
+    """Descent on rows that takes ten giant steps, and then meets its rule far above where it began."""
+    dice = draft.dice
+    draft.choose_loss(python=0, names=(*KINKED, "huber_loss", "log_cosh"))
+    draft.add_data(True, at_least=2)
+    loss, gradient = draft.functions()
+    draft.options.update(tol="1e-3")
+    if verb == "minimize":
+        draft.options["progress"] = "False"
+    else:
+        draft.add_generator()
+    if dice.chance(0.7):
+        draft.options["full_output"] = "True"
+    alpha = f"lambda t: {dice.one_of(('30', '1e3', '1e5', '1e8'))} if t < 10 else 1e-12"
+    return draft.case(verb, loss, gradient, "y", *arguments, alpha)
+
+
 def _exact_cycle(draft):
     """The same with rows of few bits: whatever order they are summed in, no sum is rounded."""
     dice = draft.dice
@@ -379,10 +416,13 @@ def _exact_cycle(draft):
 
 def stochastic(draft, with_rows, mini):
     dice, options = draft.dice, draft.options
-    aim = dice.one_of(("", "", "", "settle", "settle", "limit", "diverge", "stop"))
-    # Rows that run away on the quartic amplify the order of their sums without bound.
+    aim = dice.one_of(("", "", "", "settle", "settle", "limit", "diverge", "stop", "stop", "rise"))
+    if aim == "rise" and with_rows:
+        return _rise(draft, *(("minimize_mini_batch", "3") if mini else ("minimize_sgd",)))
+    # Rows that run away on the quartic, or in Python, may amplify the order of their sums without bound.
     fast = ("mse",) if with_rows else ("mse", "mse", "quartic_loss")
-    draft.choose_loss(names=fast if aim == "diverge" else tuple(LOSSES))
+    draft.choose_loss(names=fast if aim == "diverge" else tuple(LOSSES),
+                      python=0.0 if aim == "diverge" and with_rows else 0.15)
     draft.add_data(with_rows, at_least=2)
     loss, gradient = draft.functions(differences=aim != "diverge")
     draft.add_generator()
@@ -394,9 +434,9 @@ def stochastic(draft, with_rows, mini):
     tol = dice.one_of(("1e-3", "1e-3", "1e-2", "1e-5"))
     alpha = None
     if aim == "settle":
-        tol, stop, options["average"] = dice.one_of(("0.05", "0.01")), "epoch", str(dice.chance(0.6))
+        tol, stop, options["average"] = dice.one_of(("0.1", "0.02")), "epoch", str(dice.chance(0.6))
         alpha = dice.one_of(("lambda t: {} / (1 + 0.1 * t)", "schedules.inverse_scaling({}, 0.75)")).format(
-            float(f"{3 * size:.3g}"))
+            float(f"{3 * size if draft.loss in KINKED else 0.8 * bounded / (draft.q + 1):.3g}"))
     elif aim == "limit":
         epochs, tol = min(epochs, dice.one_of((1, 2, 3))), dice.one_of(("0", "1e-9"))
     elif aim == "diverge":
