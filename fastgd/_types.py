@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fastgd._source import Points, Rows
     from fastgd.results import DescentResult
 
+    #: Where the numbers are; `fastgd._source` says how.
+    Source: TypeAlias = Points | Rows
+
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DoubleArray: TypeAlias = NDArray[np.float64]
@@ -38,8 +41,6 @@ Random: TypeAlias = (
 
 #: What a kernel knows a loss by: an object of one of the classes of `fastgd._kernels.losses`.
 KernelLoss: TypeAlias = Any
-#: Where the numbers are; `fastgd._source` says how.
-Source: TypeAlias = "Points | Rows"
 
 AnyTheta = TypeVar("AnyTheta", float, DoubleArray)
 #: Raising StopIteration ends the run.

@@ -3,6 +3,7 @@
 `.ci/run` installs mypy for a step of its own; elsewhere these are skipped.
 """
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from helpers import README, blocks_of_the_readme
 
 import fastgd
+from fastgd import _types
 
 HERE = Path(__file__).parent
 PROMISES = '''
@@ -108,3 +110,14 @@ def test_the_code_of_the_readme_is_well_typed(check):
         blocks = [block for block in blocks if "import numba" not in block]
     (check["folder"] / "readme.py").write_text("\n".join(blocks))
     check["mypy"]("readme.py")
+
+
+@pytest.mark.parametrize(("verb", "options"), [
+    (fastgd.minimize, "Options"), (fastgd.minimize_sgd, "StochasticOptions"),
+    (fastgd.minimize_mini_batch, "StochasticOptions")])
+@pytest.mark.parametrize("kind", ["OfPoints", "OfRows"])
+def test_the_options_of_the_overloads_are_those_of_the_verb(verb, options, kind):
+    """Those that decide what is returned stand in the overloads themselves."""
+    keywords = {name for name, parameter in inspect.signature(verb).parameters.items()
+                if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert set(getattr(_types, options + kind).__annotations__) == keywords - {"X", "history", "full_output"}

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from fastgd._settings import Settings
     from fastgd._types import Rates, Runner
 
-__all__ = ["Outcome", "Run", "descend", "descend_in_batches", "run_many"]
+    #: The rates of a run, how it ended, and its history if there is one.
+    Run: TypeAlias = tuple[Rates, Outcome, pd.DataFrame | None]
 
-
-#: The rates of a run, how it ended, and its history if there is one.
-Run: TypeAlias = "tuple[Rates, Outcome, pd.DataFrame | None]"
+__all__ = ["Outcome", "descend", "descend_in_batches", "run_many"]
 
 
 def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
