@@ -7,27 +7,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import FIVE, Figure, alone, axes_for, matplotlib, plt, run
 
-from fastgd import grad_mse, minimize, mse
+from fastgd import grad_mse, mse, plot
 from fastgd.__main__ import main
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastgd import plot  # noqa: E402
-
-FIVE = [12.1, 12.8, 14.9, 16.3, 17.2]
-
+pytestmark = [alone]
 
 def mse_in_python(theta, dataset):
     return np.mean((np.asarray(dataset) - theta) ** 2)
-
-
-def run(alpha=0.2, theta0=0.0):
-    return minimize(mse, grad_mse, FIVE, alpha, theta0=theta0, history=True, progress=False)
 
 
 # Each function, as it is called on the points; the first of the pair is how many axes it draws on.
@@ -51,10 +39,6 @@ def nothing_is_left_behind():
     yield
     plt.close("all")
     assert dict(matplotlib.rcParams) == before
-
-
-def axes_for(count):
-    return Figure().subplots(1, count)
 
 
 def assert_nothing_is_cut_off(figure):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import FIVE, alone, axes_for, labels, matplotlib, no_figure_is_left, plt  # noqa: F401
 
 import fastgd
 from fastgd import (
@@ -15,34 +16,11 @@ from fastgd import (
     huber_loss,
     minimize,
     mse,
+    plot,
     quartic_loss,
 )
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastgd import plot  # noqa: E402
-
-FIVE = [12.1, 12.8, 14.9, 16.3, 17.2]
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left():
-    plt.close("all")
-    yield
-    plt.close("all")
-
-
-def axes_for(count):
-    return Figure().subplots(1, count)
-
-
-def labels(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
+pytestmark = [alone, pytest.mark.usefixtures("no_figure_is_left")]
 
 def dots(ax):
     return [tuple(collection.get_offsets()[0]) for collection in ax.collections]

@@ -2,39 +2,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import FIVE, alone, axes_for, labels, matplotlib, no_figure_is_left, plt, run  # noqa: F401
 
 import fastgd
-from fastgd import datasets, grad_mse, minimize, mse
+from fastgd import datasets, grad_mse, minimize, mse, plot
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastgd import plot  # noqa: E402
-
-FIVE = [12.1, 12.8, 14.9, 16.3, 17.2]
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left():
-    plt.close("all")
-    yield
-    plt.close("all")
-
-
-def axes_for(count):
-    return Figure().subplots(1, count)
-
-
-def labels(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def run(alpha=0.2, theta0=0.0):
-    return minimize(mse, grad_mse, FIVE, alpha, theta0=theta0, history=True, progress=False)
-
+pytestmark = [alone, pytest.mark.usefixtures("no_figure_is_left")]
 
 class TestDescent:
     def test_path_and_losses(self):

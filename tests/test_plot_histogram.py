@@ -2,31 +2,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import Figure, alone, axes_for, labels, no_figure_is_left, plt  # noqa: F401
 
-from fastgd import huber_loss
+from fastgd import huber_loss, plot
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastgd import plot  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left():
-    plt.close("all")
-    yield
-    plt.close("all")
-
-
-def axes_for(count):
-    return Figure().subplots(1, count)
-
-
-def labels(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+pytestmark = [alone, pytest.mark.usefixtures("no_figure_is_left")]
 
 
 class TestHistogram:

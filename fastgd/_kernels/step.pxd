@@ -21,15 +21,17 @@ cdef struct rule:
     bint ends_when_short    # whether such a step ends the run
 
 
-@cython.final
-cdef class NumberSteps:
+cdef class Steps:
     cdef rule rule
+
+
+@cython.final
+cdef class NumberSteps(Steps):
     cdef readonly double theta, previous
 
 
 @cython.final
-cdef class ArraySteps:
-    cdef rule rule
+cdef class ArraySteps(Steps):
     cdef double[::1] theta
     cdef double[::1] previous
     cdef double[:, ::1] scratch

@@ -2,9 +2,11 @@ from typing import final
 
 from fastgd._types import DoubleArray
 
-@final
-class NumberSteps:
+class Steps:
     ends_when_short: bool
+
+@final
+class NumberSteps(Steps):
     def __init__(self, theta: float, tol: float, ends_when_short: bool) -> None: ...
     @property
     def theta(self) -> float: ...
@@ -12,8 +14,7 @@ class NumberSteps:
     def previous(self) -> float: ...
 
 @final
-class ArraySteps:
-    ends_when_short: bool
+class ArraySteps(Steps):
     def __init__(
         self, theta: DoubleArray, previous: DoubleArray, scratch: DoubleArray, tol: float, ends_when_short: bool,
     ) -> None: ...

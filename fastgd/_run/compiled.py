@@ -27,13 +27,30 @@ from fastgd._kernels.step import ArraySteps, NumberSteps
 from fastgd._limits import BATCH_UPDATES, NUMBERS_KEPT, STOCHASTIC_UPDATES
 
 if TYPE_CHECKING:
+    from fastgd._kernels.step import Steps
     from fastgd._source import Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
     from fastgd.losses import Gradient
 
 
-class _NumberRunner:
+class _KernelRunner:
+    """Updates in a kernel."""
+
+    _steps: Steps
+
+    @property
+    def ends_when_short(self) -> bool:
+        return self._steps.ends_when_short
+
+    @ends_when_short.setter
+    def ends_when_short(self, value: bool) -> None:
+        self._steps.ends_when_short = value
+
+
+class _NumberRunner(_KernelRunner):
     """Updates of one number."""
+
+    _steps: NumberSteps
 
     def __init__(self, theta0: float, tol: float, by_step: bool, most: int) -> None:
         self._steps = NumberSteps(theta0, tol, by_step)
@@ -46,14 +63,6 @@ class _NumberRunner:
     @property
     def previous(self) -> float:
         return self._steps.previous
-
-    @property
-    def ends_when_short(self) -> bool:
-        return self._steps.ends_when_short
-
-    @ends_when_short.setter
-    def ends_when_short(self, value: bool) -> None:
-        self._steps.ends_when_short = value
 
     def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         most = min(self._most, limit)
@@ -102,7 +111,7 @@ class NumberStochastic(_NumberRunner):
         return count, is_short
 
 
-class _ArrayRunner:
+class _ArrayRunner(_KernelRunner):
     """Updates of an array, which a kernel changes in place."""
 
     is_deterministic = True
@@ -112,14 +121,6 @@ class _ArrayRunner:
         self._most = most
         self._now, self._before = theta0.copy(), theta0.copy()
         self._steps = ArraySteps(self._now, self._before, np.empty((levels + 1, len(theta0))), tol, by_step)
-
-    @property
-    def ends_when_short(self) -> bool:
-        return self._steps.ends_when_short
-
-    @ends_when_short.setter
-    def ends_when_short(self, value: bool) -> None:
-        self._steps.ends_when_short = value
 
     def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         q, most = len(self.theta), min(self._most, limit)
