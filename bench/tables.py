@@ -108,4 +108,4 @@ def put(path, lines):
     _, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"{path} has no place for a table: {BEGIN} ... {END}")
-    path.write_text("\n".join([before + BEGIN, "", *lines, "", END + after]), encoding="utf-8")
+    path.write_text("\n".join([before + BEGIN, *lines, "", END + after]), encoding="utf-8")
