@@ -1,30 +1,19 @@
 """Batch descent and its passes: fastgd, the plain numpy of `fastgd.reference`, and a numba translation."""
 import functools
-import timeit
 from concurrent.futures import ThreadPoolExecutor
 
 import numba_twins
 import numpy as np
 import pytest
+from harness import measure, points
 
 import fastgd
 from fastgd import reference
+from fastgd._kernels import descent
+from fastgd._kernels.step import NumberSteps
 from fastgd.losses import REGISTRY
 
 THETAS = np.arange(12, 18, 0.1)
-
-
-@functools.cache
-def points(n):
-    return np.random.default_rng(0).normal(15, 3, n)
-
-
-def measure(benchmark, case, contender, function):
-    benchmark.group = case
-    benchmark.extra_info["contender"] = contender
-    function()
-    once = timeit.timeit(function, number=1)
-    benchmark.pedantic(function, rounds=15 if once < 0.5 else 2, iterations=max(1, int(0.01 / once)))
 
 
 @pytest.mark.parametrize("contender", ["fastgd", "np.sum", "reference", "numba"])
@@ -46,10 +35,9 @@ def test_gradient_pass(benchmark, name, n, contender):
 
 
 def passes_in_a_descent(gradient, y):
-    from fastgd._kernels import descent
-
     alphas, thetas = np.full(1, 1e-9), np.empty(1)
-    return functools.partial(gradient.compiled(descent.batch, y.dtype), gradient.kernel, y, alphas, 14.2, 0.0, thetas)
+    return functools.partial(gradient.version(descent.batch, y.dtype), gradient.kernel, y, NumberSteps(14.2, 0.0, True),
+                             alphas, thetas)
 
 
 @pytest.mark.parametrize("contender", ["fastgd", "np.sum", "reference"])
@@ -110,6 +98,6 @@ def test_two_threads(benchmark, name, contender):
             "fastgd": functools.partial(gradient, 14.2, y, n_threads=2),
             "1 thread": functools.partial(gradient, 14.2, y),
             "np.sum": functools.partial(np.sum, y),
-            "np.sum, 2 threads": lambda: list(pool.map(np.sum, (y[:5_000_000], y[5_000_000:]))),
+            "np.sum, 2 threads": lambda: list(pool.map(np.sum, np.array_split(y, 2))),
         }[contender]
         measure(benchmark, f"grad_{name}(theta, y, n_threads=2), 1e7 points", contender, function)

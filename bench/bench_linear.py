@@ -3,10 +3,11 @@ import functools
 
 import numpy as np
 import pytest
-from bench_descent import measure
+from harness import measure, size
 
 import fastgd
 from fastgd import reference
+from fastgd._source import Rows
 from fastgd.losses import REGISTRY
 
 SHAPES = [(500_000, 5), (200_000, 20), (100_000, 100), (20_000, 500)]
@@ -16,16 +17,17 @@ EPOCHS = 3    # so that checks, which fastgd and scikit-learn make once a call, 
 @functools.cache
 def rows(n, p):
     rng = np.random.default_rng(0)
+    n = max(size(n), 100)    # more than there are in a mini-batch
     X = rng.normal(size=(n, p))
     y = X @ rng.normal(size=p) + rng.normal(size=n)
     return X, y, (y > 0).astype(float)
 
 
-def fastgd_epochs(name, X, y, size=None):
+def fastgd_epochs(name, X, y, batch=None):
     loss, options = REGISTRY[name], {"X": X, "fit_intercept": True, "rng": 0, "tol": 0, "max_epochs": EPOCHS}
-    if size is None:
+    if batch is None:
         return functools.partial(fastgd.minimize_sgd, loss, None, y, 1e-4, **options)
-    return functools.partial(fastgd.minimize_mini_batch, loss, None, y, size, 1e-4, **options)
+    return functools.partial(fastgd.minimize_mini_batch, loss, None, y, batch, 1e-4, **options)
 
 
 def sklearn_epochs(name, X, y):
@@ -64,7 +66,7 @@ def test_gradient_pass(benchmark, n, p, name, contender):
     X, y, _ = rows(n, p)
     theta = np.random.default_rng(1).normal(size=p)
     function = {
-        "fastgd": functools.partial(REGISTRY[name].gradient.over_rows, theta, fastgd._design.Design(X, y, False)),
+        "fastgd": functools.partial(Rows(X, y, False).means, REGISTRY[name].gradient, [theta]),
         "X @ theta, X.T @ r": lambda: X.T @ (X @ theta),
         "plain numpy": functools.partial(getattr(reference, f"grad_{name}"), theta, y, X=X),
     }[contender]

@@ -5,7 +5,7 @@ import warnings
 import numba
 import numpy as np
 import pytest
-from bench_descent import measure, points
+from harness import measure, points
 
 import fastgd
 from fastgd import reference

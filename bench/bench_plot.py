@@ -4,7 +4,7 @@ import functools
 import matplotlib
 import numpy as np
 import pytest
-from bench_descent import measure, points
+from harness import measure, points
 
 from fastgd import plot
 from fastgd.losses import REGISTRY

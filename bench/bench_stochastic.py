@@ -4,7 +4,7 @@ import functools
 import numba_twins
 import numpy as np
 import pytest
-from bench_descent import measure, points
+from harness import measure, points
 
 import fastgd
 from fastgd import reference, schedules
@@ -52,7 +52,7 @@ def test_shuffle(benchmark, n, generator, contender):
     rng = np.random.RandomState(0) if generator == "legacy" else np.random.default_rng(0)
     y = points(n).copy()
     capsule = (rng._bit_generator if generator == "legacy" else rng.bit_generator).capsule
-    function = {"fastgd": functools.partial(shuffle.shuffle["double"], capsule, y, n - 1, 0),
+    function = {"fastgd": functools.partial(shuffle.shuffle["double"], capsule, y, y.size - 1, 0),
                 "numpy": functools.partial(rng.shuffle, y)}[contender]
     measure(benchmark, f"shuffle, {generator}, {n:.0e} points", contender, function)
 

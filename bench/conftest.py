@@ -1,27 +1,33 @@
-"""After the benches: one row a case, every contender as a ratio to fastgd (above 1: fastgd is faster)."""
-from collections import defaultdict
+"""After the benches: a row a case, with every contender as a ratio to fastgd; ``--tables`` writes the rows down."""
+from pathlib import Path
+
+import harness
+import pytest
+import tables
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("fastgd")
+    group.addoption("--tables", action="store_true",
+                    help="write the full table to bench/README.md and ten rows of it to README.md")
+    group.addoption("--small", action="store_true", help="a 500th of the data, once: do the benches run at all?")
+
+
+def pytest_configure(config):
+    harness.Settings.is_small = config.getoption("--small")
+    if harness.Settings.is_small and config.getoption("--tables"):
+        raise pytest.UsageError("--small measures nothing that belongs in a table")
 
 
 def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
-    cases = defaultdict(dict)
-    for bench in session.benchmarks if session else []:
-        if bench.stats.rounds:
-            cases[bench.group][bench.extra_info["contender"]] = bench.stats.min
-    rivals = sorted({who for times in cases.values() for who in times} - {"fastgd"})
-    terminalreporter.write_line("")
-    terminalreporter.write_line("| case | fastgd | " + " | ".join(f"{who} / fastgd" for who in rivals) + " |")
-    terminalreporter.write_line("|---|---:|" + "---:|" * len(rivals))
-    for case, times in cases.items():
-        ours = times.get("fastgd")
-        if ours is None:
-            continue
-        ratios = [f"{times[who] / ours:.2f}" if who in times else "" for who in rivals]
-        terminalreporter.write_line(f"| {case} | {in_units(ours)} | " + " | ".join(ratios) + " |")
-
-
-def in_units(seconds):
-    for unit, size in (("s", 1), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+    cases = tables.cases_of(session.benchmarks if session else [])
+    if not cases or harness.Settings.is_small:
+        return
+    said = ["", tables.measured_on(), "", *tables.table(cases)]
+    if config.getoption("--tables"):
+        said += ["", *tables.write(ROOT, cases)]
+    for line in said:
+        terminalreporter.write_line(line)

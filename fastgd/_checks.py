@@ -95,10 +95,12 @@ def check_callable(value: Any, name: str) -> None:
         raise TypeError(f"The '{name}' parameter must be callable. Got {value!r} of type {type(value).__name__}.")
 
 
-def check_one_number(value: Any, function: str, what: str) -> None:
-    """Raise TypeError unless what the user's `function` returned is one real number, of whatever type."""
-    if type(value) not in _PLAIN_NUMBERS:
-        one_number(value, function, what)
+def real_number(value: Any, function: str, what: str) -> Any:
+    """What the user's `function` returned, as it is if it is a float or numpy's, else as a float; as `one_number`."""
+    if type(value) is float or type(value) is np.float64:
+        return value
+    number = one_number(value, function, what)
+    return value if isinstance(value, _OF_NUMPY) else number
 
 
 def one_number(value: Any, function: str, what: str) -> float:
@@ -142,12 +144,7 @@ def as_given(dataset: Any, targets: FloatArray) -> Any:
 
 def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -> list[Any]:
     """A Python loss at each theta, each checked to be one number; in a list, as they came."""
-    losses = []
-    for theta in thetas:
-        loss = loss_fn(theta, points)
-        check_one_number(loss, "loss_fn", "loss")
-        losses.append(loss)
-    return losses
+    return [real_number(loss_fn(theta, points), "loss_fn", "loss") for theta in thetas]
 
 
 def check_dataset(values: Any, name: str = "dataset") -> FloatArray:

@@ -62,7 +62,7 @@ class RowsCurvature(Curvature):
             rows, first = self._rows, int(self._rows.intercept)
             q, n = rows.n_parameters, rows.n
             gram, moment = np.zeros((q, q)), np.zeros(q)
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 for part in rows.parts():
                     block, y = rows.X[part].astype(np.float64, copy=False), rows.targets[part]
                     gram[first:, first:] += block.T @ block
@@ -85,7 +85,7 @@ class RowsCurvature(Curvature):
             gram = self.gram()[0]
             return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
         vector = np.random.default_rng(0).normal(size=self._rows.n_parameters)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             for _ in range(30):
                 length = float(np.linalg.norm(vector))
                 if not 0 < length < np.inf:
@@ -105,13 +105,13 @@ class RowsCurvature(Curvature):
 
     def largest_row(self) -> float:
         """The largest squared length of a row, the intercept's 1 included."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X in self._blocks())
         return longest + self._rows.intercept
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             total = sum(np.einsum("ij,ij->j", X, X) for X in self._blocks())
         sizes: DoubleArray = np.sqrt(total / self._rows.n)
         return sizes

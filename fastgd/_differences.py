@@ -29,12 +29,12 @@ def _center_and_spread(targets: FloatArray) -> tuple[float, float]:
         # At random places: points at equal distances may be all alike, as in a column of days and nights.
         targets = targets[np.random.default_rng(0).integers(0, len(targets), SPREAD_SAMPLE)]
     center = float(np.median(targets))
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return center, float(np.median(np.abs(targets - targets.dtype.type(center))))
 
 
 def _largest_distance(targets: FloatArray, center: float) -> float:
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return max(float(np.abs(targets[part] - targets.dtype.type(center)).max()) for part in slices_of_rows(targets))
 
 
@@ -87,6 +87,7 @@ class RowsDifferenceGradient:
 
     def __call__(self, theta: DoubleArray, rows: Any) -> DoubleArray:
         steps = np.maximum(self._least, np.finfo(np.float64).eps ** (1 / 3) * np.abs(theta))
+        steps = np.clip(steps, sys.float_info.min, sys.float_info.max / 4)
         slopes = np.empty(len(theta))
         for k, h in enumerate((2.0 ** np.ceil(np.log2(steps))).tolist()):
             moved = np.zeros(len(theta))

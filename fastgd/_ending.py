@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
     from fastgd._settings import Settings
-    from fastgd._types import DoubleArray, Rates, Theta
+    from fastgd._types import DoubleArray, Theta
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
-def conclude(objective: Objective, settings: Settings, rates: Rates, outcome: Outcome,
+def conclude(objective: Objective, settings: Settings, outcome: Outcome,
              history: pd.DataFrame | None) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise as it deserves."""
-    verdict = judge(objective, rates, outcome, settings.tol, settings.stop, settings.is_stochastic)
+    verdict = judge(objective, outcome, settings.tol, settings.stop, settings.is_stochastic)
     wants_result = settings.full_output or settings.history
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
@@ -59,7 +59,7 @@ def _result(objective: Objective, outcome: Outcome, history: pd.DataFrame | None
         feature_names=objective.source.names, fit_intercept=objective.source.intercept)
 
 
-def conclude_many(objective: Objective, rates: Rates, starts: DoubleArray, outcomes: Sequence[Outcome],
+def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],
                   tol: float) -> list[DescentResult[float]]:
     """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
     xs = [float(outcome.x) for outcome in outcomes]
@@ -67,7 +67,7 @@ def conclude_many(objective: Objective, rates: Rates, starts: DoubleArray, outco
     runs: list[DescentResult[float]] = []
     said: list[str] = []
     for start, x, outcome, loss, slope in zip(starts.tolist(), xs, outcomes, losses, slopes, strict=True):
-        verdict = judge(objective, rates, outcome, tol)
+        verdict = judge(objective, outcome, tol)
         message = f"the descent {Words(objective, outcome, verdict, tol)}"
         if verdict.status != CONVERGED:
             said.append(f"from {start:g} {message}")

@@ -16,7 +16,7 @@ def progress_display(progress: Progress, limit: int) -> Lines | Bar | None:
     """The display for the `progress` option: True, False or "bar"."""
     if progress is False:
         return None
-    if isinstance(progress, (bool, np.bool_)) or (isinstance(progress, int) and progress in (0, 1)):
+    if isinstance(progress, (bool, np.bool_)) or (isinstance(progress, (int, np.integer)) and progress in (0, 1)):
         return Lines() if progress else None
     if isinstance(progress, str) and progress == "bar":
         return Bar(limit)

@@ -41,7 +41,7 @@ def added(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """The sum of the sums over the `branches`, in the order of the tree."""
     if len(sums) == 1:
         return sums[0]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return _added(n, most, iter(sums))
 
 

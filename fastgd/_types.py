@@ -60,7 +60,7 @@ class Fused(Protocol[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-class Compiled(Protocol):
+class OwnMean(Protocol):
     """What a kernel takes the mean of, a loss or a gradient of our own; `fastgd.losses.base` says how."""
 
     @property
@@ -70,7 +70,7 @@ class Compiled(Protocol):
     def kernel(self) -> KernelLoss: ...
 
     @property
-    def evaluations(self) -> int: ...
+    def at_once(self) -> int: ...
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]: ...
 
@@ -100,6 +100,9 @@ class Runner(Protocol):
 
     @property
     def evaluations(self) -> int: ...
+
+    @property
+    def at_once(self) -> int: ...
 
     def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]: ...
 

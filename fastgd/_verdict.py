@@ -13,7 +13,7 @@ from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
-    from fastgd._types import Rates, Theta
+    from fastgd._types import Theta
 
 #: How far along a step of Newton's the loss is looked at.
 _FRACTIONS = 4.0 ** np.arange(-8, 9)
@@ -62,8 +62,8 @@ class Verdict(NamedTuple):
 _CONVERGED = Verdict(CONVERGED)
 
 
-def judge(objective: Objective, rates: Rates, outcome: Outcome, tol: float, stop: str = "step",
-           is_stochastic: bool = False) -> Verdict:
+def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step",
+          is_stochastic: bool = False) -> Verdict:
     """The verdict on an outcome."""
     is_rows, status, growth = objective.source.is_rows, outcome.status, None
     if is_rows and status != NOT_FINITE:
@@ -73,7 +73,7 @@ def judge(objective: Objective, rates: Rates, outcome: Outcome, tol: float, stop
     if status != CONVERGED:
         return Verdict(status, growth)
     if outcome.alpha == 0:
-        return _judged_at_rest(objective, rates, outcome, tol)
+        return _judged_at_rest(objective, outcome, tol)
     if (is_stochastic and stop != "loss"
             and not largest(objective.slope(outcome.x)) * outcome.alpha < tol):
         return Verdict(STALLED)
@@ -85,20 +85,16 @@ def judge(objective: Objective, rates: Rates, outcome: Outcome, tol: float, stop
     return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
 
 
-def _judged_at_rest(objective: Objective, rates: Rates, outcome: Outcome, tol: float) -> Verdict:
-    """The verdict where the rate fell to 0: whether a step at the rate that the run began with would be short too.
+def _judged_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Verdict:
+    """The verdict where the rate fell to 0: whether a step at the largest rate of the run would be short too.
 
     A longer one is forgiven if the loss, which is our own, does not say that it leads to a place worth while.
     """
     slope = largest(objective.slope(outcome.x))
-    fastest = float(np.max(rates(0, min(outcome.updates, 64))))
-    if slope == 0 or slope * fastest < tol:
-        return Verdict(CONVERGED)
-    if objective.gradient is not None and math.isfinite(objective.descended_value(outcome.x)):
-        shortfall = _shortfall(objective, outcome, 0.0, True)
-        if shortfall is None:
-            return Verdict(CONVERGED)
-    return Verdict(STALLED)
+    if slope == 0 or slope * outcome.fastest < tol:
+        return _CONVERGED
+    knows_loss = objective.gradient is not None and math.isfinite(objective.descended_value(outcome.x))
+    return _CONVERGED if knows_loss and _shortfall(objective, outcome, 0.0, True) is None else Verdict(STALLED)
 
 
 def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> Growth | None:
@@ -160,7 +156,7 @@ def _lowest_along(objective: Objective, theta: Any) -> Theta | None:
     """Where the loss of a sample is least along the step of Newton's from theta; None if there is no such place."""
     loss = objective.descended
     assert loss is not None
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         step = objective.curvature.over_gram(objective.slope(theta)) * (loss.max_stable_alpha or 2.0) / 2
         places = [theta - fraction * step for fraction in _FRACTIONS]
         losses = np.array(objective.descended_values(places, SAMPLE))

@@ -151,7 +151,7 @@ def _clearest(heights: DoubleArray, triples: IndexArray) -> tuple[int, _Witness 
     """How many of the chords have finite ends, and the first of those with the largest excess."""
     left, middle, right = triples
     t = (right - middle) / (right - left)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         chords = t * heights[left] + (1 - t) * heights[right]
         excess = np.where(np.isfinite(chords), heights[middle] - chords, np.nan)
     usable = int(np.count_nonzero(~np.isnan(excess)))
@@ -163,6 +163,8 @@ def _clearest(heights: DoubleArray, triples: IndexArray) -> tuple[int, _Witness 
 
 def _heights(objective: Objective, thetas: FloatArray) -> tuple[DoubleArray, np.floating[Any]]:
     """The loss at each theta, and the precision in which it was computed."""
+    if not objective.is_called:
+        return objective.curve(thetas), np.finfo(np.float64).eps
     values = objective.values(thetas.tolist())
     single = any(isinstance(value, np.float32) for value in values)
     heights = np.array([one_number(value, "loss_fn", "loss") for value in values])
@@ -177,7 +179,7 @@ def _rounding(is_ours: bool, eps: np.floating[Any], thetas: FloatArray, points: 
     as theta, log(cosh(r)) the logarithm of a number near 1.
     """
     largest_theta = np.abs(thetas).max()
-    with np.errstate(over="ignore"):    # beyond the largest float nothing is a witness
+    with np.errstate(all="ignore"):    # beyond the largest float nothing is a witness
         terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
     rounding: np.floating[Any] = (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
     return rounding

@@ -210,10 +210,14 @@ def minimize(
     The rule looks at the length of a step and not at the distance to the minimum: with a small alpha it stops early.
     ``full_output=True`` tells the slope that is left (`jac`).
 
-    With X a function in Python is called ``f(theta, X, y)`` with C-ordered float arrays, and predicts ``X @ theta``:
-    for an intercept it gets a copy of X with a column of ones. One whose X is a keyword-only argument, as in fastgd's
-    own, is called ``f(theta, y, X=X)``. The squared error with up to 100 features is descended on by its Gram matrix,
-    which reads X once. Sums are in double.
+    With X a function in Python gets X in the parameter of that name and the targets in y, `dataset`, `y_vals` or
+    `targets`, in any order; without such names it is called ``f(theta, X, y)``. Both are C-ordered float arrays, and it
+    predicts ``X @ theta``: for an intercept it gets a copy of X with a column of ones, or ``fit_intercept=True`` if it
+    has that parameter. The squared error with up to 100 features is descended on by its Gram matrix, which reads X
+    once. Sums are in double.
+
+    Columns of one scale (subtract the mean of each, divide by its standard deviation) make descent faster by far;
+    columns of several scales need ``alpha="auto"`` or a small rate, and many updates.
 
     References
     ----------

@@ -109,6 +109,7 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     """
     for name, function in (("loss_fn", loss_fn), ("grad_loss_fn", grad_loss_fn)):
         check_callable(function, name)
+        ours(function)    # refuses a class in place of its object
     targets = check_dataset(dataset)
     points = as_double(targets)    # differences in float32 would say little
     places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
@@ -139,7 +140,7 @@ def _verdict(thetas: DoubleArray, gradients: DoubleArray, differences: DoubleArr
              n: int) -> GradientCheck:
     steepest = np.abs(differences).max()
     size = np.maximum(np.maximum(np.abs(gradients), np.abs(differences)), 1e-3 * steepest)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         beyond = np.maximum(np.abs(gradients - differences) - noises, 0.0)    # NaN stays NaN
         errors = np.where(size > 0, beyond / np.where(size > 0, size, 1), 0.0)
     errors = np.where(np.isfinite(gradients), errors, np.inf)

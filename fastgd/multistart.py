@@ -80,7 +80,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
                         max_iter: Count = 100_000) -> MultistartResult:
     """Batch descent from each of several starts, and the distinct minima that they lead to.
 
-    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. Compiled, all starts
+    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. OwnMean, all starts
     go through the data together. Two ends are one minimum if the loss between them never rises above both, or if they
     are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it if another start found
     that one, and is taken for a minimum itself if not.
@@ -133,7 +133,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     objective = objective_of(loss_fn, grad_loss_fn, dataset)
     if rates is None:
         rates = as_rates(objective.safe_rate(False))
-    runs = conclude_many(objective, rates, begins, run_many(objective, begins, rates, tol, max_iter), tol)
+    runs = conclude_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)
     ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
     labels = np.full(len(begins), -1)
     groups = _basins(objective, {k: runs[k] for k in ended}, tol)

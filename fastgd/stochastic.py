@@ -1,4 +1,31 @@
-"""Stochastic and mini-batch gradient descent: an update for each point, or for each slice of the points."""
+"""Stochastic and mini-batch gradient descent: an update for each point, or for each slice of the points.
+
+The shuffles are numpy's own, draw for draw, so that ``np.random.seed`` gives the textbook's numbers. By its rule a
+descent stops at the first short step, on a point that happens to lie near theta, which says nothing about the minimum:
+
+>>> import warnings
+>>> import numpy as np
+>>> from fastgd import grad_mse, minimize_mini_batch, minimize_sgd, mse, schedules
+>>> from fastgd.datasets import load_tips
+>>> pcttip = load_tips()["pcttip"]
+>>> with warnings.catch_warnings(record=True) as caught:
+...     warnings.simplefilter("always")
+...     np.random.seed(0)
+...     lucky = minimize_mini_batch(mse, grad_mse, pcttip, 10, alpha=0.2, full_output=True)
+>>> lucky.x, lucky.nit, lucky.success
+(14.936901937941343, 2834, False)
+>>> "happens to lie near theta" in str(caught[0].message)
+True
+
+The minimum is at 16.08. For a good answer compare epochs, average the thetas of the last one, and let the learning rate
+fall, with a power between a half and 1:
+
+>>> rate = schedules.inverse_scaling(eta0=0.5, power_t=0.75)
+>>> round(minimize_sgd(mse, grad_mse, pcttip, rate, rng=0, stop="epoch", average=True, tol=1e-4), 1)
+16.1
+
+On a linear model also bring the columns to one scale: subtract the mean of each, and divide by its standard deviation.
+"""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload

@@ -15,10 +15,10 @@ from fastgd._checks import (
     check_design,
     check_flag,
     check_number,
-    check_one_number,
     check_option,
     check_shape,
     one_number,
+    real_number,
 )
 from fastgd._random import bit_generator_of
 
@@ -304,7 +304,9 @@ class TestWhatAFunctionReturned:
         number = one_number(NUMBERS[what], "loss_fn", "loss")
         assert type(number) is float
         assert number == pytest.approx(float(NUMBERS[what]), nan_ok=True)
-        assert check_one_number(NUMBERS[what], "loss_fn", "loss") is None
+        kept = real_number(NUMBERS[what], "loss_fn", "loss")
+        assert type(kept) is (type(NUMBERS[what]) if isinstance(NUMBERS[what], (np.generic, np.ndarray)) else float)
+        assert float(kept) == pytest.approx(number, nan_ok=True)
         assert called_at(lambda theta, points: NUMBERS[what], [1.0], None) == [NUMBERS[what]] or what == "NaN"
 
     def test_an_int_too_large_is_infinite(self):
@@ -318,7 +320,7 @@ class TestWhatAFunctionReturned:
         got = f"an array of shape {shape}" if shape else f"{value!r} of type {type(value).__name__}"
         words = "^" + re.escape(
             f"grad_loss_fn must return one number, the mean slope over the points. Got {got}.") + "$"
-        for check in (one_number, check_one_number):
+        for check in (one_number, real_number):
             with pytest.raises(TypeError, match=words):
                 check(value, "grad_loss_fn", "slope")
 

@@ -399,7 +399,9 @@ def call_with_rows(method, draw):
     options = {"X": X, "fit_intercept": draw(st.sampled_from([False, True, True, 1]))}
     if method in ("loss", "gradient"):
         function = REGISTRY[name].gradient if method == "gradient" else REGISTRY[name]
-        theta = draw(st.one_of(datasets(), st.just([1.0, 2.0]), st.just([0.5])))
+        columns = np.shape(X)[1] if np.ndim(X) == 2 else 1
+        fitting = [0.5] * (columns + (options["fit_intercept"] is True))
+        theta = draw(st.one_of(st.just(fitting), st.just(fitting), datasets(), st.just([1.0, 2.0])))
         return lambda: function(theta, y, **options), X
     options |= descent_options(draw) | {"full_output": True, "theta0": draw(numbers(0.0, [1.0, 2.0]))}
     options["stop"] = draw(st.sampled_from(["step", "step", "loss", "epoch"]))

@@ -1,5 +1,7 @@
 """Losses and gradients of the user's own: what they are given, what they may return, when they are called."""
 import functools
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -299,3 +301,39 @@ class TestAFunctionThat:
         for call in calls[role]:
             with pytest.raises(TypeError, match=f"{role} must return one number, the mean (loss|slope) over the "):
                 call()
+
+
+@pytest.mark.parametrize("slope", [Decimal(1), Fraction(1), 1, 10**400])
+def test_a_slope_may_be_a_number_of_any_kind(slope, five_points):
+    def gradient(theta, y):
+        return slope
+
+    if slope == 10**400:
+        with pytest.raises(fastgd.DivergenceError):
+            minimize(None, gradient, five_points, progress=False)
+        return
+    with pytest.warns(ConvergenceWarning):
+        theta = minimize(None, gradient, five_points, 0.5, progress=False, max_iter=3)
+    assert theta == -1.5
+
+
+def test_differences_on_the_smallest_targets():
+    with pytest.warns(ConvergenceWarning):
+        theta = minimize(lambda t, X, y: np.mean((y - X @ t) ** 2), None, [5e-324, 1e-310, 0.0], 0.01,
+                         X=[[1.0], [2.0], [3.0]], progress=False, max_iter=3, tol=0)
+    assert np.isfinite(theta).all()
+
+
+def test_a_theta_beyond_float32_is_infinite_without_a_warning():
+    y = np.float32([1, 2])
+    assert fastgd.mse(1e300, y) == np.inf
+    for theta0 in (1e300, -1e300):
+        with pytest.raises(fastgd.DivergenceError):
+            minimize(fastgd.mse, None, y, theta0=theta0, progress=False)
+    with pytest.raises(fastgd.DivergenceError, match=r"last finite theta is 1e\+300"):
+        fastgd.minimize_multistart(fastgd.mse, None, y, [1e300])
+
+
+def test_a_class_in_place_of_a_gradient_is_named(five_points):
+    with pytest.raises(TypeError, match="Huber is a class; pass a loss"):
+        fastgd.check_gradient(fastgd.mse, Huber, five_points)

@@ -351,3 +351,10 @@ class TestDots:
             call()
         assert plt.get_fignums() == []
         assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("y", "theta"), [([0.0, 1e-310], 1.0), ([1e-5, 2e-5], 1e305), ([0, 5e-324, 1e-310], 1.0)])
+def test_a_theta_that_is_further_than_floats_can_say_is_drawn(y, theta):
+    for draw in (plot.plot_theta_on_loss, plot.plot_tangent_on_loss):
+        ax = draw(y, theta, huber_loss)
+        assert ax.get_xlim()[0] <= theta <= ax.get_xlim()[1]

@@ -138,3 +138,7 @@ class TestInset:
     def test_is_left_out_on_small_axes(self, pcttip):
         ax = Figure((1.5, 1)).subplots()
         assert plot.plot_histogram(pcttip, ax=ax).child_axes == []
+
+
+def test_float32_points_near_its_largest_are_drawn():
+    assert len(plot.plot_histogram(np.float32([3e38, -3e38])).patches) == 50

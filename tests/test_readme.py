@@ -1,8 +1,14 @@
-"""The README: its code gives what it says, and it names what there is."""
+"""The README: each piece of its code runs by itself and gives what it says, and it names what there is."""
 import ast
 import importlib.util
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 from helpers import README, blocks_of_the_readme
@@ -10,49 +16,122 @@ from helpers import README, blocks_of_the_readme
 import fastgd
 from fastgd.losses import REGISTRY
 
+#: What the pieces of code take that fastgd does not require.
+OPTIONAL = {"numba": "import numba", "matplotlib": "import plot"}
+TREE = README.parent
+in_the_tree = pytest.mark.skipif(not (TREE / "bench").exists(), reason="the benches are part of the source tree")
+
+
+def blocks_of_a_docstring(docstring):
+    """The indented pieces of code after "::"."""
+    return [textwrap.dedent(block) for block in re.findall(r"::\n\n((?:    .*\n|\n)+)", docstring)]
+
+
+def pieces():
+    """By name, each piece of code that can be pasted into a new Python."""
+    found = {}
+    if README.exists():
+        found |= {f"README {number}": block for number, block in enumerate(blocks_of_the_readme(), 1)}
+    for number, block in enumerate(blocks_of_a_docstring(fastgd.losses.__doc__), 1):
+        found[f"help(fastgd.losses) {number}"] = block
+    return found
+
+
+PIECES = pieces()
+MARK = "a value that is said: "
+
+
+def said_in(block):
+    """A script that prints the repr of each `expression  # value` of the piece, and these values."""
+    script, values, lines = ["import json"], [], block.splitlines()
+    for node in ast.parse(block).body:
+        start = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno).lineno
+        code = "\n".join(lines[start - 1:node.end_lineno])
+        said = lines[node.end_lineno - 1].partition("  # ")[2]
+        if isinstance(node, ast.Expr) and said:
+            code = f"print({MARK!r} + json.dumps(repr({ast.unparse(node)})))"
+            values.append(said)
+        script.append(code)
+    return "\n".join(script), values
+
+
+@pytest.mark.thread_unsafe(reason="ast.parse of Python 3.11 is not safe in threads")
+@pytest.mark.parametrize("name", PIECES)
+def test_each_piece_of_code_runs_by_itself_and_gives_what_it_says(name, tmp_path):
+    """In a new Python and an empty folder; a repr starts with what is said, up to a final ellipsis."""
+    block = PIECES[name]
+    for module, words in OPTIONAL.items():
+        if words in block and not importlib.util.find_spec(module):
+            pytest.skip(f"there is no {module}")
+    if '"cc ' in block and not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    script, values = said_in(block)
+    # The package that is tested here, which may have been found in the folder that pytest was started in.
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastgd.__file__).parents[1]), "MPLBACKEND": "agg"}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, cwd=tmp_path,
+                          env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    got = [json.loads(line.removeprefix(MARK)) for line in done.stdout.splitlines() if line.startswith(MARK)]
+    assert values, "it says nothing of what it gives"
+    assert len(got) == len(values)
+    for value, said in zip(got, values, strict=True):
+        assert value.startswith(said.removesuffix("...")) if said.endswith("...") else value == said
+
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not part of the installed package")
 class TestReadme:
-    def test_every_block_runs_and_gives_what_it_says(self, tmp_path, monkeypatch):
-        """A line `expression  # value` is checked: its repr starts with the value, up to a final ellipsis."""
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("MPLBACKEND", "agg")
-        namespace, checked = {}, 0
-        for block in blocks_of_the_readme():
-            missing = [name for word, name in (("import numba", "numba"), ("import plot", "matplotlib"))
-                       if word in block and not importlib.util.find_spec(name)]
-            if missing or ('"cc ' in block and not shutil.which("cc")):
-                continue    # these are no requirement of fastgd
-            lines = block.splitlines()
-            for node in ast.parse(block).body:
-                start = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno).lineno
-                code = "\n".join(lines[start - 1:node.end_lineno])
-                said = lines[node.end_lineno - 1].partition("  # ")[2]
-                if isinstance(node, ast.Expr) and said:
-                    value = repr(eval(code, namespace))
-                    expected = said.removesuffix("...")
-                    assert value.startswith(expected) if said.endswith("...") else value == said, code
-                    checked += 1
-                else:
-                    exec(code, namespace)
-        assert checked >= 5
+    text = README.read_text(encoding="utf-8") if README.exists() else ""
 
-    @pytest.mark.skipif(not (README.parent / "bench").exists(), reason="the pictures are part of the source tree")
-    def test_the_pictures_are_there(self):
-        pictures = re.findall(r"!\[.+\]\((.+)\)", README.read_text(encoding="utf-8"))
-        assert len(pictures) == 3
-        for picture in pictures:
-            assert (README.parent / picture).stat().st_size < 40_000
+    def test_a_stranger_can_read_it_at_a_stretch(self):
+        assert len(self.text.splitlines()) <= 160
+        assert len(blocks_of_the_readme()) >= 3
+
+    def test_its_two_commands_stand_where_the_checks_look_for_them(self):
+        for environment in (".venv", ".venv-test"):
+            (command,) = re.findall(rf"^python3 -m venv {environment} .*", self.text, re.MULTILINE)
+            assert f"{environment}/bin/pip install -q -e " in command
+
+    @in_the_tree
+    def test_what_it_leads_to_is_there(self):
+        places = re.findall(r"\]\((?!https?:)([^)#]+)\)", self.text)
+        assert {"bench/README.md", "tests/README.md", "CHANGELOG.md"} <= set(places)
+        for place in places:
+            assert (TREE / place).exists(), place
+
+    @in_the_tree
+    def test_its_pictures_are_small_and_all_that_there_are(self):
+        pictures = {TREE / place for place in re.findall(r"!\[.+\]\((.+)\)", self.text)}
+        assert pictures == set((TREE / "bench" / "pictures").iterdir())
+        assert all(picture.stat().st_size < 40_000 for picture in pictures)
+
+    @in_the_tree
+    def test_its_ten_rows_of_speed_are_rows_of_the_full_table(self):
+        def rows(page):
+            begin, end = "<!-- written by python -m pytest bench --tables -->", "<!-- end -->"
+            lines = page.partition(begin)[2].partition(end)[0].splitlines()
+            return [line for line in lines if line.startswith("|")][2:]
+
+        full = rows((TREE / "bench" / "README.md").read_text(encoding="utf-8"))
+        assert len(rows(self.text)) == 10
+        assert set(rows(self.text)) <= set(full)
 
     def test_every_loss_is_in_the_table(self):
-        text = README.read_text(encoding="utf-8")
         for name in REGISTRY:
-            assert f"| `{name}`" in text, f"give {name} a line in the README's table of losses"
+            assert f"| `{name}`" in self.text, f"give {name} a line in the README's table of losses"
 
     def test_every_public_name_is_mentioned(self):
-        text = README.read_text(encoding="utf-8")
         for name in fastgd.__all__:
             thing = getattr(fastgd, name)
             is_in_short = name.startswith("grad_") or (isinstance(thing, type) and issubclass(thing, fastgd.losses.Loss)
                                                        and not thing().parameters)
-            assert name in text or is_in_short, f"the README does not mention {name}"
+            assert name in self.text or is_in_short, f"the README does not mention {name}"
+
+
+def test_the_look_at_a_piece_of_code_sees_what_it_says():
+    """The tests above would pass on nothing."""
+    script, values = said_in("x = [1,\n     2]  # no value\nx  # [1, 2]\nfor k in x:\n    k  # 1\nx[0]; y = 3\n")
+    assert values == ["[1, 2]"]
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          check=True).stdout == MARK + '"[1, 2]"\n'
+    assert blocks_of_a_docstring("One::\n\n    a\n\n    b\n\nTwo:\n\n    c\n\nThree::\n\n    d\n") == [
+        "a\n\nb\n\n", "d\n"]

@@ -1,4 +1,5 @@
 """What a run shows, records and calls, an update or an epoch at a time; and Ctrl-C."""
+import ctypes.util
 import threading
 import time
 
@@ -278,7 +279,7 @@ class TestTheDriver:
         theta = previous = 0.0
         is_deterministic = False
         ends_when_short = True
-        evaluations = 2**20    # so many that chunks are measured
+        evaluations = at_once = 2**20    # so many that chunks are measured
 
         def __init__(self, seconds):
             self.seconds, self.chunks, self.rules = seconds, [], []
@@ -311,9 +312,9 @@ class TestTheDriver:
         drive(runner, as_rates(0.2), 100)
         longest = max(runner.sizes())
         runner.seconds, runner.chunks = LONGEST_CHUNK, []
-        pace = _Pace(1)
+        pace = _Pace(runner)
         pace.updates = longest
-        pace.timed(runner, np.ones(longest), np.empty(longest))
+        pace.timed(np.ones(longest), np.empty(longest))
         assert pace.updates == longest // 2
 
     def test_rates_of_0_that_lead_are_apart_and_end_nothing(self):
@@ -369,3 +370,17 @@ def test_a_mean_of_thetas_near_the_largest_float_is_finite():
     theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, y, 1e-3, rng=0, theta0=1.65e308, stop="epoch", average=True,
                          max_epochs=3, tol=1e306)
     assert theta == pytest.approx(1.65e308, rel=0.01)
+
+
+def test_ctrl_c_in_c_functions_that_are_slow(interrupted):
+    """Of which nothing is known, so that a chunk begins with few of them."""
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    library.fmod.restype, library.fmod.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+    slow = fastgd.losses.compiled(library.fmod, library.fmod)    # a microsecond a point, where the two are far apart
+    points = np.full(1_000_000, 1e-300)
+    for call in (lambda: minimize(slow, None, points, 1e-6, False, tol=0, theta0=1e300),
+                 lambda: minimize_mini_batch(slow, None, points, 80, 1e-6, tol=0, theta0=1e300, rng=0)):
+        began = time.perf_counter()
+        with interrupted():
+            call()
+        assert time.perf_counter() - began < 5    # it was 23 s once

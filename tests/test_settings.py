@@ -154,6 +154,13 @@ class TestSwitches:
         with pytest.raises(ValueError, match="'progress' parameter must be True, False or 'bar'"):
             verb(fastgd.mse, fastgd.grad_mse, five_points, progress=np.array([1, 2]))
 
+    @pytest.mark.parametrize("kind", [int, np.int64, bool, np.bool_])
+    def test_progress_is_a_number_of_any_kind(self, kind, five_points, capsys):
+        minimize(fastgd.mse, None, five_points, progress=kind(0))
+        assert capsys.readouterr().out == ""
+        minimize(fastgd.mse, None, five_points, progress=kind(1))
+        assert capsys.readouterr().out.count("theta: ") == 18
+
     def test_a_bar_is_not_drawn_before_bad_data_are_refused(self, capsys):
         pytest.importorskip("tqdm")
         with pytest.raises(ValueError, match="contains NaN"):

@@ -291,6 +291,18 @@ class TestARateThatFellTo0:
                               full_output=True)
         assert (result.success, result.status) == (False, 4)
 
+    @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
+    def test_far_from_it_after_a_warm_up_too(self, gradient, five_points):
+        def alpha(t):
+            return 0.01 if 100 <= t < 105 else 0.0
+
+        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0 by update 106"):
+            result = minimize(None, gradient, five_points, alpha, progress=False, full_output=True)
+        assert (result.success, result.status) == (False, 4)
+        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0"):
+            many = fastgd.minimize_multistart(fastgd.mse, gradient, five_points, [0.0, 1.0], alpha)
+        assert not many.success
+
     def test_at_the_optimum_in_python(self, five_points):
         result = minimize(None, reference.grad_mse, five_points, schedules.cosine(0.4, 100), progress=False, tol=1e-9,
                           full_output=True)

@@ -103,7 +103,8 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
                 theta = step(at[r], <real> alphas[k], loss.slope_factor(at[r]) * mean_of_sum(sums[r], n))
                 what = judged(&starts.rule, at[r], theta)
                 count = done + k + 1
-                starts.previous[i], starts.thetas[i], starts.updates[i] = at[r], theta, count
+                # The double: a start beyond float32 stays as it was given.
+                starts.previous[i], starts.thetas[i], starts.updates[i] = starts.thetas[i], theta, count
                 r += 1
                 if what != WENT_ON:
                     starts.endings[i] = CONVERGED if what == WAS_SHORT else NOT_FINITE

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fastgd._settings import Settings
     from fastgd._types import Rates, Runner
 
-    #: The rates of a run, how it ended, and its history if there is one.
-    Run: TypeAlias = tuple[Rates, Outcome, pd.DataFrame | None]
+    #: How a run ended, and its history if there is one.
+    Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
 __all__ = ["Outcome", "descend", "descend_in_batches", "run_many"]
 
@@ -69,4 +69,4 @@ def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epoch
     finally:
         if watch is not None:
             watch.close()
-    return rates, outcome, None if watch is None else watch.history()
+    return outcome, None if watch is None else watch.history()

@@ -10,7 +10,7 @@ from fastgd._limits import BATCH_UPDATES, MANY_POINTS, MOST_FOR_GRAM
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic
 from fastgd._run.python import PythonBatch, PythonStochastic
 from fastgd._source import Rows
-from fastgd._source.points import means_over
+from fastgd._source.points import means_over, typed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most)
     if isinstance(source, Rows):
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    if source.n > (gradient.evaluations if objective.threads.count == 1 else MANY_POINTS):
+    if source.n > (gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
 
@@ -40,7 +40,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
     if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
             and limit > q // 20):
         return GramBatch(*curvature.gram(), theta0, tol, by_step, most)
-    if rows.X.size > MANY_POINTS:
+    if rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return ArrayBatch(gradient, rows, theta0, tol, by_step, most)
 
@@ -55,10 +55,10 @@ def stochastic_runner(objective: Objective, points: NDArray[Any], batch_size: in
         return PythonStochastic(objective.called_gradient, points, size, bit_generator, theta0, tol, by_step)
     if isinstance(source, Rows):
         return ArrayStochastic(gradient, source, points, batch_size or 1, bit_generator, theta0, tol, by_step)
-    if batch_size is None or batch_size <= gradient.evaluations:
+    if batch_size is None or batch_size <= gradient.at_once:
         return NumberStochastic(gradient, points, batch_size or 1, bit_generator, theta0, tol, by_step)
 
     def slope(theta: Any, part: Any) -> Any:
-        return means_over(gradient, np.array([theta], part.dtype), part, objective.threads)[0]
+        return means_over(gradient, typed([theta], part.dtype), part, objective.threads)[0]
 
     return PythonStochastic(slope, points, batch_size, bit_generator, theta0, tol, by_step)

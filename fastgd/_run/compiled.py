@@ -6,7 +6,9 @@ A runner has
     previous                    the theta before it, after an update
     is_deterministic            whether the next theta depends on nothing but the last one and the learning rate
     ends_when_short             whether a step shorter than tol ends the run; may be set
-    evaluations                 of the loss at a point or row, in one update; 0 if it answers Ctrl-C by itself
+    evaluations                 in one update, of the loss at a point, or of a product where that takes longer; 0 if it
+                                answers Ctrl-C by itself
+    at_once                     evaluations that one call of `advance` may begin with, until their time is known
     buffer(limit, every)        how many updates it should be asked for at once, `limit` at most, and an array for their
                                 thetas; unless `every` one is asked for, perhaps for the last of them only
     advance(alphas, thetas)     update, write each new theta to `thetas`, or if that is short the last; stop after an
@@ -24,7 +26,7 @@ import numpy as np
 from fastgd._kernels import descent, linear
 from fastgd._kernels.shuffle import Visits
 from fastgd._kernels.step import ArraySteps, NumberSteps
-from fastgd._limits import BATCH_UPDATES, NUMBERS_KEPT, STOCHASTIC_UPDATES
+from fastgd._limits import BATCH_UPDATES, EVALUATIONS, NUMBERS_KEPT, STOCHASTIC_UPDATES
 
 if TYPE_CHECKING:
     from fastgd._kernels.step import Steps
@@ -77,7 +79,7 @@ class NumberBatch(_NumberRunner):
     def __init__(self, gradient: Gradient, targets: FloatArray, theta0: float, tol: float, by_step: bool,
                  most: int = BATCH_UPDATES) -> None:
         super().__init__(theta0, tol, by_step, most)
-        self.evaluations = targets.size
+        self.evaluations, self.at_once = targets.size, gradient.at_once
         self._batch = gradient.version(descent.batch, targets.dtype)
         self._kernel = gradient.kernel
         self._targets = targets
@@ -94,7 +96,7 @@ class NumberStochastic(_NumberRunner):
     def __init__(self, gradient: Gradient, points: FloatArray, batch_size: int, bit_generator: np.random.BitGenerator,
                  theta0: float, tol: float, by_step: bool) -> None:
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES)
-        self.evaluations = batch_size
+        self.evaluations, self.at_once = batch_size, gradient.at_once
         self._stochastic = gradient.version(descent.stochastic, points.dtype)
         self._kernel = gradient.kernel
         self._points = points
@@ -113,6 +115,8 @@ class NumberStochastic(_NumberRunner):
 
 class _ArrayRunner(_KernelRunner):
     """Updates of an array, which a kernel changes in place."""
+
+    _steps: ArraySteps
 
     is_deterministic = True
 
@@ -141,7 +145,7 @@ class ArrayBatch(_ArrayRunner):
     def __init__(self, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float, by_step: bool,
                  most: int = BATCH_UPDATES) -> None:
         super().__init__(theta0, tol, by_step, most, linear.levels(rows.n))
-        self.evaluations = rows.X.size
+        self.evaluations, self.at_once = rows.X.size, gradient.at_once
         self._batch = gradient.version(linear.batch, rows.X.dtype)
         self._arguments = gradient.kernel, rows.X, rows.kernel, self._steps
 
@@ -157,7 +161,7 @@ class GramBatch(_ArrayRunner):
     def __init__(self, gram: DoubleArray, moment: DoubleArray, theta0: DoubleArray, tol: float, by_step: bool,
                  most: int = BATCH_UPDATES) -> None:
         super().__init__(theta0, tol, by_step, most, 0)
-        self.evaluations = gram.size
+        self.evaluations, self.at_once = gram.size, EVALUATIONS
         self._gram, self._moment = gram, moment
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
@@ -174,7 +178,7 @@ class ArrayStochastic(_ArrayRunner):
     def __init__(self, gradient: Gradient, rows: Rows, order: IndexArray, batch_size: int,
                  bit_generator: np.random.BitGenerator, theta0: DoubleArray, tol: float, by_step: bool) -> None:
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES, linear.levels(batch_size))
-        self.evaluations = batch_size * rows.n_parameters
+        self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once
         self._stochastic = gradient.version(linear.stochastic, rows.X.dtype)
         self._lock = bit_generator.lock
         self._generator = bit_generator

@@ -30,6 +30,7 @@ class Outcome(NamedTuple):
     updates: int
     status: int
     alpha: float       # the last learning rate
+    fastest: float = 0.0               # the largest learning rate, if it changed
     period: int = 0                    # after how many updates theta repeats, if it does
     average: Theta | None = None       # of the thetas of the last epoch, if it was asked for
 
@@ -52,8 +53,9 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     every = (cycles is not None or (watch is not None and watch.wants_every)
              or (epochs is not None and epochs.wants_every))
     most, thetas = runner.buffer(limit, every)
-    pace = _Pace(runner.evaluations) if runner.evaluations * most > FIRST_CHUNK else None
+    pace = _Pace(runner) if runner.evaluations * most > min(FIRST_CHUNK, runner.at_once) else None
     warm_up = None if rates.is_constant else _WarmUp(runner)
+    fastest = 0.0
     theta: Theta = runner.theta
     start, done = theta, 0
     while True:
@@ -68,12 +70,13 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
         alphas = rates(done, size)    # perhaps fewer than asked for
         if warm_up is not None:
             alphas = warm_up.cut(alphas)
+            fastest = max(fastest, float(alphas.max()))
         if watch is not None:
             watch.before_chunk(done, before)
         if pace is None:
             count, converged = runner.advance(alphas, thetas)
         else:
-            count, converged = pace.timed(runner, alphas, thetas)
+            count, converged = pace.timed(alphas, thetas)
         theta, previous = runner.theta, runner.previous
         period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
         if cycles is not None and period:
@@ -89,7 +92,7 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
             average = epochs.average if epochs is not None else None
             if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
                 theta, previous = own(theta), own(previous)
-            return Outcome(start, theta, previous, done, status, alphas.item(count - 1), period, average)
+            return Outcome(start, theta, previous, done, status, alphas.item(count - 1), fastest, period, average)
         if cycles is not None:
             cycles.remember(done, theta)
 
@@ -110,13 +113,14 @@ def _status(stopped: bool, converged: bool, period: int, theta: Theta, at_limit:
 class _Pace:
     """How many updates go into a chunk, by the time that the last one took: Ctrl-C is answered between two."""
 
-    def __init__(self, evaluations: int) -> None:
-        self.updates = max(1, FIRST_CHUNK // evaluations)
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.updates = max(1, min(FIRST_CHUNK, runner.at_once) // runner.evaluations)
 
-    def timed(self, runner: Runner, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+    def timed(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         """Let the runner advance, and note the time."""
         began = time.perf_counter()
-        count, converged = runner.advance(alphas, thetas)
+        count, converged = self._runner.advance(alphas, thetas)
         seconds = time.perf_counter() - began
         if seconds > LONGEST_CHUNK:
             self.updates = max(1, count // 2)

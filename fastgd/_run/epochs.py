@@ -51,7 +51,7 @@ class Epochs:
         """Add `new` to the mean of the epoch, which had `so_far` thetas."""
         if so_far == 0:
             self._sum, self._unit = 0.0, 1.0
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             total = self._sum + (new if self._unit == 1 else new * self._unit).sum(axis=0)
             if self._unit == 1 and not is_finite(total) and is_finite(new):
                 # A sum of finite thetas overflowed: it goes on in larger units.

@@ -25,16 +25,16 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     def alone(start: float) -> Outcome:
         return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
 
-    if gradient is None or targets.size > gradient.evaluations or not (rates.is_constant or rates(0, 1).item()):
+    if gradient is None or targets.size > gradient.at_once or not (rates.is_constant or rates(0, 1).item()):
         return [alone(start) for start in starts.tolist()]
-    group = max(1, 2 * gradient.evaluations // targets.size)
+    group = max(1, 2 * gradient.at_once // targets.size)
     parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit)
              for first in range(0, len(starts), group)]
     thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
-    # The driver knows what to say of a cycle, and finds it at the same update.
-    return [alone(start) if status == CYCLE else
+    # The driver knows what to say of a cycle, and finds it at the same update; and of a rate that fell to 0.
+    return [alone(start) if status == CYCLE or last_rates[count] == 0 else
             Outcome(start, theta, before, count, LIMIT_REACHED if status < 0 else status, last_rates[count])
             for start, theta, before, count, status in rows]
 
@@ -49,7 +49,7 @@ def _advance_many(
     updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)
     state = descent.Starts(thetas, previous, np.empty(m), updates, endings, tol)
     scratch = np.empty(m * (mean.levels(targets.size) + 2), targets.dtype)
-    most = max(1, min(BATCH_UPDATES, FIRST_CHUNK // (targets.size * m)))
+    most = max(1, min(BATCH_UPDATES, min(FIRST_CHUNK, gradient.at_once) // (targets.size * m)))
     done, running = 0, m
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_one_number
+from fastgd._checks import real_number
 from fastgd._kernels import shuffle
 from fastgd._limits import BATCH_UPDATES, SLICE
 from fastgd._theta import is_finite, largest
@@ -27,7 +27,7 @@ _SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 class _PythonRunner:
     """THE Python twin of ``fastgd/_kernels/step.pxd``; its gradient is a function of theta and of a part."""
 
-    evaluations = 0
+    evaluations = at_once = 0
     _most = BATCH_UPDATES
 
     def __init__(self, gradient: Callable[[Any, Any], Any], theta0: Theta, tol: float, by_step: bool) -> None:
@@ -54,7 +54,7 @@ class _PythonRunner:
         for k, alpha in enumerate(alphas.tolist()):
             gradient = self._gradient(self.theta, self._next_part())
             if self._is_number:
-                check_one_number(gradient, "grad_loss_fn", "slope")
+                gradient = real_number(gradient, "grad_loss_fn", "slope")
             is_short = self.step(alpha, gradient)
             thetas[k] = self.theta
             if is_short or not is_finite(self.theta):

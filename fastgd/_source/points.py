@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import Compiled, DoubleArray, FloatArray
+    from fastgd._types import DoubleArray, FloatArray, OwnMean
 
 
 class Points:
@@ -36,9 +36,9 @@ class Points:
         """`value` as a float."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
-    def means(self, mean: Compiled, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
-        points = np.asarray(thetas, self.targets.dtype)
+        points = typed(thetas, self.targets.dtype)
         means = np.empty(points.size)
         for start in range(0, points.size, THETAS_AT_ONCE):
             group = points[start:start + THETAS_AT_ONCE]
@@ -72,10 +72,18 @@ class Points:
         return self
 
 
-def means_over(mean: Compiled, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE) -> FloatArray:
+def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Thetas in the type of the data, in which one may be infinite."""
+    if dtype == np.float64:
+        return np.asarray(thetas, dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(thetas, dtype)
+
+
+def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE) -> FloatArray:
     """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
     n = targets.size
-    most = max(CACHED_POINTS, mean.evaluations // thetas.size)
+    most = max(CACHED_POINTS, mean.at_once // thetas.size)
     if threads.count > 1 and n > MANY_POINTS:
         most = min(most, POINTS_OF_A_PART)
     if n <= most:
@@ -90,7 +98,7 @@ def means_over(mean: Compiled, thetas: FloatArray, targets: FloatArray, threads:
     return means
 
 
-def _sums(mean: Compiled, thetas: FloatArray, targets: FloatArray) -> tuple[FloatArray, bool]:
+def _sums(mean: OwnMean, thetas: FloatArray, targets: FloatArray) -> tuple[FloatArray, bool]:
     """Sums in numpy's order, and whether the targets are finite."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)

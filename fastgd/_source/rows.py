@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import Compiled, DoubleArray, FloatArray
+    from fastgd._types import DoubleArray, FloatArray, OwnMean
 
 #: What a Python function may call its targets, in place of standing last.
 _NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
@@ -86,12 +86,12 @@ class Rows:
         """Parts of about so many numbers of X: branches of the tree of the rows."""
         return branches(self.n, self.rows_of(numbers))
 
-    def means(self, mean: Compiled, thetas: Sequence[Any] | FloatArray,
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
               threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
         # X is read from memory once if the thetas pass over a part of it together.
         numbers = NUMBERS_OF_A_PART if len(thetas) == 1 else CACHED_NUMBERS
-        most = max(LEAF, min(self.rows_of(numbers), mean.evaluations // len(thetas)))
+        most = max(LEAF, min(self.rows_of(numbers), mean.at_once // len(thetas)))
         kernel, q = mean.version(kernels.sums, self.X.dtype), self.n_parameters
         shape = (len(thetas), q) if mean.is_slope else (1, q)
 

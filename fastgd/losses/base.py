@@ -16,7 +16,7 @@ import numpy as np
 from fastgd._checks import as_float_array, as_points, check_dataset, check_design, real_numbers
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
-from fastgd._source.points import means_over
+from fastgd._source.points import means_over, typed
 from fastgd._sums import threads_of
 from fastgd._value import Value
 
@@ -51,6 +51,18 @@ class _Signature:
                 ("X", None), ("fit_intercept", False), ("n_threads", None))])
 
 
+class _Doc:
+    """The docstring of a class; that of an instance opens with its call."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __get__(self, function: _Mean[Any] | None, owner: object) -> str:
+        if function is None:
+            return self._text
+        return f"{function.__name__}{function.__signature__}\n\n{inspect.cleandoc(self._text)}"
+
+
 class _Mean(Value, Generic[OverRows]):
     """What a loss and its gradient share: a mean over the points, called with one theta, and a curve over many."""
 
@@ -58,7 +70,7 @@ class _Mean(Value, Generic[OverRows]):
     __signature__ = _Signature()
     __name__: str
     kernel: KernelLoss
-    evaluations = EVALUATIONS
+    at_once = EVALUATIONS
     _versions: dict[Any, Callable[..., Any]]
 
     def _with_parameters(self, *args: Any, **kwargs: Any) -> _Mean[OverRows]:
@@ -66,7 +78,12 @@ class _Mean(Value, Generic[OverRows]):
 
     def _set_up(self, name: str, kernel: KernelLoss) -> None:
         self._set(kernel=kernel, _versions={}, __name__=name)
-        self._set(__doc__=f"{name}{self.__signature__}\n\n{inspect.getdoc(type(self))}")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        text = vars(cls).get("__doc__")
+        if isinstance(text, str):
+            cls.__doc__ = _Doc(text)    # type: ignore[assignment]
 
     def __dir__(self) -> list[str]:
         return sorted({name for name in (*super().__dir__(), *self.parameters) if name in _PUBLIC or (
@@ -101,7 +118,7 @@ class _Mean(Value, Generic[OverRows]):
         targets = as_points(dataset, "dataset")
         if theta != theta:
             return math.nan
-        thetas = np.array([theta], targets.dtype)
+        thetas = typed([theta], targets.dtype)
         if n_threads is None:
             return means_over(self, thetas, targets).item()
         with threads_of(n_threads) as threads:
@@ -262,6 +279,8 @@ class Loss(_Mean[float]):
     _other_names: ClassVar[Mapping[str, str]] = {}    # which a textbook has for them
 
     def __init__(self) -> None:
+        if not hasattr(type(self), "_kernel_type"):
+            raise TypeError(f"{type(self).__name__} has no maths; make a loss of your own by fastgd.losses.compiled.")
         self._set_up(self._name, self._kernel_type())
 
     def _set_up(self, name: str, kernel: KernelLoss) -> None:
@@ -332,7 +351,7 @@ class Gradient(_Mean["DoubleArray"]):
     is_slope = True
 
     def __init__(self, loss: Loss) -> None:
-        self._set(loss=loss, evaluations=loss.evaluations)
+        self._set(loss=loss, at_once=loss.at_once)
         self._set_up(f"grad_{loss.__name__}", loss.kernel)
 
     @property

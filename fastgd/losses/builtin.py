@@ -136,7 +136,7 @@ class CrossEntropy(Loss):
     _name = "cross_entropy"
     max_curvature = 0.25
     is_exact = False
-    evaluations = EVALUATIONS_OF_EXP
+    at_once = EVALUATIONS_OF_EXP
     target_range = (0.0, 1.0)
     link = "logit"
 
@@ -195,7 +195,7 @@ class LogCosh(Loss):
     _name = "log_cosh"
     max_curvature = 1.0
     is_exact = False
-    evaluations = EVALUATIONS_OF_EXP
+    at_once = EVALUATIONS_OF_EXP
 
 
 class EpsilonInsensitive(Loss):

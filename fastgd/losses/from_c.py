@@ -160,7 +160,7 @@ class CompiledLoss(Loss):
 
     _functions: tuple[CFunction, CFunction]
     is_convex = False    # as far as is known
-    evaluations = EVALUATIONS_OF_C
+    at_once = EVALUATIONS_OF_C
 
     def __init__(self, value: CFunction, slope: CFunction, name: str, parameters: Mapping[str, float]) -> None:
         self._set(_functions=(value, slope), _name=name, _defaults=dict(parameters))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_interval, check_number, check_one_number
+from fastgd._checks import check_callable, check_interval, check_number, real_number
 from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, checked_axes, legend, name_of_points
 from fastgd.plot._losses import LossOnPoints
 from fastgd.plot._on_curve import curve, draw_curve, draw_dot, on_curve
@@ -276,8 +276,7 @@ def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction
     check_callable(grad_loss, "grad_loss")
     shown = _checked_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
-    slope: Any = grad_loss(old, loss.dataset)
-    check_one_number(slope, "grad_loss", "slope")
+    slope = real_number(grad_loss(old, loss.dataset), "grad_loss", "slope")
     new = float(old - alpha * slope)
     if not math.isfinite(new):
         raise ValueError(f"The new theta is {new}: the slope at {old:g} is {slope}, alpha {alpha:g}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_dataset
+from fastgd._checks import as_double, check_dataset
 from fastgd.losses import huber_loss
 from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, checked_axes, legend, name_of_points
 
@@ -72,7 +72,7 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     ['mean 19.1', 'median 15', 'Huber 14.75']
     """
     ax = checked_axes(ax)
-    points = check_dataset(y_vals, "y_vals")
+    points = as_double(check_dataset(y_vals, "y_vals"))
     marks = _marks(points)
     style = {"bins": 50, "color": SKY, **kwargs}
     if style.get("range") is None:

@@ -168,8 +168,10 @@ def _stretched(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
     """
     low, high = xlim
     width, room = high - low, room * (max(high, *thetas) - min(low, *thetas))
-    if not width + room < np.inf:
-        return min(low, *thetas), max(high, *thetas)
     missing = low - min(thetas) + room, max(thetas) - high + room
-    below, above = (2.0 ** max(-1, math.ceil(math.log2(part / width))) if part > 0 else 0.0 for part in missing)
+    with np.errstate(over="ignore"):
+        widths = np.array(missing) / width
+    if not (width + room < np.inf and np.isfinite(widths).all()):
+        return min(low, *thetas), max(high, *thetas)
+    below, above = (2.0 ** max(-1, math.ceil(math.log2(part))) if part > 0 else 0.0 for part in widths.tolist())
     return low - width * below, high + width * above
