@@ -16,8 +16,6 @@ from helpers import README, blocks_of_the_readme
 import fastgd
 from fastgd.losses import REGISTRY
 
-#: What the pieces of code take that fastgd does not require.
-OPTIONAL = {"numba": "import numba", "matplotlib": "import plot"}
 TREE = README.parent
 in_the_tree = pytest.mark.skipif(not (TREE / "bench").exists(), reason="the benches are part of the source tree")
 
@@ -60,14 +58,13 @@ def said_in(block):
 def test_each_piece_of_code_runs_by_itself_and_gives_what_it_says(name, tmp_path):
     """In a new Python and an empty folder; a repr starts with what is said, up to a final ellipsis."""
     block = PIECES[name]
-    for module, words in OPTIONAL.items():
-        if words in block and not importlib.util.find_spec(module):
-            pytest.skip(f"there is no {module}")
+    if "import numba" in block and not importlib.util.find_spec("numba"):
+        pytest.skip("there is no numba")
     if '"cc ' in block and not shutil.which("cc"):
         pytest.skip("there is no C compiler")
     script, values = said_in(block)
     # The package that is tested here, which may have been found in the folder that pytest was started in.
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastgd.__file__).parents[1]), "MPLBACKEND": "agg"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastgd.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, cwd=tmp_path,
                           env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -83,7 +80,7 @@ class TestReadme:
     text = README.read_text(encoding="utf-8") if README.exists() else ""
 
     def test_a_stranger_can_read_it_at_a_stretch(self):
-        assert len(self.text.splitlines()) <= 160
+        assert len(self.text.splitlines()) <= 165    # of which one for each loss
         assert len(blocks_of_the_readme()) >= 3
 
     def test_its_two_commands_stand_where_the_checks_look_for_them(self):
