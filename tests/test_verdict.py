@@ -74,8 +74,22 @@ class TestBatchDescentOnPoints:
             minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
 
     def test_a_loss_without_a_minimum_is_named(self):
-        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* has no minimum"):
+        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* the cross-entropy has no minimum"):
             minimize(fastgd.cross_entropy, fastgd.grad_cross_entropy, [2, 3], progress=False, max_iter=1000)
+
+
+    def test_a_rate_that_is_stable_is_not_to_blame(self):
+        with pytest.raises(DivergenceError, match=r"smaller learning rate, or smaller numbers: this rate is stable\. The "
+                                                  r"largest stable alpha for mse is 1; stay below it"):
+            minimize(fastgd.mse, None, [1.7e308, 1.7e308], 0.9, False)
+        with pytest.raises(DivergenceError, match=r"smaller learning rate\. The largest"):
+            minimize(fastgd.mse, None, [1.0, 3.0], 1.5, False)
+
+    def test_a_tol_of_0_is_met_where_theta_stands_still(self):
+        result = descend(fastgd.mse, [1.0, 3.0], 0.5, tol=0, full_output=True)
+        assert result.message == "minimize converged: update 65 moved theta by 0, and tol is 0."
+        result = sgd("mse", [3.0], None, 0.5, rng=0, tol=1e-3, stop="epoch", full_output=True)
+        assert result.message == "minimize_sgd converged: update 2 moved theta by 0, and tol is 0.001."
 
 
 class TestStochasticDescentOnPoints:
