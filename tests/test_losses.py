@@ -168,7 +168,8 @@ def test_slopes_at_the_kinks(dtype):
     points = np.array([1.0, 0.5, 1.5], dtype)
     for gradient, slopes in ((fastgd.grad_abs_loss, [0, 1, -1]), (fastgd.Pinball(0.25).gradient, [0, 0.75, -0.25]),
                              (fastgd.EpsilonInsensitive(0.5).gradient, [0, 0, 0]),
-                             (fastgd.EpsilonInsensitive(0.25).gradient, [0, 1, -1]), (Huber(0.5).gradient, [0, 0.5, -0.5])):
+                             (fastgd.EpsilonInsensitive(0.25).gradient, [0, 1, -1]),
+                             (Huber(0.5).gradient, [0, 0.5, -0.5])):
         assert [gradient(1.0, points[k:k + 1]) for k in range(3)] == slopes, gradient
 
 
@@ -244,6 +245,8 @@ def test_losses_are_values(loss):
     assert loss.gradient.loss is loss
     assert loss.gradient.__name__ == f"grad_{loss.__name__}"
     assert loss != loss.gradient
+    assert repr(loss.gradient) in (f"grad_{loss!r}", f"{loss!r}.gradient")
+    assert (repr(loss) == loss.__name__) == (loss in REGISTRY.values())
     assert sum(loss == other for other in [*REGISTRY.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
     for function in (loss, loss.gradient):

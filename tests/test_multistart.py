@@ -106,8 +106,8 @@ def test_starts_that_fail_are_named():
 
 
 def test_a_start_that_repeats_for_ever_is_told_what_minimize_says():
-    result = quietly(minimize_multistart, fastgd.abs_loss, None, [0.0], [0.1, 0.0, 0.3], alpha=0.2)
-    for start, run in zip((0.1, 0.0, 0.3), result.runs, strict=True):
+    result = quietly(minimize_multistart, fastgd.abs_loss, None, [0.0], [0.1, 0.0, 30.1], alpha=0.2)
+    for start, run in zip((0.1, 0.0, 30.1), result.runs, strict=True):
         alone = quietly(minimize, fastgd.abs_loss, None, [0.0], 0.2, False, theta0=start, full_output=True)
         assert (run.x, run.nit, run.status) == (alone.x, alone.nit, alone.status)
         assert run.message == alone.message.replace("minimize", "the descent", 1)

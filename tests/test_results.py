@@ -73,3 +73,9 @@ def test_equal_results_agree_in_every_field_but_the_history():
         assert dataclasses.replace(result, **{field: value}) != result, field
     assert dataclasses.replace(result, history=pd.DataFrame()) == result
     assert result != 3
+
+
+def test_of_many_features_eight_are_named():
+    X = pd.DataFrame(np.eye(12), columns=[f"f{k}" for k in range(12)])
+    result = minimize(fastgd.mse, None, np.zeros(12), progress=False, X=X, full_output=True)
+    assert "of: f0, f1, f2, f3, f4, f5, f6, f7, ... and 4 more\n" in repr(result)

@@ -246,7 +246,8 @@ class TestAWarmUpFromZero:
 
     def test_rows(self):
         X, y = rows()
-        result = minimize(fastgd.huber_loss, None, y, lambda t: min(0.5, 0.05 * t), False, X=X, tol=1e-6, full_output=True)
+        result = minimize(fastgd.huber_loss, None, y, lambda t: min(0.5, 0.05 * t), False, X=X, tol=1e-6,
+                          full_output=True)
         assert result.success
         assert np.abs(result.jac).max() < 1e-5
 

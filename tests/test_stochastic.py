@@ -147,6 +147,8 @@ class TestAverages:
     @quiet
     def test_average_of_an_epoch_that_was_not_finished(self, pcttip):
         result = sgd("huber_loss", pcttip, None, 0.01, rng=0, average=True, history=True)
+        assert result.jac == fastgd.grad_huber_loss(result.x, pcttip)
+        assert result.fun == fastgd.huber_loss(result.x, pcttip)
         assert result.nit % 244
         assert result.x == pytest.approx(result.history["theta"].to_numpy()[-(result.nit % 244):].mean(), rel=1e-14)
 
