@@ -113,6 +113,31 @@ def test_a_start_that_repeats_for_ever_is_told_what_minimize_says():
         assert run.message == alone.message.replace("minimize", "the descent", 1)
 
 
+def test_a_warm_up_from_zero(pcttip):
+    def rate(t):
+        return min(0.2, 0.02 * t)
+
+    result = minimize_multistart(fastgd.huber_loss, None, pcttip, [0.0, 30.0], rate)
+    assert [run.x for run in result.runs] == [
+        minimize(fastgd.huber_loss, None, pcttip, rate, False, theta0=start) for start in (0.0, 30.0)]
+
+
+@pytest.mark.parametrize("option", [{"tol": -1}, {"tol": "x"}, {"max_iter": 0}, {"max_iter": 1.5}])
+def test_bad_options_are_refused_by_name(option):
+    with pytest.raises((TypeError, ValueError), match=f"'{next(iter(option))}' parameter"):
+        minimize_multistart(fastgd.mse, None, [1.0], [0.0], **option)
+
+
+def test_where_nothing_converged_the_best_is_one_with_a_loss():
+    def loss(theta, y):
+        return theta**2 if theta < 5 else np.nan
+
+    for starts in ([100.0, 1.0], [1.0, 100.0]):
+        result = quietly(minimize_multistart, loss, fastgd.grad_mse, [0.0], starts, 0.01, max_iter=1)
+        assert result.x == pytest.approx(0.98)
+        assert result.labels.tolist() == [-1, -1]
+
+
 @pytest.mark.parametrize("starts", [[], [np.nan], [[1.0]], "a", None])
 def test_bad_starts(starts):
     with pytest.raises((TypeError, ValueError), match="starts"):

@@ -2,6 +2,7 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import course, course_sgd, descend, is_free, quiet, rows, sgd
 
@@ -175,6 +176,21 @@ class TestCallbackOnRows:
         result = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, tol=0, rng=0, callback=stop, full_output=True)
         assert (result.status, result.nit) == (99, 400)
         assert seen[1].fun == fastgd.mse(seen[1].x, y, X=X)
+
+    @quiet
+    def test_leaves_the_history_whole(self):
+        X, y = rows()
+        result = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0, history=True,
+                              callback=lambda result: None)
+        alone = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0, history=True)
+        assert result.history.equals(alone.history)
+
+    def test_is_told_of_the_columns_and_the_intercept(self):
+        X, y = rows()
+        seen = []
+        minimize(fastgd.mse, None, y, 0.1, False, X=pd.DataFrame(X, columns=["a", "b", "c"]), fit_intercept=True,
+                 callback=seen.append)
+        assert {(result.feature_names, result.fit_intercept) for result in seen} == {(("a", "b", "c"), True)}
 
     @quiet
     def test_can_predict_and_change_nothing(self):

@@ -91,6 +91,34 @@ class TestSameAsTheReference:
         assert same_state(a.bit_generator, b.bit_generator)
 
     @quiet
+    def test_an_epoch_longer_than_a_call_may_shuffle(self):
+        y = np.random.default_rng(0).normal(15, 3, 2**20 + 100)
+        plain = sgd("mse", y, None, 0.01, rng=1, max_epochs=1, tol=0, full_output=True)
+        ends = sgd("mse", y, None, 0.01, rng=1, max_epochs=1, tol=0, full_output=True, stop="epoch")
+        assert (plain.x, plain.nit) == (ends.x, ends.nit)
+        assert plain.nit == len(y)
+
+    @quiet
+    def test_a_function_in_python_gets_a_point_or_an_array(self, pcttip):
+        seen = []
+
+        def gradient(theta, y):
+            seen.append(np.shape(y))
+            return np.mean(theta - y)
+
+        minimize_sgd(None, gradient, pcttip, rng=0, max_epochs=1, tol=0)
+        assert set(seen[:244]) == {()}
+        seen.clear()
+        fastgd.minimize_mini_batch(None, gradient, pcttip, 100, rng=0, max_epochs=1, tol=0)
+        assert seen[:3] == [(100,), (100,), (44,)]
+
+    @quiet
+    def test_a_gradient_of_points_may_give_one_for_each_at_the_end(self, pcttip):
+        result = minimize_sgd(fastgd.mse, lambda theta, y: -2 * (y - theta), pcttip, 0.01, rng=0, full_output=True)
+        assert result.x == sgd("mse", pcttip, None, 0.01, rng=0)
+        assert result.jac == pytest.approx(fastgd.grad_mse(result.x, pcttip), rel=1e-12)
+
+    @quiet
     def test_cross_entropy_within_rounding(self):
         y = np.random.default_rng(0).random(500)
         assert sgd("cross_entropy", y, None, 0.1, rng=1) == pytest.approx(

@@ -199,6 +199,22 @@ class TestDivergenceOnRows:
         words = r"met its rule after \d+ updates .* but went up and not down.* the loss grew from 0.\d+ to \d"
         with pytest.warns(ConvergenceWarning, match=words):
             minimize(fastgd.abs_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X)
+        with pytest.warns(ConvergenceWarning, match=words + r".* is stable for huber_loss \(half of .*'x1' \(\d+\)"):
+            minimize(fastgd.huber_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X * [1, 100])
+
+    def test_columns_of_one_scale_and_no_rate_are_not_named(self):
+        X, y = rows(100, 2)
+        with pytest.raises(DivergenceError, match="is stable for mse") as caught:
+            minimize(fastgd.mse, None, y, 5.0, False, X=X)
+        assert "unscaled" not in str(caught.value)
+        with pytest.raises(DivergenceError) as caught:
+            minimize(fastgd.mse, None, y, 0.1, False, X=X * 1e200)
+        assert "is stable for" not in str(caught.value)
+
+    def test_of_many_components_eight_are_named(self):
+        X = np.eye(12)
+        with pytest.warns(ConvergenceWarning, match=r"to \[(\S+ ){8}\.\.\. and 4 more\], and tol"):
+            minimize(fastgd.mse, None, np.ones(12), 0.1, False, X=X, max_iter=2)
 
     @quiet
     def test_names_a_rate_that_is_stable_and_the_columns(self):
