@@ -264,3 +264,8 @@ def test_a_mistake_that_is_no_factor_is_not_named_as_one(five_points):
 def test_each_known_mistake_is_named(factor, words, five_points):
     check = check_gradient(fastgd.mse, lambda theta, y: factor * fastgd.grad_mse(theta, y), five_points)
     assert re.search(words, check.message)
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY if name not in KINKED and name != "huber_loss"])
+def test_no_theta_of_a_smooth_loss_is_skipped(name):
+    assert check_gradient(REGISTRY[name], REGISTRY[name].gradient, data_for(name)).skipped == 0
