@@ -1,5 +1,6 @@
 import decimal
 import fractions
+import math
 import tracemalloc
 
 import numpy as np
@@ -191,3 +192,18 @@ def test_losses_of_every_type_of_number():
     for convert in (float, np.float32, np.float64, np.array, fractions.Fraction, decimal.Decimal):
         assert is_convex(lambda theta, y, convert=convert: convert(theta * theta), [0.0], (-1, 1), rng=0)
         assert not is_convex(lambda theta, y, convert=convert: convert(-theta * theta), [0.0], (-1, 1), rng=0)
+
+
+def test_how_small_a_witness_may_be_depends_on_who_adds_the_points():
+    """A Python function may add them in any order; what that leaves of n digits says nothing."""
+    y, interval = np.zeros(20_000), (0, 2e-5)
+    assert not is_convex(fastgd.quartic_loss, y, interval)
+    assert is_convex(reference.quartic_loss, y, interval)
+    assert not is_convex(reference.quartic_loss, y[:10], interval)
+
+
+def test_an_interval_of_two_floats_is_too_narrow():
+    with pytest.raises(ValueError, match="'interval' parameter is too narrow"):
+        is_convex(fastgd.mse, [0.0], (1.0, math.nextafter(1.0, 2.0)))
+    with pytest.raises(ValueError, match="'interval' parameter is too narrow"):
+        is_convex(fastgd.mse, [0.0], (1.0, 1 + 3 * math.ulp(1.0)))

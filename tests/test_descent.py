@@ -137,3 +137,24 @@ class TestSimpleMinimize:
 def test_8_threads_share_a_loss(pcttip):
     assert in_threads(8, lambda k: [descend(fastgd.huber_loss, pcttip) for _ in range(50)]) == [
         [15.506849531471964] * 50] * 8
+
+
+class TestTheRuleOfOneStep:
+    @quiet
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_a_step_of_just_tol_ends_no_run(self, source):
+        for X in (None, [[1.0]]):
+            result = minimize(None, source.grad_abs_loss, [100.0], 0.25, False, tol=0.25, max_iter=5, full_output=True,
+                              X=X)
+            assert (result.nit, result.status) == (5, 1)
+        result = minimize(None, fastgd.grad_abs_loss, [100.0], 0.25, False, tol=0.25, max_iter=5, full_output=True,
+                          X=[[0.0]], fit_intercept=True)
+        assert (result.nit, result.status) == (5, 1)
+
+    @quiet
+    def test_tol_is_compared_in_the_type_of_the_data(self):
+        y = np.array([100.0], np.float32)
+        result = descend(fastgd.abs_loss, y, 0.7, tol=0.7, max_iter=1, full_output=True)
+        assert float(np.float32(0.7)) < 0.7    # which is what the first step moves theta by
+        assert (result.nit, result.status) == (1, 1)
+        assert result.x == float(course("abs_loss", y, 0.7, tol=0.7, max_iter=1))

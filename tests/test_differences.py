@@ -241,3 +241,31 @@ def test_a_loss_that_is_no_number_is_named(value, five_points):
     for options in ({}, {"X": np.ones((5, 1))}):
         with pytest.raises(TypeError, match=r"^loss_fn must return one number, the mean loss over the points\."):
             minimize(lambda *arguments: value, None, five_points, progress=False, **options)
+
+
+def test_a_gradient_that_is_nearly_right_is_not_said_to_agree(five_points):
+    check = check_gradient(fastgd.mse, lambda theta, y: 1.01 * fastgd.grad_mse(theta, y), five_points)
+    assert check.error == pytest.approx(0.0099, rel=0.01)
+    assert "They agree" not in check.message
+    assert "They agree" in check_gradient(fastgd.mse, fastgd.grad_mse, five_points).message
+
+
+def test_a_mistake_that_is_no_factor_is_not_named_as_one(five_points):
+    check = check_gradient(fastgd.mse, lambda theta, y: fastgd.grad_mse(theta, y) + theta, five_points)
+    assert "It is" not in check.message
+    assert "sign" not in check.message
+
+
+@pytest.mark.parametrize(("factor", "words"), [
+    (5, "It is the sum over the points"), (-5, "Its sign is wrong, and it is the sum over the points"),
+    (-1, "Its sign is wrong\\."), (2, "It is twice as large"), (0.5, "It is half of"),
+    (-2, "Its sign is wrong, and a factor 2 is too many"), (-0.5, "Its sign is wrong, and a factor 2 was forgotten"),
+    (3, "It is 3 times what it should be, everywhere"), (0, "It is 0 everywhere")])
+def test_each_known_mistake_is_named(factor, words, five_points):
+    check = check_gradient(fastgd.mse, lambda theta, y: factor * fastgd.grad_mse(theta, y), five_points)
+    assert re.search(words, check.message)
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY if name not in KINKED and name != "huber_loss"])
+def test_no_theta_of_a_smooth_loss_is_skipped(name):
+    assert check_gradient(REGISTRY[name], REGISTRY[name].gradient, data_for(name)).skipped == 0

@@ -209,3 +209,74 @@ def test_a_kernel_module_is_changed_by_no_call(module):
     before = {name: id(value) for name, value in vars(module).items()}
     call_all(1)
     assert {name: id(value) for name, value in vars(module).items()} == before
+
+
+def kernels_that_are_handed_too_little():
+    loss, gradient = fastgd.mse, fastgd.grad_mse
+    y, few, X = np.zeros(9), np.zeros(1), np.zeros((9, 2))
+    many = np.zeros(99)
+    capsule = np.random.PCG64(0).capsule
+    ends = np.zeros(2, np.intp)
+
+    def version(function):
+        return gradient.version(function, np.dtype(float))
+
+    def visits(n=9):
+        return shuffle.Visits(capsule, n, 1)
+
+    def array_steps(p=2, levels=9):
+        return step.ArraySteps(np.zeros(p), np.zeros(p), np.zeros((levels, p)), 0.0, True)
+
+    number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.Rows(y, False), np.ones(3)
+    sums = loss.version(mean.sums, np.dtype(float))
+    rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
+    batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
+    return {
+        "sums, out": lambda: sums(loss.kernel, False, y, np.zeros(3), np.zeros(2), many),
+        "sums, scratch": lambda: sums(loss.kernel, False, y, np.zeros(3), np.zeros(3), np.zeros(2)),
+        "sums, no points": lambda: sums(loss.kernel, False, y[:0], few, few, few),
+        "sums, no thetas": lambda: sums(loss.kernel, False, y, y[:0], few, few),
+        "batch, thetas": lambda: version(descent.batch)(loss.kernel, y, number, alphas, np.zeros(2)),
+        "batch, no points": lambda: version(descent.batch)(loss.kernel, y[:0], number, alphas, many),
+        "batch_many": lambda: version(descent.batch_many)(
+            loss.kernel, y, descent.Starts(two, two, two, ends, ends, 0.0), alphas, 0, True, np.zeros(5)),
+        "Starts": lambda: descent.Starts(two, two, few, ends, ends, 0.0),
+        "stochastic, points": lambda: version(descent.stochastic)(loss.kernel, y, visits(8), number, alphas, many),
+        "stochastic, thetas": lambda: version(descent.stochastic)(
+            loss.kernel, y, visits(), number, alphas, np.zeros(2)),
+        "Visits, no points": lambda: visits(0),
+        "Visits, empty batches": lambda: shuffle.Visits(capsule, 9, 0),
+        "ArraySteps": lambda: step.ArraySteps(np.zeros(2), np.zeros(3), np.zeros((9, 2)), 0.0, True),
+        "ArraySteps, scratch": lambda: step.ArraySteps(two, two, np.zeros((9, 1)), 0.0, True),
+        "sums of rows, range": lambda: rows_sums(loss.kernel, False, X, rows, 3, 10, two, two, X),
+        "sums of rows, order": lambda: rows_sums(loss.kernel, False, X, rows, 3, 3, two, two, X),
+        "sums of rows, theta": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, few, two, X),
+        "sums of rows, gradient": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, two, few, X),
+        "sums of rows, scratch": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, two, two, X[:0]),
+        "batch of rows, targets": lambda: batch_of_rows(
+            loss.kernel, X, linear.Rows(y[:8], False), array_steps(), alphas, np.zeros((3, 2))),
+        "batch of rows, theta": lambda: batch_of_rows(
+            loss.kernel, X, rows, array_steps(3), alphas, np.zeros((3, 2))),
+        "batch of rows, thetas": lambda: batch_of_rows(
+            loss.kernel, X, rows, array_steps(), alphas, np.zeros((2, 2))),
+        "batch of rows, scratch": lambda: batch_of_rows(
+            loss.kernel, X, rows, array_steps(2, 1), alphas, np.zeros((3, 2))),
+        "batch_squared, gram": lambda: linear.batch_squared(
+            np.zeros((2, 3)), two, array_steps(), alphas, np.zeros((3, 2))),
+        "batch_squared, thetas": lambda: linear.batch_squared(
+            np.zeros((2, 2)), two, array_steps(), alphas, np.zeros((2, 2))),
+        "stochastic on rows, order": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(8), visits(), array_steps(), alphas, np.zeros((3, 2))),
+        "stochastic on rows, visits": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(9), visits(8), array_steps(), alphas, np.zeros((3, 2))),
+        "stochastic on rows, scratch": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(9), visits(), array_steps(2, 1), alphas, np.zeros((3, 2))),
+        "stochastic on rows, thetas": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(9), visits(), array_steps(), alphas, np.zeros((3, 3))),
+    }
+
+
+@pytest.mark.parametrize("name", kernels_that_are_handed_too_little())
+def test_a_kernel_refuses_arrays_that_are_too_short(name):
+    with pytest.raises(ValueError, match=r"too short|different lengths|out of range"):
+        kernels_that_are_handed_too_little()[name]()

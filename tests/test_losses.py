@@ -1,4 +1,5 @@
 """Losses and gradients at one theta and along curves: numpy's bits, and losses as values."""
+import copy as copy_of
 import functools
 import inspect
 import pickle
@@ -6,7 +7,7 @@ import pydoc
 
 import numpy as np
 import pytest
-from helpers import DTYPES, EXACT, targets_for, twins
+from helpers import DTYPES, EXACT, INEXACT, targets_for, twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -110,8 +111,22 @@ def test_log_cosh_agrees_with_numpy(y, theta):
         assert ours(theta, y) == pytest.approx(numpys(theta, y), rel=1e-12, abs=1e-14)
 
 
+@pytest.mark.parametrize("name", INEXACT)
+@pytest.mark.parametrize("theta", [-200.0, -30.0, -1.5, -0.25, 0.0, 0.25, 0.75, 1.5, 30.0, 200.0])
+def test_in_float32_as_in_float64(name, theta):
+    # exp overflows beyond 88 in float32.
+    y = np.random.default_rng(0).random(1000).astype(np.float32)
+    for ours, numpys in twins(name):
+        expected = numpys(theta, y.astype(float))
+        assert ours(theta, y) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+        assert ours(theta, y[:1]) == pytest.approx(numpys(theta, y[:1].astype(float)), rel=1e-5, abs=1e-6)
+
+
 def test_log_cosh_keeps_its_digits_and_its_range():
-    assert fastgd.log_cosh(0.0, [1e-9]) == pytest.approx(5e-19, rel=1e-12)
+    small = np.float32(1e-9)
+    assert fastgd.log_cosh(0.0, np.array([small])) == pytest.approx(float(small) ** 2 / 2, rel=1e-5, abs=0)
+    assert fastgd.log_cosh(0.0, np.array([1e38], np.float32)) == float(np.float32(1e38))
+    assert fastgd.log_cosh(0.0, [1e-9]) == pytest.approx(5e-19, rel=1e-12, abs=0)
     assert fastgd.log_cosh(0.0, [1e300]) == 1e300
     assert fastgd.grad_log_cosh(0.0, [1e300]) == -1
 
@@ -148,6 +163,29 @@ def test_gradient_is_the_derivative(name):
         assert loss.gradient(theta, y) == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_slopes_at_the_kinks(dtype):
+    points = np.array([1.0, 0.5, 1.5], dtype)
+    for gradient, slopes in ((fastgd.grad_abs_loss, [0, 1, -1]), (fastgd.Pinball(0.25).gradient, [0, 0.75, -0.25]),
+                             (fastgd.EpsilonInsensitive(0.5).gradient, [0, 0, 0]),
+                             (fastgd.EpsilonInsensitive(0.25).gradient, [0, 1, -1]),
+                             (Huber(0.5).gradient, [0, 0.5, -0.5])):
+        assert [gradient(1.0, points[k:k + 1]) for k in range(3)] == slopes, gradient
+
+
+@pytest.mark.parametrize("name", ["mse", "huber_loss", "quartic_loss", "cross_entropy", "log_cosh"])
+def test_a_nan_among_the_predictions_stays_one(name):
+    X, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 1.0])
+    assert np.isnan(REGISTRY[name]([np.nan, 1.0], y, X=X))
+    assert np.isnan(REGISTRY[name].gradient([np.nan, 1.0], y, X=X)).all()
+
+
+def test_parameters_and_rows_go_together():
+    X, y, theta = np.arange(8.0).reshape(4, 2), np.array([0.0, 5.0, 1.0, -3.0]), [1.0, -0.5]
+    assert fastgd.huber_loss(theta, y, 2, X=X) == Huber(2)(theta, y, X=X) != fastgd.huber_loss(theta, y, X=X)
+    assert np.array_equal(fastgd.grad_huber_loss(theta, y, delta=2, X=X), Huber(2).gradient(theta, y, X=X))
+
+
 @pytest.mark.parametrize("delta", [0.3, 1, 2, 50])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_huber_takes_delta(delta, dtype):
@@ -174,6 +212,18 @@ def test_huber_refuses_a_bad_delta(delta):
         fastgd.huber_loss(0, [1.0], delta=delta)
 
 
+@pytest.mark.parametrize("value", [-0.5, np.nan, np.inf, "1", None])
+def test_an_epsilon_or_q_out_of_range_is_refused(value):
+    with pytest.raises((TypeError, ValueError), match="'epsilon' parameter"):
+        fastgd.EpsilonInsensitive(value)
+    with pytest.raises((TypeError, ValueError), match="'q' parameter"):
+        fastgd.Pinball(value)
+    assert fastgd.EpsilonInsensitive(0)(1.0, [3.0]) == 2
+    for q in (0, 1, 1.5):
+        with pytest.raises(ValueError, match="'q' parameter"):
+            fastgd.Pinball(q)
+
+
 def test_unknown_parameters_are_refused():
     for call in (lambda: fastgd.mse(0, [1.0], 3), lambda: fastgd.huber_loss(0, [1.0], width=3),
                  lambda: fastgd.huber_loss(0, [1.0], 1, delta=1)):
@@ -190,10 +240,13 @@ def test_losses_are_values(loss):
             assert hash(copy) == hash(function)
             assert copy(1.5, [1.0, 4.0]) == function(1.5, [1.0, 4.0])
         assert eval(repr(function), vars(fastgd)) == function
+        assert copy_of.copy(function) is copy_of.deepcopy(function) is function
         assert isinstance(function, Loss if function is loss else Gradient)
     assert loss.gradient.loss is loss
     assert loss.gradient.__name__ == f"grad_{loss.__name__}"
     assert loss != loss.gradient
+    assert repr(loss.gradient) in (f"grad_{loss!r}", f"{loss!r}.gradient")
+    assert (repr(loss) == loss.__name__) == (loss in REGISTRY.values())
     assert sum(loss == other for other in [*REGISTRY.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
     for function in (loss, loss.gradient):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,7 @@ def test_each_run_is_the_single_run(name, dtype):
         alone = quietly(minimize, loss, loss.gradient, y, 0.05, False, theta0=start, max_iter=700, full_output=True)
         assert (run.x, run.nit, run.status, run.fun, run.jac) == (
             alone.x, alone.nit, alone.status, alone.fun, alone.jac)
+        assert run.message == alone.message.replace("minimize", "the descent", 1)
 
 
 def test_schedules(pcttip):
@@ -102,6 +105,39 @@ def test_starts_that_fail_are_named():
         minimize_multistart(fastgd.mse, None, [0.0], [1, 2], alpha=1.5)
 
 
+def test_a_start_that_repeats_for_ever_is_told_what_minimize_says():
+    result = quietly(minimize_multistart, fastgd.abs_loss, None, [0.0], [0.1, 0.0, 30.1], alpha=0.2)
+    for start, run in zip((0.1, 0.0, 30.1), result.runs, strict=True):
+        alone = quietly(minimize, fastgd.abs_loss, None, [0.0], 0.2, False, theta0=start, full_output=True)
+        assert (run.x, run.nit, run.status) == (alone.x, alone.nit, alone.status)
+        assert run.message == alone.message.replace("minimize", "the descent", 1)
+
+
+def test_a_warm_up_from_zero(pcttip):
+    def rate(t):
+        return min(0.2, 0.02 * t)
+
+    result = minimize_multistart(fastgd.huber_loss, None, pcttip, [0.0, 30.0], rate)
+    assert [run.x for run in result.runs] == [
+        minimize(fastgd.huber_loss, None, pcttip, rate, False, theta0=start) for start in (0.0, 30.0)]
+
+
+@pytest.mark.parametrize("option", [{"tol": -1}, {"tol": "x"}, {"max_iter": 0}, {"max_iter": 1.5}])
+def test_bad_options_are_refused_by_name(option):
+    with pytest.raises((TypeError, ValueError), match=f"'{next(iter(option))}' parameter"):
+        minimize_multistart(fastgd.mse, None, [1.0], [0.0], **option)
+
+
+def test_where_nothing_converged_the_best_is_one_with_a_loss():
+    def loss(theta, y):
+        return theta**2 if theta < 5 else np.nan
+
+    for starts in ([100.0, 1.0], [1.0, 100.0]):
+        result = quietly(minimize_multistart, loss, fastgd.grad_mse, [0.0], starts, 0.01, max_iter=1)
+        assert result.x == pytest.approx(0.98)
+        assert result.labels.tolist() == [-1, -1]
+
+
 @pytest.mark.parametrize("starts", [[], [np.nan], [[1.0]], "a", None])
 def test_bad_starts(starts):
     with pytest.raises((TypeError, ValueError), match="starts"):
@@ -137,6 +173,9 @@ def test_results_are_equal_by_their_contents():
     assert result != minimize_multistart(*arguments, [-21, 30])
     assert result != 3
     assert result != result.x
+    assert dataclasses.replace(result, runs=[]) == result
+    for field, value in (("minima", result.minima + 1), ("labels", -result.labels), ("success", False)):
+        assert dataclasses.replace(result, **{field: value}) != result, field
     with pytest.raises(TypeError, match="unhashable"):
         hash(result)
 

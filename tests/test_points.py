@@ -59,6 +59,24 @@ def test_data_that_is_not_finite_is_refused(name, bad, n):
             function.curve([0.1, 0.2], y)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "places"), [
+    (40, range(40)), (15, [0, 14]), (9000, [0, 4095, 4096, 8191, 8192, 8990, 8999])])
+def test_a_nan_is_found_at_any_place(n, places, dtype):
+    for place in places:
+        y = np.ones(n, dtype)
+        y[place] = np.nan
+        for call in (lambda y: fastgd.mse(1.0, y), lambda y: fastgd.minimize_sgd(None, fastgd.grad_mse, y)):
+            with pytest.raises(ValueError, match=f"contains NaN.* {place}"):
+                call(y)
+
+
+def test_data_whose_sum_overflows_is_finite():
+    for dtype, large in ((np.float64, 1e308), (np.float32, 3e38)):
+        assert fastgd.huber_loss(0.0, np.full(20, large, dtype)) == np.inf
+        assert fastgd.grad_huber_loss(0.0, np.full(20, large, dtype)) == -1
+
+
 def test_batch_descent_reads_read_only_data(five_points):
     before = five_points.copy()
     five_points.flags.writeable = False

@@ -1,4 +1,5 @@
 """rng: what is taken for one, when it is drawn from, and by whom."""
+import threading
 
 import numpy as np
 import pytest
@@ -64,3 +65,18 @@ def test_threads_on_one_generator(pcttip):
     assert np.shape(answers) == (4, 20)
     assert all(10 < theta < 20 for theta in np.ravel(answers))
     assert 0 <= rng.random() < 1
+
+
+@quiet
+@pytest.mark.parametrize("source", [fastgd, reference])
+def test_who_shuffles_waits_for_the_lock(source, pcttip):
+    X = np.ones((len(pcttip), 1))
+    for call in (lambda rng: sgd("mse", pcttip, rng=rng, source=source, max_epochs=1),
+                 lambda rng: minimize_mini_batch(None, source.grad_mse, pcttip, 10, X=X, rng=rng, max_epochs=1)):
+        rng, ended = np.random.default_rng(0), threading.Event()
+        with rng.bit_generator.lock:
+            thread = threading.Thread(target=lambda call=call, rng=rng, ended=ended: (call(rng), ended.set()))
+            thread.start()
+            assert not ended.wait(0.2)
+        thread.join()
+        assert ended.is_set()

@@ -1,4 +1,5 @@
 """DescentResult: what it predicts, names, shows and equals."""
+import dataclasses
 import pickle
 
 import numpy as np
@@ -62,3 +63,19 @@ def test_names_that_collide_are_numbered():
     history = minimize(fastgd.mse, None, y, 0.1, False, X=frame, fit_intercept=True, history=True,
                        max_iter=3).history
     assert list(history.columns) == ["update", "alpha", "intercept", "alpha_2", "intercept_2", "a", "a_2"]
+
+
+def test_equal_results_agree_in_every_field_but_the_history():
+    X, y = rows(50, 2)
+    result = minimize(fastgd.mse, None, y, 0.1, False, X=X, full_output=True)
+    for field, value in (("x", result.x + 1), ("fun", 0.0), ("jac", result.jac + 1), ("nit", 1), ("status", 1),
+                         ("message", ""), ("feature_names", ("a", "b")), ("fit_intercept", True)):
+        assert dataclasses.replace(result, **{field: value}) != result, field
+    assert dataclasses.replace(result, history=pd.DataFrame()) == result
+    assert result != 3
+
+
+def test_of_many_features_eight_are_named():
+    X = pd.DataFrame(np.eye(12), columns=[f"f{k}" for k in range(12)])
+    result = minimize(fastgd.mse, None, np.zeros(12), progress=False, X=X, full_output=True)
+    assert "of: f0, f1, f2, f3, f4, f5, f6, f7, ... and 4 more\n" in repr(result)

@@ -263,3 +263,80 @@ def test_a_constant_schedule_is_its_number(name):
     for alpha in (schedules.constant(0.1), lambda t: 0.1, schedules.step_decay(0.1, 1.0, 10)):
         found = minimize(REGISTRY[name], None, y, alpha, False, X=X, max_iter=5000, tol=0)
         assert np.array_equal(found, expected)
+
+
+class TestEndsAsTheSameLoopInPython:
+    """With the same update, and not only at nearly the same theta."""
+
+    @quiet
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize(("name", "alpha"), [
+        ("mse", 0.1), ("huber_loss", 0.1), ("mse", 5.0), ("quartic_loss", 9.0), ("abs_loss", 0.01)])
+    def test_batch_descent(self, name, alpha, intercept):
+        X, y = rows()
+        arguments = {"X": X * [1, 2, 3], "fit_intercept": intercept, "progress": False, "full_output": True,
+                     "theta0": 1.0, "max_iter": 700}
+        self.assert_same_end(
+            lambda: minimize(REGISTRY[name], None, y, alpha, **arguments),
+            lambda: minimize(own(oracle(name, "")), own(oracle(name)), y, alpha, **arguments))
+
+    @quiet
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize("size", [1, 7])
+    @pytest.mark.parametrize(("name", "alpha"), [("mse", 0.01), ("mse", 3.0), ("huber_loss", 0.05)])
+    def test_stochastic_descent(self, name, alpha, size, intercept):
+        X, y = rows()
+        for tol in (1e-3, 0.01):
+            arguments = {"X": X * [1, 2, 3], "fit_intercept": intercept, "full_output": True, "theta0": 1.0, "rng": 0,
+                         "max_epochs": 3, "tol": tol}
+            self.assert_same_end(
+                lambda arguments=arguments: minimize_mini_batch(REGISTRY[name], None, y, size, alpha, **arguments),
+                lambda arguments=arguments: minimize_mini_batch(
+                    own(oracle(name, "")), own(oracle(name)), y, size, alpha, **arguments))
+
+    def assert_same_end(self, ours, in_python):
+        ends = []
+        for call in (ours, in_python):
+            try:
+                with np.errstate(all="ignore"):
+                    ends.append(call())
+            except fastgd.DivergenceError as error:
+                ends.append(error.result)
+        if np.abs(ends[1].x).max() < 1e6:
+            assert ends[0].nit == ends[1].nit
+            assert ends[0].x == pytest.approx(ends[1].x, rel=1e-6, abs=1e-9)
+        else:
+            # Where the last sums overflow depends on the order of their terms.
+            assert abs(ends[0].nit - ends[1].nit) <= 1
+            assert np.isfinite(ends[0].x).all()
+
+
+@pytest.mark.parametrize("name", ["mse", "huber_loss"])
+@pytest.mark.parametrize(("n", "p"), [(1000, 600), (100_003, 8)])
+def test_a_curve_over_wide_or_many_rows_has_the_bits_of_single_calls(n, p, name):
+    """The parts that they are cut into are of other lengths, the tree is the same."""
+    X, y = rows(n, p)
+    thetas = np.random.default_rng(1).normal(size=(3, p))
+    for function in (REGISTRY[name], REGISTRY[name].gradient):
+        curve = function.curve(thetas, y, X=X)
+        assert np.array_equal(curve, [function(theta, y, X=X) for theta in thetas])
+
+
+def test_functions_of_other_names_and_orders():
+    X, y = rows()
+
+    def slope(theta, X, y):
+        return X.T @ (X @ theta - y) / len(y)
+
+    def targets_first(theta, targets, design):
+        return slope(theta, design, targets)
+
+    def rows_by_keyword(theta, t, *, X):
+        return slope(theta, X, t)
+
+    def rows_first(theta, design, targets_of_it):
+        return slope(theta, design, targets_of_it)
+
+    expected = minimize(None, slope, y, 0.1, False, X=X)
+    for function in (targets_first, rows_by_keyword, rows_first, lambda theta, *both: slope(theta, *both)):
+        assert np.array_equal(minimize(None, function, y, 0.1, False, X=X), expected), function

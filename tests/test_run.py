@@ -4,6 +4,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import course, course_sgd, descend, is_free, quiet, rows, sgd
 
@@ -62,6 +63,24 @@ class TestHistory:
         assert mean == pytest.approx(everything.history.iloc[3000:, 2:].to_numpy().mean(axis=0))
 
 
+    @quiet
+    def test_has_the_rates_of_a_schedule(self, five_points):
+        schedule = fastgd.schedules.inverse_scaling(1e-3, 0.5)
+        for options in ({}, {"callback": lambda result: None}):
+            history = descend(fastgd.mse, five_points, schedule, history=True, tol=0, max_iter=5000, **options).history
+            assert np.array_equal(history["alpha"], schedule(np.arange(5000)))
+
+    @quiet
+    def test_of_an_epoch_longer_than_a_chunk(self, capsys):
+        y = np.random.default_rng(0).normal(15, 3, 30_000)
+        seen = []
+        result = sgd("mse", y, None, 1e-3, rng=0, tol=0, max_epochs=2, history=True, progress=True,
+                     callback=lambda result: seen.append(result.nit))
+        assert len(result.history) == result.nit == 60_000
+        assert seen == [30_000, 60_000]
+        assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 class TestCallbackOfBatchDescent:
     @pytest.mark.parametrize(("loss", "gradient"), [
         (fastgd.mse, fastgd.grad_mse), (reference.mse, reference.grad_mse), (reference.mse, fastgd.grad_mse)])
@@ -77,6 +96,16 @@ class TestCallbackOfBatchDescent:
         minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False,
                  callback=lambda *, intermediate_result: seen.append(intermediate_result.x))
         assert len(seen) == 18
+
+    def test_may_be_a_builtin_without_a_signature(self, five_points):
+        assert minimize(fastgd.mse, None, five_points, progress=False, callback=bool) == 14.658511131035242
+
+    def test_never_sees_a_theta_that_is_not_finite(self, five_points):
+        seen = []
+        with pytest.raises(fastgd.DivergenceError):
+            minimize(fastgd.mse, None, five_points, 3.0, False, callback=lambda result: seen.append(result.x))
+        assert len(seen) > 10
+        assert np.isfinite(seen).all()
 
     @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
     def test_may_stop_the_run(self, gradient, five_points):
@@ -163,6 +192,21 @@ class TestCallbackOnRows:
         assert seen[1].fun == fastgd.mse(seen[1].x, y, X=X)
 
     @quiet
+    def test_leaves_the_history_whole(self):
+        X, y = rows()
+        result = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0, history=True,
+                              callback=lambda result: None)
+        alone = minimize_sgd(fastgd.mse, None, y, 0.01, X=X, rng=0, max_epochs=2, tol=0, history=True)
+        assert result.history.equals(alone.history)
+
+    def test_is_told_of_the_columns_and_the_intercept(self):
+        X, y = rows()
+        seen = []
+        minimize(fastgd.mse, None, y, 0.1, False, X=pd.DataFrame(X, columns=["a", "b", "c"]), fit_intercept=True,
+                 callback=seen.append)
+        assert {(result.feature_names, result.fit_intercept) for result in seen} == {(("a", "b", "c"), True)}
+
+    @quiet
     def test_can_predict_and_change_nothing(self):
         X, y = rows()
 
@@ -194,6 +238,14 @@ class TestCallbackOnRows:
 
 
 class TestProgress:
+    def test_lines_come_in_turn_with_what_a_gradient_prints(self, five_points, capsys):
+        def gradient(theta, y):
+            print("asked")
+            return reference.grad_mse(theta, y)
+
+        minimize(fastgd.mse, gradient, five_points, tol=2.5)
+        assert [line[:5] for line in capsys.readouterr().out.splitlines()][:6] == ["theta", "asked"] * 3
+
     def test_lines_over_many_chunks(self, capsys):
         quiet_options = {"theta0": 1.0, "tol": 0, "max_iter": 300}
         with pytest.warns(ConvergenceWarning):

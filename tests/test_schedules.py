@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers import course_sgd, rows, sgd
 
 import fastgd
 from fastgd import ConvergenceWarning, minimize, reference, schedules
@@ -214,3 +215,47 @@ def test_powers_too_large_for_the_series_are_exact():
 def test_counts_too_large_for_a_float(make):
     with pytest.raises(ValueError, match="at most"):
         make(0.5, 10**400)
+
+
+def test_a_function_that_gives_arrays_other_rates_is_asked_one_by_one():
+    def function(t):
+        return 0.1 * (1 + 1e-9 * (np.ndim(t) > 0)) + 0 * t
+
+    rates = as_rates(function)
+    assert rates(0, 64).tolist() == [0.1] * 64
+    assert set(rates(64, 1000).tolist()) == {0.1}
+
+
+class TestAWarmUpFromZero:
+    """The first updates move nothing, which is not to end the run."""
+
+    @pytest.mark.parametrize("warm_up", [lambda t: min(0.2, 0.02 * t), lambda t: 0.2 if t >= 100 else 0.0])
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_batch_descent_is_the_reference(self, source, warm_up, five_points):
+        result = minimize(None, source.grad_mse, five_points, warm_up, False, full_output=True)
+        assert result.success
+        assert result.x == reference.minimize(None, reference.grad_mse, five_points, warm_up, False)
+        assert result.x == pytest.approx(14.66, abs=0.01)
+
+    def test_stochastic_descent_is_the_reference(self, five_points):
+        for size in (None, 2):
+            with pytest.warns(ConvergenceWarning):
+                result = sgd("mse", five_points, size, lambda t: min(0.1, 0.02 * t), rng=0, full_output=True)
+            assert result.x == course_sgd("mse", five_points, size, lambda t: min(0.1, 0.02 * t), rng=0)
+            assert result.nit > 10
+
+    def test_rows(self):
+        X, y = rows()
+        result = minimize(fastgd.huber_loss, None, y, lambda t: min(0.5, 0.05 * t), False, X=X, tol=1e-6,
+                          full_output=True)
+        assert result.success
+        assert np.abs(result.jac).max() < 1e-5
+
+    def test_the_loss_and_the_epochs_may_stand_still_too(self, five_points):
+        result = minimize(fastgd.mse, None, five_points, lambda t: min(0.2, 0.02 * t), False, stop="loss", tol=1e-9,
+                          full_output=True)
+        assert result.x == pytest.approx(14.66, abs=1e-3)
+        result = sgd("mse", five_points, None, lambda t: 0.0 if t < 10 else 0.5 / (1 + t), rng=0, stop="epoch",
+                     full_output=True)
+        assert result.nit > 10
+        assert result.x == pytest.approx(14.66, abs=0.5)

@@ -18,6 +18,7 @@ class TestBatchDescent:
         ("theta0", np.inf, ValueError), ("theta0", np.nan, ValueError), ("theta0", [1.0, 2.0], TypeError),
         ("max_iter", 0, ValueError), ("max_iter", 1.5, TypeError), ("max_iter", None, TypeError),
         ("progress", "bars", ValueError), ("progress", None, ValueError), ("callback", 3, TypeError),
+        ("stop", "epoch", ValueError), ("history", "no", TypeError), ("full_output", 2, TypeError),
         ("loss_fn", "mse", TypeError), ("grad_loss_fn", fastgd.mse, TypeError),
     ])
     def test_refused_by_name(self, name, value, error, five_points):
@@ -60,7 +61,8 @@ class TestStochasticDescent:
 
     @pytest.mark.parametrize(("name", "value"), [
         ("alpha", 0), ("tol", np.nan), ("theta0", np.inf), ("max_epochs", 0), ("max_epochs", 1.5), ("stop", "steps"),
-        ("progress", "yes"), ("callback", 1), ("grad_loss_fn", fastgd.mse), ("grad_loss_fn", 3)])
+        ("progress", "yes"), ("callback", 1), ("grad_loss_fn", fastgd.mse), ("grad_loss_fn", 3), ("history", "no"),
+        ("full_output", "no"), ("average", "no"), ("in_place", "no")])
     def test_refused_by_name(self, name, value, five_points):
         arguments = {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": five_points, name: value}
         with pytest.raises((TypeError, ValueError), match=f"'{name}' parameter"):
@@ -74,7 +76,8 @@ class TestOnRows:
         X, y = rows()
         cases = [
             ({"theta0": [1, 2]}, "'theta0' parameter must be a number or an array of shape"),
-            ({"theta0": np.nan}, "theta0"),
+            ({"theta0": [[1, 2, 3]]}, r"'theta0' parameter must be a number or an array of shape \(3,\)"),
+            ({"theta0": np.nan}, "'theta0' parameter"),
             ({"theta0": [1, 2, np.inf]}, "'theta0' parameter must be finite"),
             ({"fit_intercept": 1}, "'fit_intercept' parameter must be True or False"),
             ({"stop": "epoch"}, "'stop' parameter must be 'step' or 'loss'"),
@@ -90,6 +93,8 @@ class TestOnRows:
             minimize_sgd(None, fastgd.grad_mse, y, X=X, in_place=True)
         with pytest.raises(ValueError, match=r"theta must be an array of shape \(4,\), a number for each of intercept"):
             fastgd.mse([1, 2, 3], y, X=X, fit_intercept=True)
+        with pytest.raises(ValueError, match=r"theta must be an array of shape \(3,\)"):
+            fastgd.mse([[1, 2, 3]], y, X=X)
         with pytest.raises(ValueError, match="fit_intercept=True needs X"):
             fastgd.mse(1.0, y, fit_intercept=True)
         with pytest.raises(ValueError, match=r"thetas must be an array of shape \(m, 3\)"):

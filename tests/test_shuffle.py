@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from helpers import BIT_GENERATORS, DTYPES, same_state
 
+import fastgd
+from fastgd._kernels import descent, linear, step
 from fastgd._kernels import shuffle as kernels
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 31, 63, 64, 65, 66, 127, 128, 129, 130, 191, 192, 193, 1000, 4097, 70_000]
@@ -57,3 +59,24 @@ def test_two_million_values():
 def test_bounds_outside_the_array_are_refused(top, bottom):
     with pytest.raises(ValueError, match="out of range"):
         kernels.shuffle["double"](np.random.PCG64(0).capsule, np.zeros(5), top, bottom)
+
+
+def test_a_call_of_a_descent_shuffles_no_more_than_a_million_at_once():
+    """So that Python answers Ctrl-C in the middle of a long shuffle; the next call goes on with it."""
+    n, at_once = 2**20 + 100, 2**20
+    alphas, thetas = np.full(3, 0.1), np.empty(3)
+    y, generator = np.zeros(n), np.random.PCG64(0)
+    stochastic = fastgd.grad_mse.version(descent.stochastic, y.dtype)
+    visits, steps = kernels.Visits(generator.capsule, n, 1), step.NumberSteps(1.0, 0.0, False)
+    assert stochastic(fastgd.grad_mse.kernel, y, visits, steps, alphas, thetas) == (0, False)
+    assert (visits.swaps, steps.theta) == (n - 1 - at_once, 1.0)
+    assert stochastic(fastgd.grad_mse.kernel, y, visits, steps, alphas, thetas) == (3, False)
+    assert (visits.swaps, visits.position, steps.theta) == (0, 3, thetas[2])
+
+    X, order, visits = np.ones((n, 1)), np.arange(n), kernels.Visits(generator.capsule, n, 1)
+    steps = step.ArraySteps(np.ones(1), np.ones(1), np.empty((2, 1)), 0.0, False)
+    on_rows = fastgd.grad_mse.version(linear.stochastic, X.dtype)
+    arguments = (fastgd.grad_mse.kernel, X, linear.Rows(y, False), order, visits, steps, alphas, thetas.reshape(3, 1))
+    assert on_rows(*arguments) == (0, False)
+    assert visits.swaps == n - 1 - at_once
+    assert on_rows(*arguments) == (3, False)

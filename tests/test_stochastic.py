@@ -91,6 +91,34 @@ class TestSameAsTheReference:
         assert same_state(a.bit_generator, b.bit_generator)
 
     @quiet
+    def test_an_epoch_longer_than_a_call_may_shuffle(self):
+        y = np.random.default_rng(0).normal(15, 3, 2**20 + 100)
+        plain = sgd("mse", y, None, 0.01, rng=1, max_epochs=1, tol=0, full_output=True)
+        ends = sgd("mse", y, None, 0.01, rng=1, max_epochs=1, tol=0, full_output=True, stop="epoch")
+        assert (plain.x, plain.nit) == (ends.x, ends.nit)
+        assert plain.nit == len(y)
+
+    @quiet
+    def test_a_function_in_python_gets_a_point_or_an_array(self, pcttip):
+        seen = []
+
+        def gradient(theta, y):
+            seen.append(np.shape(y))
+            return np.mean(theta - y)
+
+        minimize_sgd(None, gradient, pcttip, rng=0, max_epochs=1, tol=0)
+        assert set(seen[:244]) == {()}
+        seen.clear()
+        fastgd.minimize_mini_batch(None, gradient, pcttip, 100, rng=0, max_epochs=1, tol=0)
+        assert seen[:3] == [(100,), (100,), (44,)]
+
+    @quiet
+    def test_a_gradient_of_points_may_give_one_for_each_at_the_end(self, pcttip):
+        result = minimize_sgd(fastgd.mse, lambda theta, y: -2 * (y - theta), pcttip, 0.01, rng=0, full_output=True)
+        assert result.x == sgd("mse", pcttip, None, 0.01, rng=0)
+        assert result.jac == pytest.approx(fastgd.grad_mse(result.x, pcttip), rel=1e-12)
+
+    @quiet
     def test_cross_entropy_within_rounding(self):
         y = np.random.default_rng(0).random(500)
         assert sgd("cross_entropy", y, None, 0.1, rng=1) == pytest.approx(
@@ -144,7 +172,43 @@ class TestAverages:
         assert result.x == pytest.approx(result.history["theta"].to_numpy()[-30_001:].mean(), rel=1e-12)
 
 
+    @quiet
+    def test_average_of_an_epoch_that_was_not_finished(self, pcttip):
+        result = sgd("huber_loss", pcttip, None, 0.01, rng=0, average=True, history=True)
+        assert result.jac == fastgd.grad_huber_loss(result.x, pcttip)
+        assert result.fun == fastgd.huber_loss(result.x, pcttip)
+        assert result.nit % 244
+        assert result.x == pytest.approx(result.history["theta"].to_numpy()[-(result.nit % 244):].mean(), rel=1e-14)
+
+    @quiet
+    @pytest.mark.parametrize("size", [None, 2])
+    def test_average_of_thetas_whose_sum_overflows(self, size):
+        y = np.full(9, 1e308)
+        theta = sgd("huber_loss", y, size, 0.5, rng=0, average=True, tol=0, max_epochs=3, theta0=9e307)
+        assert theta == pytest.approx(9e307)
+
+    @quiet
+    def test_average_after_an_epoch_whose_sum_overflowed(self):
+        y = np.zeros(9)
+        theta = sgd("mse", y, None, 0.25, rng=0, average=True, tol=0, max_epochs=2, theta0=1.6e308, history=True)
+        assert theta.x == pytest.approx(theta.history["theta"].to_numpy()[9:].mean(), rel=1e-14)
+
+
 class TestRules:
+    @quiet
+    @pytest.mark.parametrize("source", [fastgd, reference])
+    def test_a_move_of_just_tol_ends_no_run(self, source):
+        for stop in ("step", "epoch"):
+            result = sgd("abs_loss", [100.0], None, 0.25, rng=0, tol=0.25, stop=stop, max_epochs=5, full_output=True,
+                         source=source)
+            assert (result.nit, result.status) == (5, 1)
+        result = sgd("abs_loss", [100.0], None, 0.25, rng=0, tol=0.25, stop="epoch", average=True, max_epochs=5,
+                     full_output=True, source=source)
+        assert (result.nit, result.status) == (5, 1)
+        result = minimize(source.abs_loss, source.grad_abs_loss, [100.0], 0.25, False, tol=0.25, stop="loss",
+                          max_iter=5, full_output=True)
+        assert (result.nit, result.status) == (5, 1)
+
     def test_stop_by_epoch_compares_the_ends_of_two(self, pcttip):
         result = sgd("mse", pcttip, None, lambda t: 0.5 / (1 + t) ** 0.9, rng=1, stop="epoch", history=True)
         ends = result.history["theta"].to_numpy()[243::244]

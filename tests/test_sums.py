@@ -1,5 +1,6 @@
 """Sums over many points and rows: numpy's bits, and the same with any number of threads."""
 import functools
+import os
 import threading
 import time
 
@@ -38,7 +39,8 @@ class TestAboveOneSlice:
             result = descend(REGISTRY[name], y, 0.3, max_iter=3, full_output=True)
             assert result.x == pytest.approx(course(name, y, 0.3, max_iter=3), rel=1e-14)
             y32 = y.astype(np.float32)
-            assert descend(REGISTRY[name], y32, 0.3, max_iter=2) == pytest.approx(result.x, abs=10)
+            single = descend(REGISTRY[name], y32, 0.3, max_iter=3)
+            assert single == float(np.float32(single)) == pytest.approx(result.x, rel=1e-6)
 
     @quiet
     def test_a_batch_is_the_reference(self):
@@ -105,6 +107,36 @@ class TestThreads:
             started.clear()
             fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=n_threads)
             assert len(started) == others
+
+    def test_minus_1_is_as_many_as_this_process_may_use(self, monkeypatch):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
+        assert Threads(-1).count == 3
+
+    @pytest.mark.parametrize("n_threads", [0, -2])
+    def test_a_number_below_1_is_refused_and_the_words_say_what_minus_1_is(self, n_threads):
+        with pytest.raises(ValueError, match=rf"'n_threads' parameter must be None, -1 or an int .* Got {n_threads} "):
+            fastgd.mse(0.3, [1.0], n_threads=n_threads)
+
+    def test_a_sum_of_parts_overflows_without_a_word(self):
+        y = np.full(1_200_000, 2.5e302)    # that of each half is finite
+        with np.errstate(all="ignore"):
+            assert reference.grad_mse(0.0, y) == -np.inf
+        assert fastgd.grad_mse(0.0, y, n_threads=2) == fastgd.grad_mse(0.0, y) == -np.inf
+
+    def test_an_interrupt_is_not_kept_waiting_for_the_parts_of_others(self):
+        seen, has_begun = [], threading.Event()
+
+        def work(part):
+            seen.append(part)
+            if part == 0:
+                has_begun.wait(10)
+                raise KeyboardInterrupt
+            has_begun.set()
+            time.sleep(0.3)
+
+        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
+            threads.map(work, range(20))
+        assert sorted(seen) == [0, 10]
 
     @pytest.mark.thread_unsafe(reason="counts the threads")
     def test_end_with_the_call(self, many_points):

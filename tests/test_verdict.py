@@ -75,8 +75,22 @@ class TestBatchDescentOnPoints:
             minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
 
     def test_a_loss_without_a_minimum_is_named(self):
-        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* has no minimum"):
+        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* the cross-entropy has no minimum"):
             minimize(fastgd.cross_entropy, fastgd.grad_cross_entropy, [2, 3], progress=False, max_iter=1000)
+
+
+    def test_a_rate_that_is_stable_is_not_to_blame(self):
+        words = r"rate, or smaller numbers: this rate is stable\. The largest stable alpha for mse is 1; stay below it"
+        with pytest.raises(DivergenceError, match=words):
+            minimize(fastgd.mse, None, [1.7e308, 1.7e308], 0.9, False)
+        with pytest.raises(DivergenceError, match=r"smaller learning rate\. The largest"):
+            minimize(fastgd.mse, None, [1.0, 3.0], 1.5, False)
+
+    def test_a_tol_of_0_is_met_where_theta_stands_still(self):
+        result = descend(fastgd.mse, [1.0, 3.0], 0.5, tol=0, full_output=True)
+        assert result.message == "minimize converged: update 65 moved theta by 0, and tol is 0."
+        result = sgd("mse", [3.0], None, 0.5, rng=0, tol=1e-3, stop="epoch", full_output=True)
+        assert result.message == "minimize_sgd converged: update 2 moved theta by 0, and tol is 0.001."
 
 
 class TestStochasticDescentOnPoints:
@@ -117,7 +131,92 @@ class TestStochasticDescentOnPoints:
             fastgd.minimize(fastgd.huber_loss, None, y, 0.01, False, theta0=3.8e86)
 
 
+X_OF_3, Y_OF_X = rows(60, 3)
+RUNS = {
+    "batch": lambda **o: minimize(fastgd.mse, None, [1.0, 2.0, 6.0], 0.1, False, **o),
+    "batch in float32": lambda **o: minimize(fastgd.mse, None, np.float32([1, 2, 6]), 0.1, False, **o),
+    "in Python": lambda **o: minimize(reference.mse, reference.grad_mse, np.array([1.0, 2.0, 6.0]), 0.1, False, **o),
+    "SGD": lambda max_iter, **o: minimize_sgd(
+        fastgd.mse, None, np.arange(float(max_iter)), 0.01, rng=0, max_epochs=1, **o),
+    "mini-batch": lambda max_iter, **o: minimize_mini_batch(
+        fastgd.mse, None, np.arange(2.0 * max_iter + 1)[1:], 2, 0.01, rng=0, max_epochs=1, **o),
+    "rows": lambda **o: minimize(fastgd.huber_loss, None, Y_OF_X, 0.1, False, X=X_OF_3 * [1, 2, 3], **o),
+    "rows with an intercept": lambda **o: minimize(
+        fastgd.huber_loss, None, Y_OF_X, 0.1, False, X=X_OF_3 * [1, 2, 3], fit_intercept=True, **o),
+    "squares of rows": lambda **o: minimize(fastgd.mse, None, Y_OF_X, 0.01, False, X=X_OF_3 * [1, 2, 3], **o),
+    "SGD on rows": lambda max_iter, **o: minimize_sgd(
+        fastgd.mse, None, Y_OF_X[:max_iter], 0.01, X=X_OF_3[:max_iter] * [1, 2, 9], fit_intercept=True, rng=0,
+        max_epochs=1, **o),
+    "mini-batch on rows": lambda max_iter, **o: minimize_mini_batch(
+        fastgd.mse, None, Y_OF_X[:2 * max_iter], 2, 0.01, X=X_OF_3[:2 * max_iter] * [1, 2, 9], fit_intercept=True,
+        rng=0, max_epochs=1, **o),
+}
+
+
+class TestTheLastStep:
+    @quiet
+    @pytest.mark.parametrize("watched", [False, True])
+    @pytest.mark.parametrize("updates", [2, 3, 20])
+    @pytest.mark.parametrize("name", RUNS)
+    def test_is_named_where_a_run_ends_at_its_limit(self, name, updates, watched):
+        options = {"callback": lambda result: None} if watched else {}
+        result = RUNS[name](max_iter=updates, tol=0, history=True, theta0=0.5, **options)
+        assert result.nit == updates
+        thetas = result.history.iloc[:, 2:].to_numpy()
+        assert f"moved theta by {np.abs(thetas[-1] - thetas[-2]).max():.3g}" in result.message
+
+    @quiet
+    @pytest.mark.parametrize("name", [name for name in RUNS if "SGD" not in name and "mini" not in name])
+    def test_is_named_where_a_run_converges(self, name):
+        start = np.float64(0.5)
+        for tol in (1e-4, 100):
+            result = RUNS[name](max_iter=10_000, tol=tol, history=True, theta0=start)
+            assert result.success or tol == 100
+            thetas = [np.full(result.history.shape[1] - 2, start), *result.history.iloc[:, 2:].to_numpy()]
+            step = np.abs(thetas[-1] - thetas[-2]).max()
+            assert f"update {result.nit} moved theta by {step:.3g}" in result.message or tol == 100
+
+    @quiet
+    def test_of_a_single_update_starts_where_the_run_did(self):
+        for name, run in RUNS.items():
+            if "SGD" not in name and "mini" not in name:
+                result = run(max_iter=1, tol=0, history=True, theta0=0.5)
+                step = np.abs(result.history.iloc[0, 2:].to_numpy(float) - 0.5).max()
+                assert f"moved theta by {step:.3g}" in result.message, name
+
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize("call", [
+        functools.partial(minimize, progress=False), functools.partial(minimize_sgd, rng=0)])
+    def test_that_leads_one_component_beyond_the_floats_is_divergence(self, intercept, call):
+        X = np.array([[1.0, 1.0]])[:, int(intercept):]
+        with pytest.raises(DivergenceError, match=r"update 1 with alpha=1.5 made theta \[inf -") as caught:
+            call(fastgd.Huber(1e308), None, [0.0], alpha=1.5, X=X, fit_intercept=intercept, theta0=[1.2e308, -1.7e308])
+        assert caught.value.result.x.tolist() == [1.2e308, -1.7e308]
+
+
 class TestDivergenceOnRows:
+    def test_a_run_that_met_its_rule_uphill_says_from_where_to_where(self):
+        X, y = rows(100, 2)
+        words = r"met its rule after \d+ updates .* but went up and not down.* the loss grew from 0.\d+ to \d"
+        with pytest.warns(ConvergenceWarning, match=words):
+            minimize(fastgd.abs_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X)
+        with pytest.warns(ConvergenceWarning, match=words + r".* is stable for huber_loss \(half of .*'x1' \(\d+\)"):
+            minimize(fastgd.huber_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X * [1, 100])
+
+    def test_columns_of_one_scale_and_no_rate_are_not_named(self):
+        X, y = rows(100, 2)
+        with pytest.raises(DivergenceError, match="is stable for mse") as caught:
+            minimize(fastgd.mse, None, y, 5.0, False, X=X)
+        assert "unscaled" not in str(caught.value)
+        with pytest.raises(DivergenceError) as caught:
+            minimize(fastgd.mse, None, y, 0.1, False, X=X * 1e200)
+        assert "is stable for" not in str(caught.value)
+
+    def test_of_many_components_eight_are_named(self):
+        X = np.eye(12)
+        with pytest.warns(ConvergenceWarning, match=r"to \[(\S+ ){8}\.\.\. and 4 more\], and tol"):
+            minimize(fastgd.mse, None, np.ones(12), 0.1, False, X=X, max_iter=2)
+
     @quiet
     def test_names_a_rate_that_is_stable_and_the_columns(self):
         X, y = TIPS[["total_bill", "size"]], TIPS["tip"]
