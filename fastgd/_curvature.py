@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._limits import MOST_FOR_EIGENVALUES, MOST_FOR_GRAM, NUMBERS_OF_A_PART, SAMPLE
-from fastgd._source import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from fastgd._source import Rows
     from fastgd._types import DoubleArray, Source
 
 
 def curvature_of(source: Source) -> Curvature:
     """The curvature of the squares of the rows of a source."""
-    return RowsCurvature(source) if isinstance(source, Rows) else Curvature()
+    return RowsCurvature(source) if source.is_rows else Curvature()
 
 
 class Curvature:
@@ -63,8 +61,7 @@ class RowsCurvature(Curvature):
             q, n = rows.n_parameters, rows.n
             gram, moment = np.zeros((q, q)), np.zeros(q)
             with np.errstate(all="ignore"):
-                for part in rows.parts():
-                    block, y = rows.X[part].astype(np.float64, copy=False), rows.targets[part]
+                for block, y in rows.blocks():
                     gram[first:, first:] += block.T @ block
                     moment[first:] += y @ block
                     if first:
@@ -96,9 +93,9 @@ class RowsCurvature(Curvature):
     def _times_gram(self, vector: DoubleArray) -> DoubleArray:
         rows, first = self._rows, int(self._rows.intercept)
         product: DoubleArray = np.zeros(rows.n_parameters)
-        for part in rows.parts(NUMBERS_OF_A_PART):
-            predictions = rows.X[part] @ vector[first:] + (vector[0] if first else 0)
-            product[first:] += predictions @ rows.X[part]
+        for block, _ in rows.blocks(NUMBERS_OF_A_PART):
+            predictions = block @ vector[first:] + (vector[0] if first else 0)
+            product[first:] += predictions @ block
             product[:first] += predictions.sum()
         product /= rows.n
         return product
@@ -106,18 +103,15 @@ class RowsCurvature(Curvature):
     def largest_row(self) -> float:
         """The largest squared length of a row, the intercept's 1 included."""
         with np.errstate(all="ignore"):
-            longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X in self._blocks())
+            longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X, _ in self._rows.blocks())
         return longest + self._rows.intercept
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
         with np.errstate(all="ignore"):
-            total = sum(np.einsum("ij,ij->j", X, X) for X in self._blocks())
+            total = sum(np.einsum("ij,ij->j", X, X) for X, _ in self._rows.blocks())
         sizes: DoubleArray = np.sqrt(total / self._rows.n)
         return sizes
-
-    def _blocks(self) -> Iterator[DoubleArray]:
-        return (self._rows.X[part].astype(np.float64, copy=False) for part in self._rows.parts())
 
     def over_gram(self, gradient: Any) -> Any:
         """From a sample of the rows where G was not formed; with very many parameters by its diagonal."""

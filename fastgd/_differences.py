@@ -13,13 +13,14 @@ from fastgd._limits import SPREAD_SAMPLE
 from fastgd._source import Rows
 
 if TYPE_CHECKING:
+    from fastgd._source import Rows
     from fastgd._types import DoubleArray, FloatArray, LossFunction, Source
 
 
 
 def differences_of(loss: LossFunction, source: Source) -> DifferenceGradient | RowsDifferenceGradient:
     """The gradient of a Python function of theta and of a part of the source."""
-    return RowsDifferenceGradient(loss, source) if isinstance(source, Rows) else DifferenceGradient(
+    return RowsDifferenceGradient(loss, source) if source.is_rows else DifferenceGradient(
         loss, source.targets)
 
 

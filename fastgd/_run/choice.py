@@ -9,7 +9,7 @@ from fastgd._curvature import RowsCurvature
 from fastgd._limits import BATCH_UPDATES, MANY_POINTS, MOST_FOR_GRAM
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic
 from fastgd._run.python import PythonBatch, PythonStochastic
-from fastgd._source import Rows
+from fastgd._source import Points, Rows
 from fastgd._source.points import means_over, typed
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most)
     if isinstance(source, Rows):
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    if source.n > (gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
-        return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
-    return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
+    if isinstance(source, Points) and source.n <= (
+            gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
+        return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
+    # Any other source, and more points than one call should take, by its means.
+    return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
 
 
 def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float,

@@ -9,9 +9,12 @@ A source has
     intercept                   whether theta[0] is one
     everything                  the part that is all of it
     theta(value, name)          `value` as a theta, checked
-    means(mean, thetas, threads)   a compiled loss or gradient at several thetas
+    means(mean, thetas, threads)   a loss or gradient of our own at several thetas
+    blocks(numbers)             with rows: X and the targets of one part after another, in double
     call(function, role)        a Python function as one of theta and of a part
-    to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices are parts
+    to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts
+
+The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
     sample(size)                a source of about so many of the rows, drawn at random
 """
 from __future__ import annotations

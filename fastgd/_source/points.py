@@ -1,7 +1,7 @@
 """Points in memory: the source whose prediction is theta itself."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Points:
     """Points as a contiguous array that was checked; `dataset` is what the caller gave."""
 
-    is_rows = False
+    is_rows: Literal[False] = False
     intercept = False
     n_parameters = 1
     names: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fastgd._limits import CACHED_NUMBERS, LEAF, NUMBERS_OF_A_PART
 from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -41,7 +41,7 @@ class Rows:
         What a kernel gets beside X.
     """
 
-    is_rows = True
+    is_rows: Literal[True] = True
     everything: Any = slice(None)
 
     def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool) -> None:
@@ -85,6 +85,10 @@ class Rows:
     def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:
         """Parts of about so many numbers of X: branches of the tree of the rows."""
         return branches(self.n, self.rows_of(numbers))
+
+    def blocks(self, numbers: int = CACHED_NUMBERS) -> Iterator[tuple[DoubleArray, DoubleArray]]:
+        """X and the targets of each of the `parts`, in double."""
+        return ((self.X[part].astype(np.float64, copy=False), self.targets[part]) for part in self.parts(numbers))
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
               threads: Threads = ALONE) -> DoubleArray:
