@@ -269,3 +269,26 @@ def test_nothing_is_promised_of_such_a_loss():
     loss = compiled(*by_ctypes())
     assert (loss.is_convex, loss.is_quadratic, loss.max_curvature, loss.max_stable_alpha) == (
         False, False, math.inf, None)
+
+
+def test_prediction_comes_first_and_target_second():
+    loss = compiled(at_address(PLAIN, lambda p, t: 10 * p + t), at_address(PLAIN, lambda p, t: p - 3 * t))
+    assert (loss(2.0, [5.0]), loss.gradient(2.0, [5.0])) == (25.0, -13.0)
+
+
+def test_prediction_comes_first_and_target_second_and_the_data_last():
+    functions = (at_address(WITH_DATA, lambda p, t, data: 10 * p + t + parameter(data)),
+                 at_address(WITH_DATA, lambda p, t, data: p - 3 * t + parameter(data)))
+    loss = compiled(*functions, offset=100.0)
+    assert (loss(2.0, [5.0]), loss.gradient(2.0, [5.0])) == (125.0, 87.0)
+
+
+def test_value_and_slope_may_bring_data_of_their_own():
+    scipy = pytest.importorskip("scipy")
+    numbers = [np.array([100.0]), np.array([200.0])]
+    value, slope = (
+        scipy.LowLevelCallable(at_address(WITH_DATA, function), ctypes.c_void_p(number.ctypes.data))
+        for function, number in zip((lambda p, t, data: 10 * p + t + parameter(data),
+                                     lambda p, t, data: p - 3 * t + parameter(data)), numbers, strict=True))
+    loss = compiled(value, slope)
+    assert (loss(2.0, [5.0]), loss.gradient(2.0, [5.0])) == (125.0, 187.0)

@@ -140,6 +140,14 @@ def test_8_threads_share_a_loss(pcttip):
 
 
 class TestTheRuleOfOneStep:
+    @pytest.mark.parametrize("start", [3.8e86, -1e40])
+    def test_a_start_beyond_float32_stays_as_it_was_given(self, start):
+        y = np.array([12.1, 14.9], np.float32)
+        for call in (functools.partial(minimize, progress=False), functools.partial(fastgd.minimize_sgd, rng=0)):
+            with np.errstate(over="ignore"), pytest.raises(fastgd.DivergenceError) as caught:
+                call(fastgd.huber_loss, None, y, theta0=start)
+            assert caught.value.result.x == start
+
     @quiet
     @pytest.mark.parametrize("source", [fastgd, reference])
     def test_a_step_of_just_tol_ends_no_run(self, source):
@@ -150,6 +158,10 @@ class TestTheRuleOfOneStep:
         result = minimize(None, fastgd.grad_abs_loss, [100.0], 0.25, False, tol=0.25, max_iter=5, full_output=True,
                           X=[[0.0]], fit_intercept=True)
         assert (result.nit, result.status) == (5, 1)
+        for X in ([[0.0]], [[1.0]]):
+            result = fastgd.minimize_sgd(None, source.grad_abs_loss, [100.0], 0.25, tol=0.25, max_epochs=5, rng=0, X=X,
+                                         fit_intercept=X == [[0.0]], full_output=True)
+            assert (result.nit, result.status) == (5, 1)
 
     @quiet
     def test_tol_is_compared_in_the_type_of_the_data(self):

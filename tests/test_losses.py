@@ -180,6 +180,14 @@ def test_a_nan_among_the_predictions_stays_one(name):
     assert np.isnan(REGISTRY[name].gradient([np.nan, 1.0], y, X=X)).all()
 
 
+def test_a_subclass_shows_its_own_name():
+    class Mine(Huber):
+        pass
+
+    assert repr(Mine()) == "Mine(delta=1.0)"
+    assert Mine() != Huber()
+
+
 def test_parameters_and_rows_go_together():
     X, y, theta = np.arange(8.0).reshape(4, 2), np.array([0.0, 5.0, 1.0, -3.0]), [1.0, -0.5]
     assert fastgd.huber_loss(theta, y, 2, X=X) == Huber(2)(theta, y, X=X) != fastgd.huber_loss(theta, y, X=X)

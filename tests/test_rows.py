@@ -334,9 +334,12 @@ def test_functions_of_other_names_and_orders():
     def rows_by_keyword(theta, t, *, X):
         return slope(theta, X, t)
 
+    def rows_third(theta, t, X):
+        return slope(theta, X, t)
+
     def rows_first(theta, design, targets_of_it):
         return slope(theta, design, targets_of_it)
 
     expected = minimize(None, slope, y, 0.1, False, X=X)
-    for function in (targets_first, rows_by_keyword, rows_first, lambda theta, *both: slope(theta, *both)):
+    for function in (targets_first, rows_by_keyword, rows_third, rows_first, lambda theta, *both: slope(theta, *both)):
         assert np.array_equal(minimize(None, function, y, 0.1, False, X=X), expected), function

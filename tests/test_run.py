@@ -118,6 +118,16 @@ class TestCallbackOfBatchDescent:
         assert result.x == course("mse", five_points, max_iter=5)
         assert len(result.history) == 5
 
+    def test_that_stops_at_an_update_that_converges_has_stopped_it(self, five_points):
+        def stop(result):
+            if result.nit == 18:
+                raise StopIteration
+
+        result = descend(fastgd.mse, five_points, full_output=True)
+        assert (result.nit, result.status) == (18, 0)
+        result = descend(fastgd.mse, five_points, full_output=True, callback=stop)
+        assert (result.nit, result.status) == (18, 99)
+
     def test_comes_in_turn_with_the_lines(self, five_points, capsys):
         minimize(fastgd.mse, fastgd.grad_mse, five_points, callback=lambda r: print(f"after {r.nit}"), tol=2.5)
         assert capsys.readouterr().out.splitlines() == [

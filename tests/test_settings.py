@@ -83,6 +83,7 @@ class TestOnRows:
             ({"stop": "epoch"}, "'stop' parameter must be 'step' or 'loss'"),
             ({"X": None, "fit_intercept": True}, "fit_intercept=True needs X"),
             ({"loss_fn": None, "stop": "loss"}, "'loss_fn' parameter must be callable"),
+            ({"loss_fn": None, "progress": True}, "'loss_fn' parameter must be callable"),
             ({"alpha": "fast"}, "'alpha' parameter"),
         ]
         for case, words in cases:

@@ -3,6 +3,7 @@ import functools
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -122,6 +123,14 @@ class TestThreads:
         with np.errstate(all="ignore"):
             assert reference.grad_mse(0.0, y) == -np.inf
         assert fastgd.grad_mse(0.0, y, n_threads=2) == fastgd.grad_mse(0.0, y) == -np.inf
+
+    def test_are_given_no_more_tasks_than_there_are_parts(self, monkeypatch):
+        submitted, submit = [], ThreadPoolExecutor.submit
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *args: submitted.append(args) or submit(*args))
+        with Threads(1000) as threads:
+            assert threads.map(sum, [[1, 2], [3], [4, 5]]) == [3, 3, 9]
+            assert threads.map(sum, [[1, 2]]) == [3]
+        assert len(submitted) == 2
 
     def test_an_interrupt_is_not_kept_waiting_for_the_parts_of_others(self):
         seen, has_begun = [], threading.Event()

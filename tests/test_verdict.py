@@ -86,6 +86,17 @@ class TestBatchDescentOnPoints:
         with pytest.raises(DivergenceError, match=r"smaller learning rate\. The largest"):
             minimize(fastgd.mse, None, [1.0, 3.0], 1.5, False)
 
+    def test_the_rule_that_was_not_met_is_named(self, five_points):
+        with pytest.warns(ConvergenceWarning, match=r"and stop='loss' with tol=1e-09 was not met. Raise max_iter"):
+            descend(fastgd.mse, five_points, max_iter=3, stop="loss", tol=1e-9)
+        with pytest.warns(ConvergenceWarning, match=r"and tol is 1e-09. Raise max_iter"):
+            descend(fastgd.mse, five_points, max_iter=3, tol=1e-9)
+
+    def test_labels_of_minus_1_and_1_are_told_what_to_pass(self):
+        with pytest.warns(ConvergenceWarning, match=r"converged: .* But the targets are labels -1 and 1, and the "
+                                                    r"cross-entropy is about .*: pass \(dataset \+ 1\) / 2"):
+            minimize(fastgd.cross_entropy, None, [1, 1, -1], 1.0, False)
+
     def test_a_tol_of_0_is_met_where_theta_stands_still(self):
         result = descend(fastgd.mse, [1.0, 3.0], 0.5, tol=0, full_output=True)
         assert result.message == "minimize converged: update 65 moved theta by 0, and tol is 0."
@@ -107,7 +118,9 @@ class TestStochasticDescentOnPoints:
     def test_what_is_said_fits_the_rule(self, five_points):
         with pytest.warns(ConvergenceWarning, match="two epochs happened to end near each other, at theta"):
             minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.4, rng=6, stop="epoch", tol=0.1)
-        with pytest.warns(ConvergenceWarning, match="It returns theta 14.*Raise max_epochs") as caught:
+        with pytest.warns(ConvergenceWarning, match="It returns theta .* Raise max_epochs. Use stop='epoch'"):
+            minimize_sgd(fastgd.mse, None, five_points, rng=0, tol=0, max_epochs=3)
+        with pytest.warns(ConvergenceWarning, match="It returns theta 14.*Raise max_epochs. Use a sm") as caught:
             theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, rng=0, stop="epoch", average=True, tol=1e-9,
                                  max_epochs=3)
         assert f"{theta:.6g}" in str(caught[0].message)
@@ -211,6 +224,10 @@ class TestDivergenceOnRows:
         with pytest.raises(DivergenceError) as caught:
             minimize(fastgd.mse, None, y, 0.1, False, X=X * 1e200)
         assert "is stable for" not in str(caught.value)
+
+    def test_numbers_whose_squares_overflow_may_converge(self):
+        X, _ = rows(20, 2)
+        assert minimize(fastgd.huber_loss, None, np.zeros(20), 0.1, False, X=X * 1e200).tolist() == [0, 0]
 
     def test_of_many_components_eight_are_named(self):
         X = np.eye(12)
