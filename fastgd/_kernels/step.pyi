@@ -1,7 +1,10 @@
 from typing import final
 
+from typing_extensions import disjoint_base
+
 from fastgd._types import DoubleArray
 
+@disjoint_base
 class Steps:
     ends_when_short: bool
 
