@@ -288,7 +288,7 @@ class TestEndsAsTheSameLoopInPython:
         X, y = rows()
         for tol in (1e-3, 0.01):
             arguments = {"X": X * [1, 2, 3], "fit_intercept": intercept, "full_output": True, "theta0": 1.0, "rng": 0,
-                         "max_epochs": 3, "tol": tol}
+                         "max_epochs": 10, "tol": tol}
             self.assert_same_end(
                 lambda arguments=arguments: minimize_mini_batch(REGISTRY[name], None, y, size, alpha, **arguments),
                 lambda arguments=arguments: minimize_mini_batch(
@@ -309,6 +309,18 @@ class TestEndsAsTheSameLoopInPython:
             # Where the last sums overflow depends on the order of their terms.
             assert abs(ends[0].nit - ends[1].nit) <= 1
             assert np.isfinite(ends[0].x).all()
+
+
+@quiet
+def test_an_epoch_longer_than_a_chunk_of_updates_is_the_reference():
+    X, y = rows(13_000, 2)
+    a, b = np.random.default_rng(1), np.random.default_rng(1)
+    options = {"X": X, "tol": 0, "max_epochs": 2}
+    result = minimize_sgd(fastgd.huber_loss, None, y, 0.01, rng=a, full_output=True, **options)
+    expected = reference.minimize_sgd(None, reference.grad_huber_loss, y, 0.01, rng=b, **options)
+    assert result.x == pytest.approx(expected, rel=1e-9)
+    assert result.nit == 26_000
+    assert same_state(a.bit_generator, b.bit_generator)
 
 
 @pytest.mark.parametrize("name", ["mse", "huber_loss"])

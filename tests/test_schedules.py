@@ -1,3 +1,4 @@
+import decimal
 import pickle
 import re
 
@@ -209,6 +210,24 @@ def test_a_changing_rate_is_no_cycle():
 def test_powers_too_large_for_the_series_are_exact():
     assert inverse_scaling(1.0, 1e300)(10**6) == 0
     assert inverse_scaling(0.5, 20.0)(10**6) == pytest.approx(0.5 / (1 + 10.0**6) ** 20, rel=1e-14)
+
+
+@pytest.mark.parametrize(("power", "within"), [(0.5, 5e-16), (0.75, 5e-16), (1.0, 5e-16), (2.5, 1e-15), (4.0, 2e-15)])
+def test_the_series_keeps_all_digits(power, within):
+    ts = np.r_[0:5000, 10**6:10**6 + 3000, 10**12:10**12 + 100]
+    exact = [float(1 / (1 + decimal.Decimal(t)) ** decimal.Decimal(power)) for t in ts.tolist()]
+    assert np.abs(inverse_scaling(1.0, power)(ts) / exact - 1).max() < within
+
+
+@pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(64, 64 + 13))
+def test_a_bad_rate_is_found_at_any_place_of_an_array(place, bad):
+    rates = as_rates(lambda t: np.where(t == place, bad, 0.1))
+    assert rates(0, 64).tolist() == [0.1] * 64
+    if place > 64:
+        assert rates(64, 13).tolist() == [0.1] * (place - 64)
+    with pytest.raises(ValueError, match=rf"'alpha\({place}\)' parameter"):
+        rates(place, 13)
 
 
 @pytest.mark.parametrize("make", [cosine, lambda eta0, t: step_decay(eta0, 0.5, t)])
