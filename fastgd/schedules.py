@@ -101,7 +101,7 @@ class constant(_Schedule):
 
 
 class inverse_scaling(_Schedule):
-    """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 4.
+    """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 2, and 2e-15 above.
 
     With 0.5 < power_t <= 1 the sum of the rates is infinite and that of their squares is not, which is what
     stochastic descent needs to converge.

@@ -108,7 +108,7 @@ cdef inline double add_leaf(
     """
     cdef const real* rows[4]
     cdef double s[4]
-    cdef double total = 0
+    cdef double total = 0, prediction
     cdef Py_ssize_t p = m.p, i = start, end = start + n, k, row, ahead = 4 + m.ahead
     cdef double* weights = gradient + 1 if m.intercept else gradient
     while i < end:
@@ -117,7 +117,10 @@ cdef inline double add_leaf(
             if i + k < end:
                 row = i + k if order == NULL else order[i + k]
                 rows[k] = X + row * p
-                s[k] = at_point(loss, slope, predicted(rows[k], p, theta, m.intercept), m.targets[row])
+                prediction = predicted(rows[k], p, theta, m.intercept)
+                s[k] = at_point(loss, slope, prediction, m.targets[row])
+                if prediction != prediction:    # of which the sign of a difference would make a number
+                    s[k] = prediction
                 if order == NULL:
                     prefetch_row(rows[k] + ahead * p, p, m.targets + row + ahead)
                 elif i + k + ahead < left:

@@ -10,7 +10,8 @@ cdef enum:
 cdef inline void power_block(double eta0, double power, Py_ssize_t start, Py_ssize_t width, Py_ssize_t first,
                              Py_ssize_t last, double* out) noexcept nogil:
     # (1 + t)**-power = (1 + m)**-power * (1 + u)**-power with m the middle of a block, u = (t - m) / (1 + m),
-    # abs(u) <= 1 / 2048, and the binomial series to u**4. The relative error is below 5e-16 for powers up to 4.
+    # abs(u) <= 1 / 2048, and the binomial series to u**4. The relative error is below 5e-16 for powers up to 2,
+    # and 2e-15 up to 4.
     cdef double middle = <double> (start + width // 2), unit = 1 / (1 + middle), u
     cdef double base = eta0 / pow(1 + middle, power)
     cdef double c1 = -power
