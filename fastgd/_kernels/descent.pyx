@@ -129,8 +129,8 @@ cdef inline Py_ssize_t visit_points(
     cdef int result = WENT_ON
     for k in range(count):
         last = theta
-        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this one it
-        # does not wait for theta, on which each update waits for the one before.
+        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this one
+        # it does not wait for theta, on which each update waits for the one before.
         theta = step(theta, <real> alphas[k] * loss.slope_factor(theta), loss.slope(theta, points[k]))
         thetas[k] = theta
         result = judged(&local, last, theta)
