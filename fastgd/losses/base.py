@@ -284,7 +284,6 @@ class Loss(_Mean[float]):
         self._set_up(self._name, self._kernel_type())
 
     def _set_up(self, name: str, kernel: KernelLoss) -> None:
-        self._set(kernel=kernel)
         super()._set_up(name, kernel)
         self._set(gradient=Gradient(self))
 
@@ -307,6 +306,8 @@ class Loss(_Mean[float]):
         return None if math.isinf(self.max_curvature) else 2 / self.max_curvature
 
     def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
+        if not args and kwargs.keys() == self._defaults.keys():    # the usual call
+            return self._remade(kwargs)
         named = {self._other_names.get(name, name): value for name, value in kwargs.items()}
         names = tuple(self._defaults)
         unknown = [name for name in named if name not in names[len(args):]]
