@@ -357,6 +357,7 @@ class _Called:
     """
 
     is_constant = False
+
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
         self._first: list[float] = []

@@ -18,7 +18,7 @@ cdef enum:
 
 cdef struct model:
     const double* targets
-    Py_ssize_t n, p
+    Py_ssize_t p
     Py_ssize_t ahead    # rows between one that is summed and one that is prefetched
     bint intercept
 
@@ -35,7 +35,7 @@ cdef class Rows:
 
 cdef inline model model_of(Rows rows, const real[:, ::1] X) noexcept nogil:
     cdef model m
-    m.targets, m.n, m.p, m.intercept = &rows.targets[0], rows.targets.shape[0], X.shape[1], rows.intercept
+    m.targets, m.p, m.intercept = &rows.targets[0], X.shape[1], rows.intercept
     m.ahead = ROWS_AHEAD // (m.p * <Py_ssize_t> sizeof(real))
     return m
 

@@ -19,7 +19,7 @@ and can be resumed after any call. A theta is a float, or for a linear model an 
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +29,26 @@ from fastgd._kernels.step import ArraySteps, NumberSteps
 from fastgd._limits import BATCH_UPDATES, EVALUATIONS, NUMBERS_KEPT, STOCHASTIC_UPDATES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastgd._kernels.step import Steps
     from fastgd._source import Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
     from fastgd.losses import Gradient
+
+
+def _advanced(
+    generator: np.random.BitGenerator, stochastic: Callable[..., tuple[int, bool]], *arguments: Any,
+) -> tuple[int, bool]:
+    """What a stochastic kernel answers once it made an update: a call may end before one, in a long shuffle.
+
+    Between two calls the generator's lock is free, and Python answers Ctrl-C.
+    """
+    count, is_short = 0, False
+    while count == 0:
+        with generator.lock:
+            count, is_short = stochastic(*arguments)
+    return count, is_short
 
 
 class _KernelRunner:
@@ -100,17 +116,12 @@ class NumberStochastic(_NumberRunner):
         self._stochastic = gradient.version(descent.stochastic, points.dtype)
         self._kernel = gradient.kernel
         self._points = points
-        self._lock = bit_generator.lock
         self._generator = bit_generator
         self._visits = Visits(bit_generator.capsule, points.size, batch_size)
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = 0, False
-        while count == 0:    # a call may end in the middle of a long shuffle, to let Python answer Ctrl-C
-            with self._lock:
-                count, is_short = self._stochastic(self._kernel, self._points, self._visits, self._steps, alphas,
-                                                   thetas)
-        return count, is_short
+        return _advanced(self._generator, self._stochastic, self._kernel, self._points, self._visits, self._steps,
+                         alphas, thetas)
 
 
 class _ArrayRunner(_KernelRunner):
@@ -180,15 +191,11 @@ class ArrayStochastic(_ArrayRunner):
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES, linear.levels(batch_size))
         self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once
         self._stochastic = gradient.version(linear.stochastic, rows.X.dtype)
-        self._lock = bit_generator.lock
         self._generator = bit_generator
         visits = Visits(bit_generator.capsule, order.size, batch_size)
         self._arguments = gradient.kernel, rows.X, rows.kernel, order, visits, self._steps
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = 0, False
-        while count == 0:    # as for one number
-            with self._lock:
-                count, is_short = self._stochastic(*self._arguments, alphas, thetas)
+        count, is_short = _advanced(self._generator, self._stochastic, *self._arguments, alphas, thetas)
         self._moved(alphas, thetas)
         return count, is_short
