@@ -20,7 +20,7 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._kernels import descent, linear, losses, mean, rates, shuffle, step
+from fastgd._kernels import descent, gram, linear, losses, mean, rates, shuffle, step
 from fastgd.losses import REGISTRY
 
 Y = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
@@ -201,7 +201,7 @@ def test_ctrl_c(call, interrupted):
     assert fastgd.mse.curve([0.0, 1.0], y).tolist() == [fastgd.mse(0.0, y), fastgd.mse(1.0, y)]
 
 
-KERNELS = [descent, linear, losses, mean, rates, shuffle, step]
+KERNELS = [descent, gram, linear, losses, mean, rates, shuffle, step]
 
 
 @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
@@ -230,6 +230,7 @@ def kernels_that_are_handed_too_little():
     number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.Rows(y, False), np.ones(3)
     sums = loss.version(mean.sums, np.dtype(float))
     rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
+    scratch = np.zeros(gram.scratch_size(9, 2, True))
     batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
     return {
         "sums, out": lambda: sums(loss.kernel, False, y, np.zeros(3), np.zeros(2), many),
@@ -253,6 +254,14 @@ def kernels_that_are_handed_too_little():
         "sums of rows, theta": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, few, two, X),
         "sums of rows, gradient": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, two, few, X),
         "sums of rows, scratch": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, two, two, X[:0]),
+        "products of rows, range": lambda: gram.sums(X, two, None, None, 3, 10, np.zeros((3, 3)), scratch),
+        "products of rows, order": lambda: gram.sums(X, two, None, None, 3, 3, np.zeros((3, 3)), scratch),
+        "products of rows, shift": lambda: gram.sums(X, few, None, None, 0, 9, np.zeros((3, 3)), scratch),
+        "products of rows, weights": lambda: gram.sums(X, two, y[:8], None, 0, 9, np.zeros((3, 3)), scratch),
+        "products of rows, targets": lambda: gram.sums(X, two, None, y[:8], 0, 9, np.zeros((4, 4)), scratch),
+        "products of rows, out": lambda: gram.sums(X, two, None, y, 0, 9, np.zeros((3, 3)), scratch),
+        "products of rows, out too wide": lambda: gram.sums(X, two, None, y, 0, 9, np.zeros((4, 5)), scratch),
+        "products of rows, scratch": lambda: gram.sums(X, two, y, None, 0, 9, np.zeros((3, 3)), scratch[:-1]),
         "batch of rows, targets": lambda: batch_of_rows(
             loss.kernel, X, linear.Rows(y[:8], False), array_steps(), alphas, np.zeros((3, 2))),
         "batch of rows, theta": lambda: batch_of_rows(

@@ -1,0 +1,7 @@
+from fastgd._types import DoubleArray, FloatArray, Fused
+
+def scratch_size(n: int, p: int, is_weighted: bool) -> int: ...
+
+# X, shift, weights, targets, start, stop, out, scratch
+sums: Fused[
+    [FloatArray, DoubleArray, DoubleArray | None, DoubleArray | None, int, int, DoubleArray, DoubleArray], None]

@@ -1,0 +1,1 @@
+cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil
