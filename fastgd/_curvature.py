@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import MOST_FOR_EIGENVALUES, MOST_FOR_GRAM, NUMBERS_OF_A_PART, SAMPLE
+from fastgd._kernels import gram as kernels
+from fastgd._limits import (
+    LEAF,
+    MOST_FOR_EIGENVALUES,
+    MOST_FOR_GRAM,
+    NUMBERS_FOR_EACH_SUM,
+    NUMBERS_OF_A_PART,
+    PRODUCTS,
+    SAMPLE,
+)
+from fastgd._sums import ALONE, Threads, added, branches, summed
 
 if TYPE_CHECKING:
     from fastgd._source import Rows
@@ -54,23 +64,56 @@ class RowsCurvature(Curvature):
         """Whether G was formed already."""
         return self._gram is not None
 
-    def gram(self) -> tuple[DoubleArray, DoubleArray]:
+    def gram(self, threads: Threads = ALONE) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
         if self._gram is None:
-            rows, first = self._rows, int(self._rows.intercept)
-            q, n = rows.n_parameters, rows.n
-            gram, moment = np.zeros((q, q)), np.zeros(q)
-            with np.errstate(all="ignore"):
-                for block, y in rows.blocks():
-                    gram[first:, first:] += block.T @ block
-                    moment[first:] += y @ block
-                    if first:
-                        gram[0, 0] += len(y)
-                        gram[0, 1:] += block.sum(axis=0)
-                        moment[0] += y.sum()
-                gram[1:, 0] = gram[0, 1:]
-                self._gram = gram / n, moment / n
+            p = self._rows.X.shape[1]
+            means = self._products(np.zeros(p), self._rows.targets, threads)
+            order = [p] * self._rows.intercept + list(range(p))
+            self._gram = means[np.ix_(order, order)], means[order, p + 1]
         return self._gram
+
+    def spread(self, threads: Threads = ALONE) -> tuple[DoubleArray, DoubleArray]:
+        """The mean of each column of X and their covariance, in one pass; without an intercept zeros and X'X / n.
+
+        With d the mean of x - c the covariance is the mean of (x - c)(x - c)' less d d', whatever c is. With the mean
+        of a sample for c, d is a small part of a standard deviation, and the difference costs no digits (T. F. Chan,
+        G. H. Golub and R. J. LeVeque, The American Statistician 37, 1983). A constant column has a covariance of 0,
+        because c is found from differences to a row.
+        """
+        rows, p = self._rows, self._rows.X.shape[1]
+        if not rows.intercept:
+            return np.zeros(p), self._products(np.zeros(p), None, threads)[:p, :p]
+        with np.errstate(all="ignore"):
+            sample = rows.sample(SAMPLE).X
+            row = sample[0].astype(np.float64)
+            centre = row + (sample - row).mean(axis=0)
+            means = self._products(centre, None, threads)
+            d = means[p, :p]
+            return centre + d, means[:p, :p] - np.outer(d, d)
+
+    def _products(self, shift: DoubleArray, targets: DoubleArray | None, threads: Threads) -> DoubleArray:
+        """The mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
+        X, (n, p) = self._rows.X, self._rows.X.shape
+        q = p + 1 if targets is None else p + 2
+        most = max(LEAF, min(self._rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // p**2))
+        most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * p)
+        size = kernels.scratch_size(most, p, False)
+
+        def sums_of_a_thread(part: slice) -> DoubleArray:
+            scratch = np.empty(size)
+
+            def sums(branch: slice) -> DoubleArray:
+                out = np.empty((q, q))
+                kernels.sums(X, shift, None, targets, part.start + branch.start, part.start + branch.stop, out, scratch)
+                return out
+
+            return summed(part.stop - part.start, most, sums)
+
+        sums = threads.map(sums_of_a_thread, branches(n, most_of_a_thread))
+        means: DoubleArray = added(n, most_of_a_thread, sums)
+        means /= n
+        return means
 
     def largest_eigenvalue(self) -> float:
         """Of G; with very many parameters an estimate that is hardly ever below it.

@@ -28,6 +28,10 @@ CACHED_POINTS = 4096
 THETAS_AT_ONCE = 64
 #: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
 NUMBERS_OF_A_PART = 2**19
+#: Products of two numbers of X in one call of the kernel of the Gram matrix, which makes half of them: 15 ms.
+PRODUCTS = 2**28
+#: Numbers of X for each number of a sum of products that is kept until those of all parts are added.
+NUMBERS_FOR_EACH_SUM = 16
 #: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
 CACHED_NUMBERS = 2**15
 

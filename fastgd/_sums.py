@@ -45,6 +45,12 @@ def added(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]:
         return _added(n, most, iter(sums))
 
 
+def summed(n: int, most: int, sums: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+    """`added` for sums too large to be kept for all branches at once: each is made when the tree comes to it."""
+    with np.errstate(all="ignore"):
+        return _added(n, most, map(sums, branches(n, most)))
+
+
 def _added(n: int, most: int, sums: Iterator[NDArray[Any]]) -> NDArray[Any]:
     if n <= most:
         return next(sums)

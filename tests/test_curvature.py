@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers import quiet, rows
+from helpers import DTYPES, quiet, rows
 
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
+from fastgd._curvature import RowsCurvature
+from fastgd._source import Rows
+from fastgd._sums import Threads
 from fastgd.losses import REGISTRY
 
 
@@ -68,3 +71,61 @@ class TestAuto:
                 assert largest * 0.9 <= taken <= 2 * largest
             else:
                 assert taken == pytest.approx(largest)
+
+
+def test_gram_has_a_column_of_ones_for_the_intercept():
+    X, y = rows(5000, 6)
+    gram, moment = RowsCurvature(Rows(X, y, True)).gram()
+    design = np.hstack([np.ones((5000, 1)), X])
+    assert gram == pytest.approx(design.T @ design / 5000, rel=1e-12, abs=1e-12)
+    assert moment == pytest.approx(design.T @ y / 5000, rel=1e-12, abs=1e-12)
+
+
+class TestSpread:
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("n", [300, 30_000])    # all rows or a sample tell the provisional centre
+    def test_of_columns_far_from_zero_and_of_any_scale(self, n, dtype):
+        X = np.random.default_rng(0).normal(size=(n, 8)) @ np.random.default_rng(1).normal(size=(8, 8))
+        far = np.array([1, -1, 0, 1e-3, 1e-6, 0, 1, -1e-3]) * (1e6 if dtype is np.float64 else 1e3)
+        scale = np.array([1e-8, 1e8, 1e8, 1e-8, 1, 1, 1e8, 1e-8])
+        X = ((X + far) * scale).astype(dtype)
+        mean, covariance = RowsCurvature(Rows(X, np.zeros(n), True)).spread()
+        exact = X.astype(np.longdouble)
+        middle = exact.mean(axis=0)
+        exact -= middle
+        expected = (exact.T @ exact / n).astype(float)
+        deviations = np.sqrt(np.diag(expected))
+        assert (np.abs(mean - middle) <= 2e-16 * np.abs(mean) + 1e-14 * deviations).all()
+        assert np.abs((covariance - expected) / np.outer(deviations, deviations)).max() < 1e-13
+
+    def test_of_a_sample_that_misses_the_outlier(self):
+        X, y = rows(30_000, 2)
+        X[12_345, 0] = 1e9
+        mean, covariance = RowsCurvature(Rows(X, y, True)).spread()
+        assert mean == pytest.approx(X.mean(axis=0), rel=1e-12)
+        assert covariance == pytest.approx(np.cov(X.T, ddof=0), rel=1e-10)
+
+    @pytest.mark.parametrize("n", [300, 30_000])
+    def test_of_a_constant_is_zero(self, n):
+        X, y = rows(n, 3)
+        X[:, 1] = 0.1
+        mean, covariance = RowsCurvature(Rows(X, y, True)).spread()
+        assert mean[1] == 0.1
+        assert not covariance[1].any()
+        assert not covariance[:, 1].any()
+
+    def test_is_about_zero_without_an_intercept(self):
+        X, y = rows(30_000, 3)
+        centre, moments = RowsCurvature(Rows(X + 5, y, False)).spread()
+        assert not centre.any()
+        assert np.array_equal(moments, RowsCurvature(Rows(X + 5, y, False)).gram()[0])
+
+    def test_has_the_same_bits_in_threads(self):
+        X, y = rows(200_000, 12)
+        source = Rows(X, y, True)
+        mean, covariance = RowsCurvature(source).spread()
+        for count in (2, 3):
+            with Threads(count) as threads:
+                found = RowsCurvature(source).spread(threads)
+            assert np.array_equal(found[0], mean)
+            assert np.array_equal(found[1], covariance)
