@@ -7,6 +7,7 @@ from harness import measure, size
 
 import fastgd
 from fastgd import reference
+from fastgd._curvature import RowsCurvature
 from fastgd._source import Rows
 from fastgd.losses import REGISTRY
 
@@ -71,6 +72,16 @@ def test_gradient_pass(benchmark, n, p, name, contender):
         "plain numpy": functools.partial(getattr(reference, f"grad_{name}"), theta, y, X=X),
     }[contender]
     measure(benchmark, f"gradient pass, {name}, X {n} x {p}", contender, function)
+
+
+@pytest.mark.parametrize("contender", ["fastgd", "X.T @ X"])
+@pytest.mark.parametrize(("n", "p"), [(1_000_000, 20), (100_000, 200)])
+def test_gram_matrix(benchmark, n, p, contender):
+    """With X'y and the sums of the columns, which the bare product does without; that has the BLAS of this machine."""
+    X, y, _ = rows(n, p)
+    source = Rows(X, y, False)
+    function = (lambda: RowsCurvature(source).gram()) if contender == "fastgd" else lambda: X.T @ X
+    measure(benchmark, f"Gram matrix, X {n} x {p}", contender, function)
 
 
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
