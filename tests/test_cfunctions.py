@@ -123,6 +123,15 @@ def test_parameters(delta):
             bad()
 
 
+def test_parameters_keep_their_order():
+    first_minus_second = at_address(
+        WITH_DATA, lambda p, t, data: parameter(data) - ctypes.c_double.from_address(data + 8).value)
+    loss = compiled(first_minus_second, first_minus_second, first=1, second=2)
+    assert loss(0.0, [0.0]) == -1
+    assert loss(0.0, [0.0], first=5, second=3) == loss(0.0, [0.0], second=3, first=5) == 2
+    assert loss(0.0, [0.0], first=5) == 3
+
+
 def test_capsules():
     value, slope = by_ctypes()
     loss = compiled(capsule(value, b"double (double, double)"), capsule(slope, b"double(double,double)"))

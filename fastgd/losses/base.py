@@ -307,7 +307,7 @@ class Loss(_Mean[float]):
 
     def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
         if not args and kwargs.keys() == self._defaults.keys():    # the usual call
-            return self._remade(kwargs)
+            return self._remade({**self.parameters, **kwargs})
         named = {self._other_names.get(name, name): value for name, value in kwargs.items()}
         names = tuple(self._defaults)
         unknown = [name for name in named if name not in names[len(args):]]
