@@ -79,3 +79,8 @@ NEGLIGIBLE = 1e-9
 LOOKS, WORTH_A_LOOK = 12, 1e-3
 #: Columns whose root mean square is above this are named where a descent diverged.
 UNSCALED = 3.0
+
+# Losses.
+
+#: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
+NARROWEST_KINK = 2.0**-126

@@ -44,13 +44,37 @@ def grad_mse(theta, dataset):
     return dataset - theta
 
 
+def _smoothed(r, above, below, epsilon, h):
+    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its kinks convolved with a uniform density."""
+    h = max(h, 2.0 ** -126)    # the smallest whose inverse is finite in float32
+
+    def excess(distance):
+        inside = np.maximum(h - distance, 0)
+        return inside * (inside * (1 / h)) / 2
+
+    a = np.abs(r)
+    beyond = np.maximum(a - epsilon, 0)
+    sharp = np.where(r > 0, above * beyond, below * beyond)
+    return sharp + (above + below) / 4 * (excess(np.abs(a - epsilon)) + excess(a + epsilon))
+
+
+def _grad_smoothed(r, above, below, epsilon, h):
+    h = max(h, 2.0 ** -126)
+    w = (np.clip(r - epsilon, -h, h) + np.clip(r + epsilon, -h, h)) / h
+    return (below * (2 - w) - above * (2 + w)) / 4
+
+
 @_over_points()
-def abs_loss(theta, dataset):
+def abs_loss(theta, dataset, smoothing=0):
+    if smoothing > 0:
+        return _smoothed(dataset - theta, 1, 1, 0, smoothing)
     return np.abs(dataset - theta)
 
 
 @_over_points()
-def grad_abs_loss(theta, dataset):
+def grad_abs_loss(theta, dataset, smoothing=0):
+    if smoothing > 0:
+        return _grad_smoothed(dataset - theta, 1, 1, 0, smoothing)
     return -np.sign(dataset - theta)
 
 
@@ -89,14 +113,18 @@ def grad_cross_entropy(theta, dataset):
 
 
 @_over_points()
-def pinball_loss(theta, dataset, q=0.5):
+def pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
+    if smoothing > 0:
+        return _smoothed(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, q * r, (q - 1) * r)
 
 
 @_over_points()
-def grad_pinball_loss(theta, dataset, q=0.5):
+def grad_pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
+    if smoothing > 0:
+        return _grad_smoothed(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, -q * np.sign(r), (q - 1) * np.sign(r))
 
 
@@ -113,13 +141,17 @@ def grad_log_cosh(theta, dataset):
 
 
 @_over_points()
-def epsilon_insensitive(theta, dataset, epsilon=0.1):
+def epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
+    if smoothing > 0:
+        return _smoothed(dataset - theta, 1, 1, epsilon, smoothing)
     return np.maximum(np.abs(dataset - theta) - epsilon, 0)
 
 
 @_over_points()
-def grad_epsilon_insensitive(theta, dataset, epsilon=0.1):
+def grad_epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
     r = dataset - theta
+    if smoothing > 0:
+        return _grad_smoothed(r, 1, 1, epsilon, smoothing)
     return np.where(np.abs(r) <= epsilon, 0, -np.sign(r))
 
 

@@ -1,4 +1,5 @@
 """What several of the test files share. Nothing here has a state of its own, so that tests may run in threads."""
+import functools
 import subprocess
 import sys
 import threading
@@ -17,9 +18,14 @@ TIPS = fastgd.datasets.load_tips()
 GRID = np.arange(12, 18, 0.1)
 DTYPES = [np.float64, np.float32]
 BIT_GENERATORS = [np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
+#: Losses whose kinks are rounded off; of the last one, they overlap.
+SMOOTHED = [fastgd.AbsoluteError(smoothing=2.5), fastgd.Pinball(0.3, smoothing=0.75),
+            fastgd.EpsilonInsensitive(0.5, smoothing=0.25), fastgd.EpsilonInsensitive(0.5, smoothing=2)]
+#: What a test of every loss iterates over, by name.
+LOSSES = {**REGISTRY, **{repr(loss): loss for loss in SMOOTHED}}
 #: exp and its kin differ in the last bit from one library to the next; the other losses have numpy's bits.
-INEXACT = [name for name, loss in REGISTRY.items() if not loss.is_exact]
-EXACT = [name for name, loss in REGISTRY.items() if loss.is_exact]
+INEXACT = [name for name, loss in LOSSES.items() if not loss.is_exact]
+EXACT = [name for name, loss in LOSSES.items() if loss.is_exact]
 
 #: A test under this may end a descent without convergence. Unlike `warnings.catch_warnings` it is safe in threads.
 quiet = pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
@@ -27,12 +33,15 @@ quiet = pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 
 def oracle(name, kind="grad_"):
     """The gradient, or with kind="" the loss, of this name in plain numpy."""
-    return getattr(reference, kind + name)
+    if name in REGISTRY:
+        return getattr(reference, kind + name)
+    loss = LOSSES[name]
+    return functools.partial(getattr(reference, kind + loss.__name__), **loss.parameters)
 
 
 def twins(name):
     """Each of a loss and its gradient with its numpy twin."""
-    return [(REGISTRY[name], oracle(name, "")), (REGISTRY[name].gradient, oracle(name))]
+    return [(LOSSES[name], oracle(name, "")), (LOSSES[name].gradient, oracle(name))]
 
 
 def own(function):
@@ -42,7 +51,7 @@ def own(function):
 
 def targets_for(name, rng, n, dtype=np.float64):
     """Points about 15 as the tips are, or between 0 and 1 where the loss wants them there."""
-    if REGISTRY[name].link == "logit":
+    if LOSSES[name].link == "logit":
         return rng.random(n).astype(dtype)
     return rng.normal(15, 3, n).astype(dtype)
 

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import LOSSES
 
 import fastgd
 from fastgd import reference
@@ -11,9 +12,10 @@ from fastgd.losses import REGISTRY, builtin
 
 
 def kernel_classes():
-    """The names of the classes with the maths of a loss of the package."""
+    """The names of the classes with the maths of a loss of the package, as it is before its kinks are smoothed."""
+    smoothed = {type(loss.smoothed(1).kernel).__name__ for loss in REGISTRY.values() if loss.kinks}
     return sorted({name for name, kind in vars(kernels).items() if isinstance(kind, type)}
-                  - {"CFunctions", "CFunctionsWithData"})
+                  - {"CFunctions", "CFunctionsWithData"} - smoothed)
 
 
 @pytest.mark.parametrize("kernel", kernel_classes())
@@ -46,11 +48,11 @@ class TestFacts:
     PREDICTIONS = np.linspace(-30, 30, 6001)
 
     def slopes(self, name, target):
-        return REGISTRY[name].gradient.curve(self.PREDICTIONS, [target])
+        return LOSSES[name].gradient.curve(self.PREDICTIONS, [target])
 
-    @pytest.mark.parametrize("name", REGISTRY)
+    @pytest.mark.parametrize("name", LOSSES)
     def test_largest_curvature(self, name):
-        loss, step = REGISTRY[name], 0.01
+        loss, step = LOSSES[name], 0.01
         measured = max(np.max(np.diff(self.slopes(name, target)) / step) for target in (0.0, 0.25, 1.0))
         if math.isfinite(loss.max_curvature):
             assert measured == pytest.approx(loss.max_curvature, rel=1e-3)
@@ -60,21 +62,30 @@ class TestFacts:
             assert measured > 40 or measured < np.max(np.diff(loss.gradient.curve(2 * self.PREDICTIONS, [0.0])) / step)
             assert loss.max_stable_alpha is None
 
-    @pytest.mark.parametrize("name", REGISTRY)
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_kinks(self, name):
+        loss, target = LOSSES[name], 0.255    # so that the kinks are between two of the predictions
+        slopes = self.slopes(name, target)
+        steep = np.diff(slopes) > 0.2
+        jumps = dict(zip((target - self.PREDICTIONS[1:][steep]).tolist(), np.diff(slopes)[steep], strict=True))
+        assert sorted(jumps) == pytest.approx([offset for offset, _ in loss.kinks], abs=0.01)
+        assert [jumps[offset] for offset in sorted(jumps)] == pytest.approx([jump for _, jump in loss.kinks])
+
+    @pytest.mark.parametrize("name", LOSSES)
     def test_convex_or_not(self, name):
         rises = all((np.diff(self.slopes(name, target)) >= -1e-12).all() for target in (0.0, 0.25, 1.0))
-        assert rises == REGISTRY[name].is_convex
+        assert rises == LOSSES[name].is_convex
 
-    @pytest.mark.parametrize("name", REGISTRY)
+    @pytest.mark.parametrize("name", LOSSES)
     def test_quadratic_or_not(self, name):
         bends = np.abs(np.diff(self.slopes(name, 0.25), 2)).max()
-        assert (bends < 1e-12) == REGISTRY[name].is_quadratic
+        assert (bends < 1e-12) == LOSSES[name].is_quadratic
 
-    @pytest.mark.parametrize("name", REGISTRY)
+    @pytest.mark.parametrize("name", LOSSES)
     def test_range_of_the_targets(self, name):
-        least, most = REGISTRY[name].target_range
+        least, most = LOSSES[name].target_range
         # Beyond its range a loss of probabilities has no minimum: its slope has one sign.
         for target, sign in ((least - 0.1, 1), (most + 0.1, -1)):
             if math.isfinite(target):
                 assert (np.sign(self.slopes(name, target)) == sign).all()
-        assert (REGISTRY[name].link == "logit") == math.isfinite(least)
+        assert (LOSSES[name].link == "logit") == math.isfinite(least)

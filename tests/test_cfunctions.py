@@ -276,8 +276,9 @@ def test_the_functions_live_as_long_as_the_loss():
 
 def test_nothing_is_promised_of_such_a_loss():
     loss = compiled(*by_ctypes())
-    assert (loss.is_convex, loss.is_quadratic, loss.max_curvature, loss.max_stable_alpha) == (
-        False, False, math.inf, None)
+    assert (loss.is_convex, loss.is_quadratic, loss.max_curvature, loss.max_stable_alpha, loss.kinks) == (
+        False, False, math.inf, None, ())
+    assert loss.smoothed(1) is loss
 
 
 def test_prediction_comes_first_and_target_second():

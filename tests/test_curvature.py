@@ -10,11 +10,15 @@ from fastgd._curvature import RowsCurvature
 from fastgd._source import Rows
 from fastgd._sums import Threads
 from fastgd.losses import REGISTRY
+from helpers import LOSSES, quiet, rows
+
+import fastgd
+from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 def test_max_stable_alpha_is_two_over_the_curvature(name):
-    loss, h = REGISTRY[name], 1e-4
+    loss, h = LOSSES[name], 1e-4
     thetas = np.linspace(-1000, 1000, 20_001)
     rise = loss.gradient.curve(thetas + h, [0]) - loss.gradient.curve(thetas - h, [0])
     curvature = np.max(np.abs(rise)) / (2 * h)
@@ -31,11 +35,11 @@ def test_huber_names_its_stable_rate():
 
 class TestAuto:
     @quiet
-    @pytest.mark.parametrize("name", [name for name, loss in REGISTRY.items() if loss.max_stable_alpha])
+    @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.max_stable_alpha])
     def test_lowers_every_loss_whatever_the_scales(self, name):
         X, y = rows(500, 4)
         X = X * [1, 100, 1e-3, 7]
-        loss = REGISTRY[name]
+        loss = LOSSES[name]
         start = loss([0] * 5, y, X=X, fit_intercept=True)
         before = start
         for updates in (1, 10, 100):
@@ -48,12 +52,12 @@ class TestAuto:
         assert minimize(loss, None, y, "auto", False) == pytest.approx(
             minimize(loss, None, y, loss.max_stable_alpha / 2, False))
 
-    @pytest.mark.parametrize("name", [name for name, loss in REGISTRY.items() if not loss.max_stable_alpha])
+    @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if not loss.max_stable_alpha])
     def test_needs_a_bounded_curvature(self, name):
         X, y = rows()
         for options in ({}, {"X": X}):
             with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
-                minimize(REGISTRY[name], None, y, "auto", False, **options)
+                minimize(LOSSES[name], None, y, "auto", False, **options)
 
     def test_finds_the_least_squares_of_many_features(self):
         X, y = rows(400, 150)

@@ -3,7 +3,7 @@ import functools
 
 import numpy as np
 import pytest
-from helpers import EXACT, GRID, course, descend, descend_in_python, in_threads, quiet
+from helpers import EXACT, GRID, LOSSES, course, descend, descend_in_python, in_threads, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -77,7 +77,7 @@ class TestSameAsTheReference:
         alpha = alpha / 100 if name == "quartic_loss" else alpha
         for n in (1, 5, 100, 3000):
             y = rng.normal(15, 3, n).astype(dtype)
-            result = descend(REGISTRY[name], y, alpha, max_iter=500, full_output=True)
+            result = descend(LOSSES[name], y, alpha, max_iter=500, full_output=True)
             expected = course(name, y, alpha, max_iter=result.nit)
             assert result.x == float(expected)
             in_python = descend_in_python(name, y, alpha, max_iter=500)

@@ -7,13 +7,13 @@ import pydoc
 
 import numpy as np
 import pytest
-from helpers import DTYPES, EXACT, INEXACT, targets_for, twins
+from helpers import DTYPES, EXACT, INEXACT, LOSSES, rows, targets_for, twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import fastgd
-from fastgd import Huber, minimize, reference
+from fastgd import Huber, Pinball, minimize, reference
 from fastgd.losses import REGISTRY, Gradient, Loss
 
 SIZES = [*range(1, 40), 63, 64, 65, 127, 128, 129, 135, 136, 137, 255, 256, 257, 1000, 4095, 4096, 4097, 4999, 5000]
@@ -28,9 +28,9 @@ class TestTheTextbooksNames:
         with pytest.raises(TypeError, match=r"huber_loss\(\) takes theta, dataset, delta, .* got delta=2, alpha=3"):
             fastgd.huber_loss(12, five_points, delta=2, alpha=3)
 
-    @pytest.mark.parametrize("name", REGISTRY)
+    @pytest.mark.parametrize("name", LOSSES)
     def test_y_vals_are_the_points(self, name, five_points):
-        for function in (REGISTRY[name], REGISTRY[name].gradient):
+        for function in (LOSSES[name], LOSSES[name].gradient):
             assert function(theta=0.5, y_vals=five_points) == function(0.5, five_points)
             assert function(0.5, y_vals=five_points) == function(0.5, dataset=five_points)
             with pytest.raises(TypeError, match=f"{function.__name__}.. got both 'dataset' and 'y_vals'"):
@@ -55,8 +55,8 @@ class TestTheTextbooksNames:
 
     def test_dir_shows_what_is_public(self):
         assert [name for name in dir(fastgd.huber_loss) if not name.startswith("__")] == [
-            "curve", "delta", "gradient", "is_convex", "is_exact", "is_quadratic", "link", "loss", "max_curvature",
-            "max_stable_alpha", "parameters", "target_range"]
+            "curve", "delta", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss",
+            "max_curvature", "max_stable_alpha", "parameters", "smoothed", "target_range"]
         assert [name for name in dir(fastgd.grad_mse) if not name.startswith("__")] == ["curve", "loss", "parameters"]
 
     def test_the_quartic_is_computed_in_the_textbooks_order(self):
@@ -144,20 +144,20 @@ def test_cross_entropy_is_stable(theta, loss, slope):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 def test_curve_has_the_bits_of_single_calls(name, dtype):
     rng = np.random.default_rng(4)
     for n in (1, 7, 100, 10_000):
         y = targets_for(name, rng, n, dtype)
         thetas = rng.normal(0, 3, 150)
-        for function in (REGISTRY[name], REGISTRY[name].gradient):
+        for function in (LOSSES[name], LOSSES[name].gradient):
             assert function.curve(thetas, y).tolist() == [function(theta, y) for theta in thetas]
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradient_is_the_derivative(name):
     y = targets_for(name, np.random.default_rng(6), 50)
-    loss, h = REGISTRY[name], 1e-6
+    loss, h = LOSSES[name], 1e-6
     for theta in (-3.2, 0.1, 14.37):
         slope = (loss(theta + h, y) - loss(theta - h, y)) / (2 * h)
         assert loss.gradient(theta, y) == pytest.approx(slope, rel=1e-5, abs=1e-7)
@@ -173,11 +173,11 @@ def test_slopes_at_the_kinks(dtype):
         assert [gradient(1.0, points[k:k + 1]) for k in range(3)] == slopes, gradient
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_nan_among_the_predictions_stays_one(name):
     X, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 1.0])
-    assert np.isnan(REGISTRY[name]([np.nan, 1.0], y, X=X))
-    assert np.isnan(REGISTRY[name].gradient([np.nan, 1.0], y, X=X)).all()
+    assert np.isnan(LOSSES[name]([np.nan, 1.0], y, X=X))
+    assert np.isnan(LOSSES[name].gradient([np.nan, 1.0], y, X=X)).all()
 
 
 def test_a_subclass_shows_its_own_name():
@@ -232,6 +232,105 @@ def test_an_epsilon_or_q_out_of_range_is_refused(value):
             fastgd.Pinball(q)
 
 
+class TestSmoothing:
+    RESIDUALS = np.linspace(-9, 9, 3601)
+
+    def along(self, loss):
+        """The loss and its derivative in the residual."""
+        return loss.curve(-self.RESIDUALS, [0.0]), -loss.gradient.curve(-self.RESIDUALS, [0.0])
+
+    def test_each_kink_becomes_a_parabola(self):
+        def s(t, h):
+            return np.where(np.abs(t) <= h, t**2 / (2 * h) + h / 2, np.abs(t))
+
+        r = self.RESIDUALS
+        for h in (0.01, 0.5, 3.0, 8.0):
+            assert self.along(fastgd.AbsoluteError(h))[0] == pytest.approx(s(r, h), abs=1e-14)
+            for q in (0.1, 0.75):
+                expected = (q - 0.5) * r + s(r, h) / 2
+                assert self.along(Pinball(q, h))[0] == pytest.approx(expected, abs=1e-14)
+            for epsilon in (0.0, 0.4, 3.0):
+                expected = (s(r - epsilon, h) + s(r + epsilon, h)) / 2 - epsilon
+                assert self.along(fastgd.EpsilonInsensitive(epsilon, h))[0] == pytest.approx(expected, abs=1e-14)
+
+    @pytest.mark.parametrize(("loss", "h", "bound"), [
+        (fastgd.abs_loss, 2.0, 1.0), (Pinball(0.1), 2.0, 0.5), (fastgd.EpsilonInsensitive(0), 2.0, 1.0),
+        (fastgd.EpsilonInsensitive(0.125), 2.0, 1.0), (fastgd.EpsilonInsensitive(1), 2.0, 0.5),
+        (fastgd.EpsilonInsensitive(5), 2.0, 0.5)], ids=repr)
+    def test_lies_above_the_loss_by_the_bound_at_most(self, loss, h, bound):
+        above = self.along(loss.smoothed(h))[0] - self.along(loss)[0]
+        assert above.min() >= 0
+        # Two kinks that are nearer than h share what is added.
+        assert bound * (0.88 if loss.parameters.get("epsilon") == 0.125 else 1 - 1e-9) <= above.max()
+        assert above.max() <= bound * (1 + 1e-15)
+
+    @pytest.mark.parametrize("loss", [fastgd.abs_loss, Pinball(0.1), fastgd.EpsilonInsensitive(2)], ids=repr)
+    def test_keeps_the_bits_where_no_kink_is_near(self, loss):
+        for h in (1e-300, 1e-6, 0.5):
+            far = np.all([np.abs(self.RESIDUALS - kink) >= h for kink, _ in loss.kinks], axis=0)
+            assert far.sum() > 3000
+            for smooth, sharp in zip(self.along(loss.smoothed(h)), self.along(loss), strict=True):
+                assert np.array_equal(smooth[far], sharp[far])
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("h", [5e-324, 1e-40, 1e-30])
+    def test_becomes_the_loss_in_the_limit(self, h, dtype):
+        y = np.array([1.0, 2.0, 4.0], dtype)
+        for loss in (fastgd.abs_loss, Pinball(0.25), fastgd.EpsilonInsensitive(0.5), fastgd.EpsilonInsensitive(0)):
+            smooth = loss.smoothed(h)
+            for theta in (0.0, 1.75, 2.0, 3.0):
+                assert smooth(theta, y) == pytest.approx(loss(theta, y))
+                if theta != 2:
+                    assert smooth.gradient(theta, y) == loss.gradient(theta, y)
+        # At the kink itself the slope is the mean of both sides.
+        assert Pinball(0.25, h).gradient(2.0, y[1:2]) == 0.25
+
+    def test_smoothed_keeps_the_other_parameters(self):
+        assert Pinball(0.9).smoothed(2) == Pinball(q=0.9, smoothing=2)
+        assert fastgd.EpsilonInsensitive(3).smoothed(2) == fastgd.EpsilonInsensitive(3, smoothing=2)
+        for loss in LOSSES.values():
+            assert loss.smoothed(0) == loss
+            assert (loss.smoothed(0.5) is loss) == (loss.kinks == ())
+            assert loss.smoothed(0.5).kinks == ()
+
+    def test_shows_itself_in_short(self):
+        assert [repr(loss) for loss in (fastgd.AbsoluteError(), Pinball(0.5, 0), Pinball(0.9), Pinball(0.9, 1),
+                                        Pinball(smoothing=1), fastgd.AbsoluteError(2))] == [
+            "abs_loss", "pinball_loss", "Pinball(q=0.9)", "Pinball(q=0.9, smoothing=1.0)",
+            "Pinball(q=0.5, smoothing=1.0)", "AbsoluteError(smoothing=2.0)"]
+        assert str(inspect.signature(fastgd.abs_loss)) == (
+            "(theta, dataset, smoothing=0.0, *, X=None, fit_intercept=False, n_threads=None)")
+
+    def test_is_a_parameter_of_the_call(self, five_points):
+        assert fastgd.abs_loss(14, five_points, smoothing=2) == fastgd.AbsoluteError(2)(14, five_points)
+        assert fastgd.pinball_loss(14, five_points, smoothing=2) == Pinball(0.5, 2)(14, five_points)
+        assert Pinball(0.9)(14, five_points, smoothing=2) == Pinball(0.9, 2)(14, five_points)
+        assert fastgd.grad_pinball_loss(14, five_points, 0.9, 2) == Pinball(0.9, 2).gradient(14, five_points)
+
+    def test_the_kernels_of_the_sharp_losses_stay(self):
+        for loss in REGISTRY.values():
+            assert type(loss.kernel) is loss._kernel_type
+
+    @pytest.mark.parametrize("bad", [-1, -1e-9, np.nan, np.inf, "1", None, True])
+    def test_a_bad_half_width_is_refused(self, bad):
+        for make in (fastgd.AbsoluteError, Pinball, fastgd.EpsilonInsensitive):
+            with pytest.raises((TypeError, ValueError), match="'smoothing' parameter"):
+                make(smoothing=bad)
+        with pytest.raises((TypeError, ValueError), match="'h' parameter"):
+            fastgd.mse.smoothed(bad)
+
+    @pytest.mark.parametrize("loss", [fastgd.abs_loss, Pinball(0.9), fastgd.EpsilonInsensitive(0.5)], ids=repr)
+    def test_descent_takes_the_stable_rate(self, loss):
+        X, y = rows(500)
+        smooth = loss.smoothed(0.05)
+        for options in ({}, {"X": X, "fit_intercept": True}):
+            result = minimize(smooth, None, y, "auto", False, tol=1e-10, max_iter=10**6, full_output=True, **options)
+            assert result.success
+            assert smooth.gradient(result.x, y, **options) == pytest.approx(0, abs=1e-7)
+        assert minimize(Pinball(0.9, 0.001), None, y, "auto", False, tol=1e-9,
+                        max_iter=10**6) == pytest.approx(np.quantile(y, 0.9), abs=0.005)
+
+
 def test_unknown_parameters_are_refused():
     for call in (lambda: fastgd.mse(0, [1.0], 3), lambda: fastgd.huber_loss(0, [1.0], width=3),
                  lambda: fastgd.huber_loss(0, [1.0], 1, delta=1)):
@@ -239,7 +338,7 @@ def test_unknown_parameters_are_refused():
             call()
 
 
-@pytest.mark.parametrize("loss", [*REGISTRY.values(), Huber(2.5)], ids=repr)
+@pytest.mark.parametrize("loss", [*LOSSES.values(), Huber(2.5)], ids=repr)
 def test_losses_are_values(loss):
     for function in (loss, loss.gradient):
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
@@ -255,7 +354,7 @@ def test_losses_are_values(loss):
     assert loss != loss.gradient
     assert repr(loss.gradient) in (f"grad_{loss!r}", f"{loss!r}.gradient")
     assert (repr(loss) == loss.__name__) == (loss in REGISTRY.values())
-    assert sum(loss == other for other in [*REGISTRY.values(), Huber(2.5)]) == 1
+    assert sum(loss == other for other in [*LOSSES.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
     for function in (loss, loss.gradient):
         with pytest.raises(AttributeError, match="is a value"):
@@ -280,7 +379,7 @@ def test_theta_is_not_something_else(theta):
         fastgd.mse(theta, [1.0])
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 def test_what_numpy_says_of_a_theta_that_is_not_finite(name):
     y = np.array([0.25, 0.5])
     for theta in (np.nan, np.inf, -np.inf):

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TIPS, oracle, own, quiet, rows, same_state
+from helpers import LOSSES, TIPS, oracle, own, quiet, rows, same_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ LOSSES_BEFORE = [10.896283606557377, 3.8937622006094705, 1.9359443267168215, 1.3
                  1.175817178966766]
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", LOSSES)
 class TestEveryLoss:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 1), (7, 4), (33, 7), (1030, 8), (3001, 13), (40, 101)])
@@ -27,7 +27,7 @@ class TestEveryLoss:
         for intercept in (False, True):
             theta = np.random.default_rng(1).normal(size=shape[1] + intercept)
             options = {"X": X, "fit_intercept": intercept}
-            loss = REGISTRY[name]
+            loss = LOSSES[name]
             assert loss(theta, y, **options) == pytest.approx(oracle(name, "")(theta, y, **options), rel=1e-12)
             expected = oracle(name)(theta, y, **options)
             slope = loss.gradient(theta, y, **options)
@@ -37,7 +37,7 @@ class TestEveryLoss:
     def test_curves_are_single_calls(self, name):
         X, y = rows(5000, 40)
         thetas = np.random.default_rng(1).normal(size=(5, 41))
-        loss = REGISTRY[name]
+        loss = LOSSES[name]
         options = {"X": X, "fit_intercept": True}
         assert loss.curve(thetas, y, **options) == pytest.approx([loss(theta, y, **options) for theta in thetas])
         assert loss.gradient.curve(thetas, y, **options) == pytest.approx(
@@ -45,7 +45,7 @@ class TestEveryLoss:
 
     def test_the_gradient_is_that_of_the_loss(self, name):
         X, y = rows(300, 3)
-        theta, loss = np.array([0.1, -0.4, 0.3, 0.2]), REGISTRY[name]
+        theta, loss = np.array([0.1, -0.4, 0.3, 0.2]), LOSSES[name]
         options = {"X": X, "fit_intercept": True}
         h = 1e-6 * np.eye(4)
         slope = [(loss(theta + step, y, **options) - loss(theta - step, y, **options)) / 2e-6 for step in h]
@@ -59,7 +59,7 @@ class TestEveryLoss:
         X, y = rows(153, 5, dtype=dtype)
         a, b = np.random.default_rng(1), np.random.default_rng(1)
         options = {"X": X, "fit_intercept": intercept, "tol": 0, "max_epochs": 5}
-        loss = REGISTRY[name]
+        loss = LOSSES[name]
         result = minimize_mini_batch(loss, loss.gradient, y, size, 0.02, rng=a, full_output=True, **options)
         expected = reference.minimize_mini_batch(None, oracle(name), y, size, 0.02, rng=b, **options)
         assert result.x == pytest.approx(expected, rel=1e-9)
@@ -73,7 +73,7 @@ class TestEveryLoss:
     def test_batch_descent_is_the_reference(self, name):
         X, y = rows(300, 4)
         for options in ({}, {"fit_intercept": True, "theta0": [0.1, 0.2, 0.3, 0.4, 0.5]}):
-            found = minimize(REGISTRY[name], None, y, 0.05, False, X=X, tol=0, max_iter=80, **options)
+            found = minimize(LOSSES[name], None, y, 0.05, False, X=X, tol=0, max_iter=80, **options)
             expected = reference.minimize(None, oracle(name), y, 0.05, False, X=X, tol=0, max_iter=80, **options)
             assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
@@ -238,13 +238,13 @@ class TestData:
         intercept, seed = data.draw(st.booleans()), data.draw(st.integers(0, 1000))
         size = data.draw(st.integers(1, n))
         X, y = rows(n, p, seed, data.draw(st.sampled_from([float, np.float32])))
-        name = data.draw(st.sampled_from(sorted(REGISTRY)))
+        name = data.draw(st.sampled_from(sorted(LOSSES)))
         options = {"X": X, "fit_intercept": intercept, "tol": data.draw(st.sampled_from([0.0, 1e-3, 0.1])),
                    "max_epochs": 3, "theta0": data.draw(st.floats(-2, 2))}
         a, b = np.random.default_rng(seed), np.random.default_rng(seed)
         batches = {} if size == n else {"minibatch_size": size}
         call, slow = (source.minimize_mini_batch if batches else source.minimize_sgd for source in (fastgd, reference))
-        theta = call(REGISTRY[name], None, dataset=y, alpha=0.01, rng=a, **batches, **options)
+        theta = call(LOSSES[name], None, dataset=y, alpha=0.01, rng=a, **batches, **options)
         expected = slow(None, oracle(name), dataset=y, alpha=0.01, rng=b, **batches, **options)
         assert theta == pytest.approx(expected, rel=1e-8, abs=1e-11)
         assert same_state(a.bit_generator, b.bit_generator)

@@ -33,6 +33,19 @@ cdef inline real with_sign_of(real magnitude, real x) noexcept nogil:
         return copysign(magnitude, x)
 
 
+cdef inline real excess_below(real half_width, real steepness, real distance) noexcept nogil:
+    # What rounding off a kink adds at this distance from it, (half_width - distance)**2 / (2 half_width), beyond 0.
+    cdef real inside = half_width - distance
+    inside = <real> 0 if inside < 0 else inside
+    return inside * (inside * steepness) / <real> 2
+
+
+cdef inline real clamped(real x, real most) noexcept nogil:
+    # Between -most and most; written so that a NaN stays a NaN, and that compilers see a minimum and a maximum.
+    x = most if most < x else x
+    return -most if -most > x else x
+
+
 cdef inline real softplus(real x) noexcept nogil:
     # log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no term overflows.
     cdef real positive = x if x > 0 else 0
@@ -109,11 +122,7 @@ cdef class Huber:
         return c * (a - c / <real> 2)
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
-        # clamp(prediction - target, -delta, delta); written so that a NaN stays a NaN.
-        cdef real delta = <real> self.delta
-        cdef real s = prediction - target
-        s = delta if delta < s else s
-        return -delta if -delta > s else s
+        return clamped(prediction - target, <real> self.delta)
 
     cdef inline real slope_factor(self, real like) noexcept nogil:
         return 1
@@ -199,6 +208,36 @@ cdef class EpsilonInsensitive:
 
 
 @cython.final
+cdef class SmoothedKinks:
+    cdef readonly double above
+    cdef readonly double below
+    cdef readonly double epsilon
+    cdef readonly double half_width
+    cdef double steepness
+    cdef double weight
+
+    cdef inline real value(self, real prediction, real target) noexcept nogil:
+        # The sharp loss, whose bits it keeps where no kink is near, and what rounding off its two kinks adds.
+        cdef real r = target - prediction, a = absolute(r)
+        cdef real epsilon = <real> self.epsilon, h = <real> self.half_width, steepness = <real> self.steepness
+        cdef real beyond = a - epsilon
+        beyond = <real> 0 if beyond < 0 else beyond
+        cdef real above = <real> self.above * beyond, below = <real> self.below * beyond
+        return (above if r > 0 else below) + <real> self.weight * (
+            excess_below(h, steepness, absolute(a - epsilon)) + excess_below(h, steepness, a + epsilon))
+
+    cdef inline real slope(self, real prediction, real target) noexcept nogil:
+        # From `below` to -`above` while w goes from -2 to 2, half of the way at each kink.
+        cdef real r = target - prediction
+        cdef real epsilon = <real> self.epsilon, h = <real> self.half_width
+        cdef real w = (clamped(r - epsilon, h) + clamped(r + epsilon, h)) / h
+        return (<real> self.below * (<real> 2 - w) - <real> self.above * (<real> 2 + w)) / <real> 4
+
+    cdef inline real slope_factor(self, real like) noexcept nogil:
+        return 1
+
+
+@cython.final
 cdef class CFunctions:
     cdef double (*value_function)(double, double) noexcept nogil
     cdef double (*slope_function)(double, double) noexcept nogil
@@ -241,5 +280,6 @@ ctypedef fused Loss:
     Pinball
     LogCosh
     EpsilonInsensitive
+    SmoothedKinks
     CFunctions
     CFunctionsWithData

@@ -42,6 +42,19 @@ cdef class EpsilonInsensitive:
         self.epsilon = epsilon
 
 
+cdef class SmoothedKinks:
+    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its kinks rounded off over half_width on both sides.
+
+    With r = target - prediction. Each kink is convolved with a uniform density: abs(t) becomes t**2 / (2 half_width)
+    + half_width / 2 where abs(t) is less than half_width.
+    """
+
+    def __init__(self, double above, double below, double epsilon, double half_width):
+        self.above, self.below, self.epsilon, self.half_width = above, below, epsilon, half_width
+        self.steepness = 1 / half_width
+        self.weight = (above + below) / 4
+
+
 cdef class CFunctions:
     """A loss of the user's own, from the addresses of two C functions ``double f(double prediction, double target)``.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 
 import numpy as np
 
-from fastgd._checks import as_float_array, as_points, check_dataset, check_design, real_numbers
+from fastgd._checks import as_float_array, as_points, check_dataset, check_design, check_number, real_numbers
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
 from fastgd._source.points import means_over, typed
@@ -76,7 +76,7 @@ class _Mean(Value, Generic[OverRows]):
     def _with_parameters(self, *args: Any, **kwargs: Any) -> _Mean[OverRows]:
         raise NotImplementedError
 
-    def _set_up(self, name: str, kernel: KernelLoss) -> None:
+    def _set_up_mean(self, name: str, kernel: KernelLoss) -> None:
         self._set(kernel=kernel, _versions={}, __name__=name)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -247,6 +247,9 @@ class Loss(_Mean[float]):
     max_stable_alpha : float or None
         The largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature;
         None where the curvature has no bound.
+    kinks : tuple of (float, float)
+        Where the slope jumps: for each such place the residual, target - prediction, and the height of the jump;
+        () for a smooth loss.
     is_convex, is_quadratic : bool
         Whether it is so in the prediction.
     is_exact : bool
@@ -268,6 +271,7 @@ class Loss(_Mean[float]):
 
     gradient: Gradient
     max_curvature: float = math.inf
+    kinks: tuple[tuple[float, float], ...] = ()
     is_convex: bool = True
     is_quadratic: bool = False
     is_exact: bool = True
@@ -277,15 +281,16 @@ class Loss(_Mean[float]):
     _kernel_type: ClassVar[Callable[..., KernelLoss]]
     _defaults: ClassVar[Mapping[str, float]] = {}    # its parameters, by name
     _other_names: ClassVar[Mapping[str, str]] = {}    # which a textbook has for them
+    _parameters: Mapping[str, float]
 
     def __init__(self) -> None:
         if not hasattr(type(self), "_kernel_type"):
             raise TypeError(f"{type(self).__name__} has no maths; make a loss of your own by fastgd.losses.compiled.")
-        self._set_up(self._name, self._kernel_type())
+        self._set_up(self._name, self._kernel_type(), {})
 
-    def _set_up(self, name: str, kernel: KernelLoss) -> None:
-        super()._set_up(name, kernel)
-        self._set(gradient=Gradient(self))
+    def _set_up(self, name: str, kernel: KernelLoss, parameters: Mapping[str, float]) -> None:
+        self._set_up_mean(name, kernel)
+        self._set(_parameters=parameters, gradient=Gradient(self))
 
     @property
     def loss(self) -> Loss:
@@ -294,27 +299,53 @@ class Loss(_Mean[float]):
 
     def __getattr__(self, name: str) -> float:
         if name in self._defaults:
-            return self.parameters[name]
+            return self._parameters[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def parameters(self) -> dict[str, float]:
-        return {name: getattr(self.kernel, name) for name in self._defaults}
+        return dict(self._parameters)
 
     @property
     def max_stable_alpha(self) -> float | None:
         return None if math.isinf(self.max_curvature) else 2 / self.max_curvature
 
+    def smoothed(self, h: Number) -> Loss:
+        """The loss with its kinks rounded off over a half-width of h, and its other parameters as they are.
+
+        Parameters
+        ----------
+        h : float
+            The `smoothing` of the new loss, in the units of the data; at least 0.
+
+        Returns
+        -------
+        Loss
+            The loss itself if it has no kinks.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If h is not a finite number of at least 0.
+
+        Examples
+        --------
+        >>> from fastgd import Pinball, mse
+        >>> Pinball(q=0.9).kinks, Pinball(q=0.9).smoothed(0.25), mse.smoothed(0.25)
+        (((0.0, 1.0),), Pinball(q=0.9, smoothing=0.25), mse)
+        """
+        half_width = check_number(h, "h", low=0)
+        return self._remade({**self._parameters, "smoothing": half_width}) if self.kinks else self
+
     def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
-        if not args and kwargs.keys() == self._defaults.keys():    # the usual call
-            return self._remade({**self.parameters, **kwargs})
+        if not args and kwargs.keys() <= self._defaults.keys():    # the usual call
+            return self._remade({**self._parameters, **kwargs})
         named = {self._other_names.get(name, name): value for name, value in kwargs.items()}
         names = tuple(self._defaults)
         unknown = [name for name in named if name not in names[len(args):]]
         if unknown or len(args) > len(names) or len(named) < len(kwargs):
             raise TypeError(self._words_on_parameters(args, kwargs))
-        given = {**self.parameters, **dict(zip(names, args, strict=False)), **named}
-        return self._remade(given)
+        return self._remade({**self._parameters, **dict(zip(names, args, strict=False)), **named})
 
     def _remade(self, parameters: dict[str, Any]) -> Loss:
         return type(self)(**parameters)
@@ -325,8 +356,12 @@ class Loss(_Mean[float]):
         return f"{self._name}() takes {takes}; got {got} beside theta and dataset"
 
     def __repr__(self) -> str:
-        is_default = "_name" in vars(type(self)) and self.parameters == self._defaults
-        return self._name if is_default else super().__repr__()
+        if "_name" in vars(type(self)) and self._parameters == self._defaults:
+            return self._name
+        shown = list(self._parameters)
+        while len(shown) > 1 and self._parameters[shown[-1]] == self._defaults[shown[-1]]:
+            shown.pop()
+        return f"{type(self).__name__}({', '.join(f'{name}={self._parameters[name]!r}' for name in shown)})"
 
 
 class Gradient(_Mean["DoubleArray"]):
@@ -353,7 +388,7 @@ class Gradient(_Mean["DoubleArray"]):
 
     def __init__(self, loss: Loss) -> None:
         self._set(loss=loss, at_once=loss.at_once)
-        self._set_up(f"grad_{loss.__name__}", loss.kernel)
+        self._set_up_mean(f"grad_{loss.__name__}", loss.kernel)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -376,8 +411,8 @@ class Gradient(_Mean["DoubleArray"]):
         return getattr, (self.loss, "gradient")
 
 
-_PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "link", "loss", "max_curvature",
-           "max_stable_alpha", "parameters", "target_range"}
+_PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss", "max_curvature",
+           "max_stable_alpha", "parameters", "smoothed", "target_range"}
 
 
 def ours(function: object) -> Loss | Gradient | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fastgd._checks import check_number
 from fastgd._kernels import losses as kernels
-from fastgd._limits import EVALUATIONS_OF_EXP
+from fastgd._limits import EVALUATIONS_OF_EXP, NARROWEST_KINK
 from fastgd.losses.base import Loss
 
 if TYPE_CHECKING:
@@ -44,22 +44,64 @@ class SquaredError(Loss):
     is_quadratic = True
 
 
-class AbsoluteError(Loss):
+class _Kinked(Loss):
+    """What is straight but for kinks at r = -epsilon and epsilon; with smoothing they are rounded off."""
+
+    smoothing: float
+
+    def _set_up_kinks(self, parameters: dict[str, float], smoothing: Number, *, above: float = 1.0, below: float = 1.0,
+                      epsilon: float = 0.0) -> None:
+        """`above` and `below` are the steepness beyond the kinks; the sharp loss is made of `parameters`."""
+        width = check_number(smoothing, "smoothing", low=0)
+        named = {**parameters, "smoothing": width}
+        if width > 0:
+            h = max(width, NARROWEST_KINK)
+            self._set_up(self._name, kernels.SmoothedKinks(above, below, epsilon, h), named)
+            # Each kink spreads its jump evenly over 2 h; where they overlap, both count.
+            self._set(max_curvature=(above + below if h > epsilon else max(above, below)) / h / 2)
+        else:
+            self._set_up(self._name, self._kernel_type(**parameters), named)
+            self._set(kinks=((-epsilon, below), (epsilon, above)) if epsilon > 0 else ((0.0, above + below),))
+
+
+class AbsoluteError(_Kinked):
     """Absolute error ``abs(r)`` with ``r = y - theta``; its mean is least at the median of y (`abs_loss`).
+
+    With smoothing h > 0 the kink is convolved with a uniform density: ``r**2 / (2 h) + h / 2`` where ``abs(r) <= h``,
+    else ``abs(r)`` as before. That is above the absolute error by h / 2 at most.
+
+    Parameters
+    ----------
+    smoothing : float, default 0
+        The half-width over which the kink is rounded off, in the units of the data; at least 0, which keeps the kink.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If smoothing is not a finite number of at least 0.
 
     References
     ----------
     P. Bloomfield and W. L. Steiger, "Least Absolute Deviations", Birkhaeuser, 1983.
 
+    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
+    Econometrics 232 (2023).
+
     Examples
     --------
-    >>> from fastgd import abs_loss
+    >>> from fastgd import AbsoluteError, abs_loss
     >>> abs_loss(0.0, [1, 5])
     3.0
+    >>> AbsoluteError(smoothing=2)(0.0, [1, 5]), AbsoluteError(smoothing=2).max_stable_alpha
+    (3.125, 4.0)
     """
 
     _kernel_type = kernels.AbsoluteError
     _name = "abs_loss"
+    _defaults: ClassVar = {"smoothing": 0.0}
+
+    def __init__(self, smoothing: Number = 0) -> None:
+        self._set_up_kinks({}, smoothing)
 
 
 class Huber(Loss):
@@ -96,7 +138,8 @@ class Huber(Loss):
     _other_names: ClassVar = {"alpha": "delta"}    # in the course's first definition
 
     def __init__(self, delta: Number = 1) -> None:
-        self._set_up(self._name, kernels.Huber(check_number(delta, "delta", low=0, inclusive=False)))
+        turn = check_number(delta, "delta", low=0, inclusive=False)
+        self._set_up(self._name, kernels.Huber(turn), {"delta": turn})
 
 
 class Quartic(Loss):
@@ -141,39 +184,49 @@ class CrossEntropy(Loss):
     link = "logit"
 
 
-class Pinball(Loss):
+class Pinball(_Kinked):
     """Pinball loss ``q r`` where ``r > 0``, else ``(q - 1) r``, ``r = y - theta`` (`pinball_loss`).
 
-    Its mean is least at the q-quantile of y.
+    Its mean is least at the q-quantile of y. With smoothing h > 0 the kink is convolved with a uniform density:
+    ``(q - 1/2) r + r**2 / (4 h) + h / 4`` where ``abs(r) <= h``, else as before. That is above the pinball loss by
+    h / 4 at most.
 
     Parameters
     ----------
     q : float, default 0.5
         The quantile, between 0 and 1.
+    smoothing : float, default 0
+        The half-width over which the kink is rounded off, in the units of the data; at least 0, which keeps the kink.
 
     Raises
     ------
     TypeError, ValueError
-        If q is not a number between 0 and 1.
+        If q is not a number between 0 and 1, or smoothing not a finite number of at least 0.
 
     References
     ----------
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
+
+    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
+    Econometrics 232 (2023).
 
     Examples
     --------
     >>> from fastgd.losses import Pinball
     >>> Pinball(q=0.75)(0.0, [-4.0, 4.0])
     2.0
+    >>> Pinball(q=0.75, smoothing=8)(0.0, [-4.0, 4.0])
+    2.5
     """
 
     q: float
     _kernel_type = kernels.Pinball
     _name = "pinball_loss"
-    _defaults: ClassVar = {"q": 0.5}
+    _defaults: ClassVar = {"q": 0.5, "smoothing": 0.0}
 
-    def __init__(self, q: Number = 0.5) -> None:
-        self._set_up(self._name, kernels.Pinball(check_number(q, "q", low=0, inclusive=False, high=1)))
+    def __init__(self, q: Number = 0.5, smoothing: Number = 0) -> None:
+        quantile = check_number(q, "q", low=0, inclusive=False, high=1)
+        self._set_up_kinks({"q": quantile}, smoothing, above=quantile, below=1 - quantile)
 
 
 class LogCosh(Loss):
@@ -198,37 +251,49 @@ class LogCosh(Loss):
     at_once = EVALUATIONS_OF_EXP
 
 
-class EpsilonInsensitive(Loss):
+class EpsilonInsensitive(_Kinked):
     """Epsilon-insensitive loss ``max(abs(r) - epsilon, 0)``, ``r = y - theta`` (`epsilon_insensitive`).
+
+    With smoothing h > 0 both kinks are convolved with a uniform density, each by itself:
+    ``(s(r - epsilon) + s(r + epsilon)) / 2 - epsilon``, where ``s(t)`` is ``t**2 / (2 h) + h / 2`` for ``abs(t) <= h``,
+    else ``abs(t)``. That is above the epsilon-insensitive loss by h / 2 at most, by h / 4 where h <= 2 epsilon.
 
     Parameters
     ----------
     epsilon : float, default 0.1
         Residuals up to this cost nothing, in the units of the data; at least 0.
+    smoothing : float, default 0
+        The half-width over which each kink is rounded off, in the units of the data; at least 0, which keeps them.
 
     Raises
     ------
     TypeError, ValueError
-        If epsilon is not a finite number of at least 0.
+        If epsilon or smoothing is not a finite number of at least 0.
 
     References
     ----------
     V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
+
+    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
+    Econometrics 232 (2023).
 
     Examples
     --------
     >>> from fastgd.losses import EpsilonInsensitive
     >>> EpsilonInsensitive(epsilon=0.5)(0.0, [0.25, 1.5])
     0.5
+    >>> EpsilonInsensitive(epsilon=0.5, smoothing=0.25).max_stable_alpha
+    1.0
     """
 
     epsilon: float
     _kernel_type = kernels.EpsilonInsensitive
     _name = "epsilon_insensitive"
-    _defaults: ClassVar = {"epsilon": 0.1}
+    _defaults: ClassVar = {"epsilon": 0.1, "smoothing": 0.0}
 
-    def __init__(self, epsilon: Number = 0.1) -> None:
-        self._set_up(self._name, kernels.EpsilonInsensitive(check_number(epsilon, "epsilon", low=0)))
+    def __init__(self, epsilon: Number = 0.1, smoothing: Number = 0) -> None:
+        insensitive = check_number(epsilon, "epsilon", low=0)
+        self._set_up_kinks({"epsilon": insensitive}, smoothing, epsilon=insensitive)
 
 
 mse = SquaredError()

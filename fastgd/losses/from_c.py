@@ -167,17 +167,14 @@ class CompiledLoss(Loss):
         addresses = value.address, slope.address
         kept_alive: list[object] = [value, slope]
         if not value.takes_data:
-            self._set_up(name, kernels.CFunctions(*addresses, kept_alive))
+            self._set_up(name, kernels.CFunctions(*addresses, kept_alive), parameters)
             return
         data = np.array(list(parameters.values()), dtype=np.float64)
         kept_alive.append(data)
         value_data, slope_data = (data.ctypes.data if function.data is None else function.data
                                   for function in (value, slope))
-        self._set_up(name, kernels.CFunctionsWithData(*addresses, value_data, slope_data, kept_alive))
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        return dict(self._defaults)
+        kernel = kernels.CFunctionsWithData(*addresses, value_data, slope_data, kept_alive)
+        self._set_up(name, kernel, parameters)
 
     def _remade(self, parameters: dict[str, Any]) -> CompiledLoss:
         return CompiledLoss(*self._functions, self._name, _checked_parameters(parameters))
