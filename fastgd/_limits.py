@@ -84,3 +84,8 @@ UNSCALED = 3.0
 
 #: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
 NARROWEST_KINK = 2.0**-126
+
+# Text.
+
+#: Characters of a line, and parameters that are shown one a line, as many as one sees at once; more go in columns.
+WIDTH, ONE_A_LINE = 120, 20

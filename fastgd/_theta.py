@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from fastgd._types import Theta
+    from typing import TypeGuard
+
+    from fastgd._types import DoubleArray, Theta
 
 _MOST_SHOWN = 8
+
+
+def is_array(theta: object) -> TypeGuard[DoubleArray]:
+    """Whether theta is that of a linear model."""
+    return isinstance(theta, np.ndarray) and theta.ndim > 0
 
 
 def largest(step: Theta) -> float:
@@ -24,12 +31,12 @@ def is_finite(theta: Theta) -> bool:
 
 def own(theta: Any) -> Theta:
     """A float, or an array that nobody else holds."""
-    return np.array(theta) if isinstance(theta, np.ndarray) and theta.ndim else float(theta)
+    return np.array(theta) if is_array(theta) else float(theta)
 
 
 def shown(theta: Theta, form: str = ".6g") -> str:
     """A number, or the first components of an array, for a line of text."""
-    if not isinstance(theta, np.ndarray) or theta.ndim == 0:
+    if not is_array(theta):
         return format(theta, form)
     parts = [format(value, form) for value in theta[:_MOST_SHOWN]]
     more = len(theta) - len(parts)

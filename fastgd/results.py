@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import numpy as np
 
 from fastgd._checks import check_design
 from fastgd._equality import same
-from fastgd._theta import shown
+from fastgd._shown import as_html, as_text, names_of
+from fastgd._theta import is_array
 
 if TYPE_CHECKING:
     from collections.abc import Sized
+    from typing import SupportsIndex
 
     import pandas as pd
     from numpy.typing import ArrayLike
@@ -75,7 +77,10 @@ class DivergenceError(ArithmeticError):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class DescentResult(Generic[Theta_co]):
-    """The result of a descent, with the names of `scipy.optimize.OptimizeResult`; ``float(result)`` is x.
+    """The result of a descent, with the names of `scipy.optimize.OptimizeResult`.
+
+    Where x is one number, ``float(result)`` is x, ``round(result, 2)`` rounds it and ``f"{result:.2f}"`` shows it. The
+    parameters of a linear model are also in `coef` and `intercept`.
 
     Attributes
     ----------
@@ -106,7 +111,8 @@ class DescentResult(Generic[Theta_co]):
     Examples
     --------
     >>> from fastgd import grad_mse, minimize, mse
-    >>> minimize(mse, grad_mse, [1.0, 3.0], alpha=0.5, progress=False, full_output=True)
+    >>> result = minimize(mse, grad_mse, [1.0, 3.0], alpha=0.5, progress=False, full_output=True)
+    >>> result
            x: 2.0
          fun: 1.0
          jac: -0.0
@@ -114,6 +120,8 @@ class DescentResult(Generic[Theta_co]):
      success: True
       status: 0
      message: minimize converged: update 2 moved theta by 0, and tol is 0.001.
+    >>> f"theta is {result:.2f}"
+    'theta is 2.00'
     """
 
     x: Theta_co
@@ -126,6 +134,62 @@ class DescentResult(Generic[Theta_co]):
     history: pd.DataFrame | Any = None    # Any, so that those who asked for one need not ask whether it is None
     feature_names: tuple[str, ...] | None = None
     fit_intercept: bool = False
+
+    @property
+    def coef(self) -> pd.Series[float]:
+        """The weights of a linear model by the names of its features, without the intercept.
+
+        Returns
+        -------
+        pandas.Series of float64
+            A copy. Its index is the columns of X, or x0, x1, ... if X was no DataFrame.
+
+        Raises
+        ------
+        AttributeError
+            If x is one number: the constant model has no features, and ``hasattr(result, "coef")`` is False.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from fastgd import minimize, mse
+        >>> X = pd.DataFrame({"size": [1.0, 2.0, 4.0], "hour": [0.0, 1.0, 0.0]})
+        >>> result = minimize(mse, None, [3.0, 6.0, 9.0], "auto", X=X, fit_intercept=True, tol=1e-9, full_output=True,
+        ...                   progress=False)
+        >>> result.coef.round(2)
+        size    2.0
+        hour    1.0
+        Name: coef, dtype: float64
+        """
+        theta = self.x
+        if not is_array(theta):
+            raise AttributeError("coef is of a linear model (X=...), and this result is of the constant model: "
+                                 "result.x is its one number.")
+        import pandas as pd
+
+        start = int(self.fit_intercept)
+        return pd.Series(np.array(theta[start:]), index=names_of(self)[start:], name="coef")
+
+    @property
+    def intercept(self) -> float:
+        """The prediction where all features are 0: x[0] with ``fit_intercept=True``, else 0.0; x in the constant model.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> from fastgd import minimize, mse
+        >>> result = minimize(mse, None, [1.0, 3.0], X=[[0.0], [2.0]], fit_intercept=True, tol=1e-9, full_output=True,
+        ...                   progress=False)
+        >>> round(result.intercept, 2)
+        1.0
+        """
+        theta = self.x
+        if not is_array(theta):
+            return float(theta)
+        return float(theta[0]) if self.fit_intercept else 0.0
 
     def predict(self, X: ArrayLike) -> DoubleArray:
         """Predictions of the model, one for each row.
@@ -156,7 +220,7 @@ class DescentResult(Generic[Theta_co]):
         array([5.])
         """
         theta = self.x
-        if not isinstance(theta, np.ndarray) or theta.ndim == 0:
+        if not is_array(theta):
             return np.full(len(cast("Sized", X)), theta)
         array, names = check_design(X)
         expected = len(theta) - self.fit_intercept
@@ -170,6 +234,23 @@ class DescentResult(Generic[Theta_co]):
         return predictions
 
     def __float__(self) -> float:
+        return self._one_number("float(result)")
+
+    @overload
+    def __round__(self, ndigits: None = None) -> int: ...
+    @overload
+    def __round__(self, ndigits: SupportsIndex) -> float: ...
+    def __round__(self, ndigits: SupportsIndex | None = None) -> float:
+        return round(self._one_number("round(result)"), ndigits)
+
+    def __format__(self, form: str) -> str:
+        return format(self._one_number(f"The format {form!r}"), form) if form else str(self)
+
+    def _one_number(self, what: str) -> float:
+        """x, or the TypeError of what is there for one number alone."""
+        if is_array(self.x):
+            raise TypeError(f"{what} is for a descent on one number, and x is an array of {len(self.x)}. Use "
+                            "result.coef.round(2), a Series of the weights by name, and result.intercept, a float.")
         return float(self.x)
 
     def __eq__(self, other: object) -> bool:
@@ -179,17 +260,8 @@ class DescentResult(Generic[Theta_co]):
             "x", "fun", "jac", "nit", "status", "message", "feature_names", "fit_intercept"))
 
     def __repr__(self) -> str:
-        rows: list[tuple[str, object]] = [
-            ("x", _in_short(self.x)), ("fun", self.fun), ("jac", _in_short(self.jac)), ("nit", self.nit),
-            ("success", self.success), ("status", self.status), ("message", self.message)]
-        if self.feature_names is not None:
-            names = ("intercept", *self.feature_names) if self.fit_intercept else self.feature_names
-            more = f", ... and {len(names) - 8} more" if len(names) > 8 else ""
-            rows.insert(1, ("of", ", ".join(names[:8]) + more))
-        if self.history is not None:
-            rows.append(("history", f"DataFrame of {len(self.history)} updates"))
-        return "\n".join(f"{name:>8}: {value}" for name, value in rows)
+        return as_text(self)
 
-
-def _in_short(value: object) -> object:
-    return shown(value) if isinstance(value, np.ndarray) and value.ndim else value
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return as_html(self)

@@ -11,7 +11,8 @@ PACKAGE = Path(fastgd.__file__).parent
 #: From the ground up; modules of one storey may import each other, as long as there is no circle.
 STOREYS = [
     ["_kernels"],
-    ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality"],
+    ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality",
+     "_shown"],
     ["_sums"],
     ["_source"],
     ["schedules"],

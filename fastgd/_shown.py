@@ -1,0 +1,84 @@
+"""How a result is shown: lines of text, or a table for notebooks. Each parameter is there with its name."""
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from fastgd._limits import ONE_A_LINE, WIDTH
+from fastgd._theta import is_array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fastgd._types import DoubleArray
+    from fastgd.results import DescentResult
+
+#: Characters of the labels of rows, between two columns, and that are left for what stands beside a label.
+_LABEL, _GAP = 8, 3
+_ROOM = WIDTH - _LABEL - len(": ")
+
+
+def names_of(result: DescentResult[Any]) -> list[str]:
+    """A name for each component of the theta of a linear model."""
+    count = len(result.x) - result.fit_intercept
+    names = [f"x{k}" for k in range(count)] if result.feature_names is None else result.feature_names
+    return ["intercept", *names] if result.fit_intercept else [*names]
+
+
+def as_text(result: DescentResult[Any]) -> str:
+    """A line for each field, and of a linear model one for each parameter, or several of many."""
+    x, jac = [str(result.x)], [str(result.jac)]
+    if is_array(result.x):
+        x = _in_columns(names_of(result), result.x)
+    if is_array(result.jac):
+        jac = textwrap.wrap(f"[{' '.join(f'{value:.3g}' for value in result.jac)}]", _ROOM)
+    below = "\n" + " " * (WIDTH - _ROOM)
+    rows: list[tuple[str, object]] = [
+        ("x", below.join(x)), ("fun", result.fun), ("jac", below.join(jac)), ("nit", result.nit),
+        ("success", result.success), ("status", result.status), ("message", result.message), *_history(result)]
+    return "\n".join(f"{label:>{_LABEL}}: {value}" for label, value in rows)
+
+
+def as_html(result: DescentResult[Any]) -> str:
+    """A table of the fields, and of a linear model another one of its parameters."""
+    facts: list[tuple[str, object]] = [
+        ("status", f"{result.status}, {'success' if result.success else 'no success'}"), ("message", result.message),
+        ("fun", result.fun), ("nit", result.nit), *_history(result)]
+    if not is_array(result.x):
+        return _table([(label, [value]) for label, value in (*facts, ("x", result.x), ("jac", result.jac))])
+    columns = {"x": result.x} if result.jac is None else {"x": result.x, "jac": result.jac}
+    numbers = ([f"{value:.6g}" for value in row] for row in zip(*columns.values(), strict=True))
+    return (_table([(label, [value]) for label, value in facts])
+            + _table(zip(names_of(result), numbers, strict=True), ["", *columns]))
+
+
+def _history(result: DescentResult[Any]) -> list[tuple[str, object]]:
+    """The row of a history, if there is one: how long it is."""
+    return [] if result.history is None else [("history", f"DataFrame of {len(result.history)} updates")]
+
+
+def _in_columns(names: Sequence[str], values: DoubleArray) -> list[str]:
+    """Lines of names and values: one a line, or many in columns that are read downwards; a long name is wrapped."""
+    numbers = [format(value, " .6g") for value in values]
+    longest = max(map(len, numbers))
+    wrapped = [textwrap.wrap(name, _ROOM - 1 - longest) or [""] for name in names]
+    width = max(len(line) for lines in wrapped for line in lines)
+    cells = [line for lines, number in zip(wrapped, numbers, strict=True)
+             for line in (*lines[:-1], f"{lines[-1]:{width}} {number:{longest}}")]
+    n_lines = len(cells)
+    if len(names) > ONE_A_LINE and len(cells) == len(names):
+        n_lines = math.ceil(len(cells) / ((_ROOM + _GAP) // (width + 1 + longest + _GAP)))
+    return [(" " * _GAP).join(cells[k::n_lines]).rstrip() for k in range(n_lines)]
+
+
+def _table(rows: Iterable[tuple[str, Sequence[object]]], headings: Sequence[str] = ()) -> str:
+    """An HTML table with the label of each row at its left."""
+    head = f"<thead><tr>{''.join(f'<th>{heading}</th>' for heading in headings)}</tr></thead>" if headings else ""
+    body = "\n".join(f"<tr><th>{html.escape(label)}</th>{''.join(map(_cell, cells))}</tr>" for label, cells in rows)
+    return f"<table>{head}<tbody>\n{body}\n</tbody></table>\n"
+
+
+def _cell(value: object) -> str:
+    return f'<td style="text-align: left">{html.escape(str(value))}</td>'
