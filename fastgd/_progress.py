@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from fastgd._types import Progress, Theta
 
 
-def progress_display(progress: Progress, limit: int) -> Lines | Bar | None:
-    """The display for the `progress` option: True, False or "bar"."""
+def progress_display(progress: Progress, limit: int, tol: float, stop: str, unit: str) -> Lines | Bar | None:
+    """The display for the `progress` option, True, False or "bar", of a run of at most `limit` such units."""
     if progress is False:
         return None
     if isinstance(progress, (bool, np.bool_)) or (isinstance(progress, (int, np.integer)) and progress in (0, 1)):
         return Lines() if progress else None
     if isinstance(progress, str) and progress == "bar":
-        return Bar(limit)
+        return Bar(limit, tol, stop, unit)
     raise ValueError(f"The 'progress' parameter must be True, False or 'bar'. Got {progress!r} instead.")
 
 
@@ -29,27 +29,37 @@ class Lines:
     def show(self, theta: Theta, loss: float) -> None:
         print(f"theta: {shown(theta, '.2f')} | loss: {loss:.2f}")
 
-    def close(self) -> None:
-        pass
-
 
 class Bar:
-    """A tqdm bar over the updates, drawn when there is something to show."""
+    """A tqdm bar over the updates or epochs, drawn when there is something to show.
 
-    def __init__(self, limit: int) -> None:
+    It has an end in sight only where nothing but the limit ends the run, with `tol` 0.
+    """
+
+    def __init__(self, limit: int, tol: float, stop: str, unit: str) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("progress='bar' needs the optional package tqdm: pip install tqdm") from None
-        self._new_bar = functools.partial(tqdm, total=limit, unit=" updates")
+        # Chunks differ in length: what tqdm learned from a long one would hide the short ones that follow.
+        self._new_bar = functools.partial(tqdm, total=None if tol else limit, unit=f" {unit}", miniters=1)
         self._bar: Any = None
+        self._tol = tol
+        self._moved = _MOVED[stop]
 
-    def show(self, theta: Theta, loss: float) -> None:
+    def show(self, done: int, loss: float, moved: float | None = None) -> None:
+        """The state after `done` updates or epochs; `moved` is what the rule compares with tol, None at the start."""
+        change = "" if moved is None else f" | {self._moved}: {moved:.2g}"
+        text = f"loss: {loss:.6g}{change} | tol: {self._tol:g}"
         if self._bar is None:
-            self._bar = self._new_bar()
-        self._bar.set_postfix_str(f"theta: {shown(theta)} | loss: {loss:.6g}", refresh=False)
-        self._bar.update()
+            self._bar = self._new_bar(postfix=text)
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+#: What `stop` compares with tol, in a word.
+_MOVED = {"step": "step", "epoch": "moved", "loss": "change"}

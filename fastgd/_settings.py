@@ -54,7 +54,8 @@ def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, 
     check_option(stop, "stop", ("step", "loss"))
     if callback is not None:
         check_callable(callback, "callback")
-    return Settings(method, rates, tol, max_iter, stop, progress_display(progress, max_iter), callback,
+    display = progress_display(progress, max_iter, tol, stop, "updates")
+    return Settings(method, rates, tol, max_iter, stop, display, callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"))
 
 
@@ -69,6 +70,7 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
     check_option(stop, "stop", ("step", "epoch", "loss"))
     if callback is not None:
         check_callable(callback, "callback")
-    return Settings(method, rates, tol, max_epochs, stop, progress_display(progress, max_epochs), callback,
+    display = progress_display(progress, max_epochs, tol, stop, "epochs")
+    return Settings(method, rates, tol, max_epochs, stop, display, callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"),
                     check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size, bit_generator)

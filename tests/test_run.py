@@ -275,21 +275,10 @@ class TestProgress:
         sgd("mse", pcttip, None, 0.01, rng=0)
         assert capsys.readouterr().out == ""
 
-    def test_a_bar_on_stderr(self, five_points, capsys):
-        assert minimize(fastgd.mse, fastgd.grad_mse, five_points, progress="bar") == 14.658511131035242
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert "theta: 14.65" in captured.err
-
     def test_a_bar_needs_tqdm(self, five_points, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)
         with pytest.raises(ImportError, match="tqdm"):
             minimize(fastgd.mse, fastgd.grad_mse, five_points, progress="bar")
-
-    @quiet
-    def test_a_bar_of_epochs(self, pcttip, capsys):
-        sgd("mse", pcttip, None, 0.01, rng=0, tol=0, max_epochs=3, progress="bar")
-        assert "theta" in capsys.readouterr().err
 
 
 class TestCtrlC:
@@ -421,6 +410,13 @@ class TestAWarmUp:
     def test_that_never_ends_ends_at_the_limit(self, five_points):
         result = minimize(fastgd.mse, None, five_points, lambda t: 0.0, progress=False, max_iter=50, full_output=True)
         assert (result.nit, result.status) == (50, 1)
+
+
+def test_epochs_say_what_they_compare_with_tol():
+    for averages, moved in ((False, 0.0), (True, 0.4)):
+        epochs = Epochs(2, 0.0, 0.5, averages)
+        assert epochs.look_at(2, 2, np.array([0.8, 0.0]))
+        assert epochs.moved == moved
 
 
 def test_a_mean_of_thetas_near_the_largest_float_is_finite():

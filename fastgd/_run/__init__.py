@@ -38,7 +38,7 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value) if by_loss else None
     watch = None
     if settings.display is not None or settings.callback is not None or settings.history:
-        watch = Watch(objective, settings)
+        watch = Watch(objective, settings, epochs)
     return _driven(rates, runner, settings.limit, watch, epochs)
 
 
@@ -66,6 +66,8 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
 def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epochs: Epochs | None) -> Run:
     try:
         outcome = drive(runner, rates, limit, watch=watch, epochs=epochs)
+        if watch is not None:
+            watch.at_end(outcome)
     finally:
         if watch is not None:
             watch.close()

@@ -1,6 +1,7 @@
 """What goes by the epoch: its end, the rule that compares it with the one before, the mean of its thetas."""
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,11 @@ class Epochs:
         Whether the mean is asked for.
     loss_at : callable, optional
         Compare its values in place of thetas.
+
+    Attributes
+    ----------
+    moved : float
+        What was last compared with `tol`.
     """
 
     def __init__(self, period: int, theta0: Theta, tol: float | None, averages: bool,
@@ -42,6 +48,7 @@ class Epochs:
         self._last: Any = theta0 if loss_at is None else loss_at(theta0)
         self._sum: Any = 0.0
         self._unit = 1.0
+        self.moved = math.inf
 
     def room(self, done: int) -> int:
         """Updates until the end of the epoch."""
@@ -69,7 +76,9 @@ class Epochs:
         theta = own(new[-1])
         if self._loss_at is not None:
             loss = self._loss_at(theta if self.average is None else self.average)
-            moved, self._last = abs(loss - self._last), loss
-            return bool(moved < self._tol)
-        moved, self._last = largest(theta - self._last), theta
-        return bool(moved < self._tol and (self.average is None or largest(theta - self.average) < self._tol))
+            self.moved, self._last = abs(loss - self._last), loss
+        else:
+            self.moved, self._last = largest(theta - self._last), theta
+            if self.average is not None and self.moved < self._tol:
+                self.moved = max(largest(theta - self.average), self.moved)
+        return bool(self.moved < self._tol)

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._theta import is_finite, own
+from fastgd._progress import Bar, Lines
+from fastgd._theta import is_finite, largest, own
 from fastgd.results import LIMIT_REACHED, DescentResult
 
 if TYPE_CHECKING:
@@ -15,48 +17,56 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fastgd._objective import Objective
-    from fastgd._progress import Bar, Lines
+    from fastgd._run.driver import Outcome
     from fastgd._run.epochs import Epochs
     from fastgd._settings import Settings
     from fastgd._types import DoubleArray, Theta
 
 
 class Watch:
-    """What looks at a run: a display before and a callback after every `period` updates, a history of all."""
+    """What looks at a run: lines before, a bar and a callback after every `period` updates, a history of all."""
 
     def __init__(self, objective: Objective, settings: Settings, epochs: Epochs | None = None) -> None:
         self._objective = objective
-        self._display = settings.display
+        self._lines = settings.display if isinstance(settings.display, Lines) else None
+        self._bar = settings.display if isinstance(settings.display, Bar) else None
+        self._by_step = settings.stop == "step"
         self._callback = None if settings.callback is None else _called_as_in_scipy(settings.callback)
         self._history: list[tuple[DoubleArray, DoubleArray]] | None = [] if settings.history else None
         self._epochs = epochs
         self._period = epochs.period if epochs is not None else 1
+        self._before: Theta = 0.0    # the last chunk
 
     @property
     def wants_every(self) -> bool:
-        """Whether it looks at each theta and not only at the last of an epoch."""
-        return self._history is not None or self._period == 1
+        """Whether it looks at each theta, or the last two, and not only at the last of an epoch."""
+        return self._history is not None or self._period == 1 or (self._bar is not None and self._by_step)
 
     def before_chunk(self, done: int, theta: Theta) -> None:
         """Show the current theta."""
-        if self._display is not None and done % self._period == 0:
-            self._display.show(theta, self._objective.value(theta))
+        self._before = theta
+        if self._lines is not None and done % self._period == 0:
+            self._lines.show(theta, self._objective.value(theta))
+        if self._bar is not None and done == 0:
+            self._bar.show(0, self._objective.value(theta))
 
     def after_chunk(self, done: int, alphas: DoubleArray, new: DoubleArray) -> bool:
         """Look at the thetas up to update `done`, of which `new` has at least the last; True if the callback stops."""
         if self._history is not None:
             self._history.append((alphas.copy(), new.copy()))
+        if self._bar is not None and done % self._period == 0:
+            self._move(self._bar, done, own(new[-1]), own(new[-2]) if len(new) > 1 else self._before)
         if self._callback is not None and done % self._period == 0 and is_finite(new[-1]):
             theta = self._answer(new[-1])
             try:
                 self._callback(self._so_far(theta, done))
             except StopIteration:
                 return True
-        if self._display is not None and self._period == 1:
-            self._show(self._display, new)
+        if self._lines is not None and self._period == 1:
+            self._show(self._lines, new)
         return False
 
-    def _answer(self, theta: DoubleArray) -> Theta:
+    def _answer(self, theta: Theta) -> Theta:
         """What the run would return if it ended at this theta."""
         average = None if self._epochs is None else self._epochs.average
         return own(theta if average is None else average)
@@ -67,13 +77,30 @@ class Watch:
             x=theta, fun=self._objective.value(theta), jac=None, nit=updates, success=False, status=LIMIT_REACHED,
             message="The descent is going on.", feature_names=source.names, fit_intercept=source.intercept)
 
-    def _show(self, display: Lines | Bar, new: DoubleArray) -> None:
+    def _show(self, lines: Lines, new: DoubleArray) -> None:
         # The last theta is shown before the update that follows it, if one does.
         thetas = [own(theta) for theta in new[:-1]]
         if not thetas:
             return
         for theta, loss in zip(thetas, self._objective.values(thetas), strict=True):
-            display.show(theta, loss)
+            lines.show(theta, loss)
+
+    def _move(self, bar: Bar, done: int, theta: Theta, previous: Theta) -> None:
+        """Show the loss of what would be returned now, and what the rule compares with tol."""
+        loss, moved = math.nan, math.inf
+        if is_finite(theta):
+            loss = self._objective.value(self._answer(theta))
+            if self._by_step or self._epochs is None:
+                with np.errstate(over="ignore"):
+                    moved = largest(theta - previous)
+            else:
+                moved = self._epochs.moved
+        bar.show(math.ceil(done / self._period), loss, moved)
+
+    def at_end(self, outcome: Outcome) -> None:
+        """Show the end of a run that ended within an epoch."""
+        if self._bar is not None and outcome.updates % self._period:
+            self._move(self._bar, outcome.updates, outcome.theta, outcome.previous)
 
     def history(self) -> pd.DataFrame | None:
         """The DataFrame of all updates so far, or None."""
@@ -88,8 +115,8 @@ class Watch:
 
     def close(self) -> None:
         """Take the display down."""
-        if self._display is not None:
-            self._display.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _distinct(names: tuple[str, ...]) -> list[str]:
