@@ -13,6 +13,7 @@
                             what a descent gives back, and what it says when it did not go well
     fastgd.losses           the losses as classes with parameters, Huber(delta=2); your own from C functions
     fastgd.schedules        learning rates that change with the update
+    fastgd.penalties        what keeps the weights of a model small: L1, L2, ElasticNet
     fastgd.plot             pictures, on matplotlib
     fastgd.reference        all of this in plain numpy, whose bits it has
     fastgd.datasets         the tips data
@@ -25,7 +26,7 @@ with the same bits. Ctrl-C is answered within 0.1 s on any size of data. The pac
 """
 from typing import TYPE_CHECKING, Any
 
-from fastgd import datasets, losses, reference, schedules
+from fastgd import datasets, losses, penalties, reference, schedules
 from fastgd.convexity import is_convex
 from fastgd.descent import minimize, simple_minimize
 from fastgd.differences import check_gradient
@@ -52,6 +53,7 @@ __all__ = [
     "minimize_mini_batch",
     "minimize_multistart",
     "minimize_sgd",
+    "penalties",
     "reference",
     "schedules",
     "simple_minimize",

@@ -359,9 +359,32 @@ def check_flag(value: object, name: str) -> bool:
     return bool(value)
 
 
-def check_option(value: Any, name: str, allowed: tuple[str, ...]) -> str:
-    """Return `value` if it is one of the `allowed` words."""
+def check_option(value: Any, name: str, allowed: tuple[str, ...], *more: str) -> str:
+    """Return `value` if it is one of the `allowed` words; what is allowed beside them is in `more`."""
     if not isinstance(value, str) or value not in allowed:
-        *others, last = (repr(word) for word in allowed)
+        *others, last = (*more, *(repr(word) for word in allowed))
         raise ValueError(f"The '{name}' parameter must be {', '.join(others)} or {last}. Got {value!r} instead.")
     return str(value)
+
+
+def check_weights(weights: Any, n: int) -> DoubleArray | None:
+    """`sample_weight` as n finite numbers of at least 0 in float64, or None where all are equal.
+
+    ValueError if they are not so, or if all are 0.
+    """
+    if weights is None:
+        return None
+    name = "sample_weight"
+    array = as_float_array(weights, name)
+    if array.size != n:
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "
+                         f"dataset, {name})")
+    if not _all_slices_finite(array):
+        raise_not_finite(array, name)
+    least, most = array.min(), array.max()
+    if least < 0:
+        raise ValueError(f"The '{name}' parameter must be numbers in the range [0, inf). Got {least:g} at position "
+                         f"{int(array.argmin())}.")
+    if most == 0:
+        raise ValueError(f"The '{name}' parameter must have a number above 0. Got {n} zeros.")
+    return None if least == most else as_double(array)

@@ -4,44 +4,52 @@ With c the largest curvature of the loss, c G bounds that of its mean, where G =
 """
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._kernels import gram as kernels
 from fastgd._limits import (
+    CACHED_NUMBERS,
+    CONSTANT,
+    FEW,
     LEAF,
     MOST_FOR_EIGENVALUES,
-    MOST_FOR_GRAM,
+    MOST_FOR_METRIC,
     NUMBERS_FOR_EACH_SUM,
     NUMBERS_OF_A_PART,
     PRODUCTS,
     SAMPLE,
 )
+from fastgd._metric import GramMetric, Metric, NumberMetric
 from fastgd._sums import ALONE, Threads, added, branches, summed
 
 if TYPE_CHECKING:
     from fastgd._source import Rows
-    from fastgd._types import DoubleArray, Source
+    from fastgd._types import DoubleArray, FloatArray, Source
 
 
 def curvature_of(source: Source) -> Curvature:
     """The curvature of the squares of the rows of a source."""
-    return RowsCurvature(source) if source.is_rows else Curvature()
+    if source.is_rows:
+        return RowsCurvature(source)
+    return Curvature(1.0 if source.weights is None else float(source.weights.max()))
 
 
 class Curvature:
-    """Of points, each of which is a row of the one number 1."""
+    """Of points, each of which is a row of the one number 1, times its weight."""
 
-    has_gram = True
+    def __init__(self, largest_weight: float) -> None:
+        self._largest_weight = largest_weight
 
     def largest_eigenvalue(self) -> float:
         """Of G."""
         return 1.0
 
     def largest_row(self) -> float:
-        """The largest squared length of a row."""
-        return 1.0
+        """The largest squared length of a row, times its weight."""
+        return self._largest_weight
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column of X."""
@@ -51,6 +59,14 @@ class Curvature:
         """pinv(G) @ gradient."""
         return gradient
 
+    def metric(self, kind: str, curvature: float, decay: float, threads: Threads = ALONE, *,
+               is_stochastic: bool = False, is_rough: bool = False) -> Any:
+        """That of the data for a loss of this largest curvature, and a penalty of `decay` / 2 times the squares.
+
+        A rough one is of a sample, in a few passes at most, and may overshoot.
+        """
+        return NumberMetric(1 / (curvature * (self._largest_weight if is_stochastic else 1.0) + decay))
+
 
 class RowsCurvature(Curvature):
     """Of rows, with a 1 before each if there is an intercept."""
@@ -58,11 +74,7 @@ class RowsCurvature(Curvature):
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
-
-    @property
-    def has_gram(self) -> bool:    # type: ignore[override]
-        """Whether G was formed already."""
-        return self._gram is not None
+        self._metrics: dict[tuple[str, bool, bool], Metric] = {}
 
     def gram(self, threads: Threads = ALONE) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
@@ -85,27 +97,27 @@ class RowsCurvature(Curvature):
         if not rows.intercept:
             return np.zeros(p), self._products(np.zeros(p), None, threads)[:p, :p]
         with np.errstate(all="ignore"):
-            sample = rows.sample(SAMPLE).X
-            row = sample[0].astype(np.float64)
-            centre = row + (sample - row).mean(axis=0)
+            centre = _centre_of(rows.sample(FEW).X)
             means = self._products(centre, None, threads)
             d = means[p, :p]
             return centre + d, means[:p, :p] - np.outer(d, d)
 
     def _products(self, shift: DoubleArray, targets: DoubleArray | None, threads: Threads) -> DoubleArray:
-        """The mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
+        """The weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
         X, (n, p) = self._rows.X, self._rows.X.shape
         q = p + 1 if targets is None else p + 2
         most = max(LEAF, min(self._rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // p**2))
         most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * p)
-        size = kernels.scratch_size(most, p, False)
+        weights = self._rows.weights
+        size = kernels.scratch_size(most, p, weights is not None)
 
         def sums_of_a_thread(part: slice) -> DoubleArray:
             scratch = np.empty(size)
 
             def sums(branch: slice) -> DoubleArray:
                 out = np.empty((q, q))
-                kernels.sums(X, shift, None, targets, part.start + branch.start, part.start + branch.stop, out, scratch)
+                start, stop = part.start + branch.start, part.start + branch.stop
+                kernels.sums(X, shift, weights, targets, start, stop, out, scratch)
                 return out
 
             return summed(part.stop - part.start, most, sums)
@@ -116,56 +128,181 @@ class RowsCurvature(Curvature):
         return means
 
     def largest_eigenvalue(self) -> float:
-        """Of G; with very many parameters an estimate that is hardly ever below it.
+        """Of G; with very many parameters an estimate that is hardly ever below it."""
+        if self._rows.n_parameters <= MOST_FOR_EIGENVALUES:
+            gram = self.gram()[0]
+            return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
+        p = self._rows.X.shape[1]
+        return self._largest_by_products(np.zeros(p), np.ones(p))
+
+    def _largest_by_products(self, shift: DoubleArray, sizes: DoubleArray) -> float:
+        """The largest eigenvalue of the scaled columns, about, and hardly ever more than that.
 
         30 steps of the power method from a random start find at least 0.7 of it but for one start in a thousand
         (J. Kuczynski and H. Wozniakowski, SIAM Journal on Matrix Analysis and Applications 13, 1992).
         """
-        if self._rows.n_parameters <= MOST_FOR_EIGENVALUES:
-            gram = self.gram()[0]
-            return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
         vector = np.random.default_rng(0).normal(size=self._rows.n_parameters)
         with np.errstate(all="ignore"):
             for _ in range(30):
                 length = float(np.linalg.norm(vector))
                 if not 0 < length < np.inf:
                     return length
-                vector = self._times_gram(vector / length)
+                vector = self._times_gram(vector / length, shift, sizes)
             return float(np.linalg.norm(vector)) / 0.7
 
-    def _times_gram(self, vector: DoubleArray) -> DoubleArray:
+    def _times_gram(self, vector: DoubleArray, shift: DoubleArray, sizes: DoubleArray) -> DoubleArray:
         rows, first = self._rows, int(self._rows.intercept)
+        weights = vector[first:] / sizes
+        start = (vector[0] if first else 0.0) - float(shift @ weights)
         product: DoubleArray = np.zeros(rows.n_parameters)
-        for block, _ in rows.blocks(NUMBERS_OF_A_PART):
-            predictions = block @ vector[first:] + (vector[0] if first else 0)
-            product[first:] += predictions @ block
-            product[:first] += predictions.sum()
+        for part in rows.parts(NUMBERS_OF_A_PART):
+            block = rows.X[part]
+            predictions = block @ weights + start
+            if rows.weights is not None:
+                predictions *= rows.weights[part]
+            total = predictions.sum()
+            product[first:] += (predictions @ block - shift * total) / sizes
+            product[:first] += total
         product /= rows.n
         return product
 
     def largest_row(self) -> float:
-        """The largest squared length of a row, the intercept's 1 included."""
+        """The largest squared length of a row, the intercept's 1 included, times its weight."""
+        p = self._rows.X.shape[1]
+        return self._largest_scaled_row(np.zeros(p), np.ones(p))
+
+    def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
+        rows, largest = self._rows, 0.0
+        is_plain = not shift.any() and (sizes == 1).all()
         with np.errstate(all="ignore"):
-            longest = max(float(np.einsum("ij,ij->i", X, X).max()) for X, _ in self._rows.blocks())
-        return longest + self._rows.intercept
+            for part in rows.parts():
+                X = rows.X[part].astype(np.float64, copy=False)
+                scaled = X if is_plain else (X - shift) / sizes
+                squares = np.einsum("ij,ij->i", scaled, scaled) + rows.intercept
+                largest = max(largest, float((squares if rows.weights is None else squares * rows.weights[part]).max()))
+        return largest
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
+        return np.sqrt(self._moments(np.zeros(self._rows.X.shape[1]))[1])
+
+    def _columns(self) -> tuple[DoubleArray, DoubleArray]:
+        """The mean and the variance of each column; without an intercept zeros and the mean square."""
+        rows = self._rows
+        if not rows.intercept:
+            shift = np.zeros(rows.X.shape[1])
+            return shift, self._moments(shift)[1]
+        centre = _centre_of(rows.sample(FEW).X)
+        means, squares = self._moments(centre)
+        return centre + means, squares - means**2
+
+    def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """The mean and the mean square of each column, from `shift`."""
+        rows = self._rows
+        means, squares = np.zeros_like(shift), np.zeros_like(shift)
         with np.errstate(all="ignore"):
-            total = sum(np.einsum("ij,ij->j", X, X) for X, _ in self._rows.blocks())
-        sizes: DoubleArray = np.sqrt(total / self._rows.n)
-        return sizes
+            for part in rows.parts(CACHED_NUMBERS // 2):
+                X = rows.X[part] - shift
+                weights = np.ones(len(X)) if rows.weights is None else rows.weights[part]
+                means += weights @ X
+                X *= X
+                squares += weights @ X
+        return means / rows.n, squares / rows.n
 
     def over_gram(self, gradient: Any) -> Any:
-        """From a sample of the rows where G was not formed; with very many parameters by its diagonal."""
-        rows, q = self._rows, self._rows.n_parameters
-        if q > MOST_FOR_GRAM:
-            sizes = np.concatenate([np.ones(int(rows.intercept)), self.column_sizes()])
-            return np.divide(gradient, q * sizes**2, out=np.zeros(q), where=sizes > 0)
-        sample = rows if self.has_gram else rows.sample(max(SAMPLE, 40 * q))
-        gram = (self if sample is rows else RowsCurvature(sample)).gram()[0]
-        scale: DoubleArray = np.sqrt(np.diag(gram))
-        scale[scale == 0] = 1.0
-        if not np.isfinite(gram).all():
-            return np.full(q, np.nan)
-        return np.linalg.pinv(gram / scale / scale[:, None], hermitian=True) @ (gradient / scale) / scale
+        """As a sample of many rows has it."""
+        try:
+            return self.metric("gram", 1.0, 0.0, is_rough=True).direction(gradient)
+        except ValueError:    # for numbers whose squares overflow
+            return np.full(self._rows.n_parameters, np.nan)
+
+    def metric(self, kind: str, curvature: float, decay: float, threads: Threads = ALONE, *,
+               is_stochastic: bool = False, is_rough: bool = False) -> Metric:
+        is_rough &= (kind, is_stochastic, False) not in self._metrics    # a better one is there
+        options = kind, is_stochastic, is_rough
+        if decay:
+            return self._new_metric(*options, curvature, decay, threads)
+        if options not in self._metrics:
+            self._metrics[options] = self._new_metric(*options, 1.0, 0.0, threads)
+        return self._metrics[options].over(curvature)
+
+    def _new_metric(self, kind: str, is_stochastic: bool, is_rough: bool, curvature: float, decay: float,
+                    threads: Threads) -> Metric:
+        p, largest = self._rows.X.shape[1], 0.0
+        is_wide = p > MOST_FOR_EIGENVALUES
+        if kind == "gram" and p > MOST_FOR_METRIC and not is_rough:
+            raise ValueError(f"precondition='gram' is for up to {MOST_FOR_METRIC} columns, of which it inverts a "
+                             f"matrix; X has {p}. Use precondition='scale'.")
+        if is_stochastic or (is_wide and (kind == "scale" or is_rough)):
+            shift, squares = self._columns()
+            sizes = _sizes_of(kind, shift, squares)
+            largest = (self._largest_scaled_row(shift, sizes) if is_stochastic else
+                       float(p) if is_rough else self._largest_by_products(shift, sizes))
+        else:
+            shift, covariance = self._rough_spread() if is_rough else self.spread(threads)
+            sizes, correlation = _scaled(kind, shift, covariance)
+            if kind == "gram":
+                curved = curvature * correlation
+                if decay:
+                    curved += decay * np.diag(sizes**-2.0)
+                again = None if decay or is_rough else functools.partial(self._squares_along, shift, sizes, curvature)
+                return GramMetric(shift, sizes, curved, curvature, again)
+            largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
+        if decay:
+            sizes = np.sqrt(sizes**2 + decay / (curvature * largest))
+        return Metric(shift, sizes, 1 / (curvature * (largest or 1.0)))
+
+    def _squares_along(self, shift: DoubleArray, sizes: DoubleArray, curvature: float,
+                       directions: DoubleArray) -> DoubleArray:
+        """The mean squares of the scaled columns along `directions`, times the curvature, in one pass."""
+        rows, k = self._rows, directions.shape[1]
+        total, squares = np.zeros(k), np.zeros((k, k))
+        for part in rows.parts():
+            along = ((rows.X[part] - shift) / sizes) @ directions
+            weighted = along if rows.weights is None else along * rows.weights[part][:, None]
+            total += weighted.sum(axis=0)
+            squares += weighted.T @ along
+        means: DoubleArray = squares / rows.n
+        if rows.intercept:
+            means -= np.outer(total, total) / rows.n**2
+        return curvature * means
+
+    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray]:
+        """As `spread`, with the correlations of a sample of many rows.
+
+        A column that is constant in the sample, as one that hardly any row has may be, has none.
+        """
+        sample = self._rows.sample(max(SAMPLE, 10 * self._rows.n_parameters))
+        if sample is self._rows:
+            return self.spread()
+        correlation = _scaled("gram", *RowsCurvature(sample).spread())[1]
+        np.fill_diagonal(correlation, 1.0)
+        shift, squares = self._columns()
+        deviations = np.sqrt(np.maximum(squares, 0))
+        return shift, correlation * deviations * deviations[:, None]
+
+
+def _centre_of(sample: FloatArray) -> DoubleArray:
+    """The mean of each column, of a constant one the constant."""
+    row = sample[0].astype(np.float64)
+    centre: DoubleArray = row + (sample - row).mean(axis=0)
+    return centre
+
+
+def _sizes_of(kind: str, shift: DoubleArray, squares: DoubleArray) -> DoubleArray:
+    """The units of columns of these mean squares about `shift`; 1 for constant ones."""
+    deviations = np.sqrt(np.maximum(squares, 0))
+    if not np.isfinite(deviations).all():
+        raise ValueError(f"precondition='{kind}' needs columns whose squares are finite numbers. Scale the data.")
+    return np.where(deviations > CONSTANT * np.abs(shift), deviations, 1.0)
+
+
+def _scaled(kind: str, shift: DoubleArray, covariance: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """The units of columns of this covariance, and their correlations, 0 for constant ones."""
+    squares = np.diag(covariance)
+    sizes = _sizes_of(kind, shift, squares)
+    correlation: DoubleArray = covariance / sizes / sizes[:, None]
+    is_constant = ~(np.sqrt(squares) > CONSTANT * np.abs(shift))
+    correlation[is_constant] = 0.0
+    correlation[:, is_constant] = 0.0
+    return sizes, correlation

@@ -64,28 +64,74 @@ MOST_FOR_GRAM = 101
 #: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
 MOST_FOR_EIGENVALUES = 512
 
+# Adaptive steps.
+
+#: The first step of theta where no curvature is known: this part of theta, and of 1.
+FIRST_STEP = 1e-3
+#: Rows for each row of a sample from which on a descent on the sample says where to begin.
+FEW_ENOUGH = 8
+#: A step whose end is so many times as steep as any of the last ones, of which there are so many, is taken back.
+STEEPER, FURTHER = 1e4, 10
+#: The shorter of two lengths of Barzilai and Borwein is taken where it is below this part of the longer.
+LONG_STEPS = 0.5
+#: A bound on the length of steps grows by this factor with each step that meets it.
+LONGER = 1.5
+#: No step is so many times as long as the last one.
+MUCH_LONGER = 100
+#: Points in a bracket that are gathered and sorted; and looks after which they are, however many.
+FEW_TO_SORT, LOOKS_BEFORE_SORTING = 4096, 12
+
+# Smoothed kinks.
+
+#: The half-width falls by this factor from one stage to the next, which ends where a step is this part of it.
+NARROWER, SHORT_FOR_STAGE = 0.3, 0.02
+#: Updates of adaptive lengths in a stage, after which it goes on with momentum, which cannot overshoot.
+PATIENCE = 150
+#: A run ends where smoothing can have cost this part of the loss; or where the width is this part of the first.
+COST_OF_SMOOTHING, NARROWEST = 1e-4, 1e-10
+#: What is this part of what it is compared with is rounding.
+ROUNDING = 1e-13
+
+# Metrics.
+
+#: Eigenvalues of a Gram matrix of columns of size 1 below this part of the largest, for each column, are rounding.
+LOST_IN_ROUNDING = 1e-14
+#: The same of the squares of the columns along the directions that were lost, which a second pass finds.
+LOST_FOR_EVER = 1e-28
+#: A column is part of a tie if its share in a direction in which the matrix is 0 is above this.
+PART_OF_A_TIE = 1e-4
+#: Columns above which a Gram matrix, of which a pseudo-inverse is taken, would take minutes.
+MOST_FOR_METRIC = 2000
+#: A column whose deviation is below this part of its mean is constant, as far as a double can say.
+CONSTANT = 1e-15
+
 # Verdicts.
 
 #: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
 SAMPLE, FEW = 4096, 512
 #: A loss that ended so many times above where it began has diverged, whatever theta is.
 GROWN = 1e6
-#: A descent ended too soon if the loss falls by this part of itself farther on, and theta moves by so many tol.
-WORTH_WHILE, FAR = 0.01, 10
+#: A descent ended too soon if the loss falls by this part of itself farther on; below the other it surely does not.
+WORTH_WHILE, SURELY_NOT = 0.01, 2e-3
+#: The minimum is looked for within so many tol first.
+FAR = 10
 #: A fall of this part of the loss at the start is none: the model fits.
 NEGLIGIBLE = 1e-9
-#: Steps that are looked ahead as long as each takes this part off the loss: on saturated probabilities one alone sees
-#: a third of what is left.
-LOOKS, WORTH_A_LOOK = 12, 1e-3
+#: Where the least is below this part of it the model fits, and a fall of the other part is none within `FAR` tol.
+FITS, WELL_FITTED = 1e-6, 1e-4
+#: Updates of the descent that looks: on all rows after it was on a sample of them, and where it is alone.
+LOOKS, ENOUGH_LOOKS = 12, 300
 #: Columns whose root mean square is above this are named where a descent diverged.
 UNSCALED = 3.0
-
-# Losses.
-
-#: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
-NARROWEST_KINK = 2.0**-126
+#: Columns that a message names at most.
+MOST_NAMED = 8
 
 # Text.
 
 #: Characters of a line, and parameters that are shown one a line, as many as one sees at once; more go in columns.
 WIDTH, ONE_A_LINE = 120, 20
+
+# Losses.
+
+#: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
+NARROWEST_KINK = 2.0**-126

@@ -13,10 +13,12 @@ import numpy as np
 from fastgd._checks import called_at, check_callable, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
+from fastgd._metric import shrunk
 from fastgd._source import as_source
 from fastgd._sums import ALONE
 from fastgd.losses.base import Gradient, Loss, ours
 from fastgd.losses.builtin import REGISTRY
+from fastgd.penalties import Penalty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,19 +31,36 @@ if TYPE_CHECKING:
 
 def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
                  X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
+                 penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
                  threads: Threads = ALONE) -> Objective:
     """The Objective of what a public function was given; TypeError or ValueError if it is not as it should be."""
     objective = Objective(loss_fn, grad_loss_fn, needs_loss, X is not None, threads)
-    objective.source = as_source(dataset, X, fit_intercept)
+    if penalty is not None:
+        objective.penalty = check_penalty(penalty)
+    if sample_weight is not None and (objective.is_called or objective.gradient is None) and (
+            loss_fn is not None or objective.gradient is None):
+        raise TypeError("The 'sample_weight' parameter needs a loss of fastgd's own and its gradient: a function in "
+                        f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
+    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
     return objective
 
 
-def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
+def check_penalty(penalty: Any) -> Penalty | None:
+    """Return the penalty, None where its strength is 0; TypeError if it is none."""
+    if not isinstance(penalty, Penalty):
+        raise TypeError("The 'penalty' parameter must be None, or L1(strength), L2(strength) or ElasticNet(l1, l2) of "
+                        f"fastgd.penalties. Got {penalty!r} of type {type(penalty).__name__}.")
+    return penalty if penalty.l1 or penalty.l2 else None
+
+
+def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None) -> Callable[..., Objective]:
     """A function from points to the Objective of a loss that is evaluated on them and not descended on.
 
     TypeError at once if it is no function; a gradient may stand for a loss.
     """
     objective = Objective(loss_fn, None, True, False)
+    if penalty is not None:
+        objective.penalty = check_penalty(penalty)
 
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
         return objective.on(as_source(dataset, None, False, name))
@@ -50,7 +69,7 @@ def curve_of(loss_fn: LossFunction) -> Callable[..., Objective]:
 
 
 class Objective:
-    """The mean of a loss over a source.
+    """The mean of a loss over a source, plus a penalty of theta.
 
     The loss and the gradient are each our own, of which a kernel knows the maths, or a Python function, or none.
 
@@ -61,12 +80,16 @@ class Objective:
     gradient : Gradient or None
         The gradient if it is our own; kernels descend on it.
     called_gradient : callable
-        The gradient as a function of theta and a part of the source: a Python function's, or differences of the loss.
+        The gradient as a function of theta and a part of the source: a Python function's, or differences of the loss;
+        of the loss alone, as a step has a penalty of its own.
+    penalty : Penalty or None
+        Of the weights; an intercept is free.
     threads : Threads
         Who shares the sums over many points.
     """
 
     source: Source
+    penalty: Penalty | None = None
     # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
     _last_value: tuple[Theta, float] | None = None
     _last_slope: tuple[Theta, Theta] | None = None
@@ -95,7 +118,15 @@ class Objective:
         """The same functions on another source."""
         objective = object.__new__(Objective)
         objective.threads, objective.gradient, objective.source = self.threads, self.gradient, source
+        objective.penalty = self.penalty
         objective._loss, objective._loss_fn, objective._grad_loss_fn = self._loss, self._loss_fn, self._grad_loss_fn
+        return objective
+
+    def descending_on(self, loss: Loss) -> Objective:
+        """The same source and penalty with another loss, of our own."""
+        objective = self.on(self.source)
+        objective.gradient, objective._loss, objective._loss_fn = loss.gradient, loss, loss
+        objective.__dict__["curvature"] = self.curvature
         return objective
 
     @functools.cached_property
@@ -135,13 +166,36 @@ class Objective:
         targets = self.source.targets
         return (abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
 
+    def separates(self, theta: Any) -> bool:
+        """Whether a loss of probabilities, without a penalty, predicts each of its rows of 0 and 1 on its own side.
+
+        It then falls as theta grows, for ever. All points are on one side if all are 0, or all 1.
+        """
+        rows = self.source
+        if self.penalty is not None or self.descended is None or self.descended.link != "logit":
+            return False
+        if not rows.is_rows:
+            first_of_all = rows.targets.item(0)
+            return first_of_all in (0, 1) and bool((rows.targets == first_of_all).all())
+        first = int(rows.intercept)
+        for part in rows.parts():
+            sides = 2 * rows.targets[part] - 1
+            with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN
+                predictions = rows.X[part] @ theta[first:] + (theta[0] if first else 0.0)
+                is_right = (np.abs(sides) == 1) & (sides * predictions > 0)
+            if not is_right.all():
+                return False
+        return True
+
     @property
     def name(self) -> str:
-        """What to call the loss: huber_loss, Huber(delta=2.0), or the name of the Python function."""
-        if self._loss is not None:
-            return self._loss.__name__ if repr(self._loss).startswith("<") else repr(self._loss)
+        """What to call the loss: huber_loss, Huber(delta=2.0), or the name of the Python function; and the penalty."""
         given = self._loss_fn
-        return str(getattr(getattr(given, "func", given), "__name__", type(given).__name__))
+        if self._loss is not None:
+            name = self._loss.__name__ if repr(self._loss).startswith("<") else repr(self._loss)
+        else:
+            name = str(getattr(getattr(given, "func", given), "__name__", type(given).__name__))
+        return name if self.penalty is None else f"{name} + {self.penalty!r}"
 
     @property
     def is_called(self) -> bool:
@@ -149,17 +203,27 @@ class Objective:
         return self._loss is None
 
     def values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
-        """The loss that was given, at each of several thetas; NaN if none was."""
+        """The loss that was given plus the penalty, at each of several thetas; NaN if none was given."""
         if self._loss is not None:
-            values: list[float] = self.source.means(self._loss, thetas, self.threads).tolist()
-            return values
-        if self._called_loss is None:
+            values: list[Any] = self.source.means(self._loss, thetas, self.threads).tolist()
+        elif self._called_loss is None:
             return [math.nan] * len(thetas)
-        return called_at(self._called_loss, thetas, self.source.everything)
+        else:
+            values = called_at(self._called_loss, thetas, self.source.everything)
+        return self._with_penalty(values, thetas)
+
+    def _with_penalty(self, values: list[Any], thetas: Sequence[Any] | FloatArray) -> list[Any]:
+        if self.penalty is None:
+            return values
+        return [value + self.penalty(self.weights_of(theta)) for value, theta in zip(values, thetas, strict=True)]
+
+    def weights_of(self, theta: Any) -> Any:
+        """Theta without the intercept."""
+        return theta[1:] if self.source.intercept else theta
 
     def curve(self, thetas: FloatArray) -> DoubleArray:
         """The same as an array."""
-        if self._loss is not None:
+        if self._loss is not None and self.penalty is None:
             return self.source.means(self._loss, thetas, self.threads)
         return np.array(self.values(thetas), dtype=np.float64)
 
@@ -170,11 +234,30 @@ class Objective:
         return self._last_value[1]
 
     def slopes(self, thetas: Sequence[Any]) -> Sequence[Theta]:
-        """The mean slope at each of several thetas."""
+        """The mean slope at each of several thetas, the penalty's included.
+
+        Where l1 has a kink, at a weight of 0, it is the slope that is nearest to 0.
+        """
         if self.gradient is not None:
-            slopes = self.source.means(self.gradient, thetas, self.threads)
-            return list(slopes) if self.source.is_rows else slopes.tolist()
-        return [self._called_slope(theta) for theta in thetas]
+            means = self.source.means(self.gradient, thetas, self.threads)
+            slopes: list[Theta] = list(means) if self.source.is_rows else means.tolist()
+        else:
+            slopes = [self._called_slope(theta) for theta in thetas]
+        if self.penalty is None:
+            return slopes
+        return [self._penalised(slope, theta) for slope, theta in zip(slopes, thetas, strict=True)]
+
+    def _penalised(self, slope: Any, theta: Any) -> Any:
+        penalty, first = self.penalty, int(self.source.intercept)
+        assert penalty is not None
+        total, weights = np.array(slope, dtype=np.float64), np.asarray(self.weights_of(theta))
+        part = total[first:] if total.ndim else total[()]
+        part = part + penalty.l2 * weights
+        part = np.where(weights == 0, shrunk(part, penalty.l1), part + penalty.l1 * np.sign(weights))
+        if not total.ndim:
+            return float(part)
+        total[first:] = part
+        return total
 
     def slope(self, theta: Theta) -> Theta:
         """The mean slope at one theta."""
@@ -190,7 +273,7 @@ class Objective:
             return [float(value) for value in self.values(thetas)]
         source = self.source if size is None else self.source.sample(size)
         values: list[float] = source.means(loss, thetas, self.threads).tolist()
-        return values
+        return self._with_penalty(values, thetas)
 
     def descended_value(self, theta: Theta) -> float:
         """The same at one theta, all rows."""
@@ -223,7 +306,16 @@ class Objective:
         if stable is None:
             return None
         size = self.curvature.largest_row() if is_stochastic else self.curvature.largest_eigenvalue()
+        if self.penalty is not None and self.penalty.l2:
+            return 2 / (2 / stable * size + self.penalty.l2)
         return stable / size if size > 0 else math.inf
+
+    def metric(self, kind: str, *, is_stochastic: bool = False, is_rough: bool = False) -> Any:
+        """The metric of the data that `precondition` asks for; for a loss of unknown curvature as if that were 1."""
+        curvature = 1.0 if self.descended is None else self.descended.max_curvature
+        decay = 0.0 if self.penalty is None else self.penalty.l2
+        return self.curvature.metric(kind, curvature if math.isfinite(curvature) else 1.0, decay, self.threads,
+                                     is_stochastic=is_stochastic, is_rough=is_rough)
 
     def safe_rate(self, is_stochastic: bool) -> float:
         """Half of the largest stable rate: 1 / the largest curvature."""
@@ -233,6 +325,13 @@ class Objective:
         if stable is not None:
             raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
                              f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
+        self.check_curvature()
+        raise AssertionError("unreachable")
+
+    def check_curvature(self) -> None:
+        """Raise ValueError unless the loss is known to be of bounded curvature."""
+        if self.descended is not None and self.descended.max_stable_alpha is not None:
+            return
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
         got = self.descended or self._grad_loss_fn or self._loss_fn
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number or one "

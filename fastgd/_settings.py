@@ -32,6 +32,10 @@ class Settings(NamedTuple):
     average: bool = False
     in_place: bool = False
     batch_size: int | None = None
+    is_adaptive: bool = False
+    precondition: str | None = None
+    momentum: str | None = None
+    is_rough: bool = False        # whether a metric of a sample will do
     bit_generator: np.random.BitGenerator | None = None
 
     @property
@@ -46,24 +50,38 @@ class Settings(NamedTuple):
 
 
 def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
-                   history: Any, full_output: Any) -> Settings:
+                   history: Any, full_output: Any, precondition: Any, momentum: Any) -> Settings:
     """The Settings of a batch descent; TypeError or ValueError for an option that is not as it should be."""
-    rates = as_rates_or_auto(alpha)
+    is_adaptive = isinstance(alpha, str) and alpha == "adaptive"
+    rates = None if is_adaptive else as_rates_or_auto(alpha, ", 'auto' or 'adaptive'")
+    if precondition is not None:
+        check_option(precondition, "precondition", ("scale", "gram"), "None")
+    if momentum is not None:
+        check_option(momentum, "momentum", ("nesterov",), "None")
+        if is_adaptive:
+            raise ValueError("alpha='adaptive' chooses the length of each step from the last one and has no momentum. "
+                             f"Got momentum={momentum!r}; leave it None, or use alpha='auto'.")
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     check_option(stop, "stop", ("step", "loss"))
     if callback is not None:
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter, tol, stop, "updates")
-    return Settings(method, rates, tol, max_iter, stop, display, callback,
-                    check_flag(history, "history"), check_flag(full_output, "full_output"))
+    return Settings(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
+                    check_flag(full_output, "full_output"), is_adaptive=is_adaptive, precondition=precondition,
+                    momentum=momentum)
 
 
 def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,
-                        average: Any, in_place: Any, progress: Any, callback: Any, history: Any,
-                        full_output: Any) -> Settings:
+                        average: Any, in_place: Any, progress: Any, callback: Any, history: Any, full_output: Any,
+                        precondition: Any) -> Settings:
     """The Settings of a stochastic descent (`batch_size` None) or a mini-batch descent."""
     rates = as_rates_or_auto(alpha)
+    if isinstance(precondition, str) and precondition == "gram":
+        raise ValueError(f"precondition='gram' is for minimize: it would cost {method} more than the update of a row. "
+                         "Use precondition='scale'.")
+    if precondition is not None:
+        check_option(precondition, "precondition", ("scale",), "None")
     bit_generator = bit_generator_of(rng)
     tol = check_number(tol, "tol", low=0)
     max_epochs = check_count(max_epochs, "max_epochs")
@@ -73,4 +91,5 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
     display = progress_display(progress, max_epochs, tol, stop, "epochs")
     return Settings(method, rates, tol, max_epochs, stop, display, callback,
                     check_flag(history, "history"), check_flag(full_output, "full_output"),
-                    check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size, bit_generator)
+                    check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size,
+                    precondition=precondition, bit_generator=bit_generator)

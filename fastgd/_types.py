@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from fastgd._source import Points, Rows
+    from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
     #: Where the numbers are; `fastgd._source` says how.
@@ -35,6 +36,7 @@ GradientFunction: TypeAlias = Callable[..., SupportsFloat | ArrayLike]
 #: A learning rate, or a function of the update.
 Rate: TypeAlias = Number | Callable[[int], SupportsFloat]
 Alpha: TypeAlias = Rate | Literal["auto"]
+BatchAlpha: TypeAlias = Alpha | Literal["adaptive"]
 Progress: TypeAlias = bool | Literal["bar"]
 Random: TypeAlias = (
     Count | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | np.random.RandomState | None)
@@ -116,6 +118,10 @@ class _Options(TypedDict, total=False):
     max_iter: Count
     stop: Literal["step", "loss"]
     n_threads: Count | None
+    precondition: Literal["scale", "gram"] | None
+    momentum: Literal["nesterov"] | None
+    penalty: Penalty | None
+    sample_weight: ArrayLike | None
 
 
 class OptionsOfPoints(_Options, total=False):
@@ -138,6 +144,9 @@ class _StochasticOptions(TypedDict, total=False):
     average: bool
     in_place: bool
     progress: Progress
+    precondition: Literal["scale"] | None
+    penalty: Penalty | None
+    sample_weight: ArrayLike | None
 
 
 class StochasticOptionsOfPoints(_StochasticOptions, total=False):

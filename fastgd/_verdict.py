@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import FAR, FEW, GROWN, LOOKS, NEGLIGIBLE, SAMPLE, WORTH_A_LOOK, WORTH_WHILE
-from fastgd._theta import is_finite, largest
+from fastgd._limits import FEW, GROWN
+from fastgd._shortfall import shortfall_of
+from fastgd._theta import largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
-    from fastgd._types import Theta
-
-#: How far along a step of Newton's the loss is looked at.
-_FRACTIONS = 4.0 ** np.arange(-8, 9)
+    from fastgd._shortfall import Shortfall
 
 
 class Growth(NamedTuple):
@@ -25,14 +23,6 @@ class Growth(NamedTuple):
     began: float
     ended: float
     is_huge: bool
-
-
-class Shortfall(NamedTuple):
-    """A place with a materially lower loss than that where a descent ended."""
-
-    loss: float
-    theta: Theta
-    is_least: bool
 
 
 class Verdict(NamedTuple):
@@ -49,6 +39,9 @@ class Verdict(NamedTuple):
         If the loss of a linear model is known to be higher than at the start.
     shortfall : Shortfall or None
         If the loss is known to be materially lower elsewhere.
+    is_separable : bool
+        Whether there is no minimum, because the rows of the two classes lie on two sides of a plane, or all points are
+        of one class.
     has_labels : bool
         Whether it converged to an answer that means nothing, because the targets are labels and no probabilities.
     """
@@ -57,6 +50,7 @@ class Verdict(NamedTuple):
     growth: Growth | None = None
     shortfall: Shortfall | None = None
     has_labels: bool = False
+    is_separable: bool = False
 
 
 _CONVERGED = Verdict(CONVERGED)
@@ -70,31 +64,33 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         growth = _growth(objective, outcome.start, outcome.x, is_stochastic)
         if growth is not None and status in (CONVERGED, LIMIT_REACHED):
             return Verdict(NOT_FINITE if growth.is_huge else STALLED if status == CONVERGED else status, growth)
+    if status in (CONVERGED, LIMIT_REACHED) and objective.separates(outcome.x):
+        return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Verdict(status, growth)
     if outcome.alpha == 0:
         return _judged_at_rest(objective, outcome, tol)
-    if (is_stochastic and stop != "loss"
-            and not largest(objective.slope(outcome.x)) * outcome.alpha < tol):
+    if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(outcome.x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    shortfall = _shortfall(objective, outcome, tol, stop == "loss") if is_rows or stop == "loss" else None
+    shortfall = shortfall_of(objective, outcome.x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
-        return Verdict(STALLED, None, shortfall)
+        return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))
     return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
 
 
 def _judged_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Verdict:
     """The verdict where the rate fell to 0: whether a step at the largest rate of the run would be short too.
 
-    A longer one is forgiven if the loss, which is our own, does not say that it leads to a place worth while.
+    Of a loss of our own it is the loss that says whether it leads to a place worth while.
     """
     slope = largest(objective.slope(outcome.x))
-    if slope == 0 or slope * outcome.fastest < tol:
-        return _CONVERGED
     knows_loss = objective.gradient is not None and math.isfinite(objective.descended_value(outcome.x))
-    return _CONVERGED if knows_loss and _shortfall(objective, outcome, 0.0, True) is None else Verdict(STALLED)
+    if slope == 0 or (slope * outcome.fastest < tol and not knows_loss):
+        return _CONVERGED
+    return (_CONVERGED if knows_loss and shortfall_of(objective, outcome.x, outcome.start, 0.0) is None
+            else Verdict(STALLED))
 
 
 def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> Growth | None:
@@ -113,54 +109,3 @@ def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> 
     size = max(abs(began), abs(objective.descended_value(np.zeros(len(end)))))
     noise = 0.1 if is_stochastic else 1e-9
     return Growth(began, ended, ended > GROWN * size > 0) if ended - began > noise * size else None
-
-
-def _shortfall(objective: Objective, outcome: Outcome, tol: float, by_loss: bool) -> Shortfall | None:
-    """Where the loss is materially lower than at the end, if it is along steps of Newton's, else None.
-
-    With the largest curvature c of the loss and G = X'X / n (1 without X) a step is pinv(c G) @ gradient: on the
-    squared error one leads to the least loss; on others it leads down if it is not too long, so that some lengths are
-    tried, and others follow as long as they lead farther down.
-    """
-    loss = objective.descended
-    if loss is None:
-        return None
-    first = _lowest_along(objective, outcome.x)
-    if first is None:
-        return None
-    best: Theta = first
-    here, there = objective.descended_value(outcome.x), objective.descended_value(best)
-    if (not here - there > WORTH_A_LOOK * abs(here)
-            or here - there <= NEGLIGIBLE * abs(objective.descended_value(outcome.start))):
-        return None
-
-    def is_enough() -> bool:
-        far = here - there > FAR * tol if by_loss else largest(best - outcome.x) > FAR * tol
-        return bool(far and here - there > WORTH_WHILE * abs(here))
-
-    # Where as many steps as the first would not lead so far, more of them are not worth a look.
-    is_hopeless = not by_loss and LOOKS * largest(best - outcome.x) <= FAR * tol
-    looks = 0 if loss.is_quadratic or is_hopeless else LOOKS
-    while looks > 0 and not is_enough():
-        farther = _lowest_along(objective, best)
-        lower = there if farther is None else objective.descended_value(farther)
-        if farther is None or not there - lower > WORTH_A_LOOK * abs(here):
-            break
-        best, there, looks = farther, lower, looks - 1
-    if not is_enough():
-        return None
-    return Shortfall(there, best, loss.is_quadratic and objective.curvature.has_gram)
-
-
-def _lowest_along(objective: Objective, theta: Any) -> Theta | None:
-    """Where the loss of a sample is least along the step of Newton's from theta; None if there is no such place."""
-    loss = objective.descended
-    assert loss is not None
-    with np.errstate(all="ignore"):
-        step = objective.curvature.over_gram(objective.slope(theta)) * (loss.max_stable_alpha or 2.0) / 2
-        places = [theta - fraction * step for fraction in _FRACTIONS]
-        losses = np.array(objective.descended_values(places, SAMPLE))
-    if not is_finite(step) or np.isnan(losses).all():
-        return None
-    best: Theta = places[int(np.nanargmin(losses))]
-    return best

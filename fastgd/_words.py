@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import UNSCALED
+from fastgd._limits import MOST_NAMED, UNSCALED
+from fastgd._shortfall import passes_to_arrive
 from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
-    from fastgd._verdict import Shortfall, Verdict
+    from fastgd._shortfall import Shortfall
+    from fastgd._verdict import Verdict
 
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
@@ -38,25 +40,64 @@ class Words:
                 STOPPED_BY_CALLBACK: self._stopped}[self.verdict.status]()
 
     def _converged(self) -> str:
-        updates, step, tol = self.outcome.updates, self._step(), self.tol
+        updates, tol, moved, bound = self.outcome.updates, self.tol, self.outcome.moved, self.outcome.bound
+        if bound is not None:
+            return (f"converged: after {updates} updates on smoothed versions of the {self._loss_name()} it is at most "
+                    f"{bound:.3g} above its least.{self._ties()}")
         if self.stop == "loss":
-            return f"converged: update {updates} changed the loss by less than tol={tol:g}."
-        if step >= tol > 0:
-            return (f"converged: update {updates} ended an epoch that moved theta by less than tol={tol:g}, to "
-                    f"{shown(self.outcome.x)}.")
-        return f"converged: update {updates} moved theta by {step:.3g}, and tol is {tol:g}."
+            by = f"less than tol={tol:g}" if moved is None else f"{moved:.3g}, and tol is {tol:g}"
+            return f"converged: update {updates} changed the loss by {by}.{self._ties()}"
+        if moved is not None and self.is_stochastic:
+            return (f"converged: update {updates} ended an epoch that moved theta by {moved:.3g}, and tol is {tol:g}, "
+                    f"to {shown(self.outcome.x)}.{self._passes()}")
+        if moved is not None:
+            return (f"converged: update {updates} moved theta by {moved:.3g}, in units of the prediction, and tol is "
+                    f"{tol:g}.{self._ties()}")
+        return f"converged: update {updates} moved theta by {self._step():.3g}, and tol is {tol:g}."
+
+    def _loss_name(self) -> str:
+        assert self.objective.descended is not None
+        return _said(self.objective.descended.__name__)
+
+    def _ties(self) -> str:
+        """Names the columns that determine each other, where the metric met some."""
+        ties = self.outcome.ties
+        if not ties:
+            return ""
+        names = self.objective.source.parameter_names[int(self.objective.source.intercept):]
+        said = ", ".join(repr(names[k]) for k in ties[:MOST_NAMED])
+        if len(ties) == 1:
+            return f" The column {said} is constant, and its weight stayed where it was."
+        more = f" and {len(ties) - MOST_NAMED} more" if len(ties) > MOST_NAMED else ""
+        return (f" The columns {said}{more} are constant or determine each other: of all weights that predict the "
+                "same, these moved least.")
+
+    def _no_minimum(self) -> str:
+        outcome = self.outcome
+        why = ("a plane separates the rows of target 0 from those of target 1" if self.objective.source.is_rows
+               else "all targets are the same")
+        return (f"stopped after {outcome.updates} updates at theta {shown(outcome.x)}, but there is no minimum: {why}, "
+                f"and the {self._loss_name()} falls to 0 as theta grows without end. Use a penalty, such as "
+                f"penalty=fastgd.penalties.L2(0.01).{self._ties()}")
 
     def _limit_reached(self) -> str:
         outcome, tol = self.outcome, self.tol
         moved = f"moved theta by {self._step():.3g}"
+        if self.verdict.is_separable:
+            return self._no_minimum()
         end = f"{self._growth()}{self._rate_hint()}{_on_targets(self.objective)}"
         if self.is_stochastic:
             return (f"did not converge in {outcome.updates} updates: stop='{self.stop}' with tol={tol:g} was not met; "
                     f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
-                    f"{self._advice()}{end}")
+                    f"{self._advice()}{self._passes()}{end}")
+        if outcome.bound is not None:
+            known = (f"by its slopes the loss may be {outcome.bound:.3g} above its least"
+                     if math.isfinite(outcome.bound) else "none of them was arrived at")
+            return (f"did not converge in {outcome.updates} updates on smoothed versions of the {self._loss_name()}: "
+                    f"{known}. {self._or_more_updates()}{end}")
         rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
         return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
-                f"{rule}. Raise max_iter or change the learning rate.{end}")
+                f"{rule}. {self._or_more_updates()}{end}")
 
     def _cycle(self) -> str:
         outcome = self.outcome
@@ -84,6 +125,8 @@ class Words:
             return (f"met its rule after {outcome.updates} updates with alpha={outcome.alpha:g}, at theta "
                     f"{shown(outcome.x)}, but went up and not down. Use a smaller learning rate.{self._growth()}"
                     f"{self._rate_hint()}")
+        if self.verdict.is_separable:
+            return self._no_minimum()
         if self.verdict.shortfall is not None:
             return self._not_reached(self.verdict.shortfall)
         slope = largest(self.objective.slope(outcome.x))
@@ -93,8 +136,8 @@ class Words:
         where = ("on a point that happens to lie near" if self.stop == "step"
                  else "when two epochs happened to end near each other, at")
         return (f"stopped after {outcome.updates} updates {where} theta {shown(outcome.x)}: on all points together a "
-                f"step would still move it by {outcome.alpha * slope:.3g} (alpha * abs(mean slope)), and tol is "
-                f"{self.tol:g}. {self._advice()}")
+                f"step would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is "
+                f"{self.tol:g}. {self._advice()}{self._passes()}")
 
     def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
@@ -102,9 +145,39 @@ class Words:
         lower = "the least is" if shortfall.is_least else "it is still lower,"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
                 f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "
-                f"theta {shown(outcome.x)}, and {lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. Use a "
-                "smaller tol, a larger learning rate if it is stable, or columns of one scale (subtract the mean, "
-                "divide by the standard deviation).")
+                f"theta {shown(outcome.x)}, and {lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. "
+                f"{self._to_arrive()}{self._passes()}")
+
+    def _to_arrive(self) -> str:
+        """What leads to the optimum."""
+        if self.is_stochastic:
+            scale = ", precondition='scale'" if self.objective.source.is_rows else ""
+            return f"Use a smaller tol, a learning rate that falls more slowly{scale}, or minimize."
+        if self.objective.descended is None:
+            return "Use a smaller tol or a larger learning rate."
+        return f"Use {self._way()}, a smaller tol, or a larger learning rate if it is stable."
+
+    def _or_more_updates(self) -> str:
+        if self.objective.descended is None or not self.objective.source.is_rows:
+            return "Raise max_iter or change the learning rate."
+        return "Raise max_iter, change the learning rate, or use precondition='gram' and momentum='nesterov'."
+
+    def _passes(self) -> str:
+        """Where batch descent would be at the optimum in fewer passes over the data than a stochastic run made."""
+        if not self.is_stochastic:
+            return ""
+        passes, made = passes_to_arrive(self.objective, self.outcome.start), self.outcome.epochs
+        if passes is None or not passes < made:
+            return ""
+        return (f" Batch descent, minimize with {self._way()}, is at the optimum in about {passes} passes over the "
+                f"data; this run made {made:,.0f}.")
+
+    def _way(self) -> str:
+        """The options of the batch descent that arrives soonest."""
+        if not self.objective.source.is_rows:
+            return "alpha='adaptive'"
+        has_kink = self.objective.penalty is not None and self.objective.penalty.l1 > 0
+        return f"alpha='adaptive' and precondition={'scale' if has_kink else 'gram'!r}"
 
     def _stopped(self) -> str:
         return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
@@ -149,8 +222,8 @@ def _on_columns(objective: Objective) -> str:
     large = [f"{names[k]!r} ({sizes[k]:.3g})" for k in np.argsort(-sizes)[:3] if sizes[k] > UNSCALED]
     if not large:
         return ""
-    return (f" X has unscaled columns, of root mean square: {', '.join(large)}. Subtract the mean of each and divide "
-            "by its standard deviation, and a larger rate is stable.")
+    return (f" X has unscaled columns, of root mean square: {', '.join(large)}. precondition='scale' descends as if "
+            "the mean of each were subtracted and the rest divided by its standard deviation.")
 
 
 def _on_targets(objective: Objective) -> str:

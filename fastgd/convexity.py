@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Interval,
         Random,
     )
+    from fastgd.penalties import Penalty
 
 __all__ = ["Convexity", "is_convex"]
 
@@ -70,7 +71,7 @@ class Convexity:
 
 
 def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval, *, n_chords: Count = 1000,
-              rng: Random = None) -> Convexity:
+              rng: Random = None, penalty: Penalty | None = None) -> Convexity:
     """Look for a chord that cuts below the curve of a loss.
 
     A function is convex when t f(a) + (1 - t) f(b) >= f(t a + (1 - t) b) for all a, b and t in [0, 1]. The loss is
@@ -90,6 +91,8 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
         Random chords.
     rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
         Where they come from; None is numpy's global state.
+    penalty : Penalty, optional
+        One of `fastgd.penalties`, added to the loss: L2 of enough strength makes the quartic convex.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
     (True, False)
     """
-    evaluate = curve_of(loss_fn)
+    evaluate = curve_of(loss_fn, penalty)
     low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))
@@ -125,7 +128,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
         count += usable
         if clearest is not None and (witness is None or clearest.excess > witness.excess):
             witness = clearest
-    name = getattr(loss_fn, "__name__", repr(loss_fn))
+    name = getattr(loss_fn, "__name__", repr(loss_fn)) if penalty is None else objective.name
     if witness is None:
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
     if not witness.excess > _rounding(not objective.is_called, eps, thetas, points, heights):

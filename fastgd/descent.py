@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._types import (
-        Alpha,
+        BatchAlpha,
         Callback,
         ConstantFunction,
         Count,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Progress,
         Theta,
     )
+    from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
 __all__ = ["minimize", "simple_minimize"]
@@ -81,60 +82,65 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
 
 @overload
 def minimize(
-    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
-    progress: Progress = True, *,
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
+    alpha: BatchAlpha = 0.2, progress: Progress = True, *,
     X: None = None, history: Literal[False] = False, full_output: Literal[False] = False,
     **options: Unpack[OptionsOfPoints],
 ) -> float: ...
 @overload
 def minimize(
-    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: BatchAlpha = 0.2,
     progress: Progress = True, *,
     X: ArrayLike, history: Literal[False] = False, full_output: Literal[False] = False,
     **options: Unpack[OptionsOfRows],
 ) -> DoubleArray: ...
 @overload
 def minimize(
-    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
-    progress: Progress = True, *,
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
+    alpha: BatchAlpha = 0.2, progress: Progress = True, *,
     X: None = None, history: Literal[True], full_output: bool = False,
     **options: Unpack[OptionsOfPoints],
 ) -> DescentResult[float]: ...
 @overload
 def minimize(
-    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: BatchAlpha = 0.2,
     progress: Progress = True, *,
     X: ArrayLike, history: Literal[True], full_output: bool = False,
     **options: Unpack[OptionsOfRows],
 ) -> DescentResult[DoubleArray]: ...
 @overload
 def minimize(
-    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
-    progress: Progress = True, *,
+    loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
+    alpha: BatchAlpha = 0.2, progress: Progress = True, *,
     X: None = None, history: bool = False, full_output: Literal[True],
     **options: Unpack[OptionsOfPoints],
 ) -> DescentResult[float]: ...
 @overload
 def minimize(
-    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: BatchAlpha = 0.2,
     progress: Progress = True, *,
     X: ArrayLike, history: bool = False, full_output: Literal[True],
     **options: Unpack[OptionsOfRows],
 ) -> DescentResult[DoubleArray]: ...
 @overload
 def minimize(
-    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: BatchAlpha = 0.2,
     progress: Progress = True, *,
     X: ArrayLike | None = None, history: bool = False, full_output: bool = False, **options: Unpack[OptionsOfRows],
 ) -> Theta | DescentResult: ...
 def minimize(
-    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2,
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike, alpha: BatchAlpha = 0.2,
     progress: Progress = True, *, X: ArrayLike | None = None, fit_intercept: bool = False, theta0: ArrayLike = 0.0,
     tol: Number = 1e-3, max_iter: Count = 100_000, stop: Literal["step", "loss"] = "step",
     callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
-    n_threads: Count | None = None,
+    n_threads: Count | None = None, precondition: Literal["scale", "gram"] | None = None,
+    momentum: Literal["nesterov"] | None = None, penalty: Penalty | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Theta | DescentResult:
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
+
+    For raw data: ``minimize(loss, None, y, "adaptive")`` for one number, and for rows ``minimize(loss, None, y,
+    "adaptive", X=X, fit_intercept=True, precondition="gram")``; both arrive in tens of passes whatever the units.
 
     Compiled if the gradient is one of fastgd's own; with any other callables the same loop runs in Python and
     calls them as ``f(theta, dataset)``. On float64 and float32 data the result has the bits of the plain numpy
@@ -152,13 +158,17 @@ def minimize(
     dataset : array-like of shape (n,)
         The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
         else in float64. Not copied if it is a contiguous float array; never changed.
-    alpha : float, callable or "auto", default 0.2
+    alpha : float, callable, "auto" or "adaptive", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
         "auto" takes 1 / the largest curvature of the mean loss, for losses that have one: half of the rate from which
-        on descent may diverge.
+        on descent may diverge. "adaptive" chooses the length of each step from the last two slopes (Barzilai and
+        Borwein), and where the data are many the first step leads to the minimum of a sample of them; one number it
+        keeps between two places of unlike slopes, and ends at the order statistic itself where the loss has kinks.
+        With X and a loss with kinks (`abs_loss`, `pinball_loss`, `epsilon_insensitive`) both descend on smoothed
+        versions of it, see Notes.
     progress : {True, False, "bar"}, default True
-        True prints one line ``theta: ... | loss: ...`` before each update, "bar" shows a tqdm bar, False shows
-        nothing and computes no loss.
+        True prints one line ``theta: ... | loss: ...`` before each update, "bar" shows a tqdm bar with the
+        updates, the loss and the last step, False shows nothing and computes no loss.
     X : array-like of shape (n, p), optional
         Makes the model linear: the prediction for row i is ``X[i] @ theta``, and `dataset` its targets. float32 or
         float64 in C order, read-only and memmapped too, is read where it lies; other layouts and types are copied
@@ -169,7 +179,9 @@ def minimize(
         Where to start, in the units of the data; with X a number stands for an array of it.
     tol : float, default 1e-3
         The descent ends when an update moves theta (with X, each component of it) by less than this. At 0 it goes on
-        until theta stands still.
+        until theta stands still. With `precondition` a step is measured in the units of the prediction: of each weight
+        times the standard deviation of its column, so that `tol` means the same for all of them; with "gram" of what
+        the step does to the predictions if that is less.
     max_iter : int, default 100_000
         Updates at most.
     stop : {"step", "loss"}, default "step"
@@ -184,6 +196,20 @@ def minimize(
     n_threads : int or None, default None
         Threads that share the sums of a compiled gradient over more than 1e6 points (with X: numbers in it); None is 1,
         -1 as many as there are cores. The bits of the result do not depend on it.
+    precondition : {None, "scale", "gram"}, default None
+        The metric in which steps are made; theta stays in the units of X. "scale" descends as if the columns had mean 0
+        and standard deviation 1 (without an intercept, root mean square 1); "gram" in the metric of their Gram matrix,
+        which does not care how columns are scaled, shifted or mixed, for up to 2,000 of them. `alpha` is then in units
+        of half the stable limit: "auto" is 1, and never overshoots.
+    momentum : {None, "nesterov"}, default None
+        Nesterov's: each step is made from beyond theta, and anew from theta where that led uphill. An update is one
+        pass over the data as before. Not with ``alpha="adaptive"``.
+    penalty : Penalty, optional
+        One of `fastgd.penalties`, added to the mean loss and to `fun`: L2, L1 or ElasticNet of the weights; an
+        intercept is free. Without X theta is the weight. L1 needs `precondition` None or "scale".
+    sample_weight : array-like of shape (n,), optional
+        A weight w >= 0 for each point: the mean loss is sum(w * loss) / sum(w). What weighs 0 is as if it were absent.
+        Needs fastgd's own loss and gradient.
 
     Returns
     -------
@@ -201,9 +227,9 @@ def minimize(
     Warns
     -----
     ConvergenceWarning
-        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. With X and a
-        compiled loss also if the rule was met too soon: if a step of Newton's from there, or some part or multiple of
-        it, takes a hundredth off the loss and moves theta by more than 10 `tol` (``stop="loss"``: the loss).
+        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. Also if the
+        rule was met too soon: if another descent, which adapts its steps, finds a place from there where the loss is
+        more than a hundredth lower. If a plane separates the classes of `cross_entropy`: there is no minimum then.
 
     Notes
     -----
@@ -216,12 +242,26 @@ def minimize(
     has that parameter. The squared error with up to 100 features is descended on by its Gram matrix, which reads X
     once. Sums are in double.
 
-    Columns of one scale (subtract the mean of each, divide by its standard deviation) make descent faster by far;
-    columns of several scales need ``alpha="auto"`` or a small rate, and many updates.
+    Plain descent on raw columns takes thousands of updates, or ten thousands; with a preconditioner, momentum or
+    adaptive steps tens. ``alpha="adaptive"`` with ``precondition="gram"`` is the fastest; `momentum` with "auto" is
+    nearly so, and no step of it can overshoot. Where columns determine each other "gram" moves them least, and the
+    message names them. At the end of a run a few passes over the data look whether the loss can still fall: a Python
+    loss and gradient are called for it too.
+
+    On smoothed versions of a loss with kinks, of half-widths that fall, the descent ends when the loss can be no more
+    than a ten-thousandth above its least, or with ``stop="loss"`` no more than `tol`; `tol` is not looked at otherwise.
+    The bound is proved from the slopes (by duality), and the message states it; `fun` is the exact loss.
 
     References
     ----------
     A. Cauchy, "Methode generale pour la resolution des systemes d'equations simultanees", 1847.
+    Y. Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k^2)", Soviet Mathematics
+    Doklady 27 (1983).
+    J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA Journal of Numerical Analysis 8 (1988).
+    D. Boehning and B. G. Lindsay, "Monotonicity of quadratic-approximation algorithms", Annals of the Institute of
+    Statistical Mathematics 40 (1988).
+    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
+    Econometrics 232 (2023).
 
     Examples
     --------
@@ -231,9 +271,17 @@ def minimize(
     >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
     >>> minimize(mse, grad_mse, y, "auto", X=X, fit_intercept=True, tol=1e-9, progress=False).round(6)
     array([1., 2.])
+    >>> import numpy as np
+    >>> from fastgd import Pinball
+    >>> X, y = 10.0 ** np.arange(-2, 3)[:, None], [1.0, 2.0, 3.0, 4.0, 50.0]
+    >>> minimize(Pinball(0.5), None, y, "adaptive", progress=False)
+    3.0
+    >>> minimize(mse, None, y, "auto", X=X, fit_intercept=True, precondition="gram", progress=False).round(4)
+    array([1.1979, 0.4861])
     """
-    settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output)
+    settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
+                              precondition, momentum)
     with threads_of(n_threads) as threads:
         objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
-                                 threads=threads)
+                                 penalty=penalty, sample_weight=sample_weight, threads=threads)
         return conclude(objective, settings, *descend(objective, settings, theta0))

@@ -4,7 +4,8 @@ The compiled functions give the same bits on float64 and float32 arrays, because
 their shuffles are its own; `cross_entropy` and `log_cosh`, which need exp, and all with X, the same to about 1e-12.
 float32 data is computed in float32, as numpy does it if alpha is a Python float; all other real types become float64.
 Exceptions: numpy before 2.3 sums more than 8192 points in another order, and a Huber loss whose every residual is so
-small that its square underflows (1e-154, in float32 1e-19) may differ in its last bit.
+small that its square underflows (1e-154, in float32 1e-19) may differ in its last bit. With weights, a penalty, a
+preconditioner or momentum they agree to about 1e-12.
 """
 import numpy as np
 
@@ -12,16 +13,19 @@ import numpy as np
 def _over_points(factor=1):
     """Make f(prediction, target) the mean over points, f(theta, dataset); with X row i is predicted by X[i] @ theta.
 
-    A gradient in theta is `factor` times the mean of slope * X[i].
+    A gradient in theta is `factor` times the mean of slope * X[i]. With weights a mean is sum(w * term) / sum(w).
     """
     def decorate(function):
         is_slope = function.__name__.startswith("grad_")
 
-        def mean(theta, dataset, *parameters, X=None, fit_intercept=False, **named):
+        def mean(theta, dataset, *parameters, X=None, fit_intercept=False, sample_weight=None, **named):
+            if X is not None:
+                X = with_intercept(X) if fit_intercept else X
+            terms = function(theta if X is None else X @ theta, dataset, *parameters, **named)
+            if sample_weight is not None:
+                terms = terms * (sample_weight / np.mean(sample_weight))
             if X is None:
-                return factor * np.mean(function(theta, dataset, *parameters, **named))
-            X = with_intercept(X) if fit_intercept else X
-            terms = function(X @ theta, dataset, *parameters, **named)
+                return factor * np.mean(terms)
             return factor * (X.T @ terms) / len(terms) if is_slope else np.mean(terms)
 
         mean.__name__ = mean.__qualname__ = function.__name__
@@ -160,37 +164,163 @@ def simple_minimize(loss_fn, dataset, thetas):
 
 
 def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None, fit_intercept=False, theta0=0.0,
-             tol=1e-3, max_iter=100_000, stop="step"):
-    theta, X = _start(theta0, X, fit_intercept)
+             tol=1e-3, max_iter=100_000, stop="step", l1=0, l2=0, sample_weight=None, precondition=None, momentum=None,
+             curvature=None):
+    model = _Model(loss_fn, grad_loss_fn, dataset, X, fit_intercept, l1, l2, sample_weight)
+    units = _units_of(model, precondition, curvature)
+    theta = ahead = model.start(theta0)
     moves = False    # a warm-up may begin with rates of 0
+    count = 1
     for t in range(max_iter):
         if progress:
-            print(f"theta: {_rounded(theta)} | loss: {_at(loss_fn, theta, dataset, X):.2f}")
+            print(f"theta: {_rounded(theta)} | loss: {model.loss(theta):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
         moves = moves or rate != 0
-        new = theta - rate * _at(grad_loss_fn, theta, dataset, X)
-        change = new - theta
+        new = units.proximal(ahead - rate * units.direction(model.gradient(ahead)), rate)
+        change = max(units.size(new - ahead), units.size(new - theta))
         if stop == "loss":
-            change = _at(loss_fn, new, dataset, X) - _at(loss_fn, theta, dataset, X)
-        if moves and _size(change) < tol:
+            change = abs(model.loss(new) - model.loss(theta))
+        if moves and change < tol:
             return new
+        if momentum == "nesterov":
+            ahead, count = _look_ahead(new, new - theta, units.inner(new - ahead, new - theta) >= 0, count)
+        else:
+            ahead = new
         theta = new
     return theta
 
 
-def _size(change):
-    return np.max(np.abs(change)) if isinstance(change, np.ndarray) else abs(change)
+def _look_ahead(theta, move, agrees, count):
+    """Nesterov's place for the next gradient: beyond theta, unless the last step went against the last move."""
+    if not agrees:
+        return theta, 1
+    following = (1 + np.sqrt(1 + 4 * count ** 2)) / 2
+    return theta + (count - 1) / following * move, following
 
 
-def _start(theta0, X, fit_intercept):
-    if X is None:
-        return theta0, None
-    X = with_intercept(X) if fit_intercept else np.asarray(X)
-    return np.zeros(X.shape[1]) + theta0, X
+class _Model:
+    """A mean loss with the penalty l1 * sum(abs(w)) + l2 / 2 * sum(w ** 2), w being theta without the intercept."""
+
+    def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, l1, l2, sample_weight):
+        self.loss_fn, self.grad_loss_fn, self.l1, self.l2 = loss_fn, grad_loss_fn, l1, l2
+        self.y, self.X, self.weights = dataset, X, None
+        self.intercept = int(fit_intercept)
+        if X is not None:
+            self.X = with_intercept(X) if fit_intercept else np.asarray(X)
+        if sample_weight is not None:
+            kept = np.asarray(sample_weight) > 0
+            self.y, self.weights = np.asarray(dataset)[kept], np.asarray(sample_weight)[kept]
+            self.weights = self.weights / np.mean(self.weights)
+            self.X = None if X is None else self.X[kept]
+
+    def start(self, theta0):
+        return theta0 if self.X is None else np.zeros(self.X.shape[1]) + theta0
+
+    def penalised(self, theta):
+        """Theta with 0 in place of the intercept."""
+        return theta if not self.intercept else np.append(0.0, theta[1:])
+
+    def loss(self, theta):
+        mean = self._mean(self.loss_fn, theta, None)
+        if not (self.l1 or self.l2):
+            return mean
+        w = self.penalised(theta)
+        return mean + self.l1 * np.sum(np.abs(w)) + self.l2 / 2 * np.sum(w ** 2)
+
+    def gradient(self, theta, rows=None):
+        """That of the loss and of l2, on some rows; l1 is for the proximal step."""
+        mean = self._mean(self.grad_loss_fn, theta, rows)
+        return mean + self.l2 * self.penalised(theta) if self.l2 else mean
+
+    def _mean(self, function, theta, rows):
+        def some(values):
+            return values if rows is None else values[rows]
+
+        named = {} if self.X is None else {"X": some(self.X)}
+        if self.weights is None:
+            return function(theta, some(self.y), **named)
+        weights = some(self.weights)
+        return np.mean(weights) * function(theta, some(self.y), sample_weight=weights, **named)
 
 
-def _at(function, theta, dataset, X):
-    return function(theta, dataset) if X is None else function(theta, dataset, X=X)
+class _Units:
+    """The units in which a step is made and measured: those of theta, with `unit` for a learning rate of 1."""
+
+    def __init__(self, model, unit=1):
+        self.model, self.unit = model, unit
+
+    def direction(self, gradient):
+        return self.unit * gradient
+
+    def proximal(self, theta, rate):
+        """The weights moved towards 0 by what l1 asks of a step."""
+        return _shrunk(theta, rate * self.unit * self.model.l1, self.model.intercept) if self.model.l1 else theta
+
+    def size(self, step):
+        return np.max(np.abs(step)) if isinstance(step, np.ndarray) else abs(step)
+
+    def inner(self, step, move):
+        return np.dot(step, move)
+
+
+class _ScaledUnits(_Units):
+    """Those of v, the parameters for the columns (x - shift) / size: theta = T @ v.
+
+    P times a gradient in v is a step at a learning rate of 1.
+    """
+
+    def __init__(self, model, T, P):
+        super().__init__(model)
+        self.T, self.to_scaled, self.P = T, np.linalg.inv(T), P
+
+    def direction(self, gradient):
+        return self.T @ (self.P @ (self.T.T @ gradient))
+
+    def proximal(self, theta, rate):
+        if not self.model.l1:
+            return theta
+        # abs(theta[j]) is T[j, j] * abs(v[j]); P is a number times the identity.
+        by = rate * self.P[0, 0] * self.model.l1 * np.diag(self.T)
+        return self.T @ _shrunk(self.to_scaled @ theta, by, self.model.intercept)
+
+    def size(self, step):
+        return super().size(self.to_scaled @ step)
+
+    def inner(self, step, move):
+        return (self.to_scaled @ step) @ np.linalg.pinv(self.P, hermitian=True) @ (self.to_scaled @ move)
+
+
+def _shrunk(theta, by, intercept):
+    shrunk = np.sign(theta) * np.maximum(np.abs(theta) - by, 0)
+    return np.append(theta[0], shrunk[1:]) if intercept else shrunk
+
+
+def _units_of(model, precondition, curvature, of_rows=False):
+    """The units of a descent on a loss of this largest curvature; `of_rows` for a step that sees a single row."""
+    c = 1 if curvature is None else curvature
+    if precondition is None:
+        return _Units(model)
+    if model.X is None:
+        return _Units(model, 1 / (c + model.l2))
+    first, X = model.intercept, model.X.astype(float)
+    weights = np.ones(len(X)) if model.weights is None else model.weights
+    shift = weights @ X / len(X) if first else np.zeros(X.shape[1])
+    shift[:first] = 0
+    size = np.sqrt(weights @ (X - shift) ** 2 / len(X))
+    is_constant = size <= 1e-15 * np.abs(shift)
+    Z = np.where(is_constant, 0, X - shift)
+    size[is_constant] = 1
+    Z /= size
+    G = (Z.T * weights) @ Z / len(X)
+    if precondition == "gram":
+        P = np.linalg.pinv(c * G + model.l2 * np.diag(model.penalised(size ** -2)), 1e-14 * len(G), hermitian=True)
+    else:
+        largest = np.max(weights * np.sum(Z ** 2, axis=1)) if of_rows else np.linalg.eigvalsh(G)[-1]
+        P = np.eye(len(G)) / (c * (largest or 1))
+        size = np.sqrt(size ** 2 + model.penalised(P[0, 0] * model.l2 * np.ones(len(G))))
+    T = np.diag(1 / size)
+    T[:first] -= shift / size
+    return _ScaledUnits(model, T, P)
 
 
 def _rounded(theta):
@@ -198,37 +328,32 @@ def _rounded(theta):
 
 
 def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_intercept=False, rng=None, theta0=0.0,
-                 tol=1e-3, max_epochs=1000):
-    if X is not None:
-        return minimize_mini_batch(loss_fn, grad_loss_fn, dataset, 1, alpha, X=X, fit_intercept=fit_intercept, rng=rng,
-                                   theta0=theta0, tol=tol, max_epochs=max_epochs)
-    return _descend_on_pieces(
-        grad_loss_fn, np.array(dataset), lambda data: data, alpha, rng, theta0, tol, max_epochs)
+                 tol=1e-3, max_epochs=1000, l1=0, l2=0, sample_weight=None, precondition=None, curvature=None):
+    model = _Model(loss_fn, grad_loss_fn, np.asarray(dataset), X, fit_intercept, l1, l2, sample_weight)
+    return _descend_on_pieces(model, 1 if X is not None else None, alpha, rng, theta0, tol, max_epochs, precondition,
+                              curvature)
 
 
 def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.2, *, X=None, fit_intercept=False,
-                        rng=None, theta0=0.0, tol=1e-3, max_epochs=1000):
-    def slices(data):
-        return [data[i:i + minibatch_size] for i in range(0, len(data), minibatch_size)]
-
-    if X is None:
-        return _descend_on_pieces(grad_loss_fn, np.array(dataset), slices, alpha, rng, theta0, tol, max_epochs)
-    theta, X = _start(theta0, X, fit_intercept)
-    y = np.asarray(dataset)
-    return _descend_on_pieces(lambda theta, rows: grad_loss_fn(theta, y[rows], X=X[rows]), np.arange(len(y)), slices,
-                              alpha, rng, theta, tol, max_epochs)
+                        rng=None, theta0=0.0, tol=1e-3, max_epochs=1000, l1=0, l2=0, sample_weight=None,
+                        precondition=None, curvature=None):
+    model = _Model(loss_fn, grad_loss_fn, np.asarray(dataset), X, fit_intercept, l1, l2, sample_weight)
+    return _descend_on_pieces(model, minibatch_size, alpha, rng, theta0, tol, max_epochs, precondition, curvature)
 
 
-def _descend_on_pieces(gradient, data, pieces_of, alpha, rng, theta0, tol, max_epochs):
+def _descend_on_pieces(model, size, alpha, rng, theta0, tol, max_epochs, precondition, curvature):
+    """A step for each point (`size` None) or slice of the points, which are shuffled before each pass."""
     rng = np.random if rng is None else rng if hasattr(rng, "shuffle") else np.random.default_rng(rng)
-    theta, t, moves = theta0, 0, False
+    units = _units_of(model, precondition, curvature, of_rows=True)
+    order = np.arange(len(model.y))
+    theta, t, moves = model.start(theta0), 0, False
     for _ in range(max_epochs):
-        rng.shuffle(data)
-        for piece in pieces_of(data):
+        rng.shuffle(order)
+        for piece in order if size is None else [order[i:i + size] for i in range(0, len(order), size)]:
             rate = alpha(t) if callable(alpha) else alpha
             moves = moves or rate != 0
-            new = theta - rate * gradient(theta, piece)
-            if moves and _size(new - theta) < tol:
+            new = units.proximal(theta - rate * units.direction(model.gradient(theta, piece)), rate)
+            if moves and units.size(new - theta) < tol:
                 return new
             theta, t = new, t + 1
     return theta

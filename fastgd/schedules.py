@@ -304,14 +304,14 @@ def as_rates(alpha: Rate) -> Rates:
     return _Constant(first) if first == last else rates
 
 
-def as_rates_or_auto(alpha: Alpha) -> Rates | None:
-    """`as_rates`, and None for "auto": the rate is then for the data to say."""
+def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
+    """`as_rates`, and None for "auto": the rate is then for the data to say. `words` are those that are allowed."""
     if not isinstance(alpha, str):
         return as_rates(alpha)
     if alpha == "auto":
         return None
     raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
-                    f"fastgd.schedules or 'auto'. Got {alpha!r} instead.")
+                    f"fastgd.schedules{words}. Got {alpha!r} instead.")
 
 
 class _Constant:

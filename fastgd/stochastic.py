@@ -24,7 +24,7 @@ fall, with a power between a half and 1:
 >>> round(minimize_sgd(mse, grad_mse, pcttip, rate, rng=0, stop="epoch", average=True, tol=1e-4), 1)
 16.1
 
-On a linear model also bring the columns to one scale: subtract the mean of each, and divide by its standard deviation.
+On a linear model also bring the columns to one scale, with ``precondition="scale"``.
 """
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         StochasticOptionsOfRows,
         Theta,
     )
+    from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
 __all__ = ["minimize_mini_batch", "minimize_sgd"]
@@ -110,7 +111,8 @@ def minimize_sgd(
     X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
     tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
     average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
-    history: bool = False, full_output: bool = False,
+    history: bool = False, full_output: bool = False, precondition: Literal["scale"] | None = None,
+    penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
 ) -> Theta | DescentResult:
     """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
 
@@ -152,13 +154,23 @@ def minimize_sgd(
         Shuffle `dataset` itself, as the textbook does, and copy nothing. It must then be a writable contiguous
         float32 or float64 array; not with X.
     progress : {True, False, "bar"}, default False
-        True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar.
+        True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar with
+        the epochs, the loss and what the rule compares with `tol`.
     callback : callable, optional
         Called after each complete epoch, as in `minimize`.
     history : bool, default False
         Record every update; the return value is then a DescentResult with a `history` DataFrame.
     full_output : bool, default False
         Return a DescentResult.
+    precondition : {None, "scale"}, default None
+        "scale" descends as if the columns of X had mean 0 and standard deviation 1; theta stays in the units of X.
+        `alpha` is then in units of half the stable limit, 1 / the largest curvature of the loss at any one row so
+        scaled, and a step is measured, for `stop="step"`, in the units of the prediction.
+    penalty : Penalty, optional
+        As for `minimize`. After each update weights decay by alpha times L2's strength and shrink by alpha times L1's,
+        which makes zeros exact.
+    sample_weight : array-like of shape (n,), optional
+        As for `minimize`: the slope at a point is multiplied by its weight over the mean weight.
 
     Returns
     -------
@@ -176,7 +188,8 @@ def minimize_sgd(
     -----
     ConvergenceWarning
         If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
-        no minimum and its `success` is False. Also if `max_epochs` were not enough, and with X as in `minimize`.
+        no minimum and its `success` is False. Also if `max_epochs` were not enough, and as in `minimize` where the
+        loss can still fall by a hundredth.
 
     References
     ----------
@@ -194,8 +207,9 @@ def minimize_sgd(
     14.66
     """
     settings = stochastic_settings("minimize_sgd", None, alpha, rng, tol, max_epochs, stop, average,
-                                   in_place, progress, callback, history, full_output)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
+                                   in_place, progress, callback, history, full_output, precondition)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+                             penalty=penalty, sample_weight=sample_weight)
     return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
 
 
@@ -254,7 +268,8 @@ def minimize_mini_batch(
     X: ArrayLike | None = None, fit_intercept: bool = False, rng: Random = None, theta0: ArrayLike = 0.0,
     tol: Number = 1e-3, max_epochs: Count = 1000, stop: Literal["step", "epoch", "loss"] = "step",
     average: bool = False, in_place: bool = False, progress: Progress = False, callback: Callback[Any] | None = None,
-    history: bool = False, full_output: bool = False,
+    history: bool = False, full_output: bool = False, precondition: Literal["scale"] | None = None,
+    penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
 ) -> Theta | DescentResult:
     """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
 
@@ -267,7 +282,7 @@ def minimize_mini_batch(
     minibatch_size : int
         Points in a slice, from 1 to n - 1; the last slice of an epoch may be shorter. 10 to 100 is usual.
     alpha, X, fit_intercept, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history,
-    full_output
+    full_output, precondition, penalty, sample_weight
         As for `minimize_sgd`.
 
     Returns
@@ -301,6 +316,7 @@ def minimize_mini_batch(
     """
     settings = stochastic_settings(
         "minimize_mini_batch", check_count(minibatch_size, "minibatch_size"), alpha, rng, tol, max_epochs, stop,
-        average, in_place, progress, callback, history, full_output)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss)
+        average, in_place, progress, callback, history, full_output, precondition)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+                             penalty=penalty, sample_weight=sample_weight)
     return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))

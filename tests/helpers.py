@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastgd
-from fastgd import minimize, reference
+from fastgd import minimize, penalties, reference
 from fastgd.losses import REGISTRY
 
 README = Path(__file__).parent.parent / "README.md"
@@ -145,3 +145,33 @@ def in_a_new_process(code):
 def blocks_of_the_readme():
     """The README's pieces of Python."""
     return [block.split("```")[0] for block in README.read_text(encoding="utf-8").split("```python\n")[1:]]
+
+
+def penalty_of(l1=0.0, l2=0.0):
+    """The penalty of these strengths; None for 0 and 0."""
+    if not (l1 or l2):
+        return None
+    return penalties.L2(l2) if not l1 else penalties.L1(l1) if not l2 else penalties.ElasticNet(l1, l2)
+
+
+def raw_rows(name, n=60, seed=0, dtype=float):
+    """Columns of several means and scales, targets that follow them, and integer weights, some of them 0."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal([3, -50, 0.1], [1, 20, 0.01], (n, 3)).astype(dtype)
+    y = rng.random(n) if LOSSES[name].link == "logit" else 15 + X[:, 0] + rng.normal(size=n)
+    return X, y, rng.integers(0, 4, n).astype(float)
+
+
+def same_as_the_oracle(verb, name, y, *args, l1=0.0, l2=0.0, called=False, **options):
+    """Fail unless a verb and its oracle end at the same predictions, to 1e-9, and l1 at the same zeros."""
+    loss = LOSSES[name]
+    functions = (oracle(name, ""), oracle(name)) if called else (loss, loss.gradient)
+    theta = getattr(fastgd, verb)(*functions, y, *args, penalty=penalty_of(l1, l2), **options)
+    curvature = 1 if called or loss.max_curvature == np.inf else loss.max_curvature
+    expected = getattr(reference, verb)(oracle(name, ""), oracle(name), y, *args, l1=l1, l2=l2, curvature=curvature,
+                                        **options)
+    X = options.get("X", np.ones((1, 1)))
+    X = reference.with_intercept(X) if options.get("fit_intercept") else X
+    ours, theirs = X @ np.atleast_1d(theta), X @ np.atleast_1d(expected)
+    assert np.abs(ours - theirs).max() <= 1e-9 * np.abs(theirs).max(), (theta, expected)
+    assert not l1 or np.array_equal(np.atleast_1d(theta) == 0, np.atleast_1d(expected) == 0)

@@ -302,3 +302,54 @@ def test_value_and_slope_may_bring_data_of_their_own():
                                      lambda p, t, data: p - 3 * t + parameter(data)), numbers, strict=True))
     loss = compiled(value, slope)
     assert (loss(2.0, [5.0]), loss.gradient(2.0, [5.0])) == (125.0, 187.0)
+
+
+class TestBeyondPlainDescent:
+    """Of a C function nothing is known but its value and slope."""
+
+    @staticmethod
+    def losses():
+        return compiled(*by_ctypes()), Huber(1.0)
+
+    def test_is_weighted(self):
+        y, w = np.random.default_rng(0).normal(size=50), np.random.default_rng(1).random(50)
+        X = np.random.default_rng(2).normal(size=(50, 2))
+        mine, known = self.losses()
+        for options in ({}, {"X": X}):
+            theta = 0.3 if not options else [0.3, -1.0]
+            assert mine(theta, y, sample_weight=w, **options) == pytest.approx(
+                known(theta, y, sample_weight=w, **options), rel=1e-12)
+            assert mine.gradient(theta, y, sample_weight=w, **options) == pytest.approx(
+                known.gradient(theta, y, sample_weight=w, **options), rel=1e-12)
+
+    @pytest.mark.parametrize("options", [
+        {"alpha": 1.0, "precondition": "gram"}, {"alpha": 1.0, "precondition": "gram", "momentum": "nesterov"},
+        {"alpha": "adaptive", "precondition": "gram"}, {"alpha": "adaptive", "precondition": "scale"},
+        {"alpha": "adaptive"}])
+    def test_arrives_where_the_known_loss_does(self, options):
+        """A rate of 1 in the metric is that of a curvature of 1, which Huber's is."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(60, 2)) * [1, 50] + 3
+        y, w = X @ [1, 0.1] + rng.normal(size=60), rng.random(60)
+        mine, known = self.losses()
+        for weights in (None, w):
+            found = [minimize(loss, None, y, progress=False, X=X, fit_intercept=True, tol=1e-9, sample_weight=weights,
+                              full_output=True, **options) for loss in (mine, known)]
+            assert found[0].success
+            assert found[0].x == pytest.approx(found[1].x, abs=1e-5)
+
+    def test_of_one_number_adapts(self):
+        y, w = np.random.default_rng(0).normal(15, 3, 50), np.random.default_rng(1).random(50)
+        mine, known = self.losses()
+        for weights in (None, w):
+            found = [minimize(loss, None, y, "adaptive", False, tol=1e-10, sample_weight=weights, full_output=True)
+                     for loss in (mine, known)]
+            assert found[0].success
+            assert found[0].x == pytest.approx(found[1].x, abs=1e-9)
+            assert found[0].nit < 40
+
+    def test_auto_is_refused_in_a_metric_too(self):
+        mine = self.losses()[0]
+        for precondition in ("scale", "gram"):
+            with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
+                minimize(mine, None, [1.0, 2.0], "auto", X=[[1.0], [2.0]], precondition=precondition)

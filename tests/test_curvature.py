@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers import DTYPES, quiet, rows
+from helpers import DTYPES, LOSSES, quiet, rows
 
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 from fastgd._curvature import RowsCurvature
 from fastgd._source import Rows
 from fastgd._sums import Threads
-from fastgd.losses import REGISTRY
-from helpers import LOSSES, quiet, rows
-
-import fastgd
-from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -53,11 +48,18 @@ class TestAuto:
             minimize(loss, None, y, loss.max_stable_alpha / 2, False))
 
     @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if not loss.max_stable_alpha])
-    def test_needs_a_bounded_curvature(self, name):
+    def test_needs_a_bounded_curvature_or_kinks_to_smooth(self, name):
         X, y = rows()
+        loss = LOSSES[name]
         for options in ({}, {"X": X}):
-            with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
-                minimize(LOSSES[name], None, y, "auto", False, **options)
+            calls = [lambda options=options: minimize_sgd(loss, None, y, "auto", **options)]
+            if not (options and loss.kinks):
+                calls.append(lambda options=options: minimize(loss, None, y, "auto", False, **options))
+            for call in calls:
+                with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
+                    call()
+        if loss.kinks:
+            assert minimize(loss, None, y, "auto", False, X=X, full_output=True).fun < loss([0] * 3, y, X=X)
 
     def test_finds_the_least_squares_of_many_features(self):
         X, y = rows(400, 150)
@@ -133,3 +135,41 @@ class TestSpread:
                 found = RowsCurvature(source).spread(threads)
             assert np.array_equal(found[0], mean)
             assert np.array_equal(found[1], covariance)
+
+
+class TestMetricOfWideRows:
+    @pytest.mark.parametrize("intercept", [False, True])
+    def test_is_about_the_largest_eigenvalue_of_the_scaled_columns(self, intercept):
+        X = np.random.default_rng(1).normal(size=(1500, 600)) * np.geomspace(1e-3, 1e3, 600)
+        X[:, 1] = X[:, 0] + 0.3 * X[:, 1]
+        X += 5 * intercept * X.std(axis=0)
+        scaled = (X - X.mean(axis=0)) / X.std(axis=0) if intercept else X / np.sqrt((X * X).mean(axis=0))
+        largest = np.linalg.eigvalsh(scaled.T @ scaled / 1500)[-1]
+        curvature = RowsCurvature(Rows(X, np.zeros(1500), intercept))
+        metric = curvature.metric("scale", 2.0, 0.0)
+        assert scaled == pytest.approx((X - metric.shift) / metric.sizes, abs=1e-9)
+        assert largest * 0.95 <= 1 / (2 * metric.unit) <= 2 * largest
+        exact = RowsCurvature(Rows(X[:, :200], np.zeros(1500), intercept)).metric("scale", 2.0, 0.0)
+        few = scaled[:, :200]
+        assert 1 / (2 * exact.unit) == pytest.approx(np.linalg.eigvalsh(few.T @ few / 1500)[-1])
+
+    @quiet
+    def test_of_very_many_columns_is_their_scale_alone(self):
+        X, y = rows(300, 2500)
+        X = X * np.geomspace(1e-3, 1e3, 2500)
+        for options in ({}, {"momentum": "nesterov"}):
+            result = minimize(fastgd.huber_loss, None, y, "auto", False, X=X, fit_intercept=True, max_iter=100,
+                              precondition="scale", full_output=True, **options)
+            assert result.fun < 0.01 * fastgd.huber_loss(np.zeros(2501), y, X=X, fit_intercept=True)
+        for verb in (minimize, minimize_sgd):
+            with pytest.raises(ValueError, match="Use precondition='scale'"):
+                verb(fastgd.huber_loss, None, y, "auto", X=X, precondition="gram")
+
+    def test_a_gram_metric_has_the_same_bits_in_threads(self):
+        X, y = rows(150_000, 12)
+        runs = [minimize(fastgd.huber_loss, None, y, "auto", False, X=X, fit_intercept=True, precondition="gram",
+                         momentum="nesterov", tol=1e-9, n_threads=count, full_output=True) for count in (1, 2, 3)]
+        assert runs[0].success
+        for run in runs[1:]:
+            assert np.array_equal(run.x, runs[0].x)
+            assert (run.nit, run.fun) == (runs[0].nit, runs[0].fun)

@@ -232,11 +232,15 @@ def kernels_that_are_handed_too_little():
     rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
     scratch = np.zeros(gram.scratch_size(9, 2, True))
     batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
+    in_manner_of_one = array_steps()
+    in_manner_of_one.take_manner(1.0, 0.0, 0.0, few, few)    # beside an intercept, which the rows have not
     return {
-        "sums, out": lambda: sums(loss.kernel, False, y, np.zeros(3), np.zeros(2), many),
-        "sums, scratch": lambda: sums(loss.kernel, False, y, np.zeros(3), np.zeros(3), np.zeros(2)),
-        "sums, no points": lambda: sums(loss.kernel, False, y[:0], few, few, few),
-        "sums, no thetas": lambda: sums(loss.kernel, False, y, y[:0], few, few),
+        "sums, out": lambda: sums(loss.kernel, False, y, None, np.zeros(3), np.zeros(2), many),
+        "sums, scratch": lambda: sums(loss.kernel, False, y, None, np.zeros(3), np.zeros(3), two),
+        "sums, no points": lambda: sums(loss.kernel, False, y[:0], None, few, few, few),
+        "sums, no thetas": lambda: sums(loss.kernel, False, y, None, y[:0], few, few),
+        "sums, weights": lambda: sums(loss.kernel, False, y, y[:8], few, few, many),
+        "sums, no weights": lambda: sums(loss.kernel, False, y, y[:0], few, few, many),
         "batch, thetas": lambda: version(descent.batch)(loss.kernel, y, number, alphas, np.zeros(2)),
         "batch, no points": lambda: version(descent.batch)(loss.kernel, y[:0], number, alphas, many),
         "batch_many": lambda: version(descent.batch_many)(
@@ -249,6 +253,12 @@ def kernels_that_are_handed_too_little():
         "Visits, empty batches": lambda: shuffle.Visits(capsule, 9, 0),
         "ArraySteps": lambda: step.ArraySteps(np.zeros(2), np.zeros(3), np.zeros((9, 2)), 0.0, True),
         "ArraySteps, scratch": lambda: step.ArraySteps(two, two, np.zeros((9, 1)), 0.0, True),
+        "Rows, weights": lambda: linear.Rows(y, False, y[:8]),
+        "take_manner, shift": lambda: array_steps().take_manner(1.0, 0.0, 0.0, few, two),
+        "take_manner, sizes": lambda: array_steps().take_manner(1.0, 0.0, 0.0, two, few),
+        "take_manner, two fewer": lambda: array_steps(3).take_manner(1.0, 0.0, 0.0, few, few),
+        "take_manner, more": lambda: array_steps().take_manner(1.0, 0.0, 0.0, y[:3], y[:3]),
+        "take_manner, none": lambda: array_steps(1).take_manner(1.0, 0.0, 0.0, y[:0], y[:0]),
         "sums of rows, range": lambda: rows_sums(loss.kernel, False, X, rows, 3, 10, two, two, X),
         "sums of rows, order": lambda: rows_sums(loss.kernel, False, X, rows, 3, 3, two, two, X),
         "sums of rows, theta": lambda: rows_sums(loss.kernel, False, X, rows, 0, 9, few, two, X),
@@ -282,10 +292,12 @@ def kernels_that_are_handed_too_little():
             loss.kernel, X, rows, np.arange(9), visits(), array_steps(2, 1), alphas, np.zeros((3, 2))),
         "stochastic on rows, thetas": lambda: sgd_of_rows(
             loss.kernel, X, rows, np.arange(9), visits(), array_steps(), alphas, np.zeros((3, 3))),
+        "stochastic on rows, manner": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(9), visits(), in_manner_of_one, alphas, np.zeros((3, 2))),
     }
 
 
 @pytest.mark.parametrize("name", kernels_that_are_handed_too_little())
 def test_a_kernel_refuses_arrays_that_are_too_short(name):
-    with pytest.raises(ValueError, match=r"too short|different lengths|out of range"):
+    with pytest.raises(ValueError, match=r"too short|different lengths|out of range|other columns"):
         kernels_that_are_handed_too_little()[name]()

@@ -49,7 +49,8 @@ class TestTheTextbooksNames:
 
     def test_help_opens_with_the_call(self):
         text = pydoc.plain(pydoc.render_doc(fastgd.huber_loss))
-        assert "huber_loss(theta, dataset, delta=1.0, *, X=None, fit_intercept=False, n_threads=None)" in text
+        assert ("huber_loss(theta, dataset, delta=1.0, *, X=None, fit_intercept=False, sample_weight=None, "
+                "n_threads=None)") in text
         assert text.index("huber_loss(theta") < text.index("Huber loss ``r**2")
         assert "-> 'None'" not in text
 
@@ -206,7 +207,7 @@ def test_huber_takes_delta(delta, dtype):
     assert fastgd.grad_huber_loss(14.2, y, delta) == fastgd.grad_huber_loss(14.2, y, delta=delta) == slope
     assert Huber(delta).gradient(14.2, y) == slope
     assert str(inspect.signature(Huber(delta))) == (
-        f"(theta, dataset, delta={float(delta)}, *, X=None, fit_intercept=False, n_threads=None)")
+        f"(theta, dataset, delta={float(delta)}, *, X=None, fit_intercept=False, sample_weight=None, n_threads=None)")
     assert inspect.signature(fastgd.grad_huber_loss).parameters["delta"].default == 1
     assert list(inspect.signature(Huber).parameters) == ["delta"]
     assert Huber(delta).delta == delta
@@ -299,7 +300,7 @@ class TestSmoothing:
             "abs_loss", "pinball_loss", "Pinball(q=0.9)", "Pinball(q=0.9, smoothing=1.0)",
             "Pinball(q=0.5, smoothing=1.0)", "AbsoluteError(smoothing=2.0)"]
         assert str(inspect.signature(fastgd.abs_loss)) == (
-            "(theta, dataset, smoothing=0.0, *, X=None, fit_intercept=False, n_threads=None)")
+            "(theta, dataset, smoothing=0.0, *, X=None, fit_intercept=False, sample_weight=None, n_threads=None)")
 
     def test_is_a_parameter_of_the_call(self, five_points):
         assert fastgd.abs_loss(14, five_points, smoothing=2) == fastgd.AbsoluteError(2)(14, five_points)

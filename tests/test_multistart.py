@@ -52,8 +52,12 @@ def test_schedules(pcttip):
 
 @pytest.mark.parametrize("starts", [np.linspace(-30, 30, 601), [-21, 0.62, 30], [-21, 0.612631, 30]])
 def test_a_start_on_the_maximum_joins_no_minima(starts):
-    result = minimize_multistart(fastgd.quartic_loss, None, [0.0], starts)
+    with pytest.warns(ConvergenceWarning, match="optimum was not reached: the loss is 18.632.*it is still lower"):
+        result = minimize_multistart(fastgd.quartic_loss, None, [0.0], starts)
     assert result.minima == pytest.approx([18.395, -14.508], abs=0.05)
+    on_top = [abs(run.x - 0.6126) < 0.1 for run in result.runs]
+    assert any(on_top)
+    assert [run.status == 4 for run in result.runs] == on_top == (result.labels == -1).tolist()
 
 
 @pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])

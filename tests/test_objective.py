@@ -10,8 +10,10 @@ from helpers import TIPS, oracle, own, quiet, rows
 
 import fastgd
 from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
+from fastgd._objective import objective_of
 from fastgd.losses import REGISTRY
 from fastgd.losses.base import ours
+from fastgd.penalties import L1, ElasticNet
 
 
 class TestOnPoints:
@@ -27,15 +29,19 @@ class TestOnPoints:
             return reference.grad_mse(theta, dataset)
 
         series = pd.Series(five_points)
-        minimize(loss, grad, series, max_iter=2, tol=100)
-        assert [call[:2] for call in calls] == [("loss", 0.0), ("grad", 0.0)]
+        with pytest.warns(ConvergenceWarning, match="it is still lower, 3.8424, at theta 14.66"):
+            minimize(loss, grad, series, max_iter=2, tol=100)
+        assert [call[:2] for call in calls][:2] == [("loss", 0.0), ("grad", 0.0)]
         assert all(dataset is series for *_, dataset in calls)
         calls.clear()
         minimize(loss, grad, five_points, progress=False)
-        assert {kind for kind, *_ in calls} == {"grad"}
+        assert [kind for kind, *_ in calls[:18]] == ["grad"] * 18
         calls.clear()
-        minimize(loss, grad, [12.1, 12.8, 14.9, 16.3, 17.2])
-        assert [kind for kind, *_ in calls] == ["loss", "grad"] * 18
+        theta = minimize(loss, grad, [12.1, 12.8, 14.9, 16.3, 17.2])
+        assert [kind for kind, *_ in calls[:36]] == ["loss", "grad"] * 18
+        assert [(kind, round(at - theta, 9)) for kind, at, _ in calls[36:]] == [
+            ("loss", 0), ("grad", 0), ("grad", -0.01), ("grad", 0.01), ("grad", -0.1), ("grad", 0.1)], (
+            "whether the minimum is within 10 or 100 tol")
 
     def test_stochastic_descent_calls_them_as_the_course_does(self, pcttip):
         seen = []
@@ -69,6 +75,7 @@ class TestOnPoints:
             result = run(None, gradient, pcttip, rng=0, full_output=True)
         assert wholes == [result.x]
 
+    @quiet
     def test_the_loss_shown_is_the_one_given(self, five_points, capsys):
         minimize(fastgd.abs_loss, fastgd.grad_mse, five_points, tol=100)
         assert capsys.readouterr().out == "theta: 0.00 | loss: 14.66\n"
@@ -337,3 +344,40 @@ def test_a_theta_beyond_float32_is_infinite_without_a_warning():
 def test_a_class_in_place_of_a_gradient_is_named(five_points):
     with pytest.raises(TypeError, match="Huber is a class; pass a loss"):
         fastgd.check_gradient(fastgd.mse, Huber, five_points)
+
+
+class TestSlopesWithAPenalty:
+    @pytest.mark.parametrize("intercept", [False, True])
+    def test_are_the_derivative_of_the_value(self, intercept):
+        X, y = rows(50, 3)
+        objective = objective_of(fastgd.huber_loss, None, y, X, intercept, penalty=ElasticNet(0.3, 0.7))
+        thetas = np.random.default_rng(0).normal(size=(4, 3 + intercept))
+        for theta, slope in zip(thetas, objective.slopes(thetas), strict=True):
+            for k, step in enumerate(1e-6 * np.eye(len(theta))):
+                above, below = objective.values([theta + step, theta - step])
+                assert slope[k] == pytest.approx((above - below) / 2e-6, abs=1e-8)
+
+    def test_of_a_number(self):
+        objective = objective_of(fastgd.mse, None, [1.0, 3.0], penalty=ElasticNet(0.25, 0.5))
+        slopes = objective.slopes([2.0, -2.0])
+        assert slopes == [0 + 0.25 + 1, -8 - 0.25 - 1]
+        assert {type(slope) for slope in slopes} == {float}
+        assert objective.values([-2.0]) == [17 + 0.5 + 1]
+
+    def test_at_a_weight_of_zero_are_nearest_to_zero(self):
+        """Within l1 of 0 the weight stays there; the intercept has no kink."""
+        X, y = np.array([[1.0, 0.5], [1.0, -0.5], [1.0, 0.5]]), np.array([1.0, 2.0, 3.0])
+        plain = np.asarray(objective_of(fastgd.mse, None, y, X, True).slope(np.zeros(3)))
+        assert plain == pytest.approx([-4, -4, -2 / 3])
+        slopes = objective_of(fastgd.mse, None, y, X, True, penalty=L1(1.0)).slope(np.zeros(3))
+        assert slopes == pytest.approx([-4, -3, 0])
+        assert slopes[2] == 0
+        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(3.0)).slope(0.0) == 0
+        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(1.5)).slope(0.0) == -0.5
+
+    def test_are_those_of_the_users_own_gradient_too(self):
+        X, y = rows(50, 3)
+        theta = np.array([0.5, 0.0, -1.0])
+        ours, theirs = (objective_of(fastgd.mse, gradient, y, X, penalty=ElasticNet(0.3, 0.7))
+                        for gradient in (None, own(reference.grad_mse)))
+        assert np.asarray(theirs.slope(theta)) == pytest.approx(np.asarray(ours.slope(theta)), rel=1e-12)

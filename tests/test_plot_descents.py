@@ -201,7 +201,7 @@ def test_plot_paths_without_rows():
 def test_paths_of_another_model_are_refused():
     tips = fastgd.datasets.load_tips()
     y, two, one = tips["tip"], tips[["total_bill", "size"]], tips[["size"]]
-    runs = [fastgd.minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=X is one, tol=0.1, history=True,
+    runs = [fastgd.minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=X is one, tol=1e-6, history=True,
                             stop="loss") for X in (two, one)]
     with pytest.raises(ValueError, match=r"'results\['run 1'\]' .* two features and no intercept. Got one with an"):
         plot.plot_paths(two, y, fastgd.mse, [runs[1]])

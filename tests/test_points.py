@@ -8,6 +8,8 @@ from helpers import DTYPES, EXACT, GRID, descend, quiet, read_only, sgd, targets
 
 import fastgd
 from fastgd import minimize, minimize_sgd, reference, simple_minimize
+from fastgd._source import Points
+from fastgd._source.weights import with_weight
 from fastgd.losses import REGISTRY
 from fastgd.schedules import inverse_scaling
 
@@ -148,3 +150,46 @@ class TestTheCallersArray:
             assert tracemalloc.get_traced_memory()[1] < 1_000_000
         finally:
             tracemalloc.stop()
+
+
+class TestWeights:
+    def test_have_a_mean_of_one_without_what_weighs_nothing(self):
+        y = np.array([1.0, 2.0, 3.0, 4.0])
+        weights, (points, places) = with_weight(np.array([0.0, 1.0, 0.0, 3.0]), y, np.arange(4))
+        assert weights.tolist() == [0.5, 1.5]
+        assert points.tolist() == [2, 4]
+        assert places.tolist() == [1, 3]
+
+    def test_that_are_equal_are_none(self):
+        y = np.array([1.0, 2.0, 3.0])
+        assert with_weight(None, y) == (None, (y,))
+        weights, (points,) = with_weight(np.full(3, 0.1), y)
+        assert weights is None
+        assert points is y
+        weights, (points,) = with_weight(np.array([0.0, 7.0, 7.0]), y)
+        assert weights is None
+        assert points.tolist() == [2, 3]
+
+    @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300])
+    def test_may_be_of_any_size(self, scale):
+        weights, _ = with_weight(np.array([1.0, 2.0, 3.0, 4.0]) * scale * 4e7, np.zeros(4))
+        assert weights == pytest.approx([0.4, 0.8, 1.2, 1.6], rel=1e-12)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_are_drawn_with_their_points(self, dtype):
+        y = np.random.default_rng(0).permutation(np.arange(1, 10_001)).astype(dtype)
+        points = Points(y, y, y.astype(float))
+        drawn = points.drawn(100)
+        assert drawn.n == len(drawn.targets) == len(drawn.weights) == 100
+        assert drawn.targets.dtype == drawn.weights.dtype == dtype
+        assert np.isin(drawn.targets, y).all()
+        ratio = drawn.weights / drawn.targets
+        assert ratio == pytest.approx(np.full(100, ratio[0]), rel=1e-6)
+        assert drawn.weights.mean() == pytest.approx(1, rel=1e-6)
+        assert np.array_equal(points.drawn(100).targets, drawn.targets)
+        assert Points(y, y).drawn(100).weights is None
+
+    def test_hardly_more_points_than_asked_for_are_all_drawn(self):
+        points = Points(None, np.arange(200.0))
+        assert points.drawn(100) is points
+        assert points.drawn(99) is not points

@@ -128,6 +128,7 @@ class TestCallbackOfBatchDescent:
         result = descend(fastgd.mse, five_points, full_output=True, callback=stop)
         assert (result.nit, result.status) == (18, 99)
 
+    @quiet
     def test_comes_in_turn_with_the_lines(self, five_points, capsys):
         minimize(fastgd.mse, fastgd.grad_mse, five_points, callback=lambda r: print(f"after {r.nit}"), tol=2.5)
         assert capsys.readouterr().out.splitlines() == [
@@ -248,6 +249,7 @@ class TestCallbackOnRows:
 
 
 class TestProgress:
+    @quiet
     def test_lines_come_in_turn_with_what_a_gradient_prints(self, five_points, capsys):
         def gradient(theta, y):
             print("asked")
@@ -442,3 +444,78 @@ def test_ctrl_c_in_c_functions_that_are_slow(interrupted):
         with interrupted():
             call()
         assert time.perf_counter() - began < 5    # it was 23 s once
+
+
+#: Descents beyond the plain one: what is on a runner of its own.
+BEYOND = {
+    "momentum": (fastgd.huber_loss, {"momentum": "nesterov"}),
+    "scale": (fastgd.huber_loss, {"precondition": "scale"}),
+    "gram and momentum": (fastgd.huber_loss, {"precondition": "gram", "momentum": "nesterov"}),
+    "adaptive": (fastgd.huber_loss, {"alpha": "adaptive"}),
+    "adaptive in gram": (fastgd.huber_loss, {"alpha": "adaptive", "precondition": "gram"}),
+    "kinks in scale": (fastgd.pinball_loss, {"precondition": "scale"}),
+    "kinks in gram": (fastgd.abs_loss, {"precondition": "gram", "momentum": "nesterov"}),
+}
+
+
+class TestWhatLooksOnBeyondPlainDescent:
+    @staticmethod
+    def run(name, **options):
+        loss, how = BEYOND[name]
+        X, y = rows(300, 2)
+        return minimize(loss, None, y + X @ [2, -1], X=3 + X * [1, 5], fit_intercept=True, tol=1e-4, full_output=True,
+                        **{"alpha": "auto", "progress": False, **how, **options})
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_sees_each_update_once_in_the_units_of_theta(self, name, capsys):
+        plain = self.run(name)
+        assert plain.success
+        seen = []
+        result = self.run(name, history=True, progress=True,
+                          callback=lambda r: seen.append((r.nit, r.x.tolist(), r.fun)))
+        assert np.array_equal(result.x, plain.x)
+        assert (result.nit, result.fun, result.message) == (plain.nit, plain.fun, plain.message)
+        history = result.history
+        assert list(history.columns) == ["update", "alpha", "intercept", "x0", "x1"]
+        assert history["update"].tolist() == list(range(1, result.nit + 1))
+        assert (history["alpha"] > 0).all()
+        thetas = history.to_numpy(float)[:, 2:]
+        assert np.array_equal(thetas[-1], result.x)
+        X, y = rows(300, 2)
+        losses = [BEYOND[name][0](theta, y + X @ [2, -1], X=3 + X * [1, 5], fit_intercept=True) for theta in thetas]
+        assert seen == [(k + 1, theta.tolist(), loss) for k, (theta, loss) in enumerate(
+            zip(thetas, losses, strict=True))]
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == result.nit
+        assert [line.split("loss: ")[1] for line in lines[1:]] == [f"{loss:.2f}" for loss in losses[:-1]]
+
+    @quiet
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_may_stop_it(self, name):
+        def stop(result):
+            if result.nit == 3:
+                raise StopIteration
+
+        result = self.run(name, callback=stop, history=True)
+        assert (result.nit, result.status, len(result.history)) == (3, 99, 3)
+
+    @quiet
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_and_ctrl_c_ends_it(self, name, interrupted):
+        loss, how = BEYOND[name]
+        X, y = rows(200_000, 10)
+        with interrupted():
+            for _ in range(1000):
+                minimize(loss, None, y, **{"alpha": "auto", **how}, progress=False, X=X, tol=0, max_iter=10**6)
+
+
+@quiet
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_in_a_gram_descent_of_many_numbers_is_answered_soon(threads, interrupted):
+    X, y = rows(1_000_000, 10)
+    began = time.perf_counter()
+    with interrupted():
+        for _ in range(1000):
+            minimize(fastgd.huber_loss, None, y, "auto", False, X=X, fit_intercept=True, precondition="gram", tol=0,
+                     momentum="nesterov", max_iter=10**6, n_threads=threads)
+    assert time.perf_counter() - began < 2    # 0.1 s until the signal, and as much after it, on a machine at rest

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import course_sgd, rows, sgd
+from helpers import course_sgd, quiet, rows, sgd
 
 import fastgd
 from fastgd import ConvergenceWarning, minimize, reference, schedules
@@ -113,6 +113,7 @@ class TestOwnFunctions:
             minimize(None, fastgd.grad_mse, five_points, lambda t: 1 / 0, False)
 
 
+@quiet
 def test_a_function_of_t_that_is_asked_ahead(five_points):
     """What it does beyond the last update, and what arrays make of it, changes nothing."""
     table = np.full(20, 0.2)

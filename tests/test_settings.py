@@ -3,7 +3,7 @@ import functools
 
 import numpy as np
 import pytest
-from helpers import rows
+from helpers import quiet, rows
 
 import fastgd
 from fastgd import Huber, minimize, minimize_mini_batch, minimize_sgd, simple_minimize
@@ -46,8 +46,10 @@ class TestBatchDescent:
 
         with pytest.raises(ValueError, match=r"Got <function .*my_slope"):
             minimize(None, my_slope, y, "auto", False, X=X)
-        with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'Auto'"):
+        with pytest.raises(TypeError, match=r"must be a real number above 0, .* 'auto' or 'adaptive'. Got 'Auto'"):
             minimize(fastgd.mse, None, y, "Auto", False, X=X)
+        with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'adaptive'"):
+            minimize_sgd(fastgd.mse, None, y, "adaptive", X=X)
 
 
 class TestStochasticDescent:
@@ -144,6 +146,7 @@ class TestSwitches:
                 verb(fastgd.mse, fastgd.grad_mse, five_points, X=X, **{name: value})
         assert np.array_equal(five_points, before)
 
+    @quiet
     def test_numpys_are_taken(self, five_points):
         options = {"rng": 0, "stop": "epoch", "tol": 10.0}
         result = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.1, average=np.True_, full_output=np.True_,

@@ -16,6 +16,8 @@ from fastgd import (
     reference,
     schedules,
 )
+from fastgd._objective import objective_of
+from fastgd._shortfall import shortfall_of
 from fastgd.losses import REGISTRY
 
 
@@ -101,7 +103,8 @@ class TestBatchDescentOnPoints:
         result = descend(fastgd.mse, [1.0, 3.0], 0.5, tol=0, full_output=True)
         assert result.message == "minimize converged: update 65 moved theta by 0, and tol is 0."
         result = sgd("mse", [3.0], None, 0.5, rng=0, tol=1e-3, stop="epoch", full_output=True)
-        assert result.message == "minimize_sgd converged: update 2 moved theta by 0, and tol is 0.001."
+        assert result.message == (
+            "minimize_sgd converged: update 2 ended an epoch that moved theta by 0, and tol is 0.001, to 3.")
 
 
 class TestStochasticDescentOnPoints:
@@ -311,13 +314,27 @@ class TestDivergenceOnRows:
 class TestAnOptimumThatWasNotReached:
     def test_a_rule_that_was_met_too_soon(self):
         y, X = TIPS["tip"], TIPS[["total_bill"]]
-        for loss, words in ((fastgd.mse, "the least is 1.036019"), (fastgd.huber_loss, "it is still lower, 0.4003")):
+        for loss, words in ((fastgd.mse, "the least is 1.036019"), (fastgd.huber_loss, "it is still lower, 0.3969")):
             with pytest.warns(ConvergenceWarning, match=rf"optimum was not reached.*{words}"):
                 minimize(loss, None, y, 0.0005, False, X=X, fit_intercept=True)
         result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, tol=1e-8, stop="loss",
                           full_output=True, max_iter=10**6)
         assert result.success
         assert result.fun == pytest.approx(1.036019, abs=1e-4)
+
+    def test_a_fit_as_good_as_the_rule_asks_for_is_one(self):
+        """The loss is a millionth of that at the start, and theta, the prediction or the loss within 10 tol."""
+        X = np.random.default_rng(0).normal(size=(200, 2)) * [1, 1e4]
+        start, x = np.zeros(3), np.array([1e3, 1.0, 0.0])
+        for weights in ([0, 0], [1, 1e-4]):    # one weight of x is off, in units of the prediction by 1
+            objective = objective_of(fastgd.mse, None, 1e3 + X @ weights, X, True)
+            assert shortfall_of(objective, x, start, 0.12) is None
+            assert shortfall_of(objective, x, start, 0.08) is not None
+            loss = objective.value(x)
+            assert shortfall_of(objective, x, start, loss * 1.1, by_loss=True) is None
+            assert shortfall_of(objective, x, start, loss / 1.1, by_loss=True) is not None
+        # A loss that is no small part of it tells even where tol is as large as the data.
+        assert shortfall_of(objective, np.array([990.0, 0, 0]), np.array([980.0, 0, 0]), 1e9) is not None
 
     @pytest.mark.parametrize("loss", [fastgd.mse, fastgd.huber_loss, fastgd.log_cosh])
     @pytest.mark.parametrize("offset", [100, 1e4])

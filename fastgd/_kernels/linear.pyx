@@ -11,13 +11,14 @@ from libc.string cimport memcpy, memset
 from fastgd._kernels.losses cimport Loss, real
 from fastgd._kernels.mean cimport LEAF, LINE, at_point, half_of, prefetch_far
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
-from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, ArraySteps, rule, step_along
+from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, ArraySteps, manner, rule, step_along, step_in_manner
 
 cdef enum:
     ROWS_AHEAD = 2048     # bytes of rows to come that are on their way; of 256 to 8192 the best from 5 to 500 columns
 
 cdef struct model:
     const double* targets
+    const double* weights    # of the rows; NULL if they are equal
     Py_ssize_t p
     Py_ssize_t ahead    # rows between one that is summed and one that is prefetched
     bint intercept
@@ -25,17 +26,21 @@ cdef struct model:
 
 @cython.final
 cdef class Rows:
-    """The targets of the rows and whether an intercept leads theta."""
+    """The targets of the rows, whether an intercept leads theta, and the rows' weights, of mean 1, or None."""
     cdef const double[::1] targets
+    cdef const double[::1] weights
     cdef readonly bint intercept
 
-    def __init__(self, const double[::1] targets not None, bint intercept):
-        self.targets, self.intercept = targets, intercept
+    def __init__(self, const double[::1] targets not None, bint intercept, const double[::1] weights=None):
+        if weights is not None and weights.shape[0] != targets.shape[0]:
+            raise ValueError("Rows: arrays of different lengths")
+        self.targets, self.intercept, self.weights = targets, intercept, weights
 
 
 cdef inline model model_of(Rows rows, const real[:, ::1] X) noexcept nogil:
     cdef model m
     m.targets, m.p, m.intercept = &rows.targets[0], X.shape[1], rows.intercept
+    m.weights = NULL if rows.weights is None else &rows.weights[0]
     m.ahead = ROWS_AHEAD // (m.p * <Py_ssize_t> sizeof(real))
     return m
 
@@ -121,6 +126,8 @@ cdef inline double add_leaf(
                 s[k] = at_point(loss, slope, prediction, m.targets[row])
                 if prediction != prediction:    # of which the sign of a difference would make a number
                     s[k] = prediction
+                if m.weights != NULL:
+                    s[k] *= m.weights[row]
                 if order == NULL:
                     prefetch_row(rows[k] + ahead * p, p, m.targets + row + ahead)
                 elif i + k + ahead < left:
@@ -239,7 +246,7 @@ cdef inline Py_ssize_t visit(
 ) noexcept nogil:
     """One update a row, or a slice of `batch_size` of the `left` rows in `order`; returns how many were made.
 
-    Each new theta is written to `thetas` unless that is NULL.
+    Each new theta is written to `thetas` unless that is NULL. A row of weight w, of mean 1, counts w times.
     """
     cdef Py_ssize_t p = m.p, k, size, q = p + m.intercept, ahead = 1 + m.ahead
     cdef const real* row
@@ -247,21 +254,34 @@ cdef inline Py_ssize_t visit(
     cdef double* previous = &steps.previous[0]
     cdef double* gradient = &steps.scratch[0, 0]
     cdef rule how = steps.rule
-    cdef double rate
+    cdef manner by = steps.manner
+    cdef double rate, slope
     for k in range(count):
         rate = alphas[k] * loss.slope_factor(<double> 0)
         if batch_size == 1:
             if k + ahead < left:
                 prefetch_row(X + order[k + ahead] * p, p, m.targets + order[k + ahead])
             row = X + order[k] * p
-            rate *= loss.slope(predicted(row, p, theta, m.intercept), m.targets[order[k]])
-            # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
-            what[0] = step_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
-                                 k == count - 1)
+            slope = loss.slope(predicted(row, p, theta, m.intercept), m.targets[order[k]])
+            if m.weights != NULL:
+                slope *= m.weights[order[k]]
+            if by.is_plain:
+                # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
+                rate *= slope
+                what[0] = step_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
+                                     k == count - 1)
+            else:
+                what[0] = step_in_manner(&how, &by, theta, previous, alphas[k],
+                                         slope * loss.slope_factor(<double> 0), row, 1, p, m.intercept)
         else:
             size = min(batch_size, left - k * batch_size)
             add_tree(loss, True, X, m, order, k * batch_size, size, left, theta, gradient, gradient + q)
-            what[0] = step_along(&how, theta, previous, rate / size, gradient, q, False, True, k == count - 1)
+            if by.is_plain:
+                what[0] = step_along(&how, theta, previous, rate / size, gradient, q, False, True, k == count - 1)
+            else:
+                what[0] = step_in_manner(&how, &by, theta, previous, alphas[k],
+                                         loss.slope_factor(<double> 0) / size, gradient + m.intercept,
+                                         gradient[0] if m.intercept else 0, p, m.intercept)
         if thetas != NULL:
             memcpy(thetas + k * q, theta, q * sizeof(double))
         if what[0] != WENT_ON:
@@ -288,6 +308,8 @@ def stochastic(Loss loss, const real[:, ::1] X not None, Rows rows not None, Py_
     cdef model m
     if p == 0 or not 0 < n == rows.targets.shape[0] == order.shape[0] == visits.n:
         raise ValueError("stochastic: arrays of different lengths")
+    if not steps.manner.is_plain and steps.sizes.shape[0] != p:
+        raise ValueError("stochastic: a manner of other columns")
     if not q == steps.theta.shape[0] == thetas.shape[1] or steps.scratch.shape[0] < levels(visits.batch_size) + 1:
         raise ValueError("stochastic: a buffer is too short")
     with nogil:

@@ -41,6 +41,28 @@ cdef inline real at_point(Loss loss, bint slope, real theta, real target) noexce
     return loss.slope(theta, target) if slope else loss.value(theta, target)
 
 
+cdef inline real weighted_leaf(
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
+) noexcept nogil:
+    """Sum over at most 128 points, each times its weight, in the same order as without."""
+    cdef real terms[LEAF]
+    cdef real r[8]
+    cdef real total = -0.0
+    cdef Py_ssize_t i, j, whole = n - n % 8 if n >= 8 else 0
+    for i in range(n):
+        terms[i] = at_point(loss, slope, theta, targets[i]) * weights[i]
+    if whole > 0:
+        for j in range(8):
+            r[j] = terms[j]
+        for i in range(8, whole, 8):
+            for j in range(8):
+                r[j] += terms[i + j]
+        total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+    for i in range(whole, n):
+        total += terms[i]
+    return total
+
+
 cdef inline real leaf_sum(Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
     """Sum over 8 to 128 points. Two loops of fixed length 8, because compilers vectorise those."""
     cdef real r[8]
@@ -61,6 +83,7 @@ cdef inline real leaf_sum(Loss loss, bint slope, const real* targets, Py_ssize_t
 
 
 cdef inline real pairwise_sum(Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
+    """The sum over n points, in numpy's order."""
     cdef real total
     cdef Py_ssize_t i, half
     if n < 8:
@@ -78,6 +101,18 @@ cdef inline real pairwise_sum(Loss loss, bint slope, const real* targets, Py_ssi
             + pairwise_sum(loss, slope, targets + half, n - half, theta))
 
 
+cdef inline real weighted_sum(
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
+) noexcept nogil:
+    """The same, each point times its weight."""
+    cdef Py_ssize_t half
+    if n <= LEAF:
+        return weighted_leaf(loss, slope, targets, weights, n, theta)
+    half = half_of(n)
+    return (weighted_sum(loss, slope, targets, weights, half, theta)
+            + weighted_sum(loss, slope, targets + half, weights + half, n - half, theta))
+
+
 cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
     # numpy divides in double and rounds once to the type of the data.
     return <real> (<double> (<real> 0.0 + total) / <double> n)
@@ -88,7 +123,7 @@ cdef inline real mean_slope(Loss loss, const real* targets, Py_ssize_t n, real t
 
 
 cdef bint sums_over(
-    Loss loss, bint slope, const real* targets, Py_ssize_t n,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n,
     const real* thetas, Py_ssize_t m, real* sums, real* scratch,
 ) noexcept nogil
 

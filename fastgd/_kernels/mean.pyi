@@ -1,7 +1,7 @@
 from fastgd._types import FloatArray, Fused, KernelLoss
 
-# loss, slope, targets, thetas, out, scratch -> whether the targets are finite
-sums: Fused[[KernelLoss, bool, FloatArray, FloatArray, FloatArray, FloatArray], bool]
+# loss, slope, targets, weights, thetas, out, scratch -> whether the targets are finite
+sums: Fused[[KernelLoss, bool, FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray], bool]
 
 def cut(n: int) -> int: ...
 

@@ -29,40 +29,45 @@ cdef bint block_is_finite(const real* values, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint sums_over(
-    Loss loss, bint slope, const real* targets, Py_ssize_t n,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n,
     const real* thetas, Py_ssize_t m, real* sums, real* scratch,
 ) noexcept nogil:
     """Pairwise sums at m thetas in one pass over the data; False where the data is not finite.
 
-    The tree is numpy's for each theta; only the order in which its nodes are visited is our own.
-    `scratch` holds m sums for each level of the tree above a block.
+    The tree is numpy's for each theta; only the order in which its nodes are visited is our own. `weights` has one for
+    each point, or is NULL. `scratch` holds m sums for each level of the tree above a block.
     """
     cdef Py_ssize_t k, half
     cdef bint finite
     if n <= BLOCK:
         for k in range(m):
-            sums[k] = pairwise_sum(loss, slope, targets, n, thetas[k])
+            sums[k] = (pairwise_sum(loss, slope, targets, n, thetas[k]) if weights == NULL
+                       else weighted_sum(loss, slope, targets, weights, n, thetas[k]))
         return block_is_finite(targets, n)
     half = half_of(n)
-    finite = sums_over(loss, slope, targets, half, thetas, m, sums, scratch + m)
-    finite &= sums_over(loss, slope, targets + half, n - half, thetas, m, scratch, scratch + m)
+    finite = sums_over(loss, slope, targets, weights, half, thetas, m, sums, scratch + m)
+    finite &= sums_over(loss, slope, targets + half, NULL if weights == NULL else weights + half, n - half, thetas, m,
+                        scratch, scratch + m)
     for k in range(m):
         sums[k] += scratch[k]
     return finite
 
 
-def sums(Loss loss, bint slope, const real[::1] targets not None,
+def sums(Loss loss, bint slope, const real[::1] targets not None, const real[::1] weights,
          const real[::1] thetas not None, real[::1] out not None, real[::1] scratch not None):
     """Write the sum of the loss (or slope) over `targets` at each theta to `out`; False if `targets` is not finite.
 
-    `scratch` has at least ``len(thetas) * levels(n)`` places. The slope comes without its `slope_factor`.
+    `weights`, unless None, has what to multiply each term by. `scratch` has at least ``len(thetas) * levels(n)``
+    places. The slope comes without its `slope_factor`.
     """
     cdef bint finite
     cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0]
-    if out.shape[0] < m or scratch.shape[0] < m * levels(n) or n == 0 or m == 0:
+    if (out.shape[0] < m or scratch.shape[0] < m * levels(n) or n == 0 or m == 0
+            or (weights is not None and weights.shape[0] != n)):
         raise ValueError("sums: a buffer is too short")
+    cdef const real* weight_of = NULL if weights is None else &weights[0]
     with nogil:
-        finite = sums_over(loss, slope, &targets[0], n, &thetas[0], m, &out[0], &scratch[0])
+        finite = sums_over(loss, slope, &targets[0], weight_of, n, &thetas[0], m, &out[0], &scratch[0])
     return finite
 
 

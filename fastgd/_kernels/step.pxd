@@ -2,8 +2,9 @@
 
     theta <- theta - rate * gradient
 
-and the rule that ends a run: the step was short, or theta is not finite any more. What a step must remember from one
-update to the next stands in the classes here, and its twins are `fastgd._run.python` and `fastgd.reference`.
+and the rule that ends a run: the step was short, or theta is not finite any more. An array's may also be shrunk by a
+penalty, and be made in the scale of the columns. What a step must remember from one update to the next stands in the
+classes here, and its twins are `fastgd._run.update` and `fastgd.reference`.
 """
 cimport cython
 from libc.math cimport fabs, isfinite
@@ -20,6 +21,14 @@ cdef struct rule:
     double tol              # a step is short if no component of theta moved by so much
     bint ends_when_short    # whether such a step ends the run
 
+cdef struct manner:         # of a step that is more than theta - rate * gradient
+    bint is_plain           # which it is not, and the rest has no meaning
+    double unit             # what a learning rate of 1 stands for
+    double decay            # l2: added to the gradient, so many times the weight
+    double shrinkage        # l1: each weight is moved towards 0 by so many times its rate, and stays there
+    const double* shift     # the centre of each column, with which the intercept moves
+    const double* sizes     # of the columns: in these units a step is made and measured
+
 
 cdef class Steps:
     cdef rule rule
@@ -35,6 +44,9 @@ cdef class ArraySteps(Steps):
     cdef double[::1] theta
     cdef double[::1] previous
     cdef double[:, ::1] scratch
+    cdef manner manner
+    cdef const double[::1] shift
+    cdef const double[::1] sizes
 
 
 # For a number in two parts, both by value: a theta whose address is taken waits for memory in each update.
@@ -95,3 +107,42 @@ cdef inline int step_along(
         theta[0] -= rate
     subtract_scaled(weights, rate, along, p)
     return what
+
+
+cdef inline double shrunk(double weight, double by) noexcept nogil:
+    """The weight that least squares from `weight` with the penalty `by` * abs(weight) leads to."""
+    if weight > by:
+        return weight - by
+    return weight + by if weight < -by else (weight if weight != weight else 0)
+
+
+cdef inline int step_in_manner(
+    const rule* how, const manner* by, double* theta, double* previous, double alpha, double slope, const real* along,
+    double along_intercept, Py_ssize_t p, bint intercept,
+) noexcept nogil:
+    """The step of `step_along` for the gradient slope * along, of the intercept slope * along_intercept, in a manner.
+
+    With z = (x - shift) / size for the columns, the weights of z and their intercept make a step of plain descent, the
+    weights shrink as the penalty asks, and theta is in the units of x again: the intercept absorbs the shifts.
+    """
+    cdef double* weights = theta + 1 if intercept else theta
+    cdef double rate = alpha * by.unit, absorbed = 0, moved, new, per_square
+    cdef bint is_short = how.ends_when_short, finite = True
+    cdef Py_ssize_t j
+    memcpy(previous, theta, (p + intercept) * sizeof(double))
+    for j in range(p):
+        per_square = rate / (by.sizes[j] * by.sizes[j])
+        new = shrunk(
+            weights[j] - per_square * (slope * (along[j] - by.shift[j] * along_intercept) + by.decay * weights[j]),
+            per_square * by.shrinkage)
+        moved = new - weights[j]
+        absorbed += by.shift[j] * moved
+        is_short = is_short and fabs(moved * by.sizes[j]) < how.tol
+        finite = finite and isfinite(new)
+        weights[j] = new
+    if intercept:
+        moved = (theta[0] - rate * (slope * along_intercept)) - theta[0]
+        is_short = is_short and fabs(moved) < how.tol
+        theta[0] += moved - absorbed
+        finite = finite and isfinite(theta[0])
+    return WAS_SHORT if is_short else WENT_ON if finite else NOT_FINITE

@@ -21,3 +21,6 @@ class ArraySteps(Steps):
     def __init__(
         self, theta: DoubleArray, previous: DoubleArray, scratch: DoubleArray, tol: float, ends_when_short: bool,
     ) -> None: ...
+    def take_manner(
+        self, unit: float, decay: float, shrinkage: float, shift: DoubleArray, sizes: DoubleArray,
+    ) -> None: ...

@@ -5,11 +5,14 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastgd._limits import BATCH_UPDATES
-from fastgd._run.choice import batch_runner, stochastic_runner
+from fastgd._run.choice import arriving_runner, runner_and_rates, stochastic_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd._run.epochs import Epochs
+from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.many import run_many
 from fastgd._run.watch import Watch
+from fastgd._theta import largest
+from fastgd.results import CONVERGED
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -23,34 +26,45 @@ if TYPE_CHECKING:
     #: How a run ended, and its history if there is one.
     Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
-__all__ = ["Outcome", "descend", "descend_in_batches", "run_many"]
+__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "run_many"]
 
 
 def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     """Batch descent."""
     start = objective.source.theta(theta0, "theta0")
-    rates = settings.rates or as_rates(objective.safe_rate(False))
     # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
     one_by_one = settings.callback is not None or (settings.display is not None and objective.gradient is None)
-    by_loss = settings.stop == "loss"
-    runner = batch_runner(objective, start, settings.tol, not by_loss, settings.limit,
-                          1 if one_by_one else BATCH_UPDATES)
-    epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value) if by_loss else None
+    runner, rates = runner_and_rates(objective, settings, start, 1 if one_by_one else BATCH_UPDATES)
+    epochs = None
+    if settings.stop == "loss" and not isinstance(runner, SmoothedKinks):
+        epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value)
     watch = None
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings, epochs)
-    return _driven(rates, runner, settings.limit, watch, epochs)
+    outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
+    if isinstance(runner, SmoothedKinks):
+        outcome = outcome._replace(bound=runner.bound)
+    elif settings.precondition is not None and epochs is None and objective.source.is_rows:
+        step: Any = outcome.theta - outcome.previous
+        outcome = outcome._replace(moved=objective.metric(settings.precondition).size(step))
+    if settings.precondition == "gram":
+        outcome = outcome._replace(ties=objective.metric("gram").ties)
+    return outcome, history
 
 
 def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Run:
     """Stochastic or mini-batch descent."""
     source, size, by_step = objective.source, settings.batch_size, settings.stop == "step"
     start = source.theta(theta0, "theta0")
-    rates = settings.rates or as_rates(objective.safe_rate(True))
+    rates = settings.rates
+    if rates is None and settings.precondition is None:
+        rates = as_rates(objective.safe_rate(True))
+    elif rates is None:
+        objective.check_curvature()
+        rates = as_rates(1.0)
     if size is not None and size >= source.n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
                          f"Got minibatch_size={size} and {source.n} points.")
-    points = source.to_shuffle(dataset, settings.in_place)
     period = math.ceil(source.n / (size or 1))
     watch = epochs = None
     if settings.average or not by_step or settings.display is not None or settings.callback is not None:
@@ -58,14 +72,25 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
                         objective.value if settings.stop == "loss" else None)
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings, epochs)
-    assert settings.bit_generator is not None
-    runner = stochastic_runner(objective, points, size, settings.bit_generator, start, settings.tol, by_step)
-    return _driven(rates, runner, settings.limit * period, watch, epochs)
+    runner = stochastic_runner(objective, settings, dataset, start)
+    outcome, history = _driven(rates, runner, settings.limit * period, watch, epochs)
+    outcome = outcome._replace(epochs=outcome.updates / period)
+    if outcome.status == CONVERGED:
+        step: Any = objective.slope(outcome.x)
+        if settings.precondition is not None:
+            metric = objective.metric(settings.precondition, is_stochastic=True)
+            per_rate = metric.size(metric.direction(step))
+        else:
+            per_rate = largest(step)
+        outcome = outcome._replace(full_step=per_rate * outcome.alpha)
+    return outcome, history
 
 
 def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epochs: Epochs | None) -> Run:
     try:
         outcome = drive(runner, rates, limit, watch=watch, epochs=epochs)
+        if epochs is not None and math.isfinite(epochs.moved):
+            outcome = outcome._replace(moved=epochs.moved)
         if watch is not None:
             watch.at_end(outcome)
     finally:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastgd._source import Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
     from fastgd.losses import Gradient
+    from fastgd.penalties import Penalty
 
 
 def _advanced(
@@ -195,7 +196,47 @@ class ArrayStochastic(_ArrayRunner):
         visits = Visits(bit_generator.capsule, order.size, batch_size)
         self._arguments = gradient.kernel, rows.X, rows.kernel, order, visits, self._steps
 
+    def take_manner(self, metric: Any, penalty: Penalty | None) -> None:
+        """Make steps in this metric and with this penalty."""
+        p = self._arguments[1].shape[1]
+        shift, sizes = getattr(metric, "shift", np.zeros(p)), getattr(metric, "sizes", np.ones(p))
+        l1, l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
+        self._steps.take_manner(1.0 if metric is None else metric.unit, l2, l1, shift, sizes)
+
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count, is_short = _advanced(self._generator, self._stochastic, *self._arguments, alphas, thetas)
         self._moved(alphas, thetas)
         return count, is_short
+
+
+class OfOneWeight:
+    """A stochastic descent of rows of the one number 1, as one of a number."""
+
+    is_deterministic = False
+
+    def __init__(self, rows: ArrayStochastic) -> None:
+        self._rows = rows
+        self.evaluations, self.at_once = rows.evaluations, rows.at_once
+
+    @property
+    def ends_when_short(self) -> bool:
+        return self._rows.ends_when_short
+
+    @ends_when_short.setter
+    def ends_when_short(self, value: bool) -> None:
+        self._rows.ends_when_short = value
+
+    @property
+    def theta(self) -> float:
+        return float(self._rows.theta[0])
+
+    @property
+    def previous(self) -> float:
+        return float(self._rows.previous[0])
+
+    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
+        most, thetas = self._rows.buffer(limit, True)
+        return most, thetas.reshape(-1)
+
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+        return self._rows.advance(alphas, thetas.reshape(-1, 1))

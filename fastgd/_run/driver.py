@@ -33,6 +33,11 @@ class Outcome(NamedTuple):
     fastest: float = 0.0               # the largest learning rate, if it changed
     period: int = 0                    # after how many updates theta repeats, if it does
     average: Theta | None = None       # of the thetas of the last epoch, if it was asked for
+    bound: float | None = None         # on the loss above the least, where kinks were smoothed
+    moved: float | None = None         # what the rule compared with tol, if that is not the length of the last step
+    epochs: float = 0.0                # passes over the data, of a stochastic descent
+    full_step: float = 0.0             # how long a step on all of the data would be where one ended
+    ties: tuple[int, ...] = ()         # columns that determine each other, as the metric of the run found
 
     @property
     def x(self) -> Theta:

@@ -4,6 +4,7 @@ They are as those of `fastgd._run.compiled`.
 """
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from fastgd._checks import real_number
 from fastgd._kernels import shuffle
 from fastgd._limits import BATCH_UPDATES, SLICE
-from fastgd._theta import is_finite, largest
+from fastgd._run.update import Update
+from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +27,19 @@ _SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 
 
 class _PythonRunner:
-    """THE Python twin of ``fastgd/_kernels/step.pxd``; its gradient is a function of theta and of a part."""
+    """Updates in Python; the gradient is a function of theta and of a part."""
 
     evaluations = at_once = 0
     _most = BATCH_UPDATES
 
-    def __init__(self, gradient: Callable[[Any, Any], Any], theta0: Theta, tol: float, by_step: bool) -> None:
+    def __init__(self, gradient: Callable[[Any, Any], Any], theta0: Theta, tol: float, by_step: bool,
+                 update: Update | None = None) -> None:
         self.theta = self.previous = theta0
         self.ends_when_short = by_step
         self._gradient = gradient
-        self._tol = tol
+        self.tol = tol
         self._is_number = np.ndim(theta0) == 0
+        self._update = update or Update()
 
     def _next_part(self) -> Any:
         """What the gradient is called with, beside theta."""
@@ -45,17 +49,24 @@ class _PythonRunner:
         most = min(self._most, limit)
         return most, np.empty((most, *np.shape(self.theta)))
 
-    def step(self, rate: float, gradient: Any) -> bool:
-        """theta <- theta - rate * gradient; whether the step ends the run because it is short."""
-        self.previous, self.theta = self.theta, self.theta - rate * gradient
-        return bool(self.ends_when_short and largest(self.theta - self.previous) < self._tol)
+    def slope_at(self, theta: Any) -> Any:
+        """The gradient on the next part, that of l2 included."""
+        gradient = self._gradient(theta, self._next_part())
+        if self._is_number:
+            gradient = real_number(gradient, "grad_loss_fn", "slope")
+        with np.errstate(all="ignore"):
+            return self._update.with_decay(theta, gradient)
+
+    def step(self, rate: float) -> bool:
+        """One update; whether its step was short."""
+        gradient = self.slope_at(self.theta)
+        with np.errstate(all="ignore"):
+            self.previous, self.theta = self.theta, self._update.moved(self.theta, rate, gradient)
+            return self._update.size(self.theta - self.previous) < self.tol
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         for k, alpha in enumerate(alphas.tolist()):
-            gradient = self._gradient(self.theta, self._next_part())
-            if self._is_number:
-                gradient = real_number(gradient, "grad_loss_fn", "slope")
-            is_short = self.step(alpha, gradient)
+            is_short = bool(self.step(alpha) and self.ends_when_short)
             thetas[k] = self.theta
             if is_short or not is_finite(self.theta):
                 return k + 1, is_short
@@ -68,13 +79,44 @@ class PythonBatch(_PythonRunner):
     is_deterministic = True
 
     def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: Theta, tol: float, by_step: bool,
-                 most: int = BATCH_UPDATES) -> None:
-        super().__init__(gradient, theta0, tol, by_step)
+                 most: int = BATCH_UPDATES, update: Update | None = None) -> None:
+        super().__init__(gradient, theta0, tol, by_step, update)
         self._part = part
         self._most = most
 
     def _next_part(self) -> Any:
         return self._part
+
+
+class NesterovBatch(PythonBatch):
+    """Batch descent with Nesterov's momentum: each step is made from a place beyond theta, along the last move.
+
+    The momentum begins anew where the step goes against the move that it led to. A step is short if it is so from that
+    place and from theta (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
+    O(1/k^2)", Soviet Mathematics Doklady 27, 1983; B. O'Donoghue and E. Candes, "Adaptive restart for accelerated
+    gradient schemes", Foundations of Computational Mathematics 15, 2015).
+    """
+
+    is_deterministic = False
+    _ahead: Any = None
+    _count = 1.0
+
+    def step(self, rate: float) -> bool:
+        ahead = self.theta if self._ahead is None else self._ahead
+        gradient = self.slope_at(ahead)
+        with np.errstate(all="ignore"):
+            return self._step_from(ahead, rate, gradient)
+
+    def _step_from(self, ahead: Any, rate: float, gradient: Any) -> bool:
+        new = self._update.moved(ahead, rate, gradient)
+        step, move = new - ahead, new - self.theta
+        if self._update.agreement(step, gradient, move) < 0:
+            self._ahead, self._count = new, 1.0
+        else:
+            following = (1 + math.sqrt(1 + 4 * self._count**2)) / 2
+            self._ahead, self._count = new + (self._count - 1) / following * move, following
+        self.previous, self.theta = self.theta, new
+        return self._update.size(step) < self.tol and self._update.size(move) < self.tol
 
 
 class PythonStochastic(_PythonRunner):
@@ -86,8 +128,9 @@ class PythonStochastic(_PythonRunner):
     is_deterministic = False
 
     def __init__(self, gradient: Callable[[Any, Any], Any], points: NDArray[Any], batch_size: int | None,
-                 bit_generator: np.random.BitGenerator, theta0: Theta, tol: float, by_step: bool) -> None:
-        super().__init__(gradient, theta0, tol, by_step)
+                 bit_generator: np.random.BitGenerator, theta0: Theta, tol: float, by_step: bool,
+                 update: Update | None = None) -> None:
+        super().__init__(gradient, theta0, tol, by_step, update)
         self._points = points
         self._batch_size = batch_size
         self._generator = bit_generator

@@ -7,6 +7,7 @@ A source has
     is_rows                     whether theta is an array
     parameter_names, names      of the components of theta, and of the columns if they have any
     intercept                   whether theta[0] is one
+    weights                     of the points or rows, their mean 1, or None where they are equal
     everything                  the part that is all of it
     theta(value, name)          `value` as a theta, checked
     means(mean, thetas, threads)   a loss or gradient of our own at several thetas
@@ -14,14 +15,16 @@ A source has
     call(function, role)        a Python function as one of theta and of a part
     to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts
 
-The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
     sample(size)                a source of about so many of the rows, drawn at random
+
+The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
+What has no weight is not in it.
 """
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastgd._checks import check_dataset, check_flag
+from fastgd._checks import check_dataset, check_flag, check_weights
 from fastgd._source.points import Points
 from fastgd._source.rows import Rows
 
@@ -33,14 +36,16 @@ if TYPE_CHECKING:
 __all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
 
 
-def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset") -> Source:
+def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
+              sample_weight: ArrayLike | None = None) -> Source:
     """The source of the constant model, or of the linear model if there are rows X; checked."""
     targets = check_dataset(dataset, name)
+    weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
     if X is not None:
-        return Rows(X, targets, fit_intercept)
+        return Rows(X, targets, fit_intercept, weights)
     if fit_intercept is not False:
         no_intercept_without_rows(fit_intercept)
-    return Points(dataset, targets)
+    return Points(dataset, targets, weights)
 
 
 def no_intercept_without_rows(fit_intercept: bool) -> None:

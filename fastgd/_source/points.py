@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import as_given, check_number, copied, raise_not_finite
+from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite
 from fastgd._kernels import mean as kernels
 from fastgd._limits import CACHED_POINTS, MANY_POINTS, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._source.rows import Rows
+from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ class Points:
     names: tuple[str, ...] | None = None
     parameter_names: tuple[str, ...] = ("theta",)
 
-    def __init__(self, dataset: Any, targets: FloatArray) -> None:
+    def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None) -> None:
+        self.weights: FloatArray | None = None
+        if weights is not None:
+            weights, (targets,) = with_weight(weights, targets)
+            self.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
         self.targets = targets
         self.n = targets.size
         self.everything: Any = as_given(dataset, targets)
@@ -39,10 +45,12 @@ class Points:
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
         points = typed(thetas, self.targets.dtype)
+        if points.size == 1:    # the small call
+            return means_over(mean, points, self.targets, threads, self.weights).astype(np.float64, copy=False)
         means = np.empty(points.size)
         for start in range(0, points.size, THETAS_AT_ONCE):
             group = points[start:start + THETAS_AT_ONCE]
-            means[start:start + THETAS_AT_ONCE] = means_over(mean, group, self.targets, threads)
+            means[start:start + THETAS_AT_ONCE] = means_over(mean, group, self.targets, threads, self.weights)
         return means
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
@@ -71,6 +79,21 @@ class Points:
         """Itself: a pass over the points costs little."""
         return self
 
+    def drawn(self, size: int) -> Points:
+        """So many of the points, drawn at random from a fixed seed; itself if it has hardly more."""
+        if self.n <= 2 * size:
+            return self
+        places = np.random.default_rng(0).integers(0, self.n, size)
+        weights = None if self.weights is None else as_double(self.weights[places])
+        return Points(None, self.targets[places], weights)
+
+    def as_rows(self) -> Rows:
+        """The same as rows of the one number 1, for what only rows can be visited with: weights, a penalty."""
+        rows = object.__new__(Rows)
+        rows.intercept, rows.X = False, np.ones((self.n, 1))
+        rows.set_up(None, self.targets, None if self.weights is None else as_double(self.weights))
+        return rows
+
 
 def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
     """Thetas in the type of the data, in which one may be infinite."""
@@ -80,26 +103,35 @@ def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
         return np.asarray(thetas, dtype)
 
 
-def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE) -> FloatArray:
-    """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite."""
+def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE,
+               weights: FloatArray | None = None) -> FloatArray:
+    """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite.
+
+    The weights, if there are any, have the mean 1.
+    """
     n = targets.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
     if threads.count > 1 and n > MANY_POINTS:
         most = min(most, POINTS_OF_A_PART)
     if n <= most:
-        means, finite = _sums(mean, thetas, targets)
+        means, finite = _sums(mean, thetas, targets, weights)
     else:
-        parts = threads.map(lambda part: _sums(mean, thetas, targets[part]), branches(n, most))
+        def sums(part: slice) -> tuple[FloatArray, bool]:
+            return _sums(mean, thetas, targets[part], None if weights is None else weights[part])
+
+        parts = threads.map(sums, branches(n, most))
         finite = all(is_finite for _, is_finite in parts)
-        means = added(n, most, [sums for sums, _ in parts])
+        means = added(n, most, [each for each, _ in parts])
     if not finite:
         raise_not_finite(targets, "dataset")
     mean.version(kernels.divide, targets.dtype)(mean.kernel, mean.is_slope, means, n)
     return means
 
 
-def _sums(mean: OwnMean, thetas: FloatArray, targets: FloatArray) -> tuple[FloatArray, bool]:
+def _sums(mean: OwnMean, thetas: FloatArray, targets: FloatArray,
+          weights: FloatArray | None) -> tuple[FloatArray, bool]:
     """Sums in numpy's order, and whether the targets are finite."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)
-    return out, mean.version(kernels.sums, dtype)(mean.kernel, mean.is_slope, targets, thetas, out, scratch)
+    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, mean.is_slope, targets, weights, thetas, out, scratch)
+    return out, is_finite

@@ -10,6 +10,7 @@ from fastgd._checks import check_design, check_flag, check_number, check_same_le
 from fastgd._kernels import linear as kernels
 from fastgd._kernels.mean import divide
 from fastgd._limits import CACHED_NUMBERS, LEAF, NUMBERS_OF_A_PART
+from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Rows:
     X : ndarray of shape (n, p), float32 or float64
         The caller's own array if it is one in C order.
     targets : ndarray of shape (n,), float64
+    weights : ndarray of shape (n,), float64, or None
     intercept : bool
         Whether theta[0] is added to each prediction; theta then has p + 1 components.
     names : tuple of str or None
@@ -44,18 +46,22 @@ class Rows:
     is_rows: Literal[True] = True
     everything: Any = slice(None)
 
-    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool) -> None:
+    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
+                 weights: DoubleArray | None = None) -> None:
         self.intercept = check_flag(fit_intercept, "fit_intercept")
         self.X, names = check_design(X)
         check_same_length(self.X, targets)
-        self._set_up(None if names is None else tuple(names), targets)
+        weights, (self.X, targets) = with_weight(weights, self.X, targets)
+        self.set_up(None if names is None else tuple(names), targets, weights)
 
-    def _set_up(self, names: tuple[str, ...] | None, targets: FloatArray) -> None:
+    def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
+        """Take what belongs to X and the intercept, which are there."""
         self.names = names
         self.targets = targets.astype(np.float64, copy=False)
+        self.weights = weights
         self.n, p = self.X.shape
         self.n_parameters = p + self.intercept
-        self.kernel = kernels.Rows(self.targets, self.intercept)
+        self.kernel = kernels.Rows(self.targets, self.intercept, weights)
         self._ones: FloatArray | None = None
 
     @property
@@ -133,10 +139,11 @@ class Rows:
             return called
         return lambda theta, part: check_shape(called(theta, part), theta.shape, role, "slope")
 
-    def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
+    def to_shuffle(self, dataset: ArrayLike, in_place: bool, what: str = "X") -> NDArray[Any]:
         """The order of the rows; X and its targets are never moved."""
         if in_place:
-            raise ValueError("in_place=True cannot be used with X: its rows are never moved, an index of them is.")
+            raise ValueError(f"in_place=True cannot be used with {what}: the rows are never moved, an index of them "
+                             "is.")
         return np.arange(self.n)
 
     def with_ones(self) -> FloatArray:
@@ -156,7 +163,7 @@ class Rows:
         drawn = np.sort(np.random.default_rng(0).integers(0, self.n, size))
         sample = object.__new__(Rows)
         sample.intercept, sample.X = self.intercept, self.X[drawn]
-        sample._set_up(self.names, self.targets[drawn])
+        sample.set_up(self.names, self.targets[drawn], None if self.weights is None else self.weights[drawn])
         return sample
 
 

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 
 import numpy as np
 
-from fastgd._checks import as_float_array, as_points, check_dataset, check_design, check_number, real_numbers
+from fastgd._checks import (
+    as_float_array,
+    as_points,
+    check_dataset,
+    check_design,
+    check_number,
+    check_weights,
+    real_numbers,
+)
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
 from fastgd._source.points import means_over, typed
@@ -48,7 +56,7 @@ class _Signature:
             [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
             + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()]
             + [inspect.Parameter(name, only, default=value) for name, value in (
-                ("X", None), ("fit_intercept", False), ("n_threads", None))])
+                ("X", None), ("fit_intercept", False), ("sample_weight", None), ("n_threads", None))])
 
 
 class _Doc:
@@ -91,31 +99,39 @@ class _Mean(Value, Generic[OverRows]):
 
     @overload
     def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: None = None,
-                 fit_intercept: Literal[False] = False, n_threads: Count | None = None, **kwargs: Any) -> float: ...
+                 fit_intercept: Literal[False] = False, sample_weight: ArrayLike | None = None,
+                 n_threads: Count | None = None, **kwargs: Any) -> float: ...
     @overload
     def __call__(self, theta: ArrayLike, dataset: ArrayLike, *args: Number, X: ArrayLike, fit_intercept: bool = False,
-                 n_threads: Count | None = None, **kwargs: Any) -> OverRows: ...
+                 sample_weight: ArrayLike | None = None, n_threads: Count | None = None,
+                 **kwargs: Any) -> OverRows: ...
     @overload
     def __call__(self, theta: ArrayLike, *, y_vals: ArrayLike, **kwargs: Any) -> Any: ...
     def __call__(self, theta: Any = _MISSING, dataset: Any = _MISSING, *args: Number, X: ArrayLike | None = None,
-                 fit_intercept: bool = False, n_threads: Count | None = None, **kwargs: Any) -> float | OverRows:
+                 fit_intercept: bool = False, sample_weight: ArrayLike | None = None, n_threads: Count | None = None,
+                 **kwargs: Any) -> float | OverRows:
         """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
 
         With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
-        array like theta. Above 1e6 points (with X, numbers in it) `n_threads` threads share the work, -1 as many as
-        there are cores; None is 1. The bits do not depend on it. The textbook's other names for the same are taken as
-        keywords: `y_vals` for the points, and `alpha` for the delta of the Huber loss.
+        array like theta. With `sample_weight`, a number w >= 0 for each point, it is sum(w * loss) / sum(w). Above 1e6
+        points (with X, numbers in it) `n_threads` threads share the work, -1 as many as there are cores; None is 1. The
+        bits do not depend on it. The textbook's names are keywords too: `y_vals` for the points, `alpha` for delta.
         """
         if args or kwargs or dataset is _MISSING or theta is _MISSING:
             answer: float | OverRows = self._called_otherwise(
-                theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, n_threads=n_threads)
+                theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, sample_weight=sample_weight,
+                n_threads=n_threads)
             return answer
         if X is not None:
-            return self._over_rows(theta, dataset, X, fit_intercept, n_threads)
+            return self._over_rows(theta, dataset, X, fit_intercept, sample_weight, n_threads)
         if fit_intercept is not False:
             no_intercept_without_rows(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
+        if sample_weight is not None:
+            points = Points(dataset, targets, check_weights(sample_weight, targets.size))
+            with threads_of(n_threads) as threads:
+                return points.means(self, [theta], threads).item()
         if theta != theta:
             return math.nan
         thetas = typed([theta], targets.dtype)
@@ -140,8 +156,8 @@ class _Mean(Value, Generic[OverRows]):
         return mean(theta, dataset, **options)
 
     def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike, fit_intercept: bool,
-                   n_threads: Count | None) -> OverRows:
-        rows = as_source(dataset, X, fit_intercept)
+                   sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows:
+        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
         assert isinstance(rows, Rows)
         one = _one_theta(theta, rows)
         with threads_of(n_threads) as threads:
@@ -150,7 +166,8 @@ class _Mean(Value, Generic[OverRows]):
         return answer
 
     def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
-              fit_intercept: bool = False, n_threads: Count | None = None) -> DoubleArray:
+              fit_intercept: bool = False, sample_weight: ArrayLike | None = None,
+              n_threads: Count | None = None) -> DoubleArray:
         """Mean over the points at each theta, the data read once for many thetas.
 
         Parameters
@@ -163,6 +180,8 @@ class _Mean(Value, Generic[OverRows]):
             The rows of a linear model, as for `fastgd.minimize`.
         fit_intercept : bool, default False
             Whether the first component of each theta is an intercept.
+        sample_weight : array-like of shape (n,), optional
+            A weight for each point, at least 0.
         n_threads : int or None, default None
             As for a call.
 
@@ -185,14 +204,15 @@ class _Mean(Value, Generic[OverRows]):
         array([1., 0.])
         """
         if X is not None:
-            rows = as_source(dataset, X, fit_intercept)
+            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
             assert isinstance(rows, Rows)
             many = _many_thetas(thetas, rows)
             with threads_of(n_threads) as threads:
                 return rows.means(self, many, threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
-        points = Points(dataset, as_float_array(dataset, "dataset"))
+        targets = as_float_array(dataset, "dataset")
+        points = Points(dataset, targets, check_weights(sample_weight, targets.size))
         with threads_of(n_threads) as threads:
             return points.means(self, checked, threads)
 
@@ -351,7 +371,7 @@ class Loss(_Mean[float]):
         return type(self)(**parameters)
 
     def _words_on_parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        takes = ", ".join(["theta", "dataset", *self._defaults, "X", "fit_intercept", "n_threads"])
+        takes = ", ".join(["theta", "dataset", *self._defaults, "X", "fit_intercept", "sample_weight", "n_threads"])
         got = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
         return f"{self._name}() takes {takes}; got {got} beside theta and dataset"
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import ConstantFunction, FloatArray, Interval, Number
+    from fastgd.penalties import Penalty
 
 #: Points of a rug that are lines of their own, and bins of a rug of more points.
 _MOST_LINES, _BINS = 2000, 500
@@ -72,8 +73,8 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
     return pair
 
 
-def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, ax: Axes | None = None,
-              **kwargs: Any) -> Axes:
+def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, penalty: Penalty | None = None,
+              ax: Axes | None = None, **kwargs: Any) -> Axes:
     """The loss over theta.
 
     The thetas are the course's, ``arange(xlim[0], xlim[1] + 0.01, 0.05)``, and the end of the range if these miss it;
@@ -87,6 +88,8 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, a
         The range of theta, in the units of the data.
     loss_fn : Loss or callable
         ``loss_fn(theta, y_vals) -> float``. One of fastgd's own is evaluated at all thetas in one pass over the data.
+    penalty : Penalty, optional
+        One of `fastgd.penalties`, added to the loss.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default: a new figure.
     **kwargs
@@ -113,7 +116,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, a
     """
     ax = checked_axes(ax)
     xlim = check_interval(xlim, "xlim")
-    loss = LossOnPoints(loss_fn, y_vals)
+    loss = LossOnPoints(loss_fn, y_vals, penalty=penalty)
     thetas, losses = curve(loss, xlim)
     with axes(ax) as ax:
         draw_curve(ax, loss, thetas, losses, xlim, **kwargs)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import ConstantFunction, DoubleArray, LossFunction, Number
+    from fastgd.penalties import Penalty
 
     _Path = tuple[NDArray[Any], DoubleArray, list[str]]    # updates, thetas, names of the parameters
 
@@ -44,7 +45,7 @@ _RUN = "fastgd run"
 
 
 def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction, dataset: ArrayLike, *,
-                 theta0: Number | None = None, label: str | None = None,
+                 theta0: Number | None = None, label: str | None = None, penalty: Penalty | None = None,
                  ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
     """Two panels: the path of a descent on the curve of its loss, and the loss against the update.
 
@@ -64,6 +65,8 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
         Where the run started, to be drawn as update 0; a history begins with the theta after the first update.
     label : str, optional
         The name of the run in the legend.
+    penalty : Penalty, optional
+        One of `fastgd.penalties`, added to the loss, as in the descent.
     ax : pair of matplotlib.axes.Axes, optional
         Where to draw the path and the losses; default: a new figure.
 
@@ -92,7 +95,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     """
     ax = checked_axes(ax, 2)
     updates, thetas = _path(result, "result", 1, theta0)[:2]
-    loss = LossOnPoints(loss_fn, dataset, "dataset")
+    loss = LossOnPoints(loss_fn, dataset, "dataset", penalty)
     thetas = thetas[:, 0]
     losses = loss.at(thetas)
     pair: NDArray[Any]
@@ -128,7 +131,8 @@ def _log_if_it_helps(ax: Axes) -> None:
 
 def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
                results: Mapping[str, DescentResult | pd.DataFrame] | Sequence[DescentResult | pd.DataFrame], *,
-               theta0: Number | tuple[Number, Number] | None = None, ax: Axes | None = None) -> Axes:
+               theta0: Number | tuple[Number, Number] | None = None, penalty: Penalty | None = None,
+               ax: Axes | None = None) -> Axes:
     """Contours of a loss of two parameters, the paths of descents over it, and its minimum.
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
@@ -148,6 +152,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
         the histories: columns update, alpha and one for each parameter.
     theta0 : float or (float, float), optional
         Where the runs started, to be drawn as update 0; a history begins with the theta after the first update.
+    penalty : Penalty, optional
+        One of `fastgd.penalties`, added to the loss; an intercept is free.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default: a new figure. The legend is beside it, at the right.
 
@@ -179,7 +185,7 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     ('intercept', 'x0')
     """
     ax = checked_axes(ax)
-    surface = Surface(loss_fn, X, y)
+    surface = Surface(loss_fn, X, y, penalty)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
                         f"Got {results!r} of type {type(results).__name__}.")

@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._types import ConstantFunction, DoubleArray, LossFunction
+    from fastgd.penalties import Penalty
 
 #: Points of which a range of theta is chosen.
 _SAMPLE = 10_000
 
 
 class LossOnPoints:
-    """A loss and its points, checked."""
+    """A loss and its points, checked; and a penalty of theta, if there is one."""
 
-    def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals") -> None:
-        curve = curve_of(loss_fn)
+    def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
+                 penalty: Penalty | None = None) -> None:
+        curve = curve_of(loss_fn, penalty)
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
         self.points = self._objective.source.targets
@@ -59,11 +61,12 @@ class LossOnPoints:
 class Surface:
     """A loss of a linear model with two parameters, checked."""
 
-    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike) -> None:
+    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None) -> None:
         X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
         if X is None:
             raise TypeError("Input X should be a 2d array of real numbers, got None.")
-        self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,))
+        self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
+                                       penalty=penalty)
         source = self._objective.source
         assert isinstance(source, Rows)
         self._rows = source

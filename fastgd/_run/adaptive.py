@@ -1,0 +1,235 @@
+"""Batch descents that choose the length of each step themselves, from the slopes at the last two places."""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastgd._limits import FIRST_STEP, FURTHER, LONG_STEPS, LONGER, MUCH_LONGER, STEEPER
+from fastgd._run.python import PythonBatch
+from fastgd._theta import is_finite, largest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastgd._run.kinks import OrderStatistic
+    from fastgd._run.update import Update
+    from fastgd._types import DoubleArray
+
+    #: Where, and the slope there.
+    Place: TypeAlias = tuple[float, float]
+
+
+class OwnRates:
+    """The learning rates of a run whose runner says what comes next."""
+
+    is_constant = False
+
+    def __init__(self, next_rate: Callable[[], float]) -> None:
+        self._next_rate = next_rate
+
+    def __call__(self, start: int, count: int) -> DoubleArray:
+        return np.array([self._next_rate()])
+
+
+class BarzilaiBorwein(PythonBatch):
+    """Steps of theta as long as the secant's curvature asks for.
+
+    With s the last step and d the change of the gradient over it, in the metric of the run, a length is s.s / s.d, or
+    where that is much longer s.d / d.d (J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA
+    Journal of Numerical Analysis 8, 1988; B. Zhou, L. Gao and Y.-H. Dai, "Gradient methods with adaptive step-sizes",
+    Computational Optimization and Applications 35, 2006). A step beyond the least along it, to where the other side is
+    hardly less steep, bounds those that follow, as on a loss that is straight far from its minimum; one that led to
+    where it is far steeper than it was for some time is taken back and made shorter. The first step leads to `guess`,
+    if there is one.
+    """
+
+    is_deterministic = False
+    enough = 0.0    # the squared length of the gradient in the metric at which the run may end
+    _slope: Any = None
+    _rate = 1.0
+    _longest = math.inf
+    _steep = _across = 0.0
+    _steps = 1
+
+    def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: Any, tol: float, by_step: bool,
+                 update: Update, first_rate: float | None, guess: DoubleArray | None = None) -> None:
+        super().__init__(gradient, part, theta0, tol, by_step, 1, update)
+        self._first_rate, self._guess = first_rate, guess
+        self._steepness: list[float] = []
+
+    def next_rate(self) -> float:
+        """The length of the step from here, for which the gradient is looked at."""
+        slope = self.slope_at(self.theta)
+        with np.errstate(all="ignore"):
+            return self._rate_with(slope)
+
+    def _rate_with(self, slope: Any) -> float:
+        steepness = self._steepness_of(slope)
+        if self._slope is not None and not steepness <= STEEPER * max(self._steepness):
+            self.theta, self._rate = self.previous, self._rate / 10
+            return self._rate
+        if self._slope is None:
+            self._rate = self._first_rate or FIRST_STEP * (1 + largest(self.theta)) / (largest(slope) or 1.0)
+        else:
+            step = self.theta - self.previous
+            self._bound_steps(step, slope, steepness)
+            self._rate = self._length(step, slope - self._slope)
+            # A proximal step may be far shorter than the gradient says.
+            length = (self._length_of(self._update.moved(self.theta, self._rate, slope) - self.theta)
+                      if self._update.has_kink else self._rate * math.sqrt(steepness))
+            most = MUCH_LONGER * self._length_of(step)
+            if length > min(self._longest, most):
+                self._rate *= min(self._longest, most) / length
+                self._longest *= LONGER
+        self._steepness = [*self._steepness[1 - FURTHER:], steepness]
+        self._slope = slope
+        return self._rate
+
+    def _bound_steps(self, step: Any, slope: Any, steepness: float) -> None:
+        """If the slope is against the last, and as steep or the last step that was so shorter; until it is far less."""
+        before, length = self._steepness[-1], self._length_of(step)
+        against = float(np.dot(step, slope)) / (self._rate * math.sqrt(steepness * before) or 1.0)
+        if against > 0.5 and (before / 2 < steepness < before * 2 or length >= self._across):
+            self._longest, self._steep = length / 2, min(steepness, before)    # one side may be far less steep
+        elif steepness < self._steep / 10:
+            self._longest = math.inf
+        elif against > 0.5 and self._longest < math.inf:
+            self._longest = min(self._longest, length)
+        if against > 0.5:
+            self._across = length
+
+    def _length_of(self, step: Any) -> float:
+        metric = self._update.metric
+        return math.sqrt(float(np.dot(step, step)) if metric is None else metric.squared(step))
+
+    def _steepness_of(self, slope: Any) -> float:
+        if not is_finite(slope):
+            return math.inf
+        metric = self._update.metric
+        # Where columns nearly determine each other rounding may bring it below 0.
+        return max(0.0, float(np.dot(slope, slope if metric is None else metric.direction(slope))))
+
+    def _length(self, step: Any, change: Any) -> float:
+        metric = self._update.metric
+        along = float(np.dot(step, change))
+        of_step = self._length_of(step) ** 2
+        of_change = float(np.dot(change, change if metric is None else metric.direction(change)))
+        if not (along > 0 and of_change > 0):
+            return 10 * self._rate
+        longer, shorter = of_step / along, along / of_change
+        return shorter if shorter < LONG_STEPS * longer else longer
+
+    def step(self, rate: float) -> bool:
+        self.previous = self.theta
+        with np.errstate(all="ignore"):
+            self.theta = self._update.moved(self.theta, rate, self._slope) if self._guess is None else self._guess
+        self._guess = None
+        size = self._update.size(self.theta - self.previous)
+        # The first step may have been a mere probe, and says nothing. A steepness of 0 is one whose square no double
+        # holds, so that the lengths of further steps would mean nothing.
+        knows_length = self._first_rate is not None or self._steps > 2
+        self._steps += 1
+        return size == 0 or (knows_length and size < self.tol) or self._steepness[-1] <= self.enough
+
+
+class Bracket(PythonBatch):
+    """Steps of one number to where the slope seems to be 0, by the last three places, between two of unlike slopes.
+
+    While all slopes so far have one sign the steps grow. Then the next place is that of inverse quadratic interpolation
+    where the three places are on one smooth curve, else the middle (T. R. Chandrupatla, "A new hybrid
+    quadratic/bisection algorithm for finding the zero of a nonlinear function without using derivatives", Advances in
+    Engineering Software 28, 1997).
+
+    Parameters
+    ----------
+    first_rate : float
+        The length of a step where nothing better is known.
+    guesses : sequence of float
+        Places to go to first, as long as they are downhill.
+    settle : OrderStatistic or None
+        Of a loss with kinks, what tells the minimum from the points in the bracket.
+    """
+
+    theta: float
+    previous: float
+    is_deterministic = False
+    _slope = 0.0
+    _target = 0.0
+
+    def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: float, tol: float, by_step: bool,
+                 update: Update, first_rate: float, guesses: Sequence[float] = (),
+                 settle: OrderStatistic | None = None) -> None:
+        super().__init__(gradient, part, theta0, tol, by_step, 1, update)
+        self._first_rate, self._guesses, self._settle = first_rate, list(guesses), settle
+        self._places: list[Place] = []    # the latest first
+        self._ends: dict[bool, Place] = {}    # of a slope below 0, and above it: the last
+        self._is_settled = False
+
+    def next_rate(self) -> float:
+        """The length of the step from here, for which the slope is looked at."""
+        if not self._is_settled:
+            slope = self._update.with_kink(self.theta, float(self.slope_at(self.theta)))
+            self._slope = slope
+            self._places = [(self.theta, slope), *self._places[:2]]
+            if slope != 0:
+                self._ends[slope > 0] = self.theta, slope
+            self._target = self._next_place(slope)
+        moved = self.theta - self._target
+        return moved / self._slope if moved and self._slope and is_finite(self._slope) else 1.0
+
+    def _next_place(self, slope: float) -> float:
+        if slope != slope:
+            return math.nan
+        if slope == 0 or (self._settle is not None and self._settle.is_flat(slope)):
+            self._is_settled = True
+            return self.theta if self._settle is None else self._settle.lowest_from(self.theta)
+        if len(self._ends) < 2:
+            return self.theta - math.copysign(self._outward(slope), slope)
+        low, high = self._ends[False], self._ends[True]
+        if self._settle is not None:
+            least = self._settle(low, high)
+            if least is not None:
+                self._is_settled = True
+                return least
+        left, right = min(low[0], high[0]), max(low[0], high[0])
+        target = 0.0 if self._update.has_kink and left < 0 < right else self._between()
+        if left < target < right:
+            return target
+        # The less steep end is as near as a double can be.
+        self._is_settled = True
+        return min(low, high, key=lambda place: abs(place[1]))[0]
+
+    def _outward(self, slope: float) -> float:
+        """How far to go downhill."""
+        while self._guesses:
+            ahead = (self.theta - self._guesses.pop(0)) * math.copysign(1, slope)
+            if ahead > 0:
+                return ahead
+        if len(self._places) == 1:
+            return self._first_rate * abs(slope)
+        place, before = self._places[1]
+        last = abs(self.theta - place)
+        flatter = abs(before) - abs(slope)
+        secant = 1.5 * last * abs(slope) / flatter if flatter > 0 else math.inf
+        return max(min(max(secant, self._first_rate * abs(slope)), 10 * last), abs(math.ulp(self.theta)))
+
+    def _between(self) -> float:
+        """The next place in the bracket: the latest place is one of its ends."""
+        a, at_a = self._places[0]
+        b, at_b = self._ends[not at_a > 0]
+        if len(self._places) > 2 or self._places[1][0] != b:
+            c, at_c = next((each for each in self._places[1:] if each[0] != b), self._places[-1])
+            xi, phi = (a - b) / (c - b) if c != b else 2.0, (at_a - at_b) / (at_c - at_b) if at_c != at_b else 2.0
+            if not (phi * phi < xi and (1 - phi) ** 2 < 1 - xi):
+                return a + (b - a) / 2
+            part = (at_a / (at_b - at_a) * at_c / (at_b - at_c)
+                    + (c - a) / (b - a) * at_a / (at_c - at_a) * at_b / (at_c - at_b))
+            return a + min(max(part, 0.0), 1.0) * (b - a)
+        return a + at_a / (at_a - at_b) * (b - a)
+
+    def step(self, rate: float) -> bool:
+        self.previous, self.theta = self.theta, self._target
+        size = abs(self.theta - self.previous)
+        return size < self.tol or size == 0

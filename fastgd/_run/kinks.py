@@ -1,0 +1,203 @@
+"""Losses with kinks: the order statistic at which one of points is least, and descent of rows on smoothed versions."""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._limits import (
+    COST_OF_SMOOTHING,
+    FEW_TO_SORT,
+    LOOKS_BEFORE_SORTING,
+    NARROWER,
+    NARROWEST,
+    NEGLIGIBLE,
+    PATIENCE,
+    ROUNDING,
+    SHORT_FOR_STAGE,
+    SLICE,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastgd._objective import Objective
+    from fastgd._run.adaptive import Place
+    from fastgd._run.python import PythonBatch
+    from fastgd._types import DoubleArray, Theta
+
+
+class OrderStatistic:
+    """Where the mean loss of points is least, from the points in a bracket: the slope jumps at each, by its weight.
+
+    It is a point, less the offset of a kink, unless a penalty bends the loss between them.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        loss, source = objective.descended, objective.source
+        assert loss is not None
+        self._kinks, self._targets, self._weights = loss.kinks, source.targets, source.weights
+        self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
+        self._slope_of_all = loss.gradient(0.0, [1e300]) - self._l1    # where all kinks are above theta
+        self._looks = 0
+
+    def __call__(self, low: Place, high: Place) -> float | None:
+        """The minimum between places of unlike slopes if there are few points or there were many looks, else None."""
+        self._looks += 1
+        n = self._targets.size
+        least_jump = min(jump for _, jump in self._kinks)
+        if (high[1] - low[1]) * n / least_jump > FEW_TO_SORT and self._looks < LOOKS_BEFORE_SORTING:
+            return None
+        below, places, jumps = self._gathered(low[0], high[0])
+        order = np.argsort(places, kind="stable")
+        places, jumps = places[order], jumps[order]
+        # Less what l2 adds, the slope left of each place and right of the last.
+        slopes = self._slope_of_all + (below + np.cumsum(np.concatenate([[0.0], jumps]))) / n
+        rises = slopes[1:] + self._l2 * places >= -ROUNDING
+        k = int(np.argmax(np.append(rises, True)))
+        if self._l2 and (k == len(places) or slopes[k] + self._l2 * places[k] > 0):
+            return float(-slopes[k] / self._l2)
+        return float(places[k]) if k < len(places) else None
+
+    def is_flat(self, slope: float) -> bool:
+        """Whether a slope is rounding, of kinks whose jumps cancel."""
+        return not self._l2 and abs(slope) <= max(ROUNDING, 4 * float(np.finfo(self._targets.dtype).eps))
+
+    def lowest_from(self, theta: float) -> float:
+        """The least of the minima if theta, where the slope is 0, is one: the loss may be flat from the place below."""
+        if self._l2:
+            return theta
+        targets = self._targets
+        here = targets.dtype.type(theta)
+        places = [float(np.max(at, where=at <= here, initial=-np.inf))
+                  for at in (targets - targets.dtype.type(offset) for offset, _ in self._kinks)]
+        place = max([*places, 0.0] if self._l1 and theta >= 0 else places)
+        return place if math.isfinite(place) else theta
+
+    def _gathered(self, low: float, high: float) -> tuple[float, DoubleArray, DoubleArray]:
+        """The jumps below the bracket in all, and the places and jumps in it."""
+        low, high = min(low, high), max(low, high)
+        below, places, jumps = 0.0, [np.empty(0)], [np.empty(0)]
+        for start in range(0, self._targets.size, SLICE):
+            targets = self._targets[start:start + SLICE]
+            weights = None if self._weights is None else self._weights[start:start + SLICE]
+            for offset, jump in self._kinks:
+                at = targets - targets.dtype.type(offset) if offset else targets
+                under, inside = at < low, (at >= low) & (at <= high)
+                below += jump * float(np.count_nonzero(under) if weights is None else weights[under].sum(dtype=float))
+                places.append(at[inside].astype(np.float64))
+                jumps.append(np.full(len(places[-1]), jump) if weights is None
+                             else jump * weights[inside].astype(np.float64))
+        if self._l1:
+            places.append(np.zeros(1) if low <= 0 <= high else np.empty(0))
+            jumps.append(np.full(len(places[-1]), 2 * self._l1 * self._targets.size))
+            below += 2 * self._l1 * self._targets.size if low > 0 else 0.0
+        return below, np.concatenate(places), np.concatenate(jumps)
+
+
+def most_to_gain(objective: Objective, slope: Any, distance: float, loss: float) -> float:
+    """What a loss of rows can fall by within a distance in units of the prediction: at most the slope times the way.
+
+    A penalty of l2 has a slope where the rows have none, as where columns outnumber them, and counts as a part of the
+    way: at both ends of it l2 / 2 * sum(w**2) is below the loss.
+    """
+    penalty, curvature = objective.penalty, objective.curvature
+    if penalty is None or not penalty.l2:
+        return distance * math.sqrt(max(0.0, float(slope @ curvature.over_gram(slope))))
+    try:
+        steepness = float(slope @ curvature.metric("gram", 1.0, penalty.l2, is_rough=True).direction(slope))
+    except ValueError:    # for numbers whose squares overflow
+        return math.nan
+    return math.sqrt(max(0.0, steepness) * (distance**2 + 8 * loss))
+
+
+class SmoothedKinks:
+    """Descent of rows on smoothed versions of a loss with kinks, of half-widths that fall, each from the last.
+
+    It ends where smoothing can have cost so little as was asked, of which `bound` is a bound: with a the slopes of the
+    smoothed loss, of which sum(a x) is 0 at its minimum, sum(a r) is below the least loss by duality, so that the loss
+    is at most the mean of jump / 2 * t (1 - t / h) above it, over the residuals whose distance t from a kink is below
+    h; as sum(a x) is never quite 0, its length in the metric of the data times the mean of all t is added.
+
+    Parameters
+    ----------
+    objective : Objective
+        The mean of the exact loss.
+    runner_of : callable
+        From an objective, theta, a tolerance in units of the targets, and whether no step may be too long, to a runner
+        and what says its next rate.
+    by_loss : float or None
+        What smoothing may cost; None for a part of the loss.
+    """
+
+    is_deterministic = False
+    evaluations = at_once = 0
+    ends_when_short = True
+
+    def __init__(self, objective: Objective, theta0: DoubleArray,
+                 runner_of: Callable[..., tuple[PythonBatch, Callable[[], float]]], by_loss: float | None) -> None:
+        self._objective, self._runner_of, self._by_loss = objective, runner_of, by_loss
+        self._loss, spread, _ = self._looked_at(theta0, 1.0)
+        self._start, self._width = self._loss, spread or 1.0
+        self._first = self._width
+        self.bound = math.inf
+        self._begin_stage(theta0)
+
+    def _begin_stage(self, theta: Theta, *, is_safe: bool = False) -> None:
+        loss = self._objective.descended
+        assert loss is not None
+        self._smoothed = self._objective.descending_on(loss.smoothed(self._width))
+        self._tol, self._updates, self._began_at = SHORT_FOR_STAGE * self._width, 0, theta
+        self._runner, self.next_rate = self._runner_of(self._smoothed, theta, self._tol, is_safe=is_safe)
+
+    @property
+    def theta(self) -> Theta:
+        return self._runner.theta
+
+    @property
+    def previous(self) -> Theta:
+        return self._runner.previous
+
+    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
+        return self._runner.buffer(limit, every)
+
+    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+        count, is_short = self._runner.advance(alphas, thetas)
+        self._updates += count
+        if not is_short:
+            if self._updates == PATIENCE:
+                self._begin_stage(self._began_at, is_safe=True)
+                self._updates = PATIENCE
+            return count, False
+        theta: Any = self._runner.theta
+        self._loss, spread, cost = self._looked_at(theta, self._width)
+        slope: Any = self._smoothed.slopes([theta])[0]
+        not_there = most_to_gain(self._objective, slope, spread, abs(self._loss))
+        self.bound = cost + not_there
+        enough = COST_OF_SMOOTHING * abs(self._loss) if self._by_loss is None else self._by_loss
+        if self.bound <= max(enough, NEGLIGIBLE * self._start) or self._width < NARROWEST * self._first:
+            return count, self.ends_when_short
+        if not_there > max(cost, enough) / 2 and self._tol > ROUNDING * self._width:
+            self._tol /= 4
+            self._runner.tol = self._tol
+        else:
+            self._width = min(NARROWER * self._width, 2 * spread if spread else self._width)
+            self._begin_stage(theta)
+        return count, False
+
+    def _looked_at(self, theta: Any, width: float) -> tuple[float, float, float]:
+        """The exact loss, the mean distance of a residual from the nearest kink, what this width can have cost."""
+        loss, rows = self._objective.descended, self._objective.source
+        assert loss is not None
+        assert rows.is_rows
+        first = int(rows.intercept)
+        distance = cost = 0.0
+        for part in rows.parts():
+            residuals = rows.targets[part] - (rows.X[part] @ theta[first:] + (theta[0] if first else 0.0))
+            weights = np.ones(len(residuals)) if rows.weights is None else rows.weights[part]
+            distances = [np.abs(residuals - offset) for offset, _ in loss.kinks]
+            distance += float(weights @ np.min(distances, axis=0))
+            for t, (_, jump) in zip(distances, loss.kinks, strict=True):
+                cost += jump / 2 * float(weights @ np.where(t < width, t * (1 - t / width), 0.0))
+        return self._objective.descended_value(theta), distance / rows.n, cost / rows.n

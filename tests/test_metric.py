@@ -1,0 +1,147 @@
+"""precondition: the updates of the oracle, the stop rule in scaled units, and columns that determine each other."""
+import numpy as np
+import pytest
+from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_oracle
+
+from fastgd import huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties
+
+UPDATES = (1, 2, 7, 20)
+
+
+def fit(loss, X, y, alpha="auto", **options):
+    return minimize(loss, None, y, alpha, False, X=X, full_output=True, **options)
+
+
+@quiet
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("precondition", ["scale", "gram"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_updates_of_the_oracle(name, precondition, intercept):
+    for dtype in DTYPES:
+        X, y, weights = raw_rows(name, dtype=dtype)
+        for l2 in (0.0, 0.1):
+            for sample_weight in (None, weights):
+                for k in UPDATES:
+                    same_as_the_oracle("minimize", name, y, 0.7, False, X=X, fit_intercept=intercept, l2=l2, tol=0,
+                                       sample_weight=sample_weight, precondition=precondition, max_iter=k)
+
+
+@quiet
+@pytest.mark.parametrize("name", LOSSES)
+def test_updates_of_the_oracle_for_one_number(name):
+    _, y, weights = raw_rows(name)
+    for precondition in ("scale", "gram"):
+        for l2 in (0.0, 0.1):
+            for k in UPDATES:
+                same_as_the_oracle("minimize", name, y, 0.7, False, l2=l2, tol=0, sample_weight=weights,
+                                   precondition=precondition, max_iter=k)
+
+
+@quiet
+@pytest.mark.parametrize("precondition", ["scale", "gram"])
+def test_updates_of_the_oracle_for_functions_in_python(precondition):
+    X, y, _ = raw_rows("huber_loss")
+    for intercept in (False, True):
+        for k in UPDATES:
+            same_as_the_oracle("minimize", "huber_loss", y, lambda t: 0.7 / (1 + t), False, X=X, tol=0, max_iter=k,
+                               fit_intercept=intercept, called=True, precondition=precondition)
+
+
+@quiet
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].is_convex])
+@pytest.mark.parametrize("size", [(), (7,)])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_updates_of_the_oracle_in_stochastic_descent(name, size, intercept):
+    verb = "minimize_mini_batch" if size else "minimize_sgd"
+    for dtype in DTYPES:
+        X, y, weights = raw_rows(name, dtype=dtype)
+        for sample_weight, l1, l2 in ((None, 0, 0), (weights, 0, 0.1), (weights, 0.05, 0.1)):
+            same_as_the_oracle(verb, name, y, *size, 0.3, X=X, fit_intercept=intercept, rng=0, tol=0, max_epochs=3,
+                               precondition="scale", sample_weight=sample_weight, l1=l1, l2=l2)
+
+
+@pytest.mark.parametrize("precondition", ["scale", "gram"])
+def test_stops_as_the_oracle_does_by_scaled_units(precondition):
+    X, y, _ = raw_rows("huber_loss")
+    for tol in (1e-2, 1e-5):
+        same_as_the_oracle("minimize", "huber_loss", y, 1.0, False, X=X, fit_intercept=True, precondition=precondition,
+                           tol=tol)
+
+
+@pytest.mark.parametrize("precondition", ["scale", "gram"])
+def test_units_of_the_columns_do_not_matter(precondition):
+    X, y, _ = raw_rows("log_cosh")
+    run = fit(log_cosh, X, y, fit_intercept=True, precondition=precondition, tol=1e-8)
+    units, shift = np.array([1e-8, 1.0, 1e8]), np.array([1e-7, 30, -1e9])
+    moved = fit(log_cosh, X * units + shift, y, fit_intercept=True, precondition=precondition, tol=1e-8)
+    assert abs(moved.nit - run.nit) <= 1
+    assert moved.x[1:] * units == pytest.approx(run.x[1:], rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [mse, huber_loss, log_cosh])
+def test_gram_arrives_in_tens_of_updates_on_raw_columns(loss):
+    X, y, _ = raw_rows(loss.__name__, 500)
+    X = X @ np.array([[1, 100, 0], [0, 1, 0], [0.001, 0, 1.0]])
+    run = fit(loss, X, y, fit_intercept=True, precondition="gram", momentum="nesterov", tol=1e-10)
+    assert run.success
+    assert run.nit < 100
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    assert np.abs(run.jac[1:] / sizes).max() < 1e-8
+
+
+def test_constant_and_collinear_columns_are_named_and_have_the_least_norm():
+    rng = np.random.default_rng(0)
+    Z = rng.normal([3, -50], [1, 20], (80, 2))
+    X = np.column_stack([Z[:, 0], np.full(80, 7.0), Z[:, 1], Z[:, 0] * 1e6 + 5, Z[:, 1] - Z[:, 0], rng.normal(size=80)])
+    y = rng.normal(size=80) + Z[:, 0]
+    run = fit(mse, X, y, fit_intercept=True, precondition="gram", tol=1e-12)
+    assert run.success
+    for column in ("x0", "x1", "x2", "x3", "x4"):
+        assert repr(column) in run.message
+    assert "'x5'" not in run.message
+    sizes = np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    weights = np.linalg.lstsq((X - X.mean(axis=0)) / sizes, y - y.mean(), rcond=1e-10)[0]
+    assert run.x[1:] * sizes == pytest.approx(weights, abs=1e-8)
+    assert run.x[2] == pytest.approx(0, abs=1e-12)
+
+
+def test_constant_columns_do_no_harm_to_scale():
+    X, y, _ = raw_rows("mse")
+    run = fit(mse, X, y, fit_intercept=True, precondition="scale", tol=1e-9)
+    more = fit(mse, np.insert(X, 1, 0.1, axis=1), y, fit_intercept=True, precondition="scale", tol=1e-9)
+    assert np.delete(more.x, 2) == pytest.approx(run.x, rel=1e-9)
+    assert more.x[2] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("verb", [lambda *args, **named: minimize_sgd(*args, rng=0, **named),
+                                  lambda *args, **named: minimize_mini_batch(*args, 10, rng=0, **named)])
+def test_stochastic_descent_has_no_gram(verb):
+    X, y, _ = raw_rows("mse")
+    with pytest.raises(ValueError, match=r"precondition='gram' is for minimize.*'scale'"):
+        verb(mse, None, y, X=X, precondition="gram")
+
+
+def test_words_that_are_none():
+    for word in ("newton", True, 3):
+        with pytest.raises((TypeError, ValueError), match=r"precondition.*scale.*gram"):
+            minimize(mse, None, [1.0, 2.0], precondition=word)
+    with pytest.raises((TypeError, ValueError), match=r"precondition.*scale"):
+        minimize_sgd(mse, None, [1.0, 2.0], precondition="newton")
+
+
+def test_too_many_columns_for_gram():
+    with pytest.raises(ValueError, match=r"up to 2000 columns.*2001.*precondition='scale'"):
+        minimize(mse, None, np.ones(3), "auto", False, X=np.ones((3, 2001)), precondition="gram")
+
+
+def test_auto_needs_a_loss_of_known_curvature():
+    X, y, _ = raw_rows("mse")
+    with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
+        minimize(None, own(oracle("mse")), y, "auto", False, X=X, precondition="gram")
+
+
+def test_gram_has_no_proximal_step():
+    X, y, _ = raw_rows("mse")
+    for penalty in (penalties.L1(0.1), penalties.ElasticNet(0.1, 1)):
+        with pytest.raises(ValueError, match=r"precondition='gram'.*L1.*precondition='scale'"):
+            minimize(mse, None, y, "auto", False, X=X, precondition="gram", penalty=penalty)
