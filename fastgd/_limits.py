@@ -59,7 +59,7 @@ GRID, CHORDS = 2048, 2**20
 
 # Curvature.
 
-#: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 20.
+#: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 8.
 MOST_FOR_GRAM = 101
 #: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
 MOST_FOR_EIGENVALUES = 512

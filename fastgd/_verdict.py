@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import FEW, GROWN
+from fastgd._limits import FEW, GROWN, WORTH_WHILE
 from fastgd._shortfall import shortfall_of
 from fastgd._theta import largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
@@ -74,6 +74,8 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(outcome.x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
+    if outcome.bound is not None and outcome.bound <= WORTH_WHILE * abs(objective.descended_value(outcome.x)):
+        return _CONVERGED    # which is proved
     shortfall = shortfall_of(objective, outcome.x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
         return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))

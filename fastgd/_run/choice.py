@@ -133,9 +133,9 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
 def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float,
                        by_step: bool, limit: int, most: int) -> Runner:
     q, curvature = rows.n_parameters, objective.curvature
-    # The Gram matrix costs about a pass for every 20 parameters and is worth it unless the run is short.
+    # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
     if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
-            and limit > q // 20):
+            and limit > q // 8):
         gram, moment = curvature.gram(objective.threads)
         if objective.penalty is not None:
             gram = gram + np.diag(np.repeat([0.0, objective.penalty.l2 / 2], [rows.intercept, q - rows.intercept]))
@@ -162,7 +162,8 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
         _, is_short = runner.advance(np.array([next_rate()]), theta)
         if is_short or not np.isfinite(theta).all():
             break
-    return theta[0] if np.isfinite(theta).all() else None
+    # A plane that separates the few classes of a sample need not separate all of them.
+    return theta[0] if np.isfinite(theta).all() and not some.separates(theta[0]) else None
 
 
 def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Runner:
