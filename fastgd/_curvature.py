@@ -272,7 +272,7 @@ class RowsCurvature(Curvature):
 
         A column that is constant in the sample, as one that hardly any row has may be, has none.
         """
-        sample = self._rows.sample(max(SAMPLE, 10 * self._rows.n_parameters))
+        sample = self._rows.sample(enough_rows(self._rows))
         if sample is self._rows:
             return self.spread()
         correlation = _scaled("gram", *RowsCurvature(sample).spread())[1]
@@ -280,6 +280,11 @@ class RowsCurvature(Curvature):
         shift, squares = self._columns()
         deviations = np.sqrt(np.maximum(squares, 0))
         return shift, correlation * deviations * deviations[:, None]
+
+
+def enough_rows(source: Source) -> int:
+    """Rows that tell the correlations of the columns, and where the loss is about least."""
+    return max(SAMPLE, 10 * source.n_parameters)
 
 
 def _centre_of(sample: FloatArray) -> DoubleArray:

@@ -319,14 +319,13 @@ class Objective:
 
     def safe_rate(self, is_stochastic: bool) -> float:
         """Half of the largest stable rate: 1 / the largest curvature."""
-        stable = self.stable_rate(is_stochastic)
-        if stable is not None and 0 < stable < math.inf:
-            return stable / 2
-        if stable is not None:
-            raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
-                             f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
         self.check_curvature()
-        raise AssertionError("unreachable")
+        stable = self.stable_rate(is_stochastic)
+        assert stable is not None
+        if 0 < stable < math.inf:
+            return stable / 2
+        raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
+                         f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
 
     def check_curvature(self) -> None:
         """Raise ValueError unless the loss is known to be of bounded curvature."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._curvature import enough_rows
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -84,7 +85,7 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
                 return None
     loss = objective.descended
     is_least = (loss is not None and loss.is_quadratic and objective.penalty is None
-                and objective.source.n <= 2 * _enough_rows(objective.source))
+                and objective.source.n <= 2 * enough_rows(objective.source))
     return Shortfall(there, theta, is_least)
 
 
@@ -125,7 +126,7 @@ def _of_rows(objective: Objective, x: Any, here: float) -> tuple[float, Any] | N
     if not is_finite(slope):
         return None
     # A function in Python gets all rows, of which it may know more than their values.
-    few: Any = source if objective.descended is None else source.sample(_enough_rows(source))
+    few: Any = source if objective.descended is None else source.sample(enough_rows(source))
     # By convexity nothing can be gained but the slope times the way to the least loss, which is hardly more than a few
     # times as long as the residuals, or as log-odds of any use.
     size = _size_of(objective, few, x)
@@ -142,10 +143,6 @@ def _of_rows(objective: Objective, x: Any, here: float) -> tuple[float, Any] | N
                      *ends)[0]
     lower = objective.descended_value(theta) if is_finite(theta) else math.inf
     return (lower, theta) if lower < there else (there, best)
-
-
-def _enough_rows(source: Any) -> int:
-    return int(max(SAMPLE, 10 * source.n_parameters))
 
 
 def _size_of(objective: Objective, rows: Any, x: Any) -> float:
@@ -169,7 +166,7 @@ def passes_to_arrive(objective: Objective, start: Any) -> int | None:
         return None
     if source.n_parameters > MOST_FOR_GRAM:
         return None    # for what it would take to tell
-    few = source.sample(_enough_rows(source)) if source.is_rows else source.drawn(SAMPLE)
+    few = source.sample(enough_rows(source)) if source.is_rows else source.drawn(SAMPLE)
     some = objective.on(few)
     with np.errstate(all="ignore"):
         here = some.descended_value(start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature
+from fastgd._curvature import RowsCurvature, enough_rows
 from fastgd._limits import (
     BATCH_UPDATES,
     FEW_ENOUGH,
@@ -15,7 +15,6 @@ from fastgd._limits import (
     MOST_FOR_GRAM,
     PATIENCE,
     ROUNDING,
-    SAMPLE,
     SHORT_FOR_STAGE,
 )
 from fastgd._run.adaptive import BarzilaiBorwein, OwnRates
@@ -150,7 +149,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
 def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
     """Where the descent ends on a sample of the rows, if that is a small part of them; the first step leads there."""
     rows = objective.source
-    size = max(SAMPLE, 10 * rows.n_parameters)
+    size = enough_rows(rows)
     loss = objective.descended
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None
