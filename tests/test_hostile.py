@@ -62,6 +62,11 @@ def datasets(draw):
         return values
 
 
+def usual_ones(*usual):
+    """One of the usual values of a parameter."""
+    return st.sampled_from(usual)
+
+
 def numbers(*usual):
     """Mostly one of the usual values of a parameter."""
     return st.one_of(st.sampled_from(usual), st.sampled_from(usual), st.floats(), st.sampled_from(JUNK))
@@ -121,7 +126,7 @@ def mean_over_points(name):
     return case
 
 
-def descent_options(draw):
+def descent_options(draw, numbers=numbers):
     """Keywords that every descent takes, few of them hostile."""
     options = {"alpha": numbers(0.2, 0.01, 0.9, 1.0, 1.5, lambda t: 0.5 / (1 + t), schedules.cosine(0.3, 10),
                                 schedules.exponential_decay(0.5, 0.5), lambda t: math.nan, lambda t: "a"),
@@ -375,45 +380,51 @@ ROW_LAYOUTS = {
 
 
 @st.composite
-def designs(draw):
-    """Rows and targets, mostly ones that fit."""
-    n, p = draw(st.sampled_from([1, 2, 7, 40])), draw(st.sampled_from([1, 2, 3, 8, 13]))
-    if draw(st.integers(0, 9)) == 0:
+def designs(draw, hostile):
+    """Rows and targets that fit; or rows, or targets, of which anything may be."""
+    if hostile == "X" and draw(st.booleans()):
         return draw(st.sampled_from(JUNK[1:])), draw(datasets())
-    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    n, p = draw(st.sampled_from([7, 40] if hostile != "X" else [1, 2, 7, 40])), draw(st.sampled_from([1, 2, 3, 8, 13]))
+    dtype = np.dtype(draw(st.sampled_from(DTYPES if hostile == "X" else ["f8", "f4", ">f8", "i1"])))
     with np.errstate(all="ignore"):
-        if dtype.kind == "f" and draw(st.integers(0, 3)):
-            X = draw(npst.arrays(np.float64, (n, p), elements=st.floats(-50, 50, width=32))).astype(dtype)
-        elif dtype.kind == "O":
+        if dtype.kind == "O":
             X = np.full((n, p), draw(st.sampled_from([1.5, 2, None, "a"])), dtype=object)
+        elif dtype.kind == "f" and (hostile != "X" or draw(st.booleans())):
+            X = draw(npst.arrays(np.float64, (n, p), elements=st.floats(-50, 50, width=32))).astype(dtype)
         else:
             X = draw(npst.arrays(dtype, (n, p)))
-    y = draw(npst.arrays(draw(st.sampled_from([np.float64, np.float32])), n + (draw(st.integers(0, 9)) == 0),
+    y = draw(npst.arrays(draw(st.sampled_from([np.float64, np.float32])), n + (hostile == "y"),
                          elements=st.floats(-50, 50, width=32)))
     layout = ROW_LAYOUTS[draw(st.sampled_from(list(ROW_LAYOUTS)))]
     try:
-        return layout(X), y
+        return layout(X), y if hostile != "y" else draw(st.one_of(st.just(y), datasets()))
     except Exception:    # not every type has every layout
         return X, y
 
 
+HOSTILE = ["nothing", "X", "y", "theta", "options"]    # one at a time: the first to be refused hides the others
+
+
 def call_with_rows(method, draw):
     """The call, and its X."""
-    (X, y), name = draw(designs()), draw(st.sampled_from(list(REGISTRY)))
-    options = {"X": X, "fit_intercept": draw(st.sampled_from([False, True, True, 1]))}
+    hostile = draw(st.sampled_from(HOSTILE))
+    (X, y), name = draw(designs(hostile)), draw(st.sampled_from(list(REGISTRY)))
+    options = {"X": X, "fit_intercept": draw(st.sampled_from([False, True, 1][:2 + (hostile == "options")]))}
     if method in ("loss", "gradient"):
         function = REGISTRY[name].gradient if method == "gradient" else REGISTRY[name]
         columns = np.shape(X)[1] if np.ndim(X) == 2 else 1
-        fitting = [0.5] * (columns + (options["fit_intercept"] is True))
-        theta = draw(st.one_of(st.just(fitting), st.just(fitting), datasets(), st.just([1.0, 2.0])))
+        fitting = st.just([0.5] * (columns + (options["fit_intercept"] is True)))
+        theta = draw(st.one_of(fitting, datasets(), st.just([1.0, 2.0])) if hostile == "theta" else fitting)
         return lambda: function(theta, y, **options), X
-    options |= descent_options(draw) | {"full_output": True, "theta0": draw(numbers(0.0, [1.0, 2.0]))}
-    options["stop"] = draw(st.sampled_from(["step", "step", "loss", "epoch"]))
-    if draw(st.integers(0, 4)) == 0:
+    of = numbers if hostile == "options" else usual_ones
+    theta0 = draw(numbers(0.0, [1.0, 2.0]) if hostile == "theta" else st.just(0.0))
+    options |= descent_options(draw, of) | {"full_output": True, "theta0": theta0}
+    options["stop"] = draw(st.sampled_from(["step", "loss", "epoch"] if hostile == "options" else ["step", "loss"]))
+    if draw(st.sampled_from([False, False, True])):
         options["alpha"] = "auto"
     if method == "minimize":
         return lambda: fastgd.minimize(REGISTRY[name], None, y, progress=False, max_iter=30, **options), X
-    size = (draw(numbers(1, 2, 5)),) if method == "minimize_mini_batch" else ()
+    size = (draw(of(1, 2, 5)),) if method == "minimize_mini_batch" else ()
     return lambda: getattr(fastgd, method)(REGISTRY[name], None, y, *size, rng=0, max_epochs=2, **options), X
 
 

@@ -4,7 +4,15 @@ import re
 import numpy as np
 import pytest
 
-from fastgd import EpsilonInsensitive, Pinball, abs_loss, minimize, penalties
+from fastgd import (
+    ConvergenceWarning,
+    DivergenceError,
+    EpsilonInsensitive,
+    Pinball,
+    abs_loss,
+    minimize,
+    penalties,
+)
 
 #: Each loss with its slopes above and below its kinks, and how far these are from 0.
 KINKED = {abs_loss: (1, 1, 0), Pinball(0.1): (0.1, 0.9, 0), Pinball(0.5): (0.5, 0.5, 0), Pinball(0.9): (0.9, 0.1, 0),
@@ -95,3 +103,13 @@ def test_a_penalty_of_l1(loss, way):
     minimum = least(loss, X, y, 0.05)
     result = fit(loss, X, y, way, "scale", penalty=penalties.L1(0.05))
     assert minimum <= result.fun * (1 + 1e-12) <= 1.001 * minimum
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_start_of_enormous_loss_is_said_in_words(way):
+    X, y = rows(50)
+    for theta0 in (1e170, 1e300):
+        with pytest.warns(ConvergenceWarning, match="did not converge"):
+            minimize(abs_loss, None, y, X=X, theta0=theta0, max_iter=10, **WAYS[way])
+    with pytest.raises(DivergenceError, match="the last finite theta"):
+        minimize(abs_loss, None, y, X=X, theta0=1e308, max_iter=10, **WAYS[way])

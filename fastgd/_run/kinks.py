@@ -139,7 +139,7 @@ class SmoothedKinks:
                  runner_of: Callable[..., tuple[PythonBatch, Callable[[], float]]], by_loss: float | None) -> None:
         self._objective, self._runner_of, self._by_loss = objective, runner_of, by_loss
         self._loss, spread, _ = self._looked_at(theta0, 1.0)
-        self._start, self._width = self._loss, spread or 1.0
+        self._start, self._width = self._loss, spread if 0 < spread < math.inf else 1.0
         self._first = self._width
         self.bound = math.inf
         self._begin_stage(theta0)
@@ -194,10 +194,12 @@ class SmoothedKinks:
         first = int(rows.intercept)
         distance = cost = 0.0
         for part in rows.parts():
-            residuals = rows.targets[part] - (rows.X[part] @ theta[first:] + (theta[0] if first else 0.0))
+            with np.errstate(over="ignore", invalid="ignore"):    # the loss there says so, and the run ends
+                residuals = rows.targets[part] - (rows.X[part] @ theta[first:] + (theta[0] if first else 0.0))
             weights = np.ones(len(residuals)) if rows.weights is None else rows.weights[part]
             distances = [np.abs(residuals - offset) for offset, _ in loss.kinks]
             distance += float(weights @ np.min(distances, axis=0))
             for t, (_, jump) in zip(distances, loss.kinks, strict=True):
-                cost += jump / 2 * float(weights @ np.where(t < width, t * (1 - t / width), 0.0))
+                t = np.minimum(t, width)    # at which the cost is 0, as beyond it
+                cost += jump / 2 * float(weights @ (t * (1 - t / width)))
         return self._objective.descended_value(theta), distance / rows.n, cost / rows.n
