@@ -12,9 +12,11 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 THIS = Path("setup.py")
 KERNELS = Path("fastgd/_kernels")
+LOOPS = ("descent", "elementary", "gram", "linear", "mean")    # over points or rows, built for each level of CPUs
 SHARED = "fastgd._kernels._cyutility"    # what every kernel needs to take arrays
 
 CHECKED = os.environ.get("FASTGD_CHECKED") == "1"
@@ -32,6 +34,9 @@ UNIX_FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contr
 if sys.maxsize < 2**32 and platform.machine().lower() in {"i386", "i486", "i586", "i686", "x86", "x86_64", "amd64"}:
     UNIX_FLAGS += ["-msse2", "-mfpmath=sse"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
+# Of x86-64, above the baseline; fastgd._kernels chooses at import. No flag of these lets a compiler change a result.
+UNIX_LEVELS = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
+MSVC_LEVELS = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
 STRIPPED = ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 # -fno-wrapv: Python's flags make the overflow of a signed integer defined, and so invisible.
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -55,16 +60,50 @@ class BuildKernels(build_ext):
             flags, link_flags = (SANITIZE_FLAGS, SANITIZE) if SANITIZED else (UNIX_FLAGS, STRIPPED)
         # Cython looks at the sources alone, and translates anew what cimports a changed one; the directives are here.
         outdated = [path for path in KERNELS.glob("*.c") if path.stat().st_mtime < THIS.stat().st_mtime]
-        in_c = cythonize(self.extensions, compiler_directives=DIRECTIVES, shared_utility_qualified_name=SHARED,
+        baseline = [each for each in self.extensions if level_of(each) is None]
+        in_c = cythonize(baseline, compiler_directives=DIRECTIVES, shared_utility_qualified_name=SHARED,
                          force=bool(self.force or outdated))
-        for extension, translated in zip(self.extensions, in_c, strict=True):
+        for extension, translated in zip(baseline, in_c, strict=True):
             extension.sources = translated.sources
             extension.extra_compile_args, extension.extra_link_args = flags, link_flags
+        self.extensions = baseline + self.for_levels(flags, link_flags)
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
         # What needed no compiler is as new as the rest: tests/conftest.py compares its time with those of all sources.
         for extension in self.extensions:
             os.utime(self.get_ext_fullpath(extension.name))
+
+    def for_levels(self, flags, link_flags):
+        """The extensions of the levels that the compiler knows, each with a C file that includes the baseline's."""
+        levels = MSVC_LEVELS if self.compiler.compiler_type == "msvc" else UNIX_LEVELS
+        known = {level for level, more in levels.items() if self.compiles_with(more)}
+        extensions = [each for each in self.extensions if level_of(each) in known]
+        for extension in extensions:
+            in_c = KERNELS.absolute() / f"{extension.name.rpartition('.')[2]}.c"
+            source = Path(self.build_temp, level_of(extension), in_c.name)
+            self.mkpath(source.parent.as_posix())
+            source.write_text(f'#include "{in_c.as_posix()}"\n')
+            extension.sources, extension.depends = [source.as_posix()], [in_c.as_posix()]
+            extension.extra_compile_args = flags + levels[level_of(extension)]
+            extension.extra_link_args = link_flags
+        return extensions
+
+    def compiles_with(self, flags):
+        """Whether the compiler takes the flags, and for an x86-64."""
+        probe = Path(self.build_temp, "probe.c")
+        self.mkpath(self.build_temp)
+        probe.write_text("#if !defined(__x86_64__) && !defined(_M_X64)\n#error another CPU\n#endif\nint probe;\n")
+        try:
+            self.compiler.compile([probe.as_posix()], extra_postargs=flags)
+        except CompileError:
+            return False
+        return True
+
+    def copy_extensions_to_source(self):
+        for extension in self.extensions:
+            if level_of(extension) is not None:
+                self.mkpath((KERNELS / level_of(extension)).as_posix())
+        super().copy_extensions_to_source()
 
     def no_contractions(self):
         """The flag that begins each C file with a pragma: before Visual Studio 2022 17.0 a * b + c is one rounding."""
@@ -80,9 +119,19 @@ def kernel(name, source, **options):
     return Extension(name, [source.as_posix()], depends=[THIS.as_posix()], **options)
 
 
+def level_of(extension):
+    """The level of CPUs that it is for, or None for the baseline."""
+    folder = extension.name.split(".")[-2]
+    return folder if folder in UNIX_LEVELS else None
+
+
+# The builds for a level have the module's own name, in a folder which is then the one that is searched. A build that is
+# to be tested has none: what it tests is the source, which is one.
 setup(
     ext_modules=[kernel(SHARED, KERNELS / "_cyutility.c")] + [
-        kernel(f"fastgd._kernels.{source.stem}", source) for source in sorted(KERNELS.glob("*.pyx"))],
+        kernel(f"fastgd._kernels.{source.stem}", source) for source in sorted(KERNELS.glob("*.pyx"))] + [
+        kernel(f"fastgd._kernels.{level}.{name}", KERNELS / f"{name}.pyx")
+        for level in UNIX_LEVELS if not CHECKED and not SANITIZED for name in LOOPS],
     cmdclass={"build_ext": BuildKernels},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
 )

@@ -11,6 +11,7 @@
     check_gradient          a gradient against differences of its loss
     DescentResult, ConvergenceWarning, DivergenceError
                             what a descent gives back, and what it says when it did not go well
+    show_config             the CPU, the kernels in use for it, compiler, numpy, threads
     fastgd.losses           the losses as classes with parameters, Huber(delta=2); your own from C functions
     fastgd.schedules        learning rates that change with the update
     fastgd.penalties        what keeps the weights of a model small: L1, L2, ElasticNet
@@ -27,6 +28,8 @@ with the same bits. Ctrl-C is answered within 0.1 s on any size of data. The pac
 from typing import TYPE_CHECKING, Any
 
 from fastgd import datasets, losses, penalties, reference, schedules
+from fastgd._config import __version__ as __version__
+from fastgd._config import show_config
 from fastgd.convexity import is_convex
 from fastgd.descent import minimize, simple_minimize
 from fastgd.differences import check_gradient
@@ -38,8 +41,6 @@ from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 
 if TYPE_CHECKING:
     from fastgd import plot as plot
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConvergenceWarning",
@@ -56,6 +57,7 @@ __all__ = [
     "penalties",
     "reference",
     "schedules",
+    "show_config",
     "simple_minimize",
 ]
 __all__ += builtin.__all__

@@ -281,6 +281,12 @@ def compiled(draw):
         "a loss of no functions")
 
 
+def show_config(draw):
+    def check(facts):
+        assert facts is None or facts["level"] in facts["levels"]
+    return lambda: fastgd.show_config(draw(st.sampled_from(["dicts", *JUNK]))), check
+
+
 def load_tips(draw):
     def check(tips):
         assert len(tips) == 244
@@ -302,6 +308,7 @@ CASES = {
     "EpsilonInsensitive": constructor(losses.EpsilonInsensitive, (0.1, 0), (0, 0.5)),
     "losses.compiled": compiled,
     "datasets.load_tips": load_tips,
+    "show_config": show_config,
     "penalties.L1": constructor(penalties.L1, (0.5, 0)),
     "penalties.L2": constructor(penalties.L2, (0.5, 0)),
     "penalties.ElasticNet": constructor(penalties.ElasticNet, (0.5, 0), (1, 0)),

@@ -12,8 +12,8 @@ class Rows:
 
 def levels(n: int) -> int: ...
 
-# loss, slope, X, rows, start, stop, theta, gradient, scratch -> sum
-sums: Fused[[KernelLoss, bool, FloatArray, Rows, int, int, DoubleArray, DoubleArray, DoubleArray], float]
+# loss, value, slope, X, rows, start, stop, theta, gradient, scratch -> sum
+sums: Fused[[KernelLoss, bool, bool, FloatArray, Rows, int, int, DoubleArray, DoubleArray, DoubleArray], float]
 
 # loss, X, rows, steps, alphas, thetas -> updates, whether the last was short
 batch: Fused[[KernelLoss, FloatArray, Rows, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]

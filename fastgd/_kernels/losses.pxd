@@ -8,11 +8,13 @@ A loss is a final class with two inline methods, each a function of one predicti
 The mean slope over points is ``slope_factor * mean(slope)``. The factor is there because a textbook
 multiplies the mean by it and not each point (-2 for the squared error), which differs in the last bits.
 The arithmetic is done in the type of the data, in the order in which `fastgd.reference` writes it, so that
-the bits agree; a literal is cast, because C computes `float + 12.0` in double. For the compiler's sake the
-bodies have no branches, only selections.
+the bits agree; a literal is cast, because C computes `float + 12.0` in double. exp and its kin are always computed in
+double. For the compiler's sake the bodies have no branches, only selections.
 """
 cimport cython
-from libc.math cimport copysign, copysignf, exp, expf, fabs, fabsf, log1p, log1pf, sinh, sinhf, tanh, tanhf
+from libc.math cimport copysign, copysignf, fabs, fabsf
+
+from fastgd._kernels.elementary cimport log_cosh_of, sigmoid_of, softplus_of, tanh_of
 
 ctypedef fused real:
     float
@@ -44,44 +46,6 @@ cdef inline real clamped(real x, real most) noexcept nogil:
     # Between -most and most; written so that a NaN stays a NaN, and that compilers see a minimum and a maximum.
     x = most if most < x else x
     return -most if -most > x else x
-
-
-cdef inline real softplus(real x) noexcept nogil:
-    # log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no term overflows.
-    cdef real positive = x if x > 0 else 0
-    if real is float:
-        return positive + log1pf(expf(-fabsf(x)))
-    else:
-        return positive + log1p(exp(-fabs(x)))
-
-
-cdef inline real sigmoid(real x) noexcept nogil:
-    # Where exp(-x) overflows, 1 / inf is the 0 that it stands for.
-    if real is float:
-        return <real> 1 / (<real> 1 + expf(-x))
-    else:
-        return <real> 1 / (<real> 1 + exp(-x))
-
-
-cdef inline real log_of_1_plus(real x) noexcept nogil:
-    if real is float:
-        return log1pf(x)
-    else:
-        return log1p(x)
-
-
-cdef inline real hyperbolic_sine(real x) noexcept nogil:
-    if real is float:
-        return sinhf(x)
-    else:
-        return sinh(x)
-
-
-cdef inline real hyperbolic_tangent(real x) noexcept nogil:
-    if real is float:
-        return tanhf(x)
-    else:
-        return tanh(x)
 
 
 @cython.final
@@ -147,10 +111,16 @@ cdef class Quartic:
 @cython.final
 cdef class CrossEntropy:
     cdef inline real value(self, real prediction, real target) noexcept nogil:
-        return softplus(prediction) - target * prediction
+        return self.value_from(<real> softplus_of(prediction), prediction, target)
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
-        return sigmoid(prediction) - target
+        return self.slope_from(<real> sigmoid_of(prediction), target)
+
+    cdef inline real value_from(self, real softplus, real prediction, real target) noexcept nogil:
+        return softplus - target * prediction
+
+    cdef inline real slope_from(self, real sigmoid, real target) noexcept nogil:
+        return sigmoid - target
 
     cdef inline real slope_factor(self, real like) noexcept nogil:
         return 1
@@ -176,16 +146,10 @@ cdef class Pinball:
 @cython.final
 cdef class LogCosh:
     cdef inline real value(self, real prediction, real target) noexcept nogil:
-        # Near 0 by log(cosh(r)) = log(1 + 2 sinh(r / 2)**2), which keeps its digits; farther by
-        # abs(r) + log(1 + exp(-2 abs(r))) - log(2), which cannot overflow.
-        cdef real a = absolute(target - prediction), s
-        if a < 1:
-            s = hyperbolic_sine(a / <real> 2)
-            return log_of_1_plus(<real> 2 * s * s)
-        return softplus(<real> -2 * a) + a - <real> 0.6931471805599453
+        return <real> log_cosh_of(absolute(target - prediction))
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
-        return hyperbolic_tangent(prediction - target)
+        return <real> tanh_of(prediction - target)
 
     cdef inline real slope_factor(self, real like) noexcept nogil:
         return 1
@@ -283,3 +247,24 @@ ctypedef fused Loss:
     SmoothedKinks
     CFunctions
     CFunctionsWithData
+
+
+cdef inline real at_point(Loss loss, bint slope, real prediction, real target) noexcept nogil:
+    return loss.slope(prediction, target) if slope else loss.value(prediction, target)
+
+
+# All points have one prediction: what takes long and depends on it alone is computed once, and not for each target.
+
+cdef inline real known_of(Loss loss, bint slope, real prediction) noexcept nogil:
+    if Loss is CrossEntropy:
+        return <real> sigmoid_of(prediction) if slope else <real> softplus_of(prediction)
+    else:
+        return 0
+
+
+cdef inline real at_target(Loss loss, bint slope, real prediction, real known, real target) noexcept nogil:
+    """`at_point`, if `known` is what `known_of` says of the prediction."""
+    if Loss is CrossEntropy:
+        return loss.slope_from(known, target) if slope else loss.value_from(known, prediction, target)
+    else:
+        return at_point(loss, slope, prediction, target)

@@ -4,7 +4,7 @@ numpy's pairwise sum of n numbers: below 8 in order, starting from -0.0; up to 1
 above that, the sum of the sums of two halves, the first cut to a multiple of 8. The total is added to +0.0.
 Error grows with log(n), not with n (Higham, "The accuracy of floating point summation", 1993).
 """
-from fastgd._kernels.losses cimport Loss, real
+from fastgd._kernels.losses cimport Loss, at_target, known_of, real
 
 cdef extern from *:
     """
@@ -37,12 +37,8 @@ cdef inline void prefetch_far(const void* address) noexcept nogil:
     prefetch_to(address, 2)
 
 
-cdef inline real at_point(Loss loss, bint slope, real theta, real target) noexcept nogil:
-    return loss.slope(theta, target) if slope else loss.value(theta, target)
-
-
 cdef inline real weighted_leaf(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real known,
 ) noexcept nogil:
     """Sum over at most 128 points, each times its weight, in the same order as without."""
     cdef real terms[LEAF]
@@ -50,7 +46,7 @@ cdef inline real weighted_leaf(
     cdef real total = -0.0
     cdef Py_ssize_t i, j, whole = n - n % 8 if n >= 8 else 0
     for i in range(n):
-        terms[i] = at_point(loss, slope, theta, targets[i]) * weights[i]
+        terms[i] = at_target(loss, slope, theta, known, targets[i]) * weights[i]
     if whole > 0:
         for j in range(8):
             r[j] = terms[j]
@@ -63,54 +59,59 @@ cdef inline real weighted_leaf(
     return total
 
 
-cdef inline real leaf_sum(Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
+cdef inline real leaf_sum(
+    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real known,
+) noexcept nogil:
     """Sum over 8 to 128 points. Two loops of fixed length 8, because compilers vectorise those."""
     cdef real r[8]
     cdef real terms[8]
     cdef real total
     cdef Py_ssize_t i, j, whole = n - n % 8
     for j in range(8):
-        r[j] = at_point(loss, slope, theta, targets[j])
+        r[j] = at_target(loss, slope, theta, known, targets[j])
     for i in range(8, whole, 8):
         for j in range(8):
-            terms[j] = at_point(loss, slope, theta, targets[i + j])
+            terms[j] = at_target(loss, slope, theta, known, targets[i + j])
         for j in range(8):
             r[j] += terms[j]
     total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
     for i in range(whole, n):
-        total += at_point(loss, slope, theta, targets[i])
+        total += at_target(loss, slope, theta, known, targets[i])
     return total
 
 
-cdef inline real pairwise_sum(Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
-    """The sum over n points, in numpy's order."""
+cdef inline real pairwise_sum(
+    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real known,
+) noexcept nogil:
+    """The sum over n points, in numpy's order; `known` is `known_of` theta."""
     cdef real total
     cdef Py_ssize_t i, half
     if n < 8:
         total = -0.0
         for i in range(n):
-            total += at_point(loss, slope, theta, targets[i])
+            total += at_target(loss, slope, theta, known, targets[i])
         return total
     if n <= LEAF:
         for i in range(n * <Py_ssize_t> sizeof(real) // LINE):
             prefetch(<const char*> targets + AHEAD + i * LINE)
         # A constant each, so that no compiler leaves the choice inside the loop.
-        return leaf_sum(loss, True, targets, n, theta) if slope else leaf_sum(loss, False, targets, n, theta)
+        return (leaf_sum(loss, True, targets, n, theta, known) if slope
+                else leaf_sum(loss, False, targets, n, theta, known))
     half = half_of(n)
-    return (pairwise_sum(loss, slope, targets, half, theta)
-            + pairwise_sum(loss, slope, targets + half, n - half, theta))
+    return (pairwise_sum(loss, slope, targets, half, theta, known)
+            + pairwise_sum(loss, slope, targets + half, n - half, theta, known))
 
 
 cdef inline real weighted_sum(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real known,
 ) noexcept nogil:
     """The same, each point times its weight."""
     cdef Py_ssize_t half
     if n <= LEAF:
-        return weighted_leaf(loss, slope, targets, weights, n, theta)
+        return weighted_leaf(loss, slope, targets, weights, n, theta, known)
     half = half_of(n)
-    return (weighted_sum(loss, slope, targets, weights, half, theta)
-            + weighted_sum(loss, slope, targets + half, weights + half, n - half, theta))
+    return (weighted_sum(loss, slope, targets, weights, half, theta, known)
+            + weighted_sum(loss, slope, targets + half, weights + half, n - half, theta, known))
 
 
 cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
@@ -119,11 +120,12 @@ cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline real mean_slope(Loss loss, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
-    return loss.slope_factor(theta) * mean_of_sum(pairwise_sum(loss, True, targets, n, theta), n)
+    cdef real total = pairwise_sum(loss, True, targets, n, theta, known_of(loss, True, theta))
+    return loss.slope_factor(theta) * mean_of_sum(total, n)
 
 
 cdef bint sums_over(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n,
+    Loss loss, Py_ssize_t values, const real* targets, const real* weights, Py_ssize_t n,
     const real* thetas, Py_ssize_t m, real* sums, real* scratch,
 ) noexcept nogil
 

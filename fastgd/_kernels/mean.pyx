@@ -1,6 +1,6 @@
 from libc.math cimport isfinite
 
-from fastgd._kernels.losses cimport Loss, real
+from fastgd._kernels.losses cimport Loss, known_of, real
 
 cdef enum:
     BLOCK = 4096  # points that stay in the first cache while every theta passes over them
@@ -28,37 +28,45 @@ cdef bint block_is_finite(const real* values, Py_ssize_t n) noexcept nogil:
     return True
 
 
+cdef inline real sum_over_block(
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
+) noexcept nogil:
+    cdef real known = known_of(loss, slope, theta)
+    return (pairwise_sum(loss, slope, targets, n, theta, known) if weights == NULL
+            else weighted_sum(loss, slope, targets, weights, n, theta, known))
+
+
 cdef bint sums_over(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n,
+    Loss loss, Py_ssize_t values, const real* targets, const real* weights, Py_ssize_t n,
     const real* thetas, Py_ssize_t m, real* sums, real* scratch,
 ) noexcept nogil:
     """Pairwise sums at m thetas in one pass over the data; False where the data is not finite.
 
-    The tree is numpy's for each theta; only the order in which its nodes are visited is our own. `weights` has one for
-    each point, or is NULL. `scratch` holds m sums for each level of the tree above a block.
+    The first `values` sums are of the loss, the others of its slope. The tree is numpy's for each; only the order in
+    which its nodes are visited is our own. `weights` has one for each point, or is NULL. `scratch` holds m sums for
+    each level of the tree above a block.
     """
     cdef Py_ssize_t k, half
     cdef bint finite
     if n <= BLOCK:
         for k in range(m):
-            sums[k] = (pairwise_sum(loss, slope, targets, n, thetas[k]) if weights == NULL
-                       else weighted_sum(loss, slope, targets, weights, n, thetas[k]))
+            sums[k] = sum_over_block(loss, k >= values, targets, weights, n, thetas[k])
         return block_is_finite(targets, n)
     half = half_of(n)
-    finite = sums_over(loss, slope, targets, weights, half, thetas, m, sums, scratch + m)
-    finite &= sums_over(loss, slope, targets + half, NULL if weights == NULL else weights + half, n - half, thetas, m,
+    finite = sums_over(loss, values, targets, weights, half, thetas, m, sums, scratch + m)
+    finite &= sums_over(loss, values, targets + half, NULL if weights == NULL else weights + half, n - half, thetas, m,
                         scratch, scratch + m)
     for k in range(m):
         sums[k] += scratch[k]
     return finite
 
 
-def sums(Loss loss, bint slope, const real[::1] targets not None, const real[::1] weights,
+def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const real[::1] weights,
          const real[::1] thetas not None, real[::1] out not None, real[::1] scratch not None):
-    """Write the sum of the loss (or slope) over `targets` at each theta to `out`; False if `targets` is not finite.
+    """Write the sum of the loss over `targets` at the first `values` thetas, and of its slope at the others, to `out`.
 
-    `weights`, unless None, has what to multiply each term by. `scratch` has at least ``len(thetas) * levels(n)``
-    places. The slope comes without its `slope_factor`.
+    False if `targets` is not finite. `weights`, unless None, has what to multiply each term by. `scratch` has at least
+    ``len(thetas) * levels(n)`` places. A slope comes without its `slope_factor`.
     """
     cdef bint finite
     cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0]
@@ -67,7 +75,7 @@ def sums(Loss loss, bint slope, const real[::1] targets not None, const real[::1
         raise ValueError("sums: a buffer is too short")
     cdef const real* weight_of = NULL if weights is None else &weights[0]
     with nogil:
-        finite = sums_over(loss, slope, &targets[0], weight_of, n, &thetas[0], m, &out[0], &scratch[0])
+        finite = sums_over(loss, values, &targets[0], weight_of, n, &thetas[0], m, &out[0], &scratch[0])
     return finite
 
 
@@ -85,12 +93,12 @@ cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil:
     return depth
 
 
-def divide(Loss loss, bint slope, real[::1] totals not None, Py_ssize_t n):
-    """Make the sums over n points means, in place; the slope gets its `slope_factor` here."""
+def divide(Loss loss, Py_ssize_t values, real[::1] totals not None, Py_ssize_t n):
+    """Make the sums over n points means, in place; all but the first `values` get the `slope_factor` here."""
     cdef Py_ssize_t k
     for k in range(totals.shape[0]):
         totals[k] = mean_of_sum(totals[k], n)
-        if slope:
+        if k >= values:
             totals[k] *= loss.slope_factor(totals[k])
 
 

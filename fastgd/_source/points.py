@@ -124,7 +124,7 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
         means = added(n, most, [each for each, _ in parts])
     if not finite:
         raise_not_finite(targets, "dataset")
-    mean.version(kernels.divide, targets.dtype)(mean.kernel, mean.is_slope, means, n)
+    mean.version(kernels.divide, targets.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means, n)
     return means
 
 
@@ -133,5 +133,6 @@ def _sums(mean: OwnMean, thetas: FloatArray, targets: FloatArray,
     """Sums in numpy's order, and whether the targets are finite."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)
-    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, mean.is_slope, targets, weights, thetas, out, scratch)
+    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, 0 if mean.is_slope else m, targets, weights, thetas, out,
+                                                  scratch)
     return out, is_finite

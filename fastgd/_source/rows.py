@@ -107,12 +107,12 @@ class Rows:
 
         def sums(part: slice) -> DoubleArray:
             gradients, scratch = np.empty(shape), np.empty((kernels.levels(part.stop - part.start), q))
-            losses = [kernel(mean.kernel, mean.is_slope, self.X, self.kernel, part.start, part.stop, theta,
-                             gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+            losses = [kernel(mean.kernel, not mean.is_slope, mean.is_slope, self.X, self.kernel, part.start, part.stop,
+                             theta, gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
             return gradients if mean.is_slope else np.array(losses)
 
         means: DoubleArray = added(self.n, most, threads.map(sums, branches(self.n, most)))
-        mean.version(divide, means.dtype)(mean.kernel, mean.is_slope, means.reshape(-1), self.n)
+        mean.version(divide, means.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means.reshape(-1), self.n)
         return means
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
