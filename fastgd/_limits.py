@@ -39,6 +39,8 @@ CACHED_NUMBERS = 2**15
 
 #: Updates of a batch descent.
 BATCH_UPDATES = 4096
+#: Evaluations that a batch descent may make after it began to repeat, before that is looked for: 65 us of the slowest.
+EVALUATIONS_IN_VAIN = 4096
 #: Updates of a stochastic one: 96 KiB of rates and as much of thetas, below the size for which malloc maps fresh pages
 #: at every call.
 STOCHASTIC_UPDATES = 12_288

@@ -13,6 +13,7 @@ import numpy as np
 from fastgd._checks import called_at, check_callable, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
+from fastgd._equality import same
 from fastgd._metric import shrunk
 from fastgd._source import as_source
 from fastgd._sums import ALONE
@@ -79,6 +80,8 @@ class Objective:
         Where the numbers are.
     gradient : Gradient or None
         The gradient if it is our own; kernels descend on it.
+    descended : Loss or None
+        The loss that kernels descend on.
     called_gradient : callable
         The gradient as a function of theta and a part of the source: a Python function's, or differences of the loss;
         of the loss alone, as a step has a penalty of its own.
@@ -111,21 +114,21 @@ class Objective:
         if is_rows and isinstance(loss, Gradient):
             raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
                             f"Got {loss!r}; pass {loss.loss!r}.")
-        self.gradient = gradient
+        self.gradient, self.descended = gradient, None if gradient is None else gradient.loss
         self._loss, self._loss_fn, self._grad_loss_fn = loss, loss_fn, grad_loss_fn
 
     def on(self, source: Source) -> Objective:
         """The same functions on another source."""
         objective = object.__new__(Objective)
-        objective.threads, objective.gradient, objective.source = self.threads, self.gradient, source
-        objective.penalty = self.penalty
+        objective.threads, objective.source, objective.penalty = self.threads, source, self.penalty
+        objective.gradient, objective.descended = self.gradient, self.descended
         objective._loss, objective._loss_fn, objective._grad_loss_fn = self._loss, self._loss_fn, self._grad_loss_fn
         return objective
 
     def descending_on(self, loss: Loss) -> Objective:
         """The same source and penalty with another loss, of our own."""
         objective = self.on(self.source)
-        objective.gradient, objective._loss, objective._loss_fn = loss.gradient, loss, loss
+        objective.gradient, objective.descended, objective._loss, objective._loss_fn = loss.gradient, loss, loss, loss
         objective.__dict__["curvature"] = self.curvature
         return objective
 
@@ -147,11 +150,6 @@ class Objective:
         """That of the source."""
         return curvature_of(self.source)
 
-    @property
-    def descended(self) -> Loss | None:
-        """The loss that kernels descend on."""
-        return None if self.gradient is None else self.gradient.loss
-
     def in_double(self) -> Objective:
         """The same on float64 points; itself if they are so already."""
         if self.source.is_rows or self.source.targets.dtype == np.float64:
@@ -161,7 +159,7 @@ class Objective:
 
     def has_labels(self) -> bool:
         """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
-        if self.gradient is None or self.gradient.loss.link != "logit":
+        if self.descended is None or self.descended.link != "logit":
             return False
         targets = self.source.targets
         return (abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
@@ -171,9 +169,9 @@ class Objective:
 
         It then falls as theta grows, for ever. All points are on one side if all are 0, or all 1.
         """
-        rows = self.source
-        if self.penalty is not None or self.descended is None or self.descended.link != "logit":
+        if self.descended is None or self.descended.link != "logit" or self.penalty is not None:
             return False
+        rows = self.source
         if not rows.is_rows:
             first_of_all = rows.targets.item(0)
             return first_of_all in (0, 1) and bool((rows.targets == first_of_all).all())
@@ -229,9 +227,24 @@ class Objective:
 
     def value(self, theta: Theta) -> float:
         """The loss that was given, at one theta."""
-        if self._last_value is None or not np.array_equal(self._last_value[0], theta):
-            self._last_value = _kept(theta), one_number(self.values([theta])[0], "loss_fn", "loss")
+        if self._last_value is None or not same(self._last_value[0], theta):
+            if self._loss is not None and self.penalty is None:
+                value = self.source.mean(self._loss, theta, self.threads)
+            else:
+                value = one_number(self.values([theta])[0], "loss_fn", "loss")
+            self._last_value = _kept(theta), value
         return self._last_value[1]
+
+    def own_value_and_slope(self, theta: float) -> tuple[float, float]:
+        """The loss of our own that the descent is on, without a penalty, and its slope, at one number."""
+        loss, points = self.descended, self.source
+        assert loss is not None
+        assert not points.is_rows
+        value, slope = points.value_and_slope(loss, theta, self.threads)
+        if loss is self._loss:
+            self._last_value = theta, value
+        self._last_slope = theta, slope
+        return value, slope
 
     def slopes(self, thetas: Sequence[Any]) -> Sequence[Theta]:
         """The mean slope at each of several thetas, the penalty's included.
@@ -261,8 +274,12 @@ class Objective:
 
     def slope(self, theta: Theta) -> Theta:
         """The mean slope at one theta."""
-        if self._last_slope is None or not np.array_equal(self._last_slope[0], theta):
-            self._last_slope = _kept(theta), self.slopes([theta])[0]
+        if self._last_slope is None or not same(self._last_slope[0], theta):
+            if self.gradient is not None and self.penalty is None:
+                found = self.source.mean(self.gradient, theta, self.threads)
+            else:
+                found = self.slopes([theta])[0]
+            self._last_slope = _kept(theta), found
         slope: Theta = _kept(self._last_slope[1])
         return slope
 
@@ -285,7 +302,7 @@ class Objective:
     def _own_slope(self, theta: Any) -> Any:
         """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
         assert self.gradient is not None
-        slope = self.source.means(self.gradient, [theta], self.threads)[0]
+        slope = self.source.mean(self.gradient, theta, self.threads)
         return slope if self.source.is_rows else self.source.targets.dtype.type(slope)
 
     def _called_slope(self, theta: Any) -> Theta:

@@ -29,12 +29,12 @@ class Settings(NamedTuple):
     callback: Callable[..., object] | None
     history: bool
     full_output: bool
-    average: bool = False
-    in_place: bool = False
-    batch_size: int | None = None
     is_adaptive: bool = False
     precondition: str | None = None
     momentum: str | None = None
+    average: bool = False
+    in_place: bool = False
+    batch_size: int | None = None
     is_rough: bool = False        # whether a metric of a sample will do
     bit_generator: np.random.BitGenerator | None = None
 
@@ -68,8 +68,7 @@ def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, 
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter, tol, stop, "updates")
     return Settings(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
-                    check_flag(full_output, "full_output"), is_adaptive=is_adaptive, precondition=precondition,
-                    momentum=momentum)
+                    check_flag(full_output, "full_output"), is_adaptive, precondition, momentum)
 
 
 def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,
@@ -90,6 +89,6 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
         check_callable(callback, "callback")
     display = progress_display(progress, max_epochs, tol, stop, "epochs")
     return Settings(method, rates, tol, max_epochs, stop, display, callback,
-                    check_flag(history, "history"), check_flag(full_output, "full_output"),
+                    check_flag(history, "history"), check_flag(full_output, "full_output"), False, precondition, None,
                     check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size,
-                    precondition=precondition, bit_generator=bit_generator)
+                    bit_generator=bit_generator)

@@ -101,8 +101,7 @@ def _is_surely_least(objective: Objective, x: float, tol: float) -> bool:
     """Whether nothing that counts can be gained, by the loss at x and the slopes at x and near it."""
     loss = objective.descended
     if loss is not None and loss.is_quadratic and objective.penalty is None:
-        points, threads = objective.source, objective.threads
-        here, slope = points.means(loss, [x], threads).item(), points.means(loss.gradient, [x], threads).item()
+        here, slope = objective.own_value_and_slope(x)
         return bool(slope * slope / (2 * loss.max_curvature) <= SURELY_NOT * here)
     least = SURELY_NOT * abs(objective.descended_value(x))
     near, far = FAR * tol, FAR * FAR * tol

@@ -59,12 +59,12 @@ _CONVERGED = Verdict(CONVERGED)
 def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step",
           is_stochastic: bool = False) -> Verdict:
     """The verdict on an outcome."""
-    is_rows, status, growth = objective.source.is_rows, outcome.status, None
+    is_rows, x, status, growth = objective.source.is_rows, outcome.x, outcome.status, None
     if is_rows and status != NOT_FINITE:
-        growth = _growth(objective, outcome.start, outcome.x, is_stochastic)
+        growth = _growth(objective, outcome.start, x, is_stochastic)
         if growth is not None and status in (CONVERGED, LIMIT_REACHED):
             return Verdict(NOT_FINITE if growth.is_huge else STALLED if status == CONVERGED else status, growth)
-    if status in (CONVERGED, LIMIT_REACHED) and objective.separates(outcome.x):
+    if status in (CONVERGED, LIMIT_REACHED) and objective.separates(x):
         return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Verdict(status, growth)
@@ -72,11 +72,11 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return _judged_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Verdict(STALLED)
-    if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(outcome.x)):
+    if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    if outcome.bound is not None and outcome.bound <= WORTH_WHILE * abs(objective.descended_value(outcome.x)):
+    if outcome.bound is not None and outcome.bound <= WORTH_WHILE * abs(objective.descended_value(x)):
         return _CONVERGED    # which is proved
-    shortfall = shortfall_of(objective, outcome.x, outcome.start, tol, stop == "loss")
+    shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
         return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))
     return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED

@@ -11,6 +11,7 @@ elementwise what it gives for single ones, and with one int at a time if not.
 """
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any, overload
 
@@ -96,7 +97,7 @@ class constant(_Schedule):
     def __init__(self, eta0: Number) -> None:
         super().__init__(eta0=_checked_eta0(eta0))
 
-    def _write(self, rates: DoubleArray, start: int) -> None:
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
 
 
@@ -136,7 +137,7 @@ class inverse_scaling(_Schedule):
     def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
         super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
-    def _write(self, rates: DoubleArray, start: int) -> None:
+    def _fill(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
@@ -295,13 +296,13 @@ def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, in
 def as_rates(alpha: Rate) -> Rates:
     """The learning rates of a run, from whatever the user gave as `alpha`."""
     if not callable(alpha):
-        return _Constant(check_number(alpha, "alpha", low=0, inclusive=False))
+        return _constant_of(check_number(alpha, "alpha", low=0, inclusive=False))
     if not isinstance(alpha, _Schedule):
         return _Called(alpha)
     rates = _Scheduled(alpha)
     first, last = (rates(t, 1).item() for t in (0, _LAST))
     # No schedule rises, so that one whose ends are equal has one rate.
-    return _Constant(first) if first == last else rates
+    return _constant_of(first) if first == last else rates
 
 
 def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
@@ -325,10 +326,17 @@ class _Constant:
 
     def __call__(self, start: int, count: int) -> DoubleArray:
         """The rates of the updates `start` to `start + count - 1`, counted from 0; good until the next call."""
-        if len(self._filled) < count:
-            self._filled = np.empty(count)
-            self._filled.fill(self._alpha)
-        return self._filled[:count]
+        filled = self._filled
+        if len(filled) < count:
+            filled = np.empty(count)
+            filled.fill(self._alpha)
+            filled.flags.writeable = False
+            self._filled = filled    # when it is full: runs in several threads may share it
+        return filled if len(filled) == count else filled[:count]
+
+
+#: The last few are kept: to fill their arrays takes longer than a descent on a few points.
+_constant_of = functools.lru_cache(maxsize=8)(_Constant)
 
 
 class _Scheduled:

@@ -228,7 +228,7 @@ def kernels_that_are_handed_too_little():
         return step.ArraySteps(np.zeros(p), np.zeros(p), np.zeros((levels, p)), 0.0, True)
 
     number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.Rows(y, False), np.ones(3)
-    sums = loss.version(mean.sums, np.dtype(float))
+    sums, mean_at = loss.version(mean.sums, np.dtype(float)), loss.version(mean.mean_at, np.dtype(float))
     rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
     scratch = np.zeros(gram.scratch_size(9, 2, True))
     batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
@@ -241,6 +241,8 @@ def kernels_that_are_handed_too_little():
         "sums, no thetas": lambda: sums(loss.kernel, False, y, None, y[:0], few, few),
         "sums, weights": lambda: sums(loss.kernel, False, y, y[:8], few, few, many),
         "sums, no weights": lambda: sums(loss.kernel, False, y, y[:0], few, few, many),
+        "mean_at, no points": lambda: mean_at(loss.kernel, False, y[:0], None, 0.0),
+        "mean_at, weights": lambda: mean_at(loss.kernel, False, y, y[:8], 0.0),
         "batch, thetas": lambda: version(descent.batch)(loss.kernel, y, number, alphas, np.zeros(2)),
         "batch, no points": lambda: version(descent.batch)(loss.kernel, y[:0], number, alphas, many),
         "batch_many": lambda: version(descent.batch_many)(

@@ -18,7 +18,7 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._limits import LONGEST_CHUNK
+from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
 from fastgd._run.driver import _Pace, drive
 from fastgd._run.epochs import Epochs
 from fastgd.schedules import as_rates
@@ -378,6 +378,41 @@ class TestTheDriver:
         assert [all(chunk) for chunk in runner.chunks[1:]] == [True] * (len(runner.chunks) - 1)
         assert runner.rules == [False] + [True] * (len(runner.chunks) - 1)
 
+    class Repeating:
+        """The numbers 1, 2, ... up to `tail`, and then `period` of them again and again."""
+
+        theta = previous = 0.0
+        is_deterministic = ends_when_short = True
+        at_once = 2**20
+
+        def __init__(self, tail, period, evaluations):
+            self.tail, self.period, self.evaluations, self.made = tail, period, evaluations, 0
+
+        def buffer(self, limit, every):
+            assert every
+            return 1000, np.empty(1000)
+
+        def advance(self, alphas, thetas):
+            updates = self.made + 1 + np.arange(len(alphas))
+            beyond = np.maximum(updates - self.tail, 0) % self.period
+            thetas[:len(alphas)] = np.minimum(updates, self.tail) + beyond
+            self.made += len(alphas)
+            self.theta = thetas.item(len(alphas) - 1)
+            return len(alphas), False
+
+    @pytest.mark.parametrize("tail", [1, 63, 64, 70, 130, 1500])
+    @pytest.mark.parametrize("period", [1, 2, 64, 65, 700])
+    def test_a_cycle_is_found_at_one_place_however_many_updates_are_made_at_once(self, tail, period):
+        found = set()
+        for evaluations in (0, 4, 40, 400, 4096):
+            runner = self.Repeating(tail, period, evaluations)
+            outcome = drive(runner, as_rates(0.2), 100_000)
+            found.add((outcome.updates, outcome.theta, outcome.previous, outcome.status))
+            in_vain = EVALUATIONS_IN_VAIN // evaluations if evaluations else 0
+            assert runner.made <= max(2 * outcome.updates, outcome.updates + in_vain, 128)
+            assert outcome.period == period
+        assert len(found) == 1
+
 
 class TestAWarmUp:
     """Updates whose rate is 0 move nothing, which does not end a run that has not begun."""
@@ -417,7 +452,7 @@ class TestAWarmUp:
 def test_epochs_say_what_they_compare_with_tol():
     for averages, moved in ((False, 0.0), (True, 0.4)):
         epochs = Epochs(2, 0.0, 0.5, averages)
-        assert epochs.look_at(2, 2, np.array([0.8, 0.0]))
+        assert epochs.look_at(2, 2, np.array([0.8, 0.0]), 0.0)
         assert epochs.moved == moved
 
 
@@ -425,7 +460,7 @@ def test_a_mean_of_thetas_near_the_largest_float_is_finite():
     y = np.array([1.6e308, 1.7e308, 1.65e308])
     epochs = Epochs(6, 0.0, None, averages=True)
     for part in (y, y):    # in two chunks
-        epochs.look_at(3 if part is y and epochs.average is None else 6, 3, part)
+        epochs.look_at(3 if part is y and epochs.average is None else 6, 3, part, 1.65e308)
     assert epochs.average == pytest.approx(1.65e308, rel=1e-15)
     theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, y, 1e-3, rng=0, theta0=1.65e308, stop="epoch", average=True,
                          max_epochs=3, tol=1e306)

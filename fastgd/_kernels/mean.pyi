@@ -3,6 +3,9 @@ from fastgd._types import FloatArray, Fused, KernelLoss
 # loss, values, targets, weights, thetas, out, scratch -> whether the targets are finite
 sums: Fused[[KernelLoss, int, FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray], bool]
 
+# loss, slope, targets, weights, theta -> the mean, None if the targets are not finite
+mean_at: Fused[[KernelLoss, bool, FloatArray, FloatArray | None, float], float | None]
+
 def cut(n: int) -> int: ...
 
 def levels(n: int) -> int: ...

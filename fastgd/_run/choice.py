@@ -25,7 +25,7 @@ from fastgd._run.python import NesterovBatch, PythonBatch, PythonStochastic
 from fastgd._run.update import Update
 from fastgd._settings import batch_settings
 from fastgd._source import Points, Rows
-from fastgd._source.points import means_over, typed
+from fastgd._source.points import mean_over
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -194,6 +194,6 @@ def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLi
         return NumberStochastic(gradient, points, size or 1, generator, theta0, tol, by_step)
 
     def slope(theta: Any, part: Any) -> Any:
-        return means_over(gradient, typed([theta], part.dtype), part, objective.threads)[0]
+        return part.dtype.type(mean_over(gradient, theta, part, objective.threads))
 
     return PythonStochastic(slope, points, size, generator, theta0, tol, by_step)

@@ -19,6 +19,7 @@ and can be resumed after any call. A theta is a float, or for a linear model an 
 """
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
     from fastgd.penalties import Penalty
 
 
-def _advanced(
-    generator: np.random.BitGenerator, stochastic: Callable[..., tuple[int, bool]], *arguments: Any,
-) -> tuple[int, bool]:
+def _advanced(generator: np.random.BitGenerator, stochastic: Callable[[DoubleArray, DoubleArray], tuple[int, bool]],
+              alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
     """What a stochastic kernel answers once it made an update: a call may end before one, in a long shuffle.
 
     Between two calls the generator's lock is free, and Python answers Ctrl-C.
@@ -48,7 +48,7 @@ def _advanced(
     count, is_short = 0, False
     while count == 0:
         with generator.lock:
-            count, is_short = stochastic(*arguments)
+            count, is_short = stochastic(alphas, thetas)
     return count, is_short
 
 
@@ -114,15 +114,13 @@ class NumberStochastic(_NumberRunner):
                  theta0: float, tol: float, by_step: bool) -> None:
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES)
         self.evaluations, self.at_once = batch_size, gradient.at_once
-        self._stochastic = gradient.version(descent.stochastic, points.dtype)
-        self._kernel = gradient.kernel
-        self._points = points
+        visits = Visits(bit_generator.capsule, points.size, batch_size)
         self._generator = bit_generator
-        self._visits = Visits(bit_generator.capsule, points.size, batch_size)
+        self._stochastic = functools.partial(gradient.version(descent.stochastic, points.dtype), gradient.kernel,
+                                             points, visits, self._steps)
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        return _advanced(self._generator, self._stochastic, self._kernel, self._points, self._visits, self._steps,
-                         alphas, thetas)
+        return _advanced(self._generator, self._stochastic, alphas, thetas)
 
 
 class _ArrayRunner(_KernelRunner):
@@ -191,20 +189,21 @@ class ArrayStochastic(_ArrayRunner):
                  bit_generator: np.random.BitGenerator, theta0: DoubleArray, tol: float, by_step: bool) -> None:
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES, linear.levels(batch_size))
         self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once
-        self._stochastic = gradient.version(linear.stochastic, rows.X.dtype)
-        self._generator = bit_generator
         visits = Visits(bit_generator.capsule, order.size, batch_size)
-        self._arguments = gradient.kernel, rows.X, rows.kernel, order, visits, self._steps
+        self._features = rows.X.shape[1]
+        self._generator = bit_generator
+        self._stochastic = functools.partial(gradient.version(linear.stochastic, rows.X.dtype), gradient.kernel, rows.X,
+                                             rows.kernel, order, visits, self._steps)
 
     def take_manner(self, metric: Any, penalty: Penalty | None) -> None:
         """Make steps in this metric and with this penalty."""
-        p = self._arguments[1].shape[1]
+        p = self._features
         shift, sizes = getattr(metric, "shift", np.zeros(p)), getattr(metric, "sizes", np.ones(p))
         l1, l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
         self._steps.take_manner(1.0 if metric is None else metric.unit, l2, l1, shift, sizes)
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = _advanced(self._generator, self._stochastic, *self._arguments, alphas, thetas)
+        count, is_short = _advanced(self._generator, self._stochastic, alphas, thetas)
         self._moved(alphas, thetas)
         return count, is_short
 

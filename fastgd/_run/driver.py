@@ -5,17 +5,15 @@ The ends of a run, Ctrl-C and the length of a chunk exist here and nowhere else.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import FIRST_CHUNK, LONGEST_CHUNK
+from fastgd._limits import EVALUATIONS_IN_VAIN, FIRST_CHUNK, LONGEST_CHUNK
 from fastgd._theta import is_finite, own
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from fastgd._run.epochs import Epochs
     from fastgd._run.watch import Watch
     from fastgd._types import DoubleArray, Rates, Runner, Theta
@@ -54,7 +52,7 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     With `epochs` a chunk never crosses the end of an epoch. Where the first rates are 0, as in a warm-up, nothing has
     moved yet and no rule ends the run.
     """
-    cycles = _CycleFinder() if rates.is_constant and runner.is_deterministic else None
+    cycles = _CycleFinder(runner) if rates.is_constant and runner.is_deterministic else None
     every = (cycles is not None or (watch is not None and watch.wants_every)
              or (epochs is not None and epochs.wants_every))
     most, thetas = runner.buffer(limit, every)
@@ -67,7 +65,7 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
         before = theta
         size = min(most, limit - done)
         if cycles is not None:
-            size = min(size, cycles.next_anchor - done)
+            size = min(size, cycles.room(done))
         if epochs is not None:
             size = min(size, epochs.room(done))
         if pace is not None:
@@ -75,44 +73,40 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
         alphas = rates(done, size)    # perhaps fewer than asked for
         if warm_up is not None:
             alphas = warm_up.cut(alphas)
-            fastest = max(fastest, float(alphas.max()))
+            fastest = max(fastest, alphas.item(alphas.argmax()))
         if watch is not None:
             watch.before_chunk(done, before)
         if pace is None:
             count, converged = runner.advance(alphas, thetas)
         else:
             count, converged = pace.timed(alphas, thetas)
-        theta, previous = runner.theta, runner.previous
-        period = cycles.find(done, thetas[:count]) if cycles is not None and not converged else 0
-        if cycles is not None and period:
-            count = cycles.found_at
-            theta, previous = thetas[count - 1], thetas[count - 2] if count > 1 else before
+        theta, period = runner.theta, 0
+        if cycles is not None and not converged:
+            period = cycles.find(done, thetas, count)
+            if period:
+                count = cycles.found_at
+                theta = thetas[count - 1]
         done += count
-        if epochs is not None:
-            met = epochs.look_at(done, count, thetas[:count])
-            converged |= met and (warm_up is None or warm_up.is_over)
+        if epochs is not None and epochs.look_at(done, count, thetas[:count], theta):
+            converged |= warm_up is None or warm_up.is_over
         stopped = watch is not None and watch.after_chunk(done, alphas[:count], thetas[:count])
-        status = _status(stopped, converged, period, theta, done == limit)
-        if status is not None:
-            average = epochs.average if epochs is not None else None
+        if converged or done == limit or stopped or period or not is_finite(theta):
+            previous = runner.previous if not period else thetas[count - 2] if count > 1 else before
             if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
                 theta, previous = own(theta), own(previous)
-            return Outcome(start, theta, previous, done, status, alphas.item(count - 1), fastest, period, average)
-        if cycles is not None:
-            cycles.remember(done, theta)
+            return Outcome(start, theta, previous, done, _status(stopped, converged, period, theta),
+                           alphas.item(count - 1), fastest, period, None if epochs is None else epochs.average)
 
 
-def _status(stopped: bool, converged: bool, period: int, theta: Theta, at_limit: bool) -> int | None:
-    """Why the run ends, or None if it goes on."""
+def _status(stopped: bool, converged: bool, period: int, theta: Theta) -> int:
+    """Why the run ends."""
     if stopped:
         return STOPPED_BY_CALLBACK
     if converged or period == 1:
         return CONVERGED
     if period:
         return CYCLE
-    if not is_finite(theta):
-        return NOT_FINITE
-    return LIMIT_REACHED if at_limit else None
+    return LIMIT_REACHED if is_finite(theta) else NOT_FINITE
 
 
 class _Pace:
@@ -162,23 +156,31 @@ class _CycleFinder:
     Monte Carlo factorization algorithm", BIT 20, 1980).
     """
 
-    next_anchor = 64
     found_at = 0
     _anchor: Theta | None = None
-    _anchor_update = 0
+    _anchor_update, _next_anchor = 0, 64
 
-    def find(self, done: int, new: DoubleArray) -> int:
-        """The period if the remembered theta is among the `new` ones, which follow update `done`; else 0."""
-        if self._anchor is None:
-            return 0
-        same: NDArray[np.bool_] = new == self._anchor
-        returns = np.flatnonzero(same if same.ndim == 1 else same.all(axis=1))
-        if len(returns) == 0:
-            return 0
-        self.found_at = int(returns[0]) + 1
-        return done + self.found_at - self._anchor_update
+    def __init__(self, runner: Runner) -> None:
+        self._in_vain = EVALUATIONS_IN_VAIN // runner.evaluations if runner.evaluations else 0
 
-    def remember(self, done: int, theta: Theta) -> None:
-        """Take note of `theta`, reached by `done` updates, if it is its turn."""
-        if done == self.next_anchor:
-            self._anchor, self._anchor_update, self.next_anchor = theta, done, 2 * done
+    def room(self, done: int) -> int:
+        """Updates that may be made before it looks."""
+        return max(self._next_anchor - done, self._in_vain)
+
+    def find(self, done: int, thetas: DoubleArray, count: int) -> int:
+        """The period if a theta comes back among the first `count`, which follow update `done`; else 0."""
+        start = 0
+        while start < count:
+            stop = min(count, self._next_anchor - done)
+            if self._anchor is not None:
+                same: Any = thetas[start:stop] == self._anchor
+                same = same if same.ndim == 1 else same.all(axis=1)
+                first = int(same.argmax())
+                if same[first]:
+                    self.found_at = start + first + 1
+                    return done + self.found_at - self._anchor_update
+            if done + stop == self._next_anchor:
+                self._anchor, self._anchor_update = own(thetas[stop - 1]), self._next_anchor
+                self._next_anchor *= 2
+            start = stop
+        return 0

@@ -67,13 +67,16 @@ class Epochs:
             self._sum = total
             self.average = own(total / (so_far + len(new)) / self._unit)
 
-    def look_at(self, done: int, count: int, new: DoubleArray) -> bool:
-        """Take in `count` thetas up to update `done`, of which `new` has at least the last; True if it converged."""
+    def look_at(self, done: int, count: int, new: DoubleArray, theta: Theta) -> bool:
+        """Take in `count` thetas up to `theta` after update `done`; True if it converged.
+
+        `new` has all of them if `wants_every`.
+        """
         if self.wants_every:
             self._take_in((done - count) % self.period, new)
         if done % self.period or self._tol is None:
             return False
-        theta = own(new[-1])
+        theta = theta if type(theta) is float else own(theta)
         if self._loss_at is not None:
             loss = self._loss_at(theta if self.average is None else self.average)
             self.moved, self._last = abs(loss - self._last), loss

@@ -10,7 +10,9 @@ A source has
     weights                     of the points or rows, their mean 1, or None where they are equal
     everything                  the part that is all of it
     theta(value, name)          `value` as a theta, checked
-    means(mean, thetas, threads)   a loss or gradient of our own at several thetas
+    mean(mean, theta, threads)  a loss or gradient of our own at one theta
+    means(mean, thetas, threads)   the same at several thetas
+    value_and_slope(loss, theta, threads)  with points: a loss and its gradient at one theta
     blocks(numbers)             with rows: X and the targets of one part after another, in double
     call(function, role)        a Python function as one of theta and of a part
     to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd.losses.base import Loss
 
 
 class Points:
@@ -42,10 +43,18 @@ class Points:
         """`value` as a float."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
+    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
+        """A compiled loss or gradient at one theta."""
+        return mean_over(mean, theta, self.targets, threads, self.weights)
+
+    def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
+        """The mean of a compiled loss and its slope, at one theta."""
+        return self.mean(loss, theta, threads), self.mean(loss.gradient, theta, threads)
+
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
         points = typed(thetas, self.targets.dtype)
-        if points.size == 1:    # the small call
+        if points.size <= THETAS_AT_ONCE:
             return means_over(mean, points, self.targets, threads, self.weights).astype(np.float64, copy=False)
         means = np.empty(points.size)
         for start in range(0, points.size, THETAS_AT_ONCE):
@@ -101,6 +110,18 @@ def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
         return np.asarray(thetas, dtype)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(thetas, dtype)
+
+
+def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: Threads = ALONE,
+              weights: FloatArray | None = None) -> float:
+    """`means_over` at one theta, which may be a number that the dtype of `targets` has not."""
+    n = targets.size
+    if n > mean.at_once or (n > MANY_POINTS and threads.count > 1):
+        return means_over(mean, typed([theta], targets.dtype), targets, threads, weights).item()
+    found = mean.version(kernels.mean_at, targets.dtype)(mean.kernel, mean.is_slope, targets, weights, theta)
+    if found is None:
+        raise_not_finite(targets, "dataset")
+    return found
 
 
 def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE,

@@ -96,6 +96,11 @@ class Rows:
         """X and the targets of each of the `parts`, in double."""
         return ((self.X[part].astype(np.float64, copy=False), self.targets[part]) for part in self.parts(numbers))
 
+    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> Any:
+        """A compiled loss at one theta, a float, or a compiled gradient, an array."""
+        found = self.means(mean, [theta], threads)[0]
+        return found if mean.is_slope else found.item()
+
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
               threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""

@@ -24,7 +24,7 @@ from fastgd._checks import (
 )
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
-from fastgd._source.points import means_over, typed
+from fastgd._source.points import mean_over
 from fastgd._sums import threads_of
 from fastgd._value import Value
 
@@ -131,14 +131,13 @@ class _Mean(Value, Generic[OverRows]):
         if sample_weight is not None:
             points = Points(dataset, targets, check_weights(sample_weight, targets.size))
             with threads_of(n_threads) as threads:
-                return points.means(self, [theta], threads).item()
+                return points.mean(self, theta, threads)
         if theta != theta:
             return math.nan
-        thetas = typed([theta], targets.dtype)
         if n_threads is None:
-            return means_over(self, thetas, targets).item()
+            return mean_over(self, theta, targets)
         with threads_of(n_threads) as threads:
-            return means_over(self, thetas, targets, threads).item()
+            return mean_over(self, theta, targets, threads)
 
     def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
                           **options: Any) -> Any:
@@ -161,8 +160,7 @@ class _Mean(Value, Generic[OverRows]):
         assert isinstance(rows, Rows)
         one = _one_theta(theta, rows)
         with threads_of(n_threads) as threads:
-            mean = rows.means(self, [one], threads)[0]
-        answer: OverRows = mean if self.is_slope else mean.item()
+            answer: OverRows = rows.mean(self, one, threads)
         return answer
 
     def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
@@ -218,8 +216,9 @@ class _Mean(Value, Generic[OverRows]):
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
-        found: Callable[P, R] | None = self._versions.get((function, dtype))
-        if found is None:
+        try:
+            found: Callable[P, R] = self._versions[function, dtype]
+        except KeyError:
             found = self._versions[function, dtype] = function[f"{type(self.kernel).__name__}|{_C_NAMES[dtype]}"]
         return found
 
