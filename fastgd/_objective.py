@@ -89,13 +89,17 @@ class Objective:
         Of the weights; an intercept is free.
     threads : Threads
         Who shares the sums over many points.
+    reads_both : bool
+        Whether the loss is asked for where the next slope will be: one pass over the data then gives both.
     """
 
     source: Source
     penalty: Penalty | None = None
+    reads_both = False
     # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
     _last_value: tuple[Theta, float] | None = None
     _last_slope: tuple[Theta, Theta] | None = None
+    _last_both: tuple[Theta, tuple[float, Any]] | None = None    # without a penalty
 
     def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
                  threads: Threads = ALONE) -> None:
@@ -228,23 +232,37 @@ class Objective:
     def value(self, theta: Theta) -> float:
         """The loss that was given, at one theta."""
         if self._last_value is None or not same(self._last_value[0], theta):
-            if self._loss is not None and self.penalty is None:
+            if self.reads_both and self._loss is not None and self._loss is self.descended:
+                value = self._with_penalty([self.own_value_and_slope(theta)[0]], [theta])[0]
+            elif self._loss is not None and self.penalty is None:
                 value = self.source.mean(self._loss, theta, self.threads)
             else:
                 value = one_number(self.values([theta])[0], "loss_fn", "loss")
             self._last_value = _kept(theta), value
         return self._last_value[1]
 
-    def own_value_and_slope(self, theta: float) -> tuple[float, float]:
-        """The loss of our own that the descent is on, without a penalty, and its slope, at one number."""
-        loss, points = self.descended, self.source
+    def own_value_and_slope(self, theta: Any) -> tuple[float, Any]:
+        """The loss of our own that the descent is on, without a penalty, and its slope, in one pass."""
+        loss = self.descended
         assert loss is not None
-        assert not points.is_rows
-        value, slope = points.value_and_slope(loss, theta, self.threads)
+        if self._last_both is None or not same(self._last_both[0], theta):
+            self._last_both = _kept(theta), self.source.value_and_slope(loss, theta, self.threads)
+            if self.penalty is None:
+                self._last_slope = self._last_both[0], self._last_both[1][1]
+                if loss is self._loss:
+                    self._last_value = self._last_both[0], self._last_both[1][0]
+        return self._last_both[1]
+
+    def value_and_slopes(self, thetas: Sequence[float]) -> tuple[float, Sequence[Any]]:
+        """The loss that the descent is on at the first of several numbers, and the slope at each."""
+        loss, points = self.descended, self.source
+        if loss is None or points.is_rows or self.penalty is not None:
+            return self.descended_value(thetas[0]), self.slopes(thetas)
+        value, *slopes = points.value_and_slopes(loss, thetas, self.threads)
         if loss is self._loss:
-            self._last_value = theta, value
-        self._last_slope = theta, slope
-        return value, slope
+            self._last_value = thetas[0], value
+        self._last_slope = thetas[0], slopes[0]
+        return value, slopes
 
     def slopes(self, thetas: Sequence[Any]) -> Sequence[Theta]:
         """The mean slope at each of several thetas, the penalty's included.
@@ -302,7 +320,10 @@ class Objective:
     def _own_slope(self, theta: Any) -> Any:
         """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
         assert self.gradient is not None
-        slope = self.source.mean(self.gradient, theta, self.threads)
+        if self._last_both is not None and same(self._last_both[0], theta):
+            slope = _kept(self._last_both[1][1])
+        else:
+            slope = self.source.mean(self.gradient, theta, self.threads)
         return slope if self.source.is_rows else self.source.targets.dtype.type(slope)
 
     def _called_slope(self, theta: Any) -> Theta:

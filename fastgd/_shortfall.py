@@ -103,9 +103,9 @@ def _is_surely_least(objective: Objective, x: float, tol: float) -> bool:
     if loss is not None and loss.is_quadratic and objective.penalty is None:
         here, slope = objective.own_value_and_slope(x)
         return bool(slope * slope / (2 * loss.max_curvature) <= SURELY_NOT * here)
-    least = SURELY_NOT * abs(objective.descended_value(x))
     near, far = FAR * tol, FAR * FAR * tol
-    slopes: Any = objective.slopes([x, x - near, x + near, x - far, x + far])
+    here, slopes = objective.value_and_slopes([x, x - near, x + near, x - far, x + far])
+    least = SURELY_NOT * abs(here)
     # Between two slopes of unlike signs a convex loss falls by no more than the slope times the distance.
     return bool((slopes[1] <= 0 <= slopes[2] and near * abs(slopes[0]) <= least)
                 or (slopes[3] <= 0 <= slopes[4] and far * abs(slopes[0]) <= least))

@@ -9,7 +9,7 @@ from libc.math cimport fabs
 from libc.string cimport memcpy, memset
 
 from fastgd._kernels.losses cimport Loss, at_point, real
-from fastgd._kernels.mean cimport LEAF, LINE, half_of, prefetch_far
+from fastgd._kernels.mean cimport LEAF, LINE, half_of, prefetch
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
 from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, ArraySteps, manner, rule, step_along, step_in_manner
 
@@ -100,8 +100,15 @@ cdef inline void add_scaled(
 cdef inline void prefetch_row(const real* row, Py_ssize_t p, const double* target) noexcept nogil:
     cdef Py_ssize_t i
     for i in range((p * <Py_ssize_t> sizeof(real) + LINE - 1) // LINE):
-        prefetch_far(<const char*> row + i * LINE)
-    prefetch_far(target)
+        prefetch(<const char*> row + i * LINE)
+    prefetch(target)
+
+
+cdef inline void prefetch_after(const real* row, Py_ssize_t p) noexcept nogil:
+    """As many numbers as a row has, of those that follow in memory."""
+    cdef Py_ssize_t i
+    for i in range(p * <Py_ssize_t> sizeof(real) // LINE + 1):
+        prefetch(<const char*> row + ROWS_AHEAD + i * LINE)
 
 
 cdef inline double sum_of(const double* terms) noexcept nogil:
@@ -117,15 +124,16 @@ cdef inline void at_rows(
     Loss loss, bint slope, const double* predictions, const double* targets, const double* weights, Py_ssize_t count,
     double* out,
 ) noexcept nogil:
-    """The loss or slope at `count` predictions times their weights, and 0 for the rest."""
+    """The loss or slope at `count` predictions, times their weights if there are any, and 0 for the rest."""
     cdef Py_ssize_t k
     for k in range(TOGETHER):
         out[k] = at_point(loss, slope, predictions[k], targets[k])
     for k in range(TOGETHER):
         if predictions[k] != predictions[k]:    # of which the sign of a difference would make a number
             out[k] = predictions[k]
-    for k in range(TOGETHER):
-        out[k] *= weights[k]
+    if weights != NULL:
+        for k in range(TOGETHER):
+            out[k] *= weights[k]
     for k in range(count, TOGETHER):
         out[k] = 0
 
@@ -140,27 +148,34 @@ cdef inline double add_leaf(
     """
     cdef const real* rows[TOGETHER]
     cdef double predictions[TOGETHER]
-    cdef double targets[TOGETHER]
-    cdef double weights[TOGETHER]
+    cdef double gathered[TOGETHER]
+    cdef double gathered_weights[TOGETHER]
     cdef double s[TOGETHER]
+    cdef const double* targets
+    cdef const double* weights
     cdef double total = 0
-    cdef Py_ssize_t p = m.p, i = start, end = start + n, k, row, count, ahead = 4 + m.ahead
+    cdef Py_ssize_t p = m.p, i = start, end = start + n, k, row, count, ahead = TOGETHER + m.ahead
     cdef double* of_columns = gradient + 1 if m.intercept else gradient
     for k in range(TOGETHER):
-        rows[k], predictions[k], targets[k], weights[k] = X, 0, 0, 1
+        rows[k], predictions[k], gathered[k], gathered_weights[k] = X, 0, 0, 0
     while i < end:
         count = min(<Py_ssize_t> TOGETHER, end - i)
         for k in range(count):
             row = i + k if order == NULL else order[i + k]
             rows[k] = X + row * p
             predictions[k] = predicted(rows[k], p, theta, m.intercept)
-            targets[k] = m.targets[row]
-            if m.weights != NULL:
-                weights[k] = m.weights[row]
             if order == NULL:
-                prefetch_row(rows[k] + ahead * p, p, m.targets + row + ahead)
+                prefetch_after(rows[k], p)
             elif i + k + ahead < left:
                 prefetch_row(X + order[i + k + ahead] * p, p, m.targets + order[i + k + ahead])
+        targets, weights = m.targets + i, m.weights + i if m.weights != NULL else NULL
+        if order != NULL or count < TOGETHER:
+            for k in range(count):
+                row = i + k if order == NULL else order[i + k]
+                gathered[k] = m.targets[row]
+                if m.weights != NULL:
+                    gathered_weights[k] = m.weights[row]
+            targets, weights = gathered, gathered_weights if m.weights != NULL else NULL
         if value:
             at_rows(loss, False, predictions, targets, weights, count, s)
             total += sum_of(s)

@@ -6,6 +6,9 @@ sums: Fused[[KernelLoss, int, FloatArray, FloatArray | None, FloatArray, FloatAr
 # loss, slope, targets, weights, theta -> the mean, None if the targets are not finite
 mean_at: Fused[[KernelLoss, bool, FloatArray, FloatArray | None, float], float | None]
 
+# loss, targets, weights, theta -> the mean loss and slope, None if the targets are not finite
+both_at: Fused[[KernelLoss, FloatArray, FloatArray | None, float], tuple[float, float] | None]
+
 def cut(n: int) -> int: ...
 
 def levels(n: int) -> int: ...

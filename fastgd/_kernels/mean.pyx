@@ -93,11 +93,29 @@ def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[
         raise ValueError("mean_at: a buffer is too short")
     cdef const real* weight_of = NULL if weights is None else &weights[0]
     with nogil:
-        finite = sums_over(loss, slope, &targets[0], weight_of, n, &at, 1, &mean, scratch)
+        finite = sums_over(loss, 0 if slope else 1, &targets[0], weight_of, n, &at, 1, &mean, scratch)
         mean = mean_of_sum(mean, n)
         if slope:
             mean *= loss.slope_factor(mean)
     return <double> mean if finite else None
+
+
+def both_at(Loss loss, const real[::1] targets not None, const real[::1] weights, double theta):
+    """The means of the loss and of its slope, as `mean_at` has them, in one pass; None if `targets` is not finite."""
+    cdef real scratch[2 * MOST_LEVELS]
+    cdef real means[2]
+    cdef real at[2]
+    cdef bint finite
+    cdef Py_ssize_t n = targets.shape[0]
+    if n == 0 or (weights is not None and weights.shape[0] != n):
+        raise ValueError("both_at: a buffer is too short")
+    cdef const real* weight_of = NULL if weights is None else &weights[0]
+    at[0] = at[1] = <real> theta
+    with nogil:
+        finite = sums_over(loss, 1, &targets[0], weight_of, n, at, 2, means, scratch)
+    if not finite:
+        return None
+    return <double> mean_of_sum(means[0], n), <double> (loss.slope_factor(means[1]) * mean_of_sum(means[1], n))
 
 
 def cut(Py_ssize_t n):

@@ -10,6 +10,7 @@ from fastgd._run.driver import Outcome, drive
 from fastgd._run.epochs import Epochs
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.many import run_many
+from fastgd._run.python import NesterovBatch, PythonBatch
 from fastgd._run.watch import Watch
 from fastgd._theta import largest
 from fastgd.results import CONVERGED
@@ -41,7 +42,10 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     watch = None
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings, epochs)
+    # With momentum the next slope is that of another place.
+    objective.reads_both = isinstance(runner, PythonBatch) and not isinstance(runner, NesterovBatch)
     outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
+    objective.reads_both = True    # by the verdict and the result
     if isinstance(runner, SmoothedKinks):
         outcome = outcome._replace(bound=runner.bound)
     elif settings.precondition is not None and epochs is None and objective.source.is_rows:

@@ -10,6 +10,7 @@ import numpy as np
 from fastgd._curvature import RowsCurvature, enough_rows
 from fastgd._limits import (
     BATCH_UPDATES,
+    CACHED_POINTS,
     FEW_ENOUGH,
     MANY_POINTS,
     MOST_FOR_GRAM,
@@ -122,7 +123,9 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
     if isinstance(source, Rows):
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    if isinstance(source, Points) and source.weights is None and source.n <= (
+    # Where the loss is asked for after each update, one pass gives it with the next slope.
+    is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
+    if isinstance(source, Points) and source.weights is None and not is_looked_at and source.n <= (
             gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
         return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
     # Any other source, and more points than one call should take, by its means.

@@ -12,7 +12,7 @@ A source has
     theta(value, name)          `value` as a theta, checked
     mean(mean, theta, threads)  a loss or gradient of our own at one theta
     means(mean, thetas, threads)   the same at several thetas
-    value_and_slope(loss, theta, threads)  with points: a loss and its gradient at one theta
+    value_and_slope(loss, theta, threads)  a loss of our own and its gradient at one theta, in one pass
     blocks(numbers)             with rows: X and the targets of one part after another, in double
     call(function, role)        a Python function as one of theta and of a part
     to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts

@@ -48,8 +48,21 @@ class Points:
         return mean_over(mean, theta, self.targets, threads, self.weights)
 
     def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
-        """The mean of a compiled loss and its slope, at one theta."""
-        return self.mean(loss, theta, threads), self.mean(loss.gradient, theta, threads)
+        """The mean of a compiled loss and its slope, at one theta, in one pass."""
+        targets = self.targets
+        if targets.size > loss.at_once or (targets.size > MANY_POINTS and threads.count > 1):
+            value, slope = means_over(loss, typed([theta, theta], targets.dtype), targets, threads, self.weights, 1)
+            return value.item(), slope.item()
+        found = loss.version(kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
+        if found is None:
+            raise_not_finite(targets, "dataset")
+        return found
+
+    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: Threads = ALONE) -> list[float]:
+        """The mean of a compiled loss at the first theta, and its slope at each, in one pass."""
+        points = typed([thetas[0], *thetas], self.targets.dtype)
+        means: list[float] = means_over(loss, points, self.targets, threads, self.weights, 1).tolist()
+        return means
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
@@ -125,35 +138,37 @@ def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: Threads
 
 
 def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE,
-               weights: FloatArray | None = None) -> FloatArray:
+               weights: FloatArray | None = None, values: int | None = None) -> FloatArray:
     """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite.
 
-    The weights, if there are any, have the mean 1.
+    The weights, if there are any, have the mean 1. The loss is asked for at the first `values` thetas and its slope at
+    the others; None for what `mean` is, at all of them.
     """
     n = targets.size
+    if values is None:
+        values = 0 if mean.is_slope else thetas.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
     if threads.count > 1 and n > MANY_POINTS:
         most = min(most, POINTS_OF_A_PART)
     if n <= most:
-        means, finite = _sums(mean, thetas, targets, weights)
+        means, finite = _sums(mean, values, thetas, targets, weights)
     else:
         def sums(part: slice) -> tuple[FloatArray, bool]:
-            return _sums(mean, thetas, targets[part], None if weights is None else weights[part])
+            return _sums(mean, values, thetas, targets[part], None if weights is None else weights[part])
 
         parts = threads.map(sums, branches(n, most))
         finite = all(is_finite for _, is_finite in parts)
         means = added(n, most, [each for each, _ in parts])
     if not finite:
         raise_not_finite(targets, "dataset")
-    mean.version(kernels.divide, targets.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means, n)
+    mean.version(kernels.divide, targets.dtype)(mean.kernel, values, means, n)
     return means
 
 
-def _sums(mean: OwnMean, thetas: FloatArray, targets: FloatArray,
+def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray,
           weights: FloatArray | None) -> tuple[FloatArray, bool]:
     """Sums in numpy's order, and whether the targets are finite."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)
-    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, 0 if mean.is_slope else m, targets, weights, thetas, out,
-                                                  scratch)
+    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, values, targets, weights, thetas, out, scratch)
     return out, is_finite

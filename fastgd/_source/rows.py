@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd.losses.base import Loss
 
 #: What a Python function may call its targets, in place of standing last.
 _NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
@@ -100,6 +101,21 @@ class Rows:
         """A compiled loss at one theta, a float, or a compiled gradient, an array."""
         found = self.means(mean, [theta], threads)[0]
         return found if mean.is_slope else found.item()
+
+    def value_and_slope(self, loss: Loss, theta: Any, threads: Threads = ALONE) -> tuple[float, DoubleArray]:
+        """A compiled loss and its gradient at one theta, in one pass over X."""
+        most, q = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once)), self.n_parameters
+        kernel = loss.version(kernels.sums, self.X.dtype)
+
+        def sums(part: slice) -> DoubleArray:
+            both, scratch = np.empty(1 + q), np.empty((kernels.levels(part.stop - part.start), q))
+            both[0] = kernel(loss.kernel, True, True, self.X, self.kernel, part.start, part.stop, theta, both[1:],
+                             scratch)
+            return both
+
+        both: DoubleArray = added(self.n, most, threads.map(sums, branches(self.n, most)))
+        loss.version(divide, both.dtype)(loss.kernel, 1, both, self.n)
+        return both[0].item(), both[1:]
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
               threads: Threads = ALONE) -> DoubleArray:
