@@ -145,7 +145,7 @@ class Objective:
     @functools.cached_property
     def curvature(self) -> Curvature:
         """That of the source."""
-        return curvature_of(self.source)
+        return curvature_of(self.source, self.threads)
 
     @property
     def descended(self) -> Loss | None:
@@ -314,7 +314,7 @@ class Objective:
         """The metric of the data that `precondition` asks for; for a loss of unknown curvature as if that were 1."""
         curvature = 1.0 if self.descended is None else self.descended.max_curvature
         decay = 0.0 if self.penalty is None else self.penalty.l2
-        return self.curvature.metric(kind, curvature if math.isfinite(curvature) else 1.0, decay, self.threads,
+        return self.curvature.metric(kind, curvature if math.isfinite(curvature) else 1.0, decay,
                                      is_stochastic=is_stochastic, is_rough=is_rough)
 
     def safe_rate(self, is_stochastic: bool) -> float:

@@ -281,7 +281,6 @@ def minimize(
     """
     settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
                               precondition, momentum)
-    with threads_of(n_threads) as threads:
-        objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
-                                 penalty=penalty, sample_weight=sample_weight, threads=threads)
-        return conclude(objective, settings, *descend(objective, settings, theta0))
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+                             penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
+    return conclude(objective, settings, *descend(objective, settings, theta0))

@@ -1,9 +1,6 @@
 """Sums over many points and rows: numpy's bits, and the same with any number of threads."""
 import functools
 import os
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +8,7 @@ from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, r
 
 import fastgd
 from fastgd import minimize, reference
-from fastgd._limits import LEAF, POINTS_OF_A_PART
+from fastgd._limits import LEAF
 from fastgd._sums import Threads, added, branches
 from fastgd.losses import REGISTRY
 
@@ -101,14 +98,6 @@ class TestThreads:
         with pytest.raises(ValueError, match="contains NaN"):
             fastgd.mse(0.3, y, n_threads=3)
 
-    def test_are_started_where_they_were_asked_for(self, many_points, monkeypatch):
-        started, start = [], threading.Thread.start
-        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
-        for n_threads, others in ((None, 0), (1, 0), (3, 2)):
-            started.clear()
-            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=n_threads)
-            assert len(started) == others
-
     def test_minus_1_is_as_many_as_this_process_may_use(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
         assert Threads(-1).count == 3
@@ -123,61 +112,6 @@ class TestThreads:
         with np.errstate(all="ignore"):
             assert reference.grad_mse(0.0, y) == -np.inf
         assert fastgd.grad_mse(0.0, y, n_threads=2) == fastgd.grad_mse(0.0, y) == -np.inf
-
-    def test_are_given_no_more_tasks_than_there_are_parts(self, monkeypatch):
-        submitted, submit = [], ThreadPoolExecutor.submit
-        monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *args: submitted.append(args) or submit(*args))
-        with Threads(1000) as threads:
-            assert threads.map(sum, [[1, 2], [3], [4, 5]]) == [3, 3, 9]
-            assert threads.map(sum, [[1, 2]]) == [3]
-        assert len(submitted) == 2
-
-    def test_an_interrupt_is_not_kept_waiting_for_the_parts_of_others(self):
-        seen, has_begun = [], threading.Event()
-
-        def work(part):
-            seen.append(part)
-            if part == 0:
-                has_begun.wait(10)
-                raise KeyboardInterrupt
-            has_begun.set()
-            time.sleep(0.3)
-
-        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
-            threads.map(work, range(20))
-        assert sorted(seen) == [0, 10]
-
-    @pytest.mark.thread_unsafe(reason="counts the threads")
-    def test_end_with_the_call(self, many_points):
-        before = threading.active_count()
-        fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4)
-        fastgd.mse(0.3, many_points, n_threads=4)
-        with pytest.raises(ZeroDivisionError):
-            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4,
-                            callback=lambda result: 1 / 0)
-        assert threading.active_count() == before
-
-    def test_are_never_more_than_parts(self, many_points, monkeypatch):
-        started, start = [], threading.Thread.start
-        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
-        parts = len(branches(len(many_points), POINTS_OF_A_PART))
-        assert fastgd.mse(0.3, many_points, n_threads=10**6) == fastgd.mse(0.3, many_points)
-        assert len(started) < parts    # and perhaps fewer, if one takes two of them
-
-    def test_leave_after_the_part_they_are_at_where_the_caller_is_interrupted(self):
-        done, started = [], threading.Event()
-
-        def work(part):
-            if part == 0:
-                assert started.wait(10)
-                raise KeyboardInterrupt
-            started.set()
-            time.sleep(0.05)
-            done.append(part)
-
-        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
-            threads.map(work, range(1000))
-        assert len(done) < 10
 
 
 class TestTheTreeOfRows:

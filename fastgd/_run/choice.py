@@ -135,7 +135,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
     if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
             and limit > q // 8):
-        gram, moment = curvature.gram(objective.threads)
+        gram, moment = curvature.gram()
         if objective.penalty is not None:
             gram = gram + np.diag(np.repeat([0.0, objective.penalty.l2 / 2], [rows.intercept, q - rows.intercept]))
         return GramBatch(gram, moment, theta0, tol, by_step, most)

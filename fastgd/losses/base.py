@@ -130,15 +130,13 @@ class _Mean(Value, Generic[OverRows]):
         targets = as_points(dataset, "dataset")
         if sample_weight is not None:
             points = Points(dataset, targets, check_weights(sample_weight, targets.size))
-            with threads_of(n_threads) as threads:
-                return points.means(self, [theta], threads).item()
+            return points.means(self, [theta], threads_of(n_threads)).item()
         if theta != theta:
             return math.nan
         thetas = typed([theta], targets.dtype)
         if n_threads is None:
             return means_over(self, thetas, targets).item()
-        with threads_of(n_threads) as threads:
-            return means_over(self, thetas, targets, threads).item()
+        return means_over(self, thetas, targets, threads_of(n_threads)).item()
 
     def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
                           **options: Any) -> Any:
@@ -160,8 +158,7 @@ class _Mean(Value, Generic[OverRows]):
         rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
         assert isinstance(rows, Rows)
         one = _one_theta(theta, rows)
-        with threads_of(n_threads) as threads:
-            mean = rows.means(self, [one], threads)[0]
+        mean = rows.means(self, [one], threads_of(n_threads))[0]
         answer: OverRows = mean if self.is_slope else mean.item()
         return answer
 
@@ -207,14 +204,12 @@ class _Mean(Value, Generic[OverRows]):
             rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
             assert isinstance(rows, Rows)
             many = _many_thetas(thetas, rows)
-            with threads_of(n_threads) as threads:
-                return rows.means(self, many, threads)
+            return rows.means(self, many, threads_of(n_threads))
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
         points = Points(dataset, targets, check_weights(sample_weight, targets.size))
-        with threads_of(n_threads) as threads:
-            return points.means(self, checked, threads)
+        return points.means(self, checked, threads_of(n_threads))
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
