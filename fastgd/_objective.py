@@ -41,7 +41,7 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
             loss_fn is not None or objective.gradient is None):
         raise TypeError("The 'sample_weight' parameter needs a loss of fastgd's own and its gradient: a function in "
                         f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
-    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     return objective
 
 
@@ -53,17 +53,18 @@ def check_penalty(penalty: Any) -> Penalty | None:
     return penalty if penalty.l1 or penalty.l2 else None
 
 
-def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None) -> Callable[..., Objective]:
+def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
+             threads: Threads = ALONE) -> Callable[..., Objective]:
     """A function from points to the Objective of a loss that is evaluated on them and not descended on.
 
     TypeError at once if it is no function; a gradient may stand for a loss.
     """
-    objective = Objective(loss_fn, None, True, False)
+    objective = Objective(loss_fn, None, True, False, threads)
     if penalty is not None:
         objective.penalty = check_penalty(penalty)
 
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
-        return objective.on(as_source(dataset, None, False, name))
+        return objective.on(as_source(dataset, None, False, name, threads=threads))
 
     return of_points
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["minimize", "simple_minimize"]
 
 
-def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike) -> float:
+def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike, *,
+                    n_threads: Count | None = None) -> float:
     """Grid search: the first of `thetas` at which the loss is least.
 
     Its answer is only as fine as the grid, and someone must choose the range; `minimize` needs neither.
@@ -50,6 +51,9 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
         The points; finite real numbers. Is not changed.
     thetas : array-like of shape (m,)
         The candidates, in the units of the data; finite.
+    n_threads : int or None, default None
+        Threads that share the work where thetas times points are more than 1e6, for a loss of fastgd's own; None is 1,
+        -1 as many as there are cores. The bits do not depend on it.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     >>> simple_minimize(mse, [12, 13, 15, 16, 17], np.arange(12, 18, 0.1))
     14.59999999999999
     """
-    evaluate = curve_of(loss_fn)
+    evaluate = curve_of(loss_fn, threads=threads_of(n_threads))
     candidates = check_dataset(thetas, "thetas")
     losses = evaluate(dataset).curve(candidates)
     if not np.isfinite(losses).any():

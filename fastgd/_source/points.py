@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite
 from fastgd._kernels import mean as kernels
-from fastgd._limits import CACHED_POINTS, MANY_POINTS, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._limits import CACHED_POINTS, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_OF_A_PART, THETAS_AT_ONCE
 from fastgd._source.rows import Rows
 from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
@@ -47,11 +47,13 @@ class Points:
         points = typed(thetas, self.targets.dtype)
         if points.size == 1:    # the small call
             return means_over(mean, points, self.targets, threads, self.weights).astype(np.float64, copy=False)
-        means = np.empty(points.size)
-        for start in range(0, points.size, THETAS_AT_ONCE):
-            group = points[start:start + THETAS_AT_ONCE]
-            means[start:start + THETAS_AT_ONCE] = means_over(mean, group, self.targets, threads, self.weights)
-        return means
+        groups = [points[start:start + THETAS_AT_ONCE] for start in range(0, points.size, THETAS_AT_ONCE)]
+        if threads.count > 1 and self.n * THETAS_AT_ONCE <= MANY_POINTS < self.n * points.size:
+            # Few points: the groups are shared, and not the points of each.
+            parts = threads.map(lambda group: means_over(mean, group, self.targets, ALONE, self.weights), groups)
+        else:
+            parts = [means_over(mean, group, self.targets, threads, self.weights) for group in groups]
+        return np.concatenate(parts).astype(np.float64, copy=False)
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
         """The function, called as the textbook calls it."""
@@ -111,8 +113,9 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
     """
     n = targets.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
-    if threads.count > 1 and n > MANY_POINTS:
-        most = min(most, POINTS_OF_A_PART)
+    if threads.count > 1 and n * thetas.size > MANY_POINTS:
+        parts_of_many = PARTS_OF_A_THREAD * threads.count
+        most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // parts_of_many))
     if n <= most:
         means, finite = _sums(mean, thetas, targets, weights)
     else:

@@ -155,10 +155,10 @@ class _Mean(Value, Generic[OverRows]):
 
     def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike, fit_intercept: bool,
                    sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows:
-        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+        threads = threads_of(n_threads)
+        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
         assert isinstance(rows, Rows)
-        one = _one_theta(theta, rows)
-        mean = rows.means(self, [one], threads_of(n_threads))[0]
+        mean = rows.means(self, [_one_theta(theta, rows)], threads)[0]
         answer: OverRows = mean if self.is_slope else mean.item()
         return answer
 
@@ -200,16 +200,16 @@ class _Mean(Value, Generic[OverRows]):
         >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
         array([1., 0.])
         """
+        threads = threads_of(n_threads)
         if X is not None:
-            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
             assert isinstance(rows, Rows)
-            many = _many_thetas(thetas, rows)
-            return rows.means(self, many, threads_of(n_threads))
+            return rows.means(self, _many_thetas(thetas, rows), threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
         points = Points(dataset, targets, check_weights(sample_weight, targets.size))
-        return points.means(self, checked, threads_of(n_threads))
+        return points.means(self, checked, threads)
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
