@@ -19,6 +19,8 @@ LONGEST_CHUNK = 0.02
 #: Evaluations of a loss at a point, or numbers of X, above which `n_threads` counts: to wake a thread and to wait for
 #: it takes as long as a quarter of a pass over so many.
 MANY_POINTS = 1_000_000
+#: Points above which it counts for the updates of a batch descent, which one thread makes in a kernel of their own.
+MANY_FOR_UPDATES = 2_000_000
 #: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
 #: together, and no more, as between two parts they wait for each other.
 POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8

@@ -198,8 +198,9 @@ def minimize(
     full_output : bool, default False
         Return a DescentResult.
     n_threads : int or None, default None
-        Threads that share the sums of a compiled gradient over more than 1e6 points (with X: numbers in it); None is 1,
-        -1 as many as there are cores. The bits of the result do not depend on it.
+        Threads that share the passes over more than 2e6 points (of a loss that needs exp, and with X numbers in it:
+        1e6) where loss and gradient are fastgd's own; None is 1, -1 as many as there are cores. The bits of the result
+        do not depend on it.
     precondition : {None, "scale", "gram"}, default None
         The metric in which steps are made; theta stays in the units of X. "scale" descends as if the columns had mean 0
         and standard deviation 1 (without an intercept, root mean square 1); "gram" in the metric of their Gram matrix,

@@ -99,7 +99,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     alpha, tol, max_iter
         As for `minimize`, for each start.
     n_threads : int or None, default None
-        Threads that share the starts, or the points where these are more than 1e6 and the starts fewer than the
+        Threads that share the starts, or the points where these are more than 2e6 and the starts fewer than the
         threads; None is 1, -1 as many as there are cores. The bits do not depend on it.
 
     Returns

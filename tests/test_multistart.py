@@ -185,10 +185,11 @@ class TestThreads:
             assert result.runs == expected.runs
 
     @quiet
-    def test_share_the_points_where_they_are_more_than_the_starts(self, many_points):
-        expected = minimize_multistart(fastgd.huber_loss, None, many_points, [0.0, 2.0], max_iter=3)
+    def test_share_the_points_where_these_are_many_and_the_starts_few(self, many_points):
+        y = np.tile(many_points, 2)
+        expected = minimize_multistart(fastgd.huber_loss, None, y, [0.0, 2.0], max_iter=3)
         for n_threads in (2, 3, 7):
-            result = minimize_multistart(fastgd.huber_loss, None, many_points, [0.0, 2.0], max_iter=3,
+            result = minimize_multistart(fastgd.huber_loss, None, y, [0.0, 2.0], max_iter=3,
                                          n_threads=n_threads)
             assert result.runs == expected.runs
 

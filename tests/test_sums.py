@@ -112,7 +112,7 @@ class TestThreads:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("name", ["mse", "huber_loss"])
     def test_bits_of_batch_descent(self, name, dtype, many_points):
-        y = many_points.astype(dtype)
+        y = np.tile(many_points, 2).astype(dtype)
         X = y[:1_200_000].reshape(-1, 8)
         targets = y[:len(X)]
         for options in ({}, {"X": X}, {"X": X, "fit_intercept": True}):
@@ -139,7 +139,7 @@ class TestThreads:
         lambda y, **options: fastgd.mse.curve(np.linspace(0, 1, 2000), y[:1000], **options),
         lambda y, **options: fastgd.simple_minimize(fastgd.mse, y[:1000], np.linspace(0, 1, 2000), **options),
         lambda y, **options: fastgd.is_convex(fastgd.mse, y[:1000], (0, 1), rng=0, **options),
-        lambda y, **options: fastgd.minimize(fastgd.huber_loss, None, y, progress=False, max_iter=2, **options),
+        lambda y, **options: fastgd.minimize(None, fastgd.grad_huber_loss, np.tile(y, 2), progress=False, **options),
         lambda y, **options: fastgd.minimize(fastgd.mse, None, y[:300_000], progress=False, max_iter=2,
                                              X=y[:1_200_000].reshape(-1, 4), **options),
         lambda y, **options: fastgd.minimize_multistart(fastgd.huber_loss, None, y[:10_000], np.arange(12.0),

@@ -11,6 +11,7 @@ from fastgd._curvature import RowsCurvature, enough_rows
 from fastgd._limits import (
     BATCH_UPDATES,
     FEW_ENOUGH,
+    MANY_FOR_UPDATES,
     MANY_POINTS,
     MOST_FOR_GRAM,
     PATIENCE,
@@ -122,8 +123,8 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
     if isinstance(source, Rows):
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    if isinstance(source, Points) and source.weights is None and source.n <= (
-            gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
+    if isinstance(source, Points) and source.weights is None and source.n <= min(
+            gradient.at_once, MANY_FOR_UPDATES if objective.threads.count > 1 else math.inf):
         return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
     # Any other source, and more points than one call should take, by its means.
     return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_POINTS
+from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd._sums import ALONE
@@ -29,7 +29,7 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     def alone(start: float) -> Outcome:
         return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
 
-    shares_points = targets.size > (MANY_POINTS if len(starts) < threads.count else math.inf)
+    shares_points = targets.size > (MANY_FOR_UPDATES if len(starts) < threads.count else math.inf)
     if (gradient is None or shares_points or targets.size > gradient.at_once
             or not (rates.is_constant or rates(0, 1).item())):
         return [alone(start) for start in starts.tolist()]

@@ -180,7 +180,7 @@ class _Mean(Value, Generic[OverRows]):
         sample_weight : array-like of shape (n,), optional
             A weight for each point, at least 0.
         n_threads : int or None, default None
-            As for a call.
+            As for a call; without X each point counts once for each theta.
 
         Returns
         -------
