@@ -159,6 +159,8 @@ def check_dataset(values: Any, name: str = "dataset", threads: Threads | None = 
 def _all_finite(array: FloatArray, threads: Threads | None = None) -> bool:
     """Whether all numbers of a contiguous array are finite, by parts which the threads share."""
     is_finite = _IS_FINITE[array.dtype]
+    if array.size <= NUMBERS_OF_A_PART:
+        return is_finite(array.reshape(-1))
     share = map if threads is None or array.size <= MANY_POINTS else threads.map
     return all(share(lambda part: is_finite(array[part].reshape(-1)), slices_of_rows(array, NUMBERS_OF_A_PART)))
 

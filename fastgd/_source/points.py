@@ -45,7 +45,7 @@ class Points:
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
         points = typed(thetas, self.targets.dtype)
-        if points.size == 1:    # the small call
+        if points.size <= THETAS_AT_ONCE:
             return means_over(mean, points, self.targets, threads, self.weights).astype(np.float64, copy=False)
         groups = [points[start:start + THETAS_AT_ONCE] for start in range(0, points.size, THETAS_AT_ONCE)]
         if threads.count > 1 and self.n * THETAS_AT_ONCE <= MANY_POINTS < self.n * points.size:

@@ -117,10 +117,13 @@ class Rows:
                              gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(group)]
             return gradients if mean.is_slope else np.array(losses)
 
-        parts = branches(self.n, most)
-        found = iter(threads.map(sums, [(group, part) for group in groups for part in parts]))
-        means: DoubleArray = np.concatenate([added(self.n, most, list(itertools.islice(found, len(parts))))
-                                             for _ in groups])
+        means: DoubleArray
+        if self.n <= most and len(groups) == 1:    # the small call
+            means = sums((thetas, slice(0, self.n)))
+        else:
+            parts = branches(self.n, most)
+            found = iter(threads.map(sums, [(group, part) for group in groups for part in parts]))
+            means = np.concatenate([added(self.n, most, list(itertools.islice(found, len(parts)))) for _ in groups])
         mean.version(divide, means.dtype)(mean.kernel, mean.is_slope, means.reshape(-1), self.n)
         return means
 
