@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 import numpy as np
 
 from fastgd._kernels import mean
-from fastgd._limits import SLICE
+from fastgd._limits import MANY_POINTS, NUMBERS_OF_A_PART, SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray
 
 _FLOAT32 = np.dtype(np.float32)
@@ -147,17 +148,21 @@ def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -
     return [real_number(loss_fn(theta, points), "loss_fn", "loss") for theta in thetas]
 
 
-def check_dataset(values: Any, name: str = "dataset") -> FloatArray:
+def check_dataset(values: Any, name: str = "dataset", threads: Threads | None = None) -> FloatArray:
     """Return 1-D data as a contiguous float32 or float64 array of finite numbers; not a copy if it is one."""
     array = as_float_array(values, name)
-    if not _IS_FINITE[array.dtype](array) if array.size <= SLICE else not _all_slices_finite(array):
+    if not _IS_FINITE[array.dtype](array) if array.size <= SLICE else not _all_finite(array, threads):
         raise_not_finite(array, name)
     return array
 
 
-def _all_slices_finite(array: FloatArray) -> bool:
+def _all_finite(array: FloatArray, threads: Threads | None = None) -> bool:
+    """Whether all numbers of a contiguous array are finite, by parts which the threads share."""
     is_finite = _IS_FINITE[array.dtype]
-    return all(is_finite(array[start:start + SLICE]) for start in range(0, array.size, SLICE))
+    if array.size <= NUMBERS_OF_A_PART:
+        return is_finite(array.reshape(-1))
+    share = map if threads is None or array.size <= MANY_POINTS else threads.map
+    return all(share(lambda part: is_finite(array[part].reshape(-1)), slices_of_rows(array, NUMBERS_OF_A_PART)))
 
 
 def as_double(array: FloatArray) -> DoubleArray:
@@ -279,7 +284,7 @@ def slices_of_rows(array: NDArray[Any], size: int = SLICE) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
-def check_design(X: Any, name: str = "X") -> tuple[FloatArray, list[str] | None]:
+def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tuple[FloatArray, list[str] | None]:
     """Return 2-D data as a C-contiguous float32 or float64 array of finite numbers, and the names of its columns.
 
     Not a copy if it is one; the names are None unless it is a DataFrame.
@@ -300,10 +305,8 @@ def check_design(X: Any, name: str = "X") -> tuple[FloatArray, list[str] | None]
                              "required.")
     if not (array.flags.c_contiguous and array.flags.aligned):
         array = copied(array, array.dtype)
-    for rows in slices_of_rows(array):
-        part = array[rows].reshape(-1)
-        if not _IS_FINITE[array.dtype](part):
-            _refuse_rows(array, names, name)
+    if not _all_finite(array, threads):
+        _refuse_rows(array, names, name)
     return array, names
 
 
@@ -379,7 +382,7 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
     if array.size != n:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "
                          f"dataset, {name})")
-    if not _all_slices_finite(array):
+    if not _all_finite(array):
         raise_not_finite(array, name)
     least, most = array.min(), array.max()
     if least < 0:

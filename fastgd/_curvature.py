@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, Source
 
 
-def curvature_of(source: Source) -> Curvature:
+def curvature_of(source: Source, threads: Threads = ALONE) -> Curvature:
     """The curvature of the squares of the rows of a source."""
     if source.is_rows:
-        return RowsCurvature(source)
+        return RowsCurvature(source, threads)
     return Curvature(1.0 if source.weights is None else float(source.weights.max()))
 
 
@@ -59,8 +59,8 @@ class Curvature:
         """pinv(G) @ gradient."""
         return gradient
 
-    def metric(self, kind: str, curvature: float, decay: float, threads: Threads = ALONE, *,
-               is_stochastic: bool = False, is_rough: bool = False) -> Any:
+    def metric(self, kind: str, curvature: float, decay: float, *, is_stochastic: bool = False,
+               is_rough: bool = False) -> Any:
         """That of the data for a loss of this largest curvature, and a penalty of `decay` / 2 times the squares.
 
         A rough one is of a sample, in a few passes at most, and may overshoot.
@@ -69,23 +69,26 @@ class Curvature:
 
 
 class RowsCurvature(Curvature):
-    """Of rows, with a 1 before each if there is an intercept."""
+    """Of rows, with a 1 before each if there is an intercept.
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
+    `threads` share the products of many numbers; passes of short operations of numpy they would only wait in.
+    """
+
+    def __init__(self, rows: Rows, threads: Threads = ALONE) -> None:
+        self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._metrics: dict[tuple[str, bool, bool], Metric] = {}
 
-    def gram(self, threads: Threads = ALONE) -> tuple[DoubleArray, DoubleArray]:
+    def gram(self) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
         if self._gram is None:
             p = self._rows.X.shape[1]
-            means = self._products(np.zeros(p), self._rows.targets, threads)
+            means = self._products(np.zeros(p), self._rows.targets)
             order = [p] * self._rows.intercept + list(range(p))
             self._gram = means[np.ix_(order, order)], means[order, p + 1]
         return self._gram
 
-    def spread(self, threads: Threads = ALONE) -> tuple[DoubleArray, DoubleArray]:
+    def spread(self) -> tuple[DoubleArray, DoubleArray]:
         """The mean of each column of X and their covariance, in one pass; without an intercept zeros and X'X / n.
 
         With d the mean of x - c the covariance is the mean of (x - c)(x - c)' less d d', whatever c is. With the mean
@@ -95,14 +98,14 @@ class RowsCurvature(Curvature):
         """
         rows, p = self._rows, self._rows.X.shape[1]
         if not rows.intercept:
-            return np.zeros(p), self._products(np.zeros(p), None, threads)[:p, :p]
+            return np.zeros(p), self._products(np.zeros(p), None)[:p, :p]
         with np.errstate(all="ignore"):
             centre = _centre_of(rows.sample(FEW).X)
-            means = self._products(centre, None, threads)
+            means = self._products(centre, None)
             d = means[p, :p]
             return centre + d, means[:p, :p] - np.outer(d, d)
 
-    def _products(self, shift: DoubleArray, targets: DoubleArray | None, threads: Threads) -> DoubleArray:
+    def _products(self, shift: DoubleArray, targets: DoubleArray | None) -> DoubleArray:
         """The weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
         X, (n, p) = self._rows.X, self._rows.X.shape
         q = p + 1 if targets is None else p + 2
@@ -122,7 +125,7 @@ class RowsCurvature(Curvature):
 
             return summed(part.stop - part.start, most, sums)
 
-        sums = threads.map(sums_of_a_thread, branches(n, most_of_a_thread))
+        sums = self._threads.map(sums_of_a_thread, branches(n, most_of_a_thread))
         means: DoubleArray = added(n, most_of_a_thread, sums)
         means /= n
         return means
@@ -154,15 +157,20 @@ class RowsCurvature(Curvature):
         rows, first = self._rows, int(self._rows.intercept)
         weights = vector[first:] / sizes
         start = (vector[0] if first else 0.0) - float(shift @ weights)
-        product: DoubleArray = np.zeros(rows.n_parameters)
-        for part in rows.parts(NUMBERS_OF_A_PART):
+
+        def over(part: slice) -> DoubleArray:
             block = rows.X[part]
-            predictions = block @ weights + start
-            if rows.weights is not None:
-                predictions *= rows.weights[part]
-            total = predictions.sum()
-            product[first:] += (predictions @ block - shift * total) / sizes
-            product[:first] += total
+            product = np.empty(rows.n_parameters)
+            with np.errstate(all="ignore"):
+                predictions = block @ weights + start
+                if rows.weights is not None:
+                    predictions *= rows.weights[part]
+                total = predictions.sum()
+                product[first:] = (predictions @ block - shift * total) / sizes
+                product[:first] = total
+            return product
+
+        product: DoubleArray = sum(self._threads.map(over, rows.parts(NUMBERS_OF_A_PART)), np.zeros(rows.n_parameters))
         product /= rows.n
         return product
 
@@ -216,18 +224,18 @@ class RowsCurvature(Curvature):
         except ValueError:    # for numbers whose squares overflow
             return np.full(self._rows.n_parameters, np.nan)
 
-    def metric(self, kind: str, curvature: float, decay: float, threads: Threads = ALONE, *,
-               is_stochastic: bool = False, is_rough: bool = False) -> Metric:
+    def metric(self, kind: str, curvature: float, decay: float, *, is_stochastic: bool = False,
+               is_rough: bool = False) -> Metric:
         is_rough &= (kind, is_stochastic, False) not in self._metrics    # a better one is there
         options = kind, is_stochastic, is_rough
         if decay:
-            return self._new_metric(*options, curvature, decay, threads)
+            return self._new_metric(*options, curvature, decay)
         if options not in self._metrics:
-            self._metrics[options] = self._new_metric(*options, 1.0, 0.0, threads)
+            self._metrics[options] = self._new_metric(*options, 1.0, 0.0)
         return self._metrics[options].over(curvature)
 
-    def _new_metric(self, kind: str, is_stochastic: bool, is_rough: bool, curvature: float, decay: float,
-                    threads: Threads) -> Metric:
+    def _new_metric(self, kind: str, is_stochastic: bool, is_rough: bool, curvature: float,
+                    decay: float) -> Metric:
         p, largest = self._rows.X.shape[1], 0.0
         is_wide = p > MOST_FOR_EIGENVALUES
         if kind == "gram" and p > MOST_FOR_METRIC and not is_rough:
@@ -239,7 +247,7 @@ class RowsCurvature(Curvature):
             largest = (self._largest_scaled_row(shift, sizes) if is_stochastic else
                        float(p) if is_rough else self._largest_by_products(shift, sizes))
         else:
-            shift, covariance = self._rough_spread() if is_rough else self.spread(threads)
+            shift, covariance = self._rough_spread() if is_rough else self.spread()
             sizes, correlation = _scaled(kind, shift, covariance)
             if kind == "gram":
                 curved = curvature * correlation

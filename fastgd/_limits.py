@@ -16,10 +16,14 @@ LONGEST_CHUNK = 0.02
 
 # Sums.
 
-#: Numbers above which `n_threads` counts: starting a thread takes as long as a pass over so many.
+#: Evaluations of a loss at a point, or numbers of X, above which `n_threads` counts: to wake a thread and to wait for
+#: it takes as long as a quarter of a pass over so many.
 MANY_POINTS = 1_000_000
-#: Points of a part in several threads: few, so that threads end together.
-POINTS_OF_A_PART = 2**17
+#: Points above which it counts for the updates of a batch descent, which one thread makes in a kernel of their own.
+MANY_FOR_UPDATES = 2_000_000
+#: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
+#: together, and no more, as between two parts they wait for each other.
+POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
 #: Points or rows that the trees of sums do not cut; the kernels' own.
 LEAF = 128
 #: Points that stay in the first cache while every theta passes over them; the kernels' own block.

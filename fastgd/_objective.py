@@ -42,7 +42,7 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
             loss_fn is not None or objective.gradient is None):
         raise TypeError("The 'sample_weight' parameter needs a loss of fastgd's own and its gradient: a function in "
                         f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
-    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     return objective
 
 
@@ -54,17 +54,18 @@ def check_penalty(penalty: Any) -> Penalty | None:
     return penalty if penalty.l1 or penalty.l2 else None
 
 
-def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None) -> Callable[..., Objective]:
+def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
+             threads: Threads = ALONE) -> Callable[..., Objective]:
     """A function from points to the Objective of a loss that is evaluated on them and not descended on.
 
     TypeError at once if it is no function; a gradient may stand for a loss.
     """
-    objective = Objective(loss_fn, None, True, False)
+    objective = Objective(loss_fn, None, True, False, threads)
     if penalty is not None:
         objective.penalty = check_penalty(penalty)
 
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
-        return objective.on(as_source(dataset, None, False, name))
+        return objective.on(as_source(dataset, None, False, name, threads=threads))
 
     return of_points
 
@@ -152,7 +153,7 @@ class Objective:
     @functools.cached_property
     def curvature(self) -> Curvature:
         """That of the source."""
-        return curvature_of(self.source)
+        return curvature_of(self.source, self.threads)
 
     def in_double(self) -> Objective:
         """The same on float64 points; itself if they are so already."""
@@ -352,7 +353,7 @@ class Objective:
         """The metric of the data that `precondition` asks for; for a loss of unknown curvature as if that were 1."""
         curvature = 1.0 if self.descended is None else self.descended.max_curvature
         decay = 0.0 if self.penalty is None else self.penalty.l2
-        return self.curvature.metric(kind, curvature if math.isfinite(curvature) else 1.0, decay, self.threads,
+        return self.curvature.metric(kind, curvature if math.isfinite(curvature) else 1.0, decay,
                                      is_stochastic=is_stochastic, is_rough=is_rough)
 
     def safe_rate(self, is_stochastic: bool) -> float:

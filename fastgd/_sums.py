@@ -5,9 +5,8 @@ Ctrl-C is answered between the branches, and they can be summed in several threa
 """
 from __future__ import annotations
 
-import itertools
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from fastgd._kernels.mean import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -73,47 +71,22 @@ def thread_count(n_threads: Count | None) -> int:
 
 
 class Threads:
-    """The caller's thread and up to `n_threads` - 1 more, which start when there is work and end with the context."""
+    """The caller's thread and up to `n_threads` - 1 more, of those that the process keeps."""
 
     def __init__(self, n_threads: Count | None) -> None:
         self.count = thread_count(n_threads)
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
 
     def map(self, function: Callable[[Part], R], parts: Sequence[Part]) -> list[R]:
-        """[function(part) for part in parts], each thread taking a run of neighbours.
+        """[function(part) for part in parts], each thread taking the next part.
 
         Where the caller's thread is interrupted the others leave after the part that they are at.
         """
         count = min(self.count, len(parts))
-        if count == 1:
+        if count <= 1:
             return [function(part) for part in parts]
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # here, because few need threads
+        from fastgd._threads import shared  # here, because few need threads
 
-            self._pool = ThreadPoolExecutor(count - 1, thread_name_prefix="fastgd")
-        is_interrupted = False
-
-        def run(parts: Sequence[Part]) -> list[R]:
-            return [function(part) for part in parts if not is_interrupted]
-
-        ends = [len(parts) * k // count for k in range(count + 1)]
-        runs = [parts[start:end] for start, end in itertools.pairwise(ends)]
-        others = [self._pool.submit(run, each) for each in runs[1:]]
-        try:
-            results = run(runs[0])
-            for other in others:
-                results += other.result()
-        except BaseException:
-            is_interrupted = True
-            raise
-        return results
+        return shared(function, parts, count)
 
 
 #: The caller's thread.
@@ -121,5 +94,5 @@ ALONE = Threads(None)
 
 
 def threads_of(n_threads: Count | None) -> Threads:
-    """The threads that the option `n_threads` asks for, to be entered as a context."""
+    """The threads that the option `n_threads` asks for."""
     return ALONE if n_threads is None else Threads(n_threads)

@@ -11,6 +11,7 @@ from fastgd._checks import as_double, check_count, check_dataset, check_interval
 from fastgd._limits import CHORDS, GRID
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
+from fastgd._sums import threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class Convexity:
 
 
 def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval, *, n_chords: Count = 1000,
-              rng: Random = None, penalty: Penalty | None = None) -> Convexity:
+              rng: Random = None, penalty: Penalty | None = None, n_threads: Count | None = None) -> Convexity:
     """Look for a chord that cuts below the curve of a loss.
 
     A function is convex when t f(a) + (1 - t) f(b) >= f(t a + (1 - t) b) for all a, b and t in [0, 1]. The loss is
@@ -93,6 +94,8 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
         Where they come from; None is numpy's global state.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss: L2 of enough strength makes the quartic convex.
+    n_threads : int or None, default None
+        Threads that share the curve of a loss of fastgd's own, as for `simple_minimize`.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
     (True, False)
     """
-    evaluate = curve_of(loss_fn, penalty)
+    evaluate = curve_of(loss_fn, penalty, threads_of(n_threads))
     low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))

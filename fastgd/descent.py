@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["minimize", "simple_minimize"]
 
 
-def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike) -> float:
+def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike, *,
+                    n_threads: Count | None = None) -> float:
     """Grid search: the first of `thetas` at which the loss is least.
 
     Its answer is only as fine as the grid, and someone must choose the range; `minimize` needs neither.
@@ -50,6 +51,9 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
         The points; finite real numbers. Is not changed.
     thetas : array-like of shape (m,)
         The candidates, in the units of the data; finite.
+    n_threads : int or None, default None
+        Threads that share the work where thetas times points are more than 1e6, for a loss of fastgd's own; None is 1,
+        -1 as many as there are cores. The bits do not depend on it.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     >>> simple_minimize(mse, [12, 13, 15, 16, 17], np.arange(12, 18, 0.1))
     14.59999999999999
     """
-    evaluate = curve_of(loss_fn)
+    evaluate = curve_of(loss_fn, threads=threads_of(n_threads))
     candidates = check_dataset(thetas, "thetas")
     losses = evaluate(dataset).curve(candidates)
     if not np.isfinite(losses).any():
@@ -194,8 +198,9 @@ def minimize(
     full_output : bool, default False
         Return a DescentResult.
     n_threads : int or None, default None
-        Threads that share the sums of a compiled gradient over more than 1e6 points (with X: numbers in it); None is 1,
-        -1 as many as there are cores. The bits of the result do not depend on it.
+        Threads that share the passes over more than 2e6 points (of a loss that needs exp, and with X numbers in it:
+        1e6) where loss and gradient are fastgd's own; None is 1, -1 as many as there are cores. The bits of the result
+        do not depend on it.
     precondition : {None, "scale", "gram"}, default None
         The metric in which steps are made; theta stays in the units of X. "scale" descends as if the columns had mean 0
         and standard deviation 1 (without an intercept, root mean square 1); "gram" in the metric of their Gram matrix,
@@ -281,7 +286,6 @@ def minimize(
     """
     settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
                               precondition, momentum)
-    with threads_of(n_threads) as threads:
-        objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
-                                 penalty=penalty, sample_weight=sample_weight, threads=threads)
-        return conclude(objective, settings, *descend(objective, settings, theta0))
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+                             penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
+    return conclude(objective, settings, *descend(objective, settings, theta0))

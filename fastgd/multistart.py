@@ -12,6 +12,7 @@ from fastgd._ending import conclude_many
 from fastgd._equality import same_fields
 from fastgd._objective import Objective, objective_of
 from fastgd._run import run_many
+from fastgd._sums import threads_of
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates, as_rates_or_auto
 
@@ -77,7 +78,7 @@ class MultistartResult:
 
 def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
                         starts: ArrayLike, alpha: Alpha = 0.2, *, tol: Number = 1e-3,
-                        max_iter: Count = 100_000) -> MultistartResult:
+                        max_iter: Count = 100_000, n_threads: Count | None = None) -> MultistartResult:
     """Batch descent from each of several starts, and the distinct minima that they lead to.
 
     A loss that is not convex has local minima, and descent finds the one in whose basin it starts. OwnMean, all starts
@@ -97,6 +98,9 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
         Where to start, in the units of the data; finite.
     alpha, tol, max_iter
         As for `minimize`, for each start.
+    n_threads : int or None, default None
+        Threads that share the starts, or the points where these are more than 2e6 and the starts fewer than the
+        threads; None is 1, -1 as many as there are cores. The bits do not depend on it.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     begins = check_dataset(starts, "starts").astype(np.float64)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=threads_of(n_threads))
     if rates is None:
         rates = as_rates(objective.safe_rate(False))
     runs = conclude_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)

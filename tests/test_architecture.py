@@ -13,7 +13,7 @@ STOREYS = [
     ["_kernels"],
     ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality",
      "_shown"],
-    ["_sums"],
+    ["_sums", "_threads"],
     ["_source"],
     ["schedules", "penalties"],
     ["losses"],

@@ -131,8 +131,7 @@ class TestSpread:
         source = Rows(X, y, True)
         mean, covariance = RowsCurvature(source).spread()
         for count in (2, 3):
-            with Threads(count) as threads:
-                found = RowsCurvature(source).spread(threads)
+            found = RowsCurvature(source, Threads(count)).spread()
             assert np.array_equal(found[0], mean)
             assert np.array_equal(found[1], covariance)
 

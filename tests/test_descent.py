@@ -120,6 +120,7 @@ class TestSimpleMinimize:
             y = rng.random(500)
             thetas = rng.normal(0, 1, 200)
             found = simple_minimize(loss, y, thetas)
+            assert found == simple_minimize(loss, y, thetas, n_threads=3)
             assert type(found) is float
             assert found == simple_minimize(getattr(reference, name), y, thetas)
             if name in EXACT:

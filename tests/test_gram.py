@@ -82,7 +82,6 @@ def test_bits_whatever_the_parts_and_the_threads(n, p, dtype):
     X, _, _, targets = design(n, p, dtype)
     whole = sums(X, np.zeros(p), None, targets)
     for count in (1, 2, 3, 5):
-        with Threads(count) as threads:
-            found, moment = RowsCurvature(Rows(X, targets, False)).gram(threads)
+        found, moment = RowsCurvature(Rows(X, targets, False), Threads(count)).gram()
         assert np.array_equal(found, whole[:p, :p] / n)
         assert np.array_equal(moment, whole[p + 1, :p] / n)

@@ -228,21 +228,24 @@ def kernels_that_are_handed_too_little():
         return step.ArraySteps(np.zeros(p), np.zeros(p), np.zeros((levels, p)), 0.0, True)
 
     number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.Rows(y, False), np.ones(3)
-    sums, mean_at = loss.version(mean.sums, np.dtype(float)), loss.version(mean.mean_at, np.dtype(float))
+    sums, mean_at, both_at = (loss.version(function, np.dtype(float)) for function in (
+        mean.sums, mean.mean_at, mean.both_at))
     rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
     scratch = np.zeros(gram.scratch_size(9, 2, True))
     batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
     in_manner_of_one = array_steps()
     in_manner_of_one.take_manner(1.0, 0.0, 0.0, few, few)    # beside an intercept, which the rows have not
     return {
-        "sums, out": lambda: sums(loss.kernel, False, y, None, np.zeros(3), np.zeros(2), many),
-        "sums, scratch": lambda: sums(loss.kernel, False, y, None, np.zeros(3), np.zeros(3), two),
-        "sums, no points": lambda: sums(loss.kernel, False, y[:0], None, few, few, few),
-        "sums, no thetas": lambda: sums(loss.kernel, False, y, None, y[:0], few, few),
-        "sums, weights": lambda: sums(loss.kernel, False, y, y[:8], few, few, many),
-        "sums, no weights": lambda: sums(loss.kernel, False, y, y[:0], few, few, many),
-        "mean_at, no points": lambda: mean_at(loss.kernel, False, y[:0], None, 0.0),
-        "mean_at, weights": lambda: mean_at(loss.kernel, False, y, y[:8], 0.0),
+        "sums, out": lambda: sums(loss.kernel, False, y, None, np.zeros(3), True, np.zeros(2), many),
+        "sums, scratch": lambda: sums(loss.kernel, False, y, None, np.zeros(3), True, np.zeros(3), two),
+        "sums, no points": lambda: sums(loss.kernel, False, y[:0], None, few, True, few, few),
+        "sums, no thetas": lambda: sums(loss.kernel, False, y, None, y[:0], True, few, few),
+        "sums, weights": lambda: sums(loss.kernel, False, y, y[:8], few, True, few, many),
+        "sums, no weights": lambda: sums(loss.kernel, False, y, y[:0], few, True, few, many),
+        "mean_at, no points": lambda: mean_at(loss.kernel, False, y[:0], None, 0.0, True),
+        "both_at, no points": lambda: both_at(loss.kernel, y[:0], None, 0.0),
+        "both_at, weights": lambda: both_at(loss.kernel, y, y[:8], 0.0),
+        "mean_at, weights": lambda: mean_at(loss.kernel, False, y, y[:8], 0.0, True),
         "batch, thetas": lambda: version(descent.batch)(loss.kernel, y, number, alphas, np.zeros(2)),
         "batch, no points": lambda: version(descent.batch)(loss.kernel, y[:0], number, alphas, many),
         "batch_many": lambda: version(descent.batch_many)(

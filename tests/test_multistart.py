@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers import quiet
 
 import fastgd
 from fastgd import ConvergenceWarning, DivergenceError, minimize, minimize_multistart, reference
@@ -167,6 +168,30 @@ class TestAuto:
     def test_another_word(self):
         with pytest.raises(TypeError, match=r"'alpha' parameter must be .* or 'auto'\. Got 'fast' instead"):
             minimize_multistart(fastgd.mse, None, [0.0], [1.0], alpha="fast")
+
+
+class TestThreads:
+    @quiet
+    @pytest.mark.parametrize("alpha", [0.05, lambda t: 0.1 / (1 + t), "auto"])
+    @pytest.mark.parametrize("name", ["log_cosh", "huber_loss"])
+    def test_share_the_starts_with_the_same_bits(self, name, alpha):
+        y = np.random.default_rng(0).normal(0, 0.5, 5000)
+        starts = np.linspace(-2, 2, 11)
+        expected = minimize_multistart(REGISTRY[name], None, y, starts, alpha, tol=1e-6, max_iter=60)
+        for n_threads in (1, 2, 3, 7):
+            result = minimize_multistart(REGISTRY[name], None, y, starts, alpha, tol=1e-6, max_iter=60,
+                                         n_threads=n_threads)
+            assert result == expected
+            assert result.runs == expected.runs
+
+    @quiet
+    def test_share_the_points_where_these_are_many_and_the_starts_few(self, many_points):
+        y = np.tile(many_points, 2)
+        expected = minimize_multistart(fastgd.huber_loss, None, y, [0.0, 2.0], max_iter=3)
+        for n_threads in (2, 3, 7):
+            result = minimize_multistart(fastgd.huber_loss, None, y, [0.0, 2.0], max_iter=3,
+                                         n_threads=n_threads)
+            assert result.runs == expected.runs
 
 
 def test_results_are_equal_by_their_contents():

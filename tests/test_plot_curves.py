@@ -48,6 +48,14 @@ class TestCurve:
         assert thetas[0] == xlim[0]
         assert thetas[-1] == pytest.approx(xlim[1], rel=1e-12)
 
+    def test_has_the_same_bits_in_threads(self):
+        y = np.random.default_rng(0).normal(15, 3, 30_000)
+        first, second = (plot.plot_loss(y, (11, 18), huber_loss, n_threads=n_threads) for n_threads in (None, 3))
+        expected = first.lines[0].get_ydata()
+        assert np.array_equal(second.lines[0].get_ydata(), expected)
+        assert np.array_equal(plot.points_and_loss(y, (11, 18), huber_loss, n_threads=2)[1].lines[0].get_ydata(),
+                              expected)
+
     def test_kwargs_go_to_the_line(self):
         line = plot.plot_loss(FIVE, (11, 18), mse, color="red", label="squared").lines[0]
         assert (line.get_color(), line.get_label()) == ("red", "squared")

@@ -22,6 +22,12 @@ class TestDescent:
         assert losses.get_legend() is None
         assert path.get_xlim()[0] < 0 < 14.66 < path.get_xlim()[1]
 
+    def test_has_the_same_bits_in_threads(self):
+        result, y = run(), np.random.default_rng(0).normal(15, 3, 30_000)
+        pairs = [plot.plot_descent(result, mse, y, n_threads=n_threads) for n_threads in (None, 3)]
+        first, second = ([line.get_ydata().tolist() for ax in pair for line in ax.lines] for pair in pairs)
+        assert first == second
+
     def test_without_a_start_it_begins_after_the_first_update(self):
         result = run()
         _, losses = plot.plot_descent(result.history, mse, FIVE)
@@ -95,6 +101,15 @@ class TestPaths:
             drawn = np.concatenate([line.get_xydata()[:, k] for line in ax.lines])
             assert low < drawn.min() < drawn.max() < high
         assert ax.collections
+
+    def test_have_the_same_places_in_threads(self, monkeypatch):
+        monkeypatch.setattr("fastgd._source.rows.MANY_POINTS", 100)
+        x = np.random.default_rng(0).normal(size=300)
+        paths = {"run": history_of([[0.5, 0.5], [1.0, 2.0]])}
+        first, second = (plot.plot_paths(x, 1 + 2 * x, fastgd.mse, paths, n_threads=n_threads)
+                         for n_threads in (None, 3))
+        assert first.lines[-1].get_xydata().tolist() == second.lines[-1].get_xydata().tolist()
+        assert first.get_xlim() == second.get_xlim()
 
     def test_the_legend_is_beside_the_contours_and_inside_the_picture(self):
         ax = plot.plot_paths(self.x, self.y, squared_error, [self.slow, self.fast])

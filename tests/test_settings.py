@@ -129,6 +129,13 @@ def test_n_threads_that_is_no_count(five_points):
             fastgd.mse(0.3, five_points, n_threads=bad)
         with pytest.raises(error, match="'n_threads' parameter"):
             fastgd.minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, n_threads=bad)
+        for call in (lambda n_threads: fastgd.mse.curve([0.3], five_points, n_threads=n_threads),
+                     lambda n_threads: simple_minimize(fastgd.mse, five_points, [0.3], n_threads=n_threads),
+                     lambda n_threads: fastgd.minimize_multistart(fastgd.mse, None, five_points, [0.3],
+                                                                  n_threads=n_threads),
+                     lambda n_threads: fastgd.is_convex(fastgd.mse, five_points, (0, 1), n_threads=n_threads)):
+            with pytest.raises(error, match="'n_threads' parameter"):
+                call(bad)
 
 
 class TestSwitches:

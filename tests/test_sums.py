@@ -1,9 +1,6 @@
 """Sums over many points and rows: numpy's bits, and the same with any number of threads."""
 import functools
 import os
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +8,7 @@ from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, r
 
 import fastgd
 from fastgd import minimize, reference
-from fastgd._limits import LEAF, POINTS_OF_A_PART
+from fastgd._limits import LEAF
 from fastgd._sums import Threads, added, branches
 from fastgd.losses import REGISTRY
 
@@ -73,11 +70,49 @@ class TestThreads:
         assert expected == pytest.approx(getattr(reference, f"grad_{name}")(0.3, many_points), rel=1e-12)
         assert loss(0.3, many_points) == pytest.approx(numpys, rel=1e-12)
 
+    @pytest.mark.parametrize("n", [5, 3000, 20_000, 200_000])
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_bits_of_a_grid(self, n, dtype, many_points):
+        """Few points at many thetas are shared by the thetas, many by the points."""
+        y = many_points[:n].astype(dtype)
+        thetas = np.linspace(0, 1, 2_000_000 // n + 3)[:1000]
+        for function in (fastgd.huber_loss, fastgd.grad_huber_loss):
+            expected = function.curve(thetas, y)
+            assert expected[-1] == function(thetas[-1], y)
+            for n_threads in (1, 2, 3, 7):
+                assert np.array_equal(function.curve(thetas, y, n_threads=n_threads), expected)
+
+    def test_bits_of_a_grid_on_rows(self, many_points):
+        X = many_points[:1_200_000].reshape(-1, 2)
+        thetas, y = np.random.default_rng(0).normal(size=(70, 3)), many_points[:len(X)]
+        for function in (fastgd.huber_loss, fastgd.grad_huber_loss):
+            expected = function.curve(thetas, y, X=X, fit_intercept=True)
+            assert np.array_equal(expected[-1], function(thetas[-1], y, X=X, fit_intercept=True))
+            for n_threads in (1, 2, 3, 7):
+                assert np.array_equal(
+                    function.curve(thetas, y, X=X, fit_intercept=True, n_threads=n_threads), expected)
+
+    @quiet
+    @pytest.mark.parametrize("options", [
+        {"alpha": "adaptive"}, {"alpha": "adaptive", "precondition": "gram"}, {"precondition": "scale"},
+        {"momentum": "nesterov"}, {"alpha": "auto", "penalty": fastgd.penalties.L1(1e-3)}])
+    @pytest.mark.parametrize("name", ["huber_loss", "abs_loss"])
+    def test_bits_of_a_descent_on_rows_beyond_plain(self, name, options, many_points):
+        X = many_points[:1_200_000].reshape(-1, 100)
+        y = X[:, 0] + 2 * X[:, 1] + many_points[:len(X)]
+        run = functools.partial(fastgd.minimize, REGISTRY[name], None, y, progress=False, X=X, fit_intercept=True,
+                                max_iter=12, full_output=True, **{"alpha": "auto", **options})
+        expected = run()
+        for n_threads in (2, 3, 7):
+            result = run(n_threads=n_threads)
+            assert np.array_equal(result.x, expected.x)
+            assert (result.fun, result.nit, result.message) == (expected.fun, expected.nit, expected.message)
+
     @quiet
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("name", ["mse", "huber_loss"])
     def test_bits_of_batch_descent(self, name, dtype, many_points):
-        y = many_points.astype(dtype)
+        y = np.tile(many_points, 2).astype(dtype)
         X = y[:1_200_000].reshape(-1, 8)
         targets = y[:len(X)]
         for options in ({}, {"X": X}, {"X": X, "fit_intercept": True}):
@@ -95,19 +130,50 @@ class TestThreads:
             assert np.array_equal(fastgd.grad_huber_loss(theta, y, X=X, n_threads=n_threads), expected)
         assert expected == pytest.approx(reference.grad_huber_loss(theta, y, X=X), rel=1e-12)
 
+    @quiet
+    @pytest.mark.thread_unsafe(reason="replaces a function")
+    @pytest.mark.parametrize("call", [
+        lambda y, **options: fastgd.huber_loss(0.3, y, **options),
+        lambda y, **options: fastgd.mse(np.ones(4), y[:300_000], X=y[:1_200_000].reshape(-1, 4), **options),
+        lambda y, **options: fastgd.mse.curve(np.linspace(0, 1, 20), y[:100_000], **options),
+        lambda y, **options: fastgd.mse.curve(np.linspace(0, 1, 2000), y[:1000], **options),
+        lambda y, **options: fastgd.simple_minimize(fastgd.mse, y[:1000], np.linspace(0, 1, 2000), **options),
+        lambda y, **options: fastgd.is_convex(fastgd.mse, y[:1000], (0, 1), rng=0, **options),
+        lambda y, **options: fastgd.minimize(None, fastgd.grad_huber_loss, np.tile(y, 2), progress=False, **options),
+        lambda y, **options: fastgd.minimize(fastgd.mse, None, y[:300_000], progress=False, max_iter=2,
+                                             X=y[:1_200_000].reshape(-1, 4), **options),
+        lambda y, **options: fastgd.minimize_multistart(fastgd.huber_loss, None, y[:10_000], np.arange(12.0),
+                                                        **options),
+    ])
+    def test_share_what_is_much(self, call, many_points, monkeypatch):
+        counts = []
+
+        def spy(function, parts, count):
+            counts.append(count)
+            return [function(part) for part in parts]
+
+        monkeypatch.setattr("fastgd._threads.shared", spy)
+        for n_threads in (None, 1):
+            call(many_points, n_threads=n_threads)
+        assert not counts
+        call(many_points, n_threads=2)
+        assert set(counts) == {2}
+
+    @pytest.mark.thread_unsafe(reason="replaces a function")
+    def test_are_not_woken_for_little(self, many_points, monkeypatch):
+        monkeypatch.setattr("fastgd._threads.shared", None)
+        y = many_points[:900_000]
+        for loss in REGISTRY.values():
+            loss(0.3, y, n_threads=4)
+            loss.gradient(np.ones(3), y[:300_000], X=y.reshape(-1, 3), n_threads=4)
+            loss.curve([0.1, 0.2], y[:400_000], n_threads=4)
+        fastgd.minimize_multistart(fastgd.huber_loss, None, y[:5], np.arange(4.0), n_threads=4)
+
     def test_nan_is_found_in_any_part(self, many_points):
         y = many_points.copy()
         y[-5] = np.nan
         with pytest.raises(ValueError, match="contains NaN"):
             fastgd.mse(0.3, y, n_threads=3)
-
-    def test_are_started_where_they_were_asked_for(self, many_points, monkeypatch):
-        started, start = [], threading.Thread.start
-        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
-        for n_threads, others in ((None, 0), (1, 0), (3, 2)):
-            started.clear()
-            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=n_threads)
-            assert len(started) == others
 
     def test_minus_1_is_as_many_as_this_process_may_use(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
@@ -123,61 +189,6 @@ class TestThreads:
         with np.errstate(all="ignore"):
             assert reference.grad_mse(0.0, y) == -np.inf
         assert fastgd.grad_mse(0.0, y, n_threads=2) == fastgd.grad_mse(0.0, y) == -np.inf
-
-    def test_are_given_no_more_tasks_than_there_are_parts(self, monkeypatch):
-        submitted, submit = [], ThreadPoolExecutor.submit
-        monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *args: submitted.append(args) or submit(*args))
-        with Threads(1000) as threads:
-            assert threads.map(sum, [[1, 2], [3], [4, 5]]) == [3, 3, 9]
-            assert threads.map(sum, [[1, 2]]) == [3]
-        assert len(submitted) == 2
-
-    def test_an_interrupt_is_not_kept_waiting_for_the_parts_of_others(self):
-        seen, has_begun = [], threading.Event()
-
-        def work(part):
-            seen.append(part)
-            if part == 0:
-                has_begun.wait(10)
-                raise KeyboardInterrupt
-            has_begun.set()
-            time.sleep(0.3)
-
-        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
-            threads.map(work, range(20))
-        assert sorted(seen) == [0, 10]
-
-    @pytest.mark.thread_unsafe(reason="counts the threads")
-    def test_end_with_the_call(self, many_points):
-        before = threading.active_count()
-        fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4)
-        fastgd.mse(0.3, many_points, n_threads=4)
-        with pytest.raises(ZeroDivisionError):
-            fastgd.minimize(fastgd.huber_loss, None, many_points, progress=False, n_threads=4,
-                            callback=lambda result: 1 / 0)
-        assert threading.active_count() == before
-
-    def test_are_never_more_than_parts(self, many_points, monkeypatch):
-        started, start = [], threading.Thread.start
-        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
-        parts = len(branches(len(many_points), POINTS_OF_A_PART))
-        assert fastgd.mse(0.3, many_points, n_threads=10**6) == fastgd.mse(0.3, many_points)
-        assert len(started) < parts    # and perhaps fewer, if one takes two of them
-
-    def test_leave_after_the_part_they_are_at_where_the_caller_is_interrupted(self):
-        done, started = [], threading.Event()
-
-        def work(part):
-            if part == 0:
-                assert started.wait(10)
-                raise KeyboardInterrupt
-            started.set()
-            time.sleep(0.05)
-            done.append(part)
-
-        with pytest.raises(KeyboardInterrupt), Threads(2) as threads:
-            threads.map(work, range(1000))
-        assert len(done) < 10
 
 
 class TestTheTreeOfRows:

@@ -95,7 +95,7 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
                     running += 1
             if running == 0:
                 break
-            sums_over(loss, 0, &targets[0], NULL, n, at, running, sums, &scratch[2 * m])
+            sums_over(loss, 0, &targets[0], NULL, n, at, running, False, sums, &scratch[2 * m])
             r = 0
             for i in range(m):
                 if starts.endings[i] != RUNNING:

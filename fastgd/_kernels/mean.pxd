@@ -126,7 +126,7 @@ cdef inline real mean_slope(Loss loss, const real* targets, Py_ssize_t n, real t
 
 cdef bint sums_over(
     Loss loss, Py_ssize_t values, const real* targets, const real* weights, Py_ssize_t n,
-    const real* thetas, Py_ssize_t m, real* sums, real* scratch,
+    const real* thetas, Py_ssize_t m, bint check, real* sums, real* scratch,
 ) noexcept nogil
 
 cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil

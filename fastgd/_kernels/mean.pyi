@@ -1,13 +1,13 @@
 from fastgd._types import FloatArray, Fused, KernelLoss
 
-# loss, values, targets, weights, thetas, out, scratch -> whether the targets are finite
-sums: Fused[[KernelLoss, int, FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray], bool]
+# loss, values, targets, weights, thetas, check, out, scratch -> whether the targets are finite, if that is checked
+sums: Fused[[KernelLoss, int, FloatArray, FloatArray | None, FloatArray, bool, FloatArray, FloatArray], bool]
 
-# loss, slope, targets, weights, theta -> the mean, None if the targets are not finite
-mean_at: Fused[[KernelLoss, bool, FloatArray, FloatArray | None, float], float | None]
+# loss, slope, targets, weights, theta, check -> the mean, None if the targets are found not to be finite
+mean_at: Fused[[KernelLoss, bool, FloatArray, FloatArray | None, float, bool], float | None]
 
-# loss, targets, weights, theta -> the mean loss and slope, None if the targets are not finite
-both_at: Fused[[KernelLoss, FloatArray, FloatArray | None, float], tuple[float, float] | None]
+# loss, targets, weights, theta -> the mean loss and slope
+both_at: Fused[[KernelLoss, FloatArray, FloatArray | None, float], tuple[float, float]]
 
 def cut(n: int) -> int: ...
 

@@ -39,9 +39,9 @@ cdef inline real sum_over_block(
 
 cdef bint sums_over(
     Loss loss, Py_ssize_t values, const real* targets, const real* weights, Py_ssize_t n,
-    const real* thetas, Py_ssize_t m, real* sums, real* scratch,
+    const real* thetas, Py_ssize_t m, bint check, real* sums, real* scratch,
 ) noexcept nogil:
-    """Pairwise sums at m thetas in one pass over the data; False where the data is not finite.
+    """Pairwise sums at m thetas in one pass over the data; False where that is to be checked and is not finite.
 
     The first `values` sums are of the loss, the others of its slope. The tree is numpy's for each; only the order in
     which its nodes are visited is our own. `weights` has one for each point, or is NULL. `scratch` holds m sums for
@@ -52,21 +52,21 @@ cdef bint sums_over(
     if n <= BLOCK:
         for k in range(m):
             sums[k] = sum_over_block(loss, k >= values, targets, weights, n, thetas[k])
-        return block_is_finite(targets, n)
+        return not check or block_is_finite(targets, n)
     half = half_of(n)
-    finite = sums_over(loss, values, targets, weights, half, thetas, m, sums, scratch + m)
+    finite = sums_over(loss, values, targets, weights, half, thetas, m, check, sums, scratch + m)
     finite &= sums_over(loss, values, targets + half, NULL if weights == NULL else weights + half, n - half, thetas, m,
-                        scratch, scratch + m)
+                        check, scratch, scratch + m)
     for k in range(m):
         sums[k] += scratch[k]
     return finite
 
 
 def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const real[::1] weights,
-         const real[::1] thetas not None, real[::1] out not None, real[::1] scratch not None):
+         const real[::1] thetas not None, bint check, real[::1] out not None, real[::1] scratch not None):
     """Write the sum of the loss over `targets` at the first `values` thetas, and of its slope at the others, to `out`.
 
-    False if `targets` is not finite. `weights`, unless None, has what to multiply each term by. `scratch` has at least
+    False if `targets` is not finite, unless it need not be looked at because it was checked before. `weights`, unless None, has what to multiply each term by. `scratch` has at least
     ``len(thetas) * levels(n)`` places. A slope comes without its `slope_factor`.
     """
     cdef bint finite
@@ -76,12 +76,14 @@ def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const r
         raise ValueError("sums: a buffer is too short")
     cdef const real* weight_of = NULL if weights is None else &weights[0]
     with nogil:
-        finite = sums_over(loss, values, &targets[0], weight_of, n, &thetas[0], m, &out[0], &scratch[0])
+        finite = sums_over(loss, values, &targets[0], weight_of, n, &thetas[0], m, check, &out[0],
+                           &scratch[0])
     return finite
 
 
-def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[::1] weights, double theta):
-    """The mean of the loss (or slope) over `targets` at one theta, as a double; None if `targets` is not finite.
+def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[::1] weights, double theta,
+            bint check):
+    """The mean of the loss (or slope) over `targets` at one theta, as a double; None if `sums` would answer False.
 
     What `sums` and `divide` do for many thetas: an array costs a call as much as a hundred points do.
     """
@@ -93,7 +95,7 @@ def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[
         raise ValueError("mean_at: a buffer is too short")
     cdef const real* weight_of = NULL if weights is None else &weights[0]
     with nogil:
-        finite = sums_over(loss, 0 if slope else 1, &targets[0], weight_of, n, &at, 1, &mean, scratch)
+        finite = sums_over(loss, 0 if slope else 1, &targets[0], weight_of, n, &at, 1, check, &mean, scratch)
         mean = mean_of_sum(mean, n)
         if slope:
             mean *= loss.slope_factor(mean)
@@ -101,20 +103,17 @@ def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[
 
 
 def both_at(Loss loss, const real[::1] targets not None, const real[::1] weights, double theta):
-    """The means of the loss and of its slope, as `mean_at` has them, in one pass; None if `targets` is not finite."""
+    """The means of the loss and of its slope over targets that were checked, as `mean_at` has them, in one pass."""
     cdef real scratch[2 * MOST_LEVELS]
     cdef real means[2]
     cdef real at[2]
-    cdef bint finite
     cdef Py_ssize_t n = targets.shape[0]
     if n == 0 or (weights is not None and weights.shape[0] != n):
         raise ValueError("both_at: a buffer is too short")
     cdef const real* weight_of = NULL if weights is None else &weights[0]
     at[0] = at[1] = <real> theta
     with nogil:
-        finite = sums_over(loss, 1, &targets[0], weight_of, n, at, 2, means, scratch)
-    if not finite:
-        return None
+        sums_over(loss, 1, &targets[0], weight_of, n, at, 2, False, means, scratch)
     return <double> mean_of_sum(means[0], n), <double> (loss.slope_factor(means[1]) * mean_of_sum(means[1], n))
 
 

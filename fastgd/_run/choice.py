@@ -12,6 +12,7 @@ from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
     FEW_ENOUGH,
+    MANY_FOR_UPDATES,
     MANY_POINTS,
     MOST_FOR_GRAM,
     PATIENCE,
@@ -125,8 +126,8 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
     # Where the loss is asked for after each update, one pass gives it with the next slope.
     is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
-    if isinstance(source, Points) and source.weights is None and not is_looked_at and source.n <= (
-            gradient.at_once if objective.threads.count == 1 else MANY_POINTS):
+    if isinstance(source, Points) and source.weights is None and not is_looked_at and source.n <= min(
+            gradient.at_once, MANY_FOR_UPDATES if objective.threads.count > 1 else math.inf):
         return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
     # Any other source, and more points than one call should take, by its means.
     return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
@@ -138,7 +139,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
     if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
             and limit > q // 8):
-        gram, moment = curvature.gram(objective.threads)
+        gram, moment = curvature.gram()
         if objective.penalty is not None:
             gram = gram + np.diag(np.repeat([0.0, objective.penalty.l2 / 2], [rows.intercept, q - rows.intercept]))
         return GramBatch(gram, moment, theta0, tol, by_step, most)
@@ -197,6 +198,6 @@ def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLi
         return NumberStochastic(gradient, points, size or 1, generator, theta0, tol, by_step)
 
     def slope(theta: Any, part: Any) -> Any:
-        return part.dtype.type(mean_over(gradient, theta, part, objective.threads))
+        return part.dtype.type(mean_over(gradient, theta, part, objective.threads, check=False))
 
     return PythonStochastic(slope, points, size, generator, theta0, tol, by_step)

@@ -1,34 +1,40 @@
 """Batch descents from many starts at once."""
 from __future__ import annotations
 
+import functools
+import math
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK
+from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
+from fastgd._sums import ALONE
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
+    from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
 
 
 def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float, limit: int) -> list[Outcome]:
     """The Outcome of batch descent from each of `starts`, a float64 array."""
-    gradient, targets = objective.gradient, objective.source.targets
+    gradient, targets, threads = objective.gradient, objective.source.targets, objective.threads
 
     def alone(start: float) -> Outcome:
         return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
 
-    if gradient is None or targets.size > gradient.at_once or not (rates.is_constant or rates(0, 1).item()):
+    shares_points = targets.size > (MANY_FOR_UPDATES if len(starts) < threads.count else math.inf)
+    if (gradient is None or shares_points or targets.size > gradient.at_once
+            or not (rates.is_constant or rates(0, 1).item())):
         return [alone(start) for start in starts.tolist()]
     group = max(1, 2 * gradient.at_once // targets.size)
-    parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit)
+    parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit, threads)
              for first in range(0, len(starts), group)]
     thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
@@ -41,20 +47,30 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
 
 def _advance_many(
     gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
+    threads: Threads,
 ) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
-    """Where `starts` got to, in one call of a kernel for each chunk of updates."""
-    m = len(starts)
+    """Where `starts` got to, in one call of a kernel for each chunk of updates and each share of them."""
+    m, n = len(starts), targets.size
     advance = gradient.version(descent.batch_many, targets.dtype)
     thetas, previous = starts.copy(), starts.copy()
     updates, endings = np.zeros(m, dtype=np.intp), np.full(m, -1, dtype=np.intp)
-    state = descent.Starts(thetas, previous, np.empty(m), updates, endings, tol)
-    scratch = np.empty(m * (mean.levels(targets.size) + 2), targets.dtype)
-    most = max(1, min(BATCH_UPDATES, min(FIRST_CHUNK, gradient.at_once) // (targets.size * m)))
+    shares = []
+    for part in np.array_split(np.arange(m), min(m, threads.count)):
+        its = slice(part[0], part[-1] + 1)
+        state = descent.Starts(thetas[its], previous[its], np.empty(part.size), updates[its], endings[its], tol)
+        shares.append((state, np.empty(part.size * (mean.levels(n) + 2), targets.dtype)))
+    most = max(1, min(BATCH_UPDATES, min(FIRST_CHUNK, gradient.at_once) // (n * m)))
+
+    def go_on(share: tuple[descent.Starts, FloatArray], alphas: DoubleArray, done: int) -> int:
+        state, scratch = share
+        return advance(gradient.kernel, targets, state, alphas, done, rates.is_constant, scratch)
+
     done, running = 0, m
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))
         began = time.perf_counter()
-        running = advance(gradient.kernel, targets, state, alphas, done, rates.is_constant, scratch)
+        who = threads if n * m * len(alphas) > MANY_POINTS else ALONE
+        running = sum(who.map(functools.partial(go_on, alphas=alphas, done=done), shares))
         done += len(alphas)
         if time.perf_counter() - began < LONGEST_CHUNK / 4:
             most = min(2 * most, BATCH_UPDATES)

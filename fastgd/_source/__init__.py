@@ -33,18 +33,19 @@ from fastgd._source.rows import Rows
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from fastgd._sums import Threads
     from fastgd._types import Source
 
 __all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
 
 
 def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
-              sample_weight: ArrayLike | None = None) -> Source:
+              sample_weight: ArrayLike | None = None, threads: Threads | None = None) -> Source:
     """The source of the constant model, or of the linear model if there are rows X; checked."""
-    targets = check_dataset(dataset, name)
+    targets = check_dataset(dataset, name, threads)
     weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
     if X is not None:
-        return Rows(X, targets, fit_intercept, weights)
+        return Rows(X, targets, fit_intercept, weights, threads)
     if fit_intercept is not False:
         no_intercept_without_rows(fit_intercept)
     return Points(dataset, targets, weights)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite
 from fastgd._kernels import mean as kernels
-from fastgd._limits import CACHED_POINTS, MANY_POINTS, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._limits import CACHED_POINTS, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_OF_A_PART, THETAS_AT_ONCE
 from fastgd._source.rows import Rows
 from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Points:
-    """Points as a contiguous array that was checked; `dataset` is what the caller gave."""
+    """Points as a contiguous array; `dataset` is what the caller gave.
+
+    Unless it is said that they are checked, each pass looks whether they are finite, and raises ValueError if not.
+    """
 
     is_rows: Literal[False] = False
     intercept = False
@@ -30,7 +33,9 @@ class Points:
     names: tuple[str, ...] | None = None
     parameter_names: tuple[str, ...] = ("theta",)
 
-    def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None) -> None:
+    def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None, *,
+                 is_checked: bool = True) -> None:
+        self._check = not is_checked
         self.weights: FloatArray | None = None
         if weights is not None:
             weights, (targets,) = with_weight(weights, targets)
@@ -45,35 +50,39 @@ class Points:
 
     def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
         """A compiled loss or gradient at one theta."""
-        return mean_over(mean, theta, self.targets, threads, self.weights)
+        return mean_over(mean, theta, self.targets, threads, self.weights, self._check)
 
     def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
         """The mean of a compiled loss and its slope, at one theta, in one pass."""
         targets = self.targets
         if targets.size > loss.at_once or (targets.size > MANY_POINTS and threads.count > 1):
-            value, slope = means_over(loss, typed([theta, theta], targets.dtype), targets, threads, self.weights, 1)
+            value, slope = means_over(loss, typed([theta, theta], targets.dtype), targets, threads, self.weights,
+                                      check=False, values=1)
             return value.item(), slope.item()
-        found = loss.version(kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
-        if found is None:
-            raise_not_finite(targets, "dataset")
-        return found
+        return loss.version(kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
 
     def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: Threads = ALONE) -> list[float]:
         """The mean of a compiled loss at the first theta, and its slope at each, in one pass."""
         points = typed([thetas[0], *thetas], self.targets.dtype)
-        means: list[float] = means_over(loss, points, self.targets, threads, self.weights, 1).tolist()
-        return means
+        means = means_over(loss, points, self.targets, threads, self.weights, check=False, values=1)
+        found: list[float] = means.tolist()
+        return found
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss or gradient at each theta, in double."""
         points = typed(thetas, self.targets.dtype)
         if points.size <= THETAS_AT_ONCE:
-            return means_over(mean, points, self.targets, threads, self.weights).astype(np.float64, copy=False)
-        means = np.empty(points.size)
-        for start in range(0, points.size, THETAS_AT_ONCE):
-            group = points[start:start + THETAS_AT_ONCE]
-            means[start:start + THETAS_AT_ONCE] = means_over(mean, group, self.targets, threads, self.weights)
-        return means
+            return self._means(mean, points, threads).astype(np.float64, copy=False)
+        groups = [points[start:start + THETAS_AT_ONCE] for start in range(0, points.size, THETAS_AT_ONCE)]
+        if threads.count > 1 and self.n * THETAS_AT_ONCE <= MANY_POINTS < self.n * points.size:
+            # Few points: the groups are shared, and not the points of each.
+            parts = threads.map(lambda group: self._means(mean, group, ALONE), groups)
+        else:
+            parts = [self._means(mean, group, threads) for group in groups]
+        return np.concatenate(parts).astype(np.float64, copy=False)
+
+    def _means(self, mean: OwnMean, thetas: FloatArray, threads: Threads) -> FloatArray:
+        return means_over(mean, thetas, self.targets, threads, self.weights, check=self._check)
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
         """The function, called as the textbook calls it."""
@@ -126,20 +135,20 @@ def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
 
 
 def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: Threads = ALONE,
-              weights: FloatArray | None = None) -> float:
+              weights: FloatArray | None = None, check: bool = True) -> float:
     """`means_over` at one theta, which may be a number that the dtype of `targets` has not."""
     n = targets.size
     if n > mean.at_once or (n > MANY_POINTS and threads.count > 1):
-        return means_over(mean, typed([theta], targets.dtype), targets, threads, weights).item()
-    found = mean.version(kernels.mean_at, targets.dtype)(mean.kernel, mean.is_slope, targets, weights, theta)
+        return means_over(mean, typed([theta], targets.dtype), targets, threads, weights, check=check).item()
+    found = mean.version(kernels.mean_at, targets.dtype)(mean.kernel, mean.is_slope, targets, weights, theta, check)
     if found is None:
         raise_not_finite(targets, "dataset")
     return found
 
 
 def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE,
-               weights: FloatArray | None = None, values: int | None = None) -> FloatArray:
-    """Means over checked `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite.
+               weights: FloatArray | None = None, *, check: bool, values: int | None = None) -> FloatArray:
+    """Means over `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite and `check`.
 
     The weights, if there are any, have the mean 1. The loss is asked for at the first `values` thetas and its slope at
     the others; None for what `mean` is, at all of them.
@@ -148,13 +157,14 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
     if values is None:
         values = 0 if mean.is_slope else thetas.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
-    if threads.count > 1 and n > MANY_POINTS:
-        most = min(most, POINTS_OF_A_PART)
+    if threads.count > 1 and n * thetas.size > MANY_POINTS:
+        parts_of_many = PARTS_OF_A_THREAD * threads.count
+        most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // parts_of_many))
     if n <= most:
-        means, finite = _sums(mean, values, thetas, targets, weights)
+        means, finite = _sums(mean, values, thetas, targets, weights, check)
     else:
         def sums(part: slice) -> tuple[FloatArray, bool]:
-            return _sums(mean, values, thetas, targets[part], None if weights is None else weights[part])
+            return _sums(mean, values, thetas, targets[part], None if weights is None else weights[part], check)
 
         parts = threads.map(sums, branches(n, most))
         finite = all(is_finite for _, is_finite in parts)
@@ -165,10 +175,10 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
     return means
 
 
-def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray,
-          weights: FloatArray | None) -> tuple[FloatArray, bool]:
-    """Sums in numpy's order, and whether the targets are finite."""
+def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,
+          check: bool) -> tuple[FloatArray, bool]:
+    """Sums in numpy's order, and whether the targets are finite, if that is checked."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * kernels.levels(targets.size), dtype)
-    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, values, targets, weights, thetas, out, scratch)
+    is_finite = mean.version(kernels.sums, dtype)(mean.kernel, values, targets, weights, thetas, check, out, scratch)
     return out, is_finite

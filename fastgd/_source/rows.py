@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fastgd._checks import check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
 from fastgd._kernels import linear as kernels
 from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_NUMBERS, LEAF, NUMBERS_OF_A_PART
+from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART
 from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
 
@@ -48,9 +49,9 @@ class Rows:
     everything: Any = slice(None)
 
     def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
-                 weights: DoubleArray | None = None) -> None:
+                 weights: DoubleArray | None = None, threads: Threads | None = None) -> None:
         self.intercept = check_flag(fit_intercept, "fit_intercept")
-        self.X, names = check_design(X)
+        self.X, names = check_design(X, threads=threads)
         check_same_length(self.X, targets)
         weights, (self.X, targets) = with_weight(weights, self.X, targets)
         self.set_up(None if names is None else tuple(names), targets, weights)
@@ -104,6 +105,7 @@ class Rows:
 
     def value_and_slope(self, loss: Loss, theta: Any, threads: Threads = ALONE) -> tuple[float, DoubleArray]:
         """A compiled loss and its gradient at one theta, in one pass over X."""
+        threads = threads if self.X.size > MANY_POINTS else ALONE
         most, q = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once)), self.n_parameters
         kernel = loss.version(kernels.sums, self.X.dtype)
 
@@ -120,19 +122,30 @@ class Rows:
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
               threads: Threads = ALONE) -> DoubleArray:
         """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
-        # X is read from memory once if the thetas pass over a part of it together.
-        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 else CACHED_NUMBERS
-        most = max(LEAF, min(self.rows_of(numbers), mean.at_once // len(thetas)))
+        threads = threads if self.X.size > MANY_POINTS else ALONE
+        # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
+        # two calls of the kernel, of which each should take long.
+        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
+        most = max(LEAF, min(self.rows_of(numbers), mean.at_once))
+        together = max(1, mean.at_once // (most * max(1, self.X.shape[1] // 4)))
+        groups = [thetas[start:start + together] for start in range(0, len(thetas), together)]
         kernel, q = mean.version(kernels.sums, self.X.dtype), self.n_parameters
-        shape = (len(thetas), q) if mean.is_slope else (1, q)
 
-        def sums(part: slice) -> DoubleArray:
-            gradients, scratch = np.empty(shape), np.empty((kernels.levels(part.stop - part.start), q))
+        def sums(task: tuple[Sequence[Any] | FloatArray, slice]) -> DoubleArray:
+            group, part = task
+            gradients = np.empty((len(group) if mean.is_slope else 1, q))
+            scratch = np.empty((kernels.levels(part.stop - part.start), q))
             losses = [kernel(mean.kernel, not mean.is_slope, mean.is_slope, self.X, self.kernel, part.start, part.stop,
-                             theta, gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+                             theta, gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(group)]
             return gradients if mean.is_slope else np.array(losses)
 
-        means: DoubleArray = added(self.n, most, threads.map(sums, branches(self.n, most)))
+        means: DoubleArray
+        if self.n <= most and len(groups) == 1:    # the small call
+            means = sums((thetas, slice(0, self.n)))
+        else:
+            parts = branches(self.n, most)
+            found = iter(threads.map(sums, [(group, part) for group in groups for part in parts]))
+            means = np.concatenate([added(self.n, most, list(itertools.islice(found, len(parts)))) for _ in groups])
         mean.version(divide, means.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means.reshape(-1), self.n)
         return means
 

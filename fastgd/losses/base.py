@@ -129,15 +129,13 @@ class _Mean(Value, Generic[OverRows]):
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
         if sample_weight is not None:
-            points = Points(dataset, targets, check_weights(sample_weight, targets.size))
-            with threads_of(n_threads) as threads:
-                return points.mean(self, theta, threads)
+            points = Points(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
+            return points.mean(self, theta, threads_of(n_threads))
         if theta != theta:
             return math.nan
         if n_threads is None:
             return mean_over(self, theta, targets)
-        with threads_of(n_threads) as threads:
-            return mean_over(self, theta, targets, threads)
+        return mean_over(self, theta, targets, threads_of(n_threads))
 
     def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
                           **options: Any) -> Any:
@@ -156,11 +154,10 @@ class _Mean(Value, Generic[OverRows]):
 
     def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike, fit_intercept: bool,
                    sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows:
-        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+        threads = threads_of(n_threads)
+        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
         assert isinstance(rows, Rows)
-        one = _one_theta(theta, rows)
-        with threads_of(n_threads) as threads:
-            answer: OverRows = rows.mean(self, one, threads)
+        answer: OverRows = rows.mean(self, _one_theta(theta, rows), threads)
         return answer
 
     def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
@@ -181,7 +178,7 @@ class _Mean(Value, Generic[OverRows]):
         sample_weight : array-like of shape (n,), optional
             A weight for each point, at least 0.
         n_threads : int or None, default None
-            As for a call.
+            As for a call; without X each point counts once for each theta.
 
         Returns
         -------
@@ -201,18 +198,16 @@ class _Mean(Value, Generic[OverRows]):
         >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
         array([1., 0.])
         """
+        threads = threads_of(n_threads)
         if X is not None:
-            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight)
+            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
             assert isinstance(rows, Rows)
-            many = _many_thetas(thetas, rows)
-            with threads_of(n_threads) as threads:
-                return rows.means(self, many, threads)
+            return rows.means(self, _many_thetas(thetas, rows), threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
-        points = Points(dataset, targets, check_weights(sample_weight, targets.size))
-        with threads_of(n_threads) as threads:
-            return points.means(self, checked, threads)
+        points = Points(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
+        return points.means(self, checked, threads)
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
         """The version of a fused kernel function for this loss and type of data; found once, not at each call."""

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import ConstantFunction, FloatArray, Interval, Number
+    from fastgd._types import ConstantFunction, Count, FloatArray, Interval, Number
     from fastgd.penalties import Penalty
 
 #: Points of a rug that are lines of their own, and bins of a rug of more points.
 _MOST_LINES, _BINS = 2000, 500
 
 
-def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *,
+def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, n_threads: Count | None = None,
                     ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
     """Two panels: the points as a rug, and the loss over theta.
 
@@ -37,6 +37,8 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
         The range of both panels, in the units of the data.
     loss_fn : Loss or callable
         ``loss_fn(theta, y_vals) -> float``. One of fastgd's own is evaluated at all thetas in one pass over the data.
+    n_threads : int or None, default None
+        Threads that share the curve of a loss of fastgd's own, as for `fastgd.simple_minimize`.
     ax : pair of matplotlib.axes.Axes, optional
         Where to draw the points and the loss; default: a new figure.
 
@@ -61,7 +63,7 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
     """
     ax = checked_axes(ax, 2)
     xlim = check_interval(xlim, "xlim")
-    loss = LossOnPoints(loss_fn, y_vals)
+    loss = LossOnPoints(loss_fn, y_vals, n_threads=n_threads)
     thetas, losses = curve(loss, xlim)
     name = name_of_points(y_vals, otherwise="Tip Percent")
     pair: NDArray[Any]
@@ -74,7 +76,7 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
 
 
 def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, penalty: Penalty | None = None,
-              ax: Axes | None = None, **kwargs: Any) -> Axes:
+              n_threads: Count | None = None, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """The loss over theta.
 
     The thetas are the course's, ``arange(xlim[0], xlim[1] + 0.01, 0.05)``, and the end of the range if these miss it;
@@ -90,6 +92,8 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
         ``loss_fn(theta, y_vals) -> float``. One of fastgd's own is evaluated at all thetas in one pass over the data.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss.
+    n_threads : int or None, default None
+        Threads that share the curve of a loss of fastgd's own, as for `fastgd.simple_minimize`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default: a new figure.
     **kwargs
@@ -116,7 +120,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     """
     ax = checked_axes(ax)
     xlim = check_interval(xlim, "xlim")
-    loss = LossOnPoints(loss_fn, y_vals, penalty=penalty)
+    loss = LossOnPoints(loss_fn, y_vals, penalty=penalty, n_threads=n_threads)
     thetas, losses = curve(loss, xlim)
     with axes(ax) as ax:
         draw_curve(ax, loss, thetas, losses, xlim, **kwargs)

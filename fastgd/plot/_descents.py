@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import ConstantFunction, DoubleArray, LossFunction, Number
+    from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction, Number
     from fastgd.penalties import Penalty
 
     _Path = tuple[NDArray[Any], DoubleArray, list[str]]    # updates, thetas, names of the parameters
@@ -46,7 +46,7 @@ _RUN = "fastgd run"
 
 def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction, dataset: ArrayLike, *,
                  theta0: Number | None = None, label: str | None = None, penalty: Penalty | None = None,
-                 ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
+                 n_threads: Count | None = None, ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
     """Two panels: the path of a descent on the curve of its loss, and the loss against the update.
 
     Several runs can share the panels: give the pair that the first call returned to the next, and each a label. The
@@ -67,6 +67,8 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
         The name of the run in the legend.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss, as in the descent.
+    n_threads : int or None, default None
+        Threads that share the curve of a loss of fastgd's own, as for `fastgd.simple_minimize`.
     ax : pair of matplotlib.axes.Axes, optional
         Where to draw the path and the losses; default: a new figure.
 
@@ -95,7 +97,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     """
     ax = checked_axes(ax, 2)
     updates, thetas = _path(result, "result", 1, theta0)[:2]
-    loss = LossOnPoints(loss_fn, dataset, "dataset", penalty)
+    loss = LossOnPoints(loss_fn, dataset, "dataset", penalty, n_threads)
     thetas = thetas[:, 0]
     losses = loss.at(thetas)
     pair: NDArray[Any]
@@ -132,7 +134,7 @@ def _log_if_it_helps(ax: Axes) -> None:
 def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
                results: Mapping[str, DescentResult | pd.DataFrame] | Sequence[DescentResult | pd.DataFrame], *,
                theta0: Number | tuple[Number, Number] | None = None, penalty: Penalty | None = None,
-               ax: Axes | None = None) -> Axes:
+               n_threads: Count | None = None, ax: Axes | None = None) -> Axes:
     """Contours of a loss of two parameters, the paths of descents over it, and its minimum.
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
@@ -154,6 +156,9 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
         Where the runs started, to be drawn as update 0; a history begins with the theta after the first update.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss; an intercept is free.
+    n_threads : int or None, default None
+        Threads that share a loss of fastgd's own over more than 1e6 numbers of X; None is 1, -1 as many as there are
+        cores.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default: a new figure. The legend is beside it, at the right.
 
@@ -185,7 +190,7 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     ('intercept', 'x0')
     """
     ax = checked_axes(ax)
-    surface = Surface(loss_fn, X, y, penalty)
+    surface = Surface(loss_fn, X, y, penalty, n_threads)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
                         f"Got {results!r} of type {type(results).__name__}.")

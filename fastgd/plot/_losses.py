@@ -8,12 +8,13 @@ import numpy as np
 from fastgd._checks import check_dataset
 from fastgd._objective import curve_of, objective_of
 from fastgd._source import Rows
+from fastgd._sums import threads_of
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fastgd._types import ConstantFunction, DoubleArray, LossFunction
+    from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction
     from fastgd.penalties import Penalty
 
 #: Points of which a range of theta is chosen.
@@ -24,8 +25,8 @@ class LossOnPoints:
     """A loss and its points, checked; and a penalty of theta, if there is one."""
 
     def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
-                 penalty: Penalty | None = None) -> None:
-        curve = curve_of(loss_fn, penalty)
+                 penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
+        curve = curve_of(loss_fn, penalty, threads_of(n_threads))
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
         self.points = self._objective.source.targets
@@ -61,12 +62,13 @@ class LossOnPoints:
 class Surface:
     """A loss of a linear model with two parameters, checked."""
 
-    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None) -> None:
+    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None,
+                 n_threads: Count | None = None) -> None:
         X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
         if X is None:
             raise TypeError("Input X should be a 2d array of real numbers, got None.")
         self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
-                                       penalty=penalty)
+                                       penalty=penalty, threads=threads_of(n_threads))
         source = self._objective.source
         assert isinstance(source, Rows)
         self._rows = source
