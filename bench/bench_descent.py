@@ -71,7 +71,7 @@ def test_minimize(benchmark, name, which):
 
 @pytest.mark.parametrize("name", ["mse", "abs_loss", "huber_loss"])
 def test_grid(benchmark, name):
-    """The limit is arithmetic: numpy's BLAS at a product with a multiplication and addition for each theta and point."""
+    """The limit is arithmetic: a product by numpy's BLAS, one multiplication and addition for each theta and point."""
     y, thetas = points(N), np.arange(12, 18, 0.1)
     left, right = np.ones((thetas.size, 1000)), np.ones((1000, max(1, y.size // 1000)))
     measure(benchmark, f"simple_minimize {name}, 60 thetas, {N:,} points", {
@@ -88,17 +88,17 @@ def test_two_threads(benchmark, name):
     with ThreadPoolExecutor(2) as pool:
         measure(benchmark, f"grad_{name}(theta, y, n_threads=2), {10 * N:,} points", {
             "fastgd": functools.partial(gradient, 14.2, y, n_threads=2),
-            "fastgd in 1 thread": functools.partial(gradient, 14.2, y),
+            "1 thread": functools.partial(gradient, 14.2, y),
             "np.sum in 1 thread": functools.partial(np.sum, y),
         }, ("np.sum in 2 threads", lambda: list(pool.map(np.sum, halves))))
 
 
 def test_import(benchmark):
-    """Each in a new Python, whose own start is "no import"."""
+    """Each in a new Python, whose own start is a part of both."""
     tree = Path(fastgd.__file__).parents[1]
 
     def new_python(code):
         return functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, cwd=tree)
 
-    measure(benchmark, "import fastgd", {"fastgd": new_python("import fastgd"), "no import": new_python("")},
-            ("import numpy", new_python("import numpy")))
+    measure(benchmark, "start of Python and import fastgd", {"fastgd": new_python("import fastgd")},
+            ("start and import numpy", new_python("import numpy")))

@@ -64,5 +64,5 @@ def test_multistart(benchmark, n):
 
     measure(benchmark, f"minimize_multistart Huber, {len(STARTS)} starts, {n:,} points", {
         "fastgd": functools.partial(fastgd.minimize_multistart, fastgd.huber_loss, None, y, STARTS),
-        "single runs": single_runs,
+        "fastgd, single runs": single_runs,
     }, np_sum(y, max(run.nit for run in single_runs())) if n == N else None)

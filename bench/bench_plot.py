@@ -1,4 +1,4 @@
-"""A picture of a loss curve, beside what it is made of: `loss.curve` and an empty figure. It has no other limit."""
+"""A picture of a loss curve, beside what it is made of, which is its limit: `loss.curve` and an empty figure."""
 import matplotlib
 import numpy as np
 from harness import measure, points
@@ -27,11 +27,11 @@ def test_plot_loss(benchmark):
         drawn(plt.subplots(figsize=(6, 4))[1])
 
     measure(benchmark, f"plot_loss huber_loss, {N:,} points", {
-        "fastgd": lambda: drawn(plot.plot_loss(y, XLIM, loss)), "curve and empty figure": curve_and_empty_figure})
+        "fastgd": lambda: drawn(plot.plot_loss(y, XLIM, loss))}, ("curve and empty figure", curve_and_empty_figure))
 
 
 def test_points_and_loss(benchmark):
     y = points(10 * N)
     measure(benchmark, f"points_and_loss mse, {10 * N:,} points", {
-        "fastgd": lambda: drawn(plot.points_and_loss(y, XLIM, fastgd.mse)[0]),
-        "plot_loss": lambda: drawn(plot.plot_loss(y, XLIM, fastgd.mse))})
+        "fastgd": lambda: drawn(plot.points_and_loss(y, XLIM, fastgd.mse)[0])},
+        ("plot_loss", lambda: drawn(plot.plot_loss(y, XLIM, fastgd.mse))))

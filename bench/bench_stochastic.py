@@ -78,4 +78,4 @@ SCHEDULES = {
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedule(benchmark, schedule):
     measure(benchmark, f"epoch of SGD, mse, {N:,} points, alpha {schedule}", {
-        "fastgd": ours("mse", alpha=SCHEDULES[schedule]), "alpha a number": ours("mse")}, chain())
+        "fastgd": ours("mse", alpha=SCHEDULES[schedule]), "fastgd, alpha a number": ours("mse")}, chain())
