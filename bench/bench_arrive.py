@@ -117,7 +117,7 @@ def test_huber(benchmark, n, p):
 
 @pytest.mark.parametrize(("n", "p"), [(1_000_000, 2), (20_000, 500)])
 def test_huber_on_independent_columns(benchmark, n, p):
-    """Of one scale, where little is gained by the Gram matrix; without a precondition the verdict forms it."""
+    """Of one scale, where the Gram matrix gains little; without a precondition the stable rate is taken from it."""
     X, y, _ = rows(n, p)
     contenders, limit = by_fastgd(huber_loss, X, y, tol=1e-4)
     del contenders["fastgd, momentum"]
