@@ -1,11 +1,15 @@
-"""Batch descent and its passes: fastgd, the plain numpy of `fastgd.reference`, and a numba translation."""
+"""Batch descent on one number and its passes, beside plain numpy, which is `fastgd.reference`, and numba."""
 import functools
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numba_twins
 import numpy as np
 import pytest
-from harness import measure, points
+from harness import measure, np_sum, points
+from numba_twins import twin
 
 import fastgd
 from fastgd import reference
@@ -13,91 +17,88 @@ from fastgd._kernels import descent
 from fastgd._kernels.step import NumberSteps
 from fastgd.losses import REGISTRY
 
-THETAS = np.arange(12, 18, 0.1)
+N = 1_000_000
+FIVE = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 
 
-@pytest.mark.parametrize("contender", ["fastgd", "np.sum", "reference", "numba"])
-@pytest.mark.parametrize("n", [1_000_000, 10_000_000])
+def in_numpy(name, *args):
+    return functools.partial(getattr(reference, name), *args)
+
+
+@pytest.mark.parametrize("n", [N, 10 * N])
 @pytest.mark.parametrize("name", REGISTRY)
-def test_gradient_pass(benchmark, name, n, contender):
+def test_gradient_pass(benchmark, name, n):
     """A pass inside a descent: the data was checked before."""
     y = points(n)
-    function = {
-        "fastgd": passes_in_a_descent(REGISTRY[name].gradient, y),
-        "np.sum": functools.partial(np.sum, y),
-        "reference": functools.partial(getattr(reference, f"grad_{name}"), 14.2, y),
-        "numba": hasattr(numba_twins, f"grad_{name}") and functools.partial(
-            getattr(numba_twins, f"grad_{name}"), 14.2, y),
-    }[contender]
-    if not function:
-        pytest.skip("no numba twin")
-    measure(benchmark, f"gradient pass in a descent, {name}, {n:.0e} points", contender, function)
+    contenders = {"fastgd": pass_in_a_descent(REGISTRY[name].gradient, y),
+                  "plain numpy": in_numpy(f"grad_{name}", 14.2, y)}
+    if hasattr(numba_twins, f"grad_{name}"):
+        contenders["numba"] = twin(f"grad_{name}", 14.2, y)
+    measure(benchmark, f"gradient pass in a descent, {name}, {n:,} points", contenders, np_sum(y))
 
 
-def passes_in_a_descent(gradient, y):
+def pass_in_a_descent(gradient, y):
     alphas, thetas = np.full(1, 1e-9), np.empty(1)
     return functools.partial(gradient.version(descent.batch, y.dtype), gradient.kernel, y, NumberSteps(14.2, 0.0, True),
                              alphas, thetas)
 
 
-@pytest.mark.parametrize("contender", ["fastgd", "np.sum", "reference"])
-@pytest.mark.parametrize("n", [5, 1_000_000, 10_000_000])
-@pytest.mark.parametrize("name", REGISTRY)
-def test_gradient_call(benchmark, name, n, contender):
-    """The public call, which looks for NaN and infinity on the way."""
-    y = points(n)
-    function = {
-        "fastgd": functools.partial(REGISTRY[name].gradient, 14.2, y),
-        "np.sum": functools.partial(np.sum, y),
-        "reference": functools.partial(getattr(reference, f"grad_{name}"), 14.2, y),
-    }[contender]
-    measure(benchmark, f"grad_{name}(theta, y), {n:.0e} points", contender, function)
+@pytest.mark.parametrize("n", [5, N, 10 * N])
+@pytest.mark.parametrize("name", ["mse", "huber_loss", "grad_mse", "grad_huber_loss"])
+def test_call(benchmark, name, n):
+    """The public call, which looks for NaN and infinity on the way. Five points cost what Python does: no limit."""
+    y = points(n) if n > 5 else FIVE
+    contenders = {"fastgd": functools.partial(getattr(fastgd, name), 14.2, y), "plain numpy": in_numpy(name, 14.2, y)}
+    if n == 5:
+        contenders["np.sum"] = functools.partial(np.sum, y)
+    measure(benchmark, f"{name}(theta, y), {'five' if n == 5 else f'{n:,}'} points", contenders,
+            np_sum(y) if n > 5 else None)
 
 
-CASES = {
-    "minimize mse, five points": ("mse", np.array([12.1, 12.8, 14.9, 16.3, 17.2])),
-    "minimize Huber, tips": ("huber_loss", fastgd.datasets.load_tips()["pcttip"].to_numpy()),
-    "minimize Huber, 1e6 points": ("huber_loss", points(1_000_000)),
-    "minimize mse, 1e6 points": ("mse", points(1_000_000)),
-}
-
-
-@pytest.mark.parametrize("contender", ["fastgd", "reference", "numba"])
-@pytest.mark.parametrize("case", CASES)
-def test_minimize(benchmark, case, contender):
-    name, y = CASES[case]
+@pytest.mark.parametrize(("name", "which"), [("mse", "five"), ("huber_loss", "tips"), ("mse", "many"),
+                                             ("huber_loss", "many")])
+def test_minimize(benchmark, name, which):
+    y = {"five": FIVE, "tips": fastgd.datasets.load_tips()["pcttip"].to_numpy(), "many": points(N)}[which]
     loss = REGISTRY[name]
-    function = {
-        "fastgd": functools.partial(fastgd.minimize, loss, loss.gradient, y, progress=False),
-        "reference": functools.partial(
-            reference.minimize, None, getattr(reference, f"grad_{name}"), y, progress=False),
-        "numba": functools.partial(numba_twins.minimize, getattr(numba_twins, f"grad_{name}"), y),
-    }[contender]
-    measure(benchmark, case, contender, function)
+    run = functools.partial(fastgd.minimize, loss, loss.gradient, y, progress=False)
+    contenders = {"fastgd": run,
+                  "plain numpy": in_numpy("minimize", None, getattr(reference, f"grad_{name}"), y, 0.2, False),
+                  "numba": twin("minimize", getattr(numba_twins, f"grad_{name}"), y)}
+    title = {"five": "five points", "tips": "244 points", "many": f"{N:,} points"}[which]
+    measure(benchmark, f"minimize {name}, {title}", contenders,
+            np_sum(y, run(full_output=True).nit) if which == "many" else None)
 
 
-@pytest.mark.parametrize("contender", ["fastgd", "reference"])
-@pytest.mark.parametrize("name", ["mse", "huber_loss", "abs_loss"])
-def test_simple_minimize(benchmark, name, contender):
-    y = points(1_000_000)
-    function = {
-        "fastgd": functools.partial(fastgd.simple_minimize, REGISTRY[name], y, THETAS),
-        "reference": functools.partial(reference.simple_minimize, getattr(reference, name), y, THETAS),
-    }[contender]
-    measure(benchmark, f"simple_minimize {name}, 60 thetas, 1e6 points", contender, function)
+@pytest.mark.parametrize("name", ["mse", "abs_loss", "huber_loss"])
+def test_grid(benchmark, name):
+    """The limit is arithmetic: a product by numpy's BLAS, one multiplication and addition for each theta and point."""
+    y, thetas = points(N), np.arange(12, 18, 0.1)
+    left, right = np.ones((thetas.size, 1000)), np.ones((1000, max(1, y.size // 1000)))
+    measure(benchmark, f"simple_minimize {name}, 60 thetas, {N:,} points", {
+        "fastgd": functools.partial(fastgd.simple_minimize, REGISTRY[name], y, thetas),
+        "plain numpy": in_numpy("simple_minimize", getattr(reference, name), y, thetas),
+    }, ("matrix product", functools.partial(np.matmul, left, right)))
 
 
-@pytest.mark.parametrize("contender", ["fastgd", "1 thread", "np.sum", "np.sum, 2 threads"])
 @pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
-def test_two_threads(benchmark, name, contender):
-    """What np.sum gains from a second thread is what the memory allows."""
-    y = points(10_000_000)
-    gradient = REGISTRY[name].gradient
+def test_two_threads(benchmark, name):
+    """What np.sum gains from a second thread is what the memory allows; its threads are there before."""
+    y, gradient = points(10 * N), REGISTRY[name].gradient
+    halves = np.array_split(y, 2)
     with ThreadPoolExecutor(2) as pool:
-        function = {
+        measure(benchmark, f"grad_{name}(theta, y, n_threads=2), {10 * N:,} points", {
             "fastgd": functools.partial(gradient, 14.2, y, n_threads=2),
             "1 thread": functools.partial(gradient, 14.2, y),
-            "np.sum": functools.partial(np.sum, y),
-            "np.sum, 2 threads": lambda: list(pool.map(np.sum, np.array_split(y, 2))),
-        }[contender]
-        measure(benchmark, f"grad_{name}(theta, y, n_threads=2), 1e7 points", contender, function)
+            "np.sum in 1 thread": functools.partial(np.sum, y),
+        }, ("np.sum in 2 threads", lambda: list(pool.map(np.sum, halves))))
+
+
+def test_import(benchmark):
+    """Each in a new Python, whose own start is a part of both."""
+    tree = Path(fastgd.__file__).parents[1]
+
+    def new_python(code):
+        return functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, cwd=tree)
+
+    measure(benchmark, "start of Python and import fastgd", {"fastgd": new_python("import fastgd")},
+            ("start and import numpy", new_python("import numpy")))

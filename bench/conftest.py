@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import harness
+import machine
 import pytest
 import tables
 
@@ -24,10 +25,10 @@ def pytest_configure(config):
 def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
     cases = tables.cases_of(session.benchmarks if session else [])
-    if not cases or harness.Settings.is_small:
-        return
-    said = ["", tables.measured_on(), "", *tables.table(cases)]
-    if config.getoption("--tables"):
-        said += ["", *tables.write(ROOT, cases)]
+    if harness.Settings.is_small:
+        said = tables.missing(cases)
+    else:
+        said = ["", machine.measured_on(), "", *tables.table(cases)] if cases else []
+        said += ["", *tables.write(ROOT, cases)] if cases and config.getoption("--tables") else []
     for line in said:
         terminalreporter.write_line(line)
