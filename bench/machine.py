@@ -20,25 +20,11 @@ LOAD_BEFORE = load()
 
 def measured_on():
     """Two sentences about all of it."""
-    built = config()
+    built = fastgd.show_config(mode="dicts")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    return (f"Measured on {datetime.date.today()}: {processor()}, {os.cpu_count()} cores, {caches()}; kernels of level "
-            f"{built['level']}, compiled by {built['compiler']}; Python {platform.python_version()}, {versions}. "
+    return (f"Measured on {datetime.date.today()}: {built['cpu']}, {os.cpu_count()} cores, {caches()}; kernels of "
+            f"level {built['level']}, compiled by {built['compiler']}; Python {platform.python_version()}, {versions}. "
             f"Load of the machine: {LOAD_BEFORE} before, {load()} after.")
-
-
-def config():
-    """What fastgd says of its build."""
-    if not hasattr(fastgd, "show_config"):
-        return {"level": "unknown", "compiler": "unknown"}
-    return fastgd.show_config(mode="dicts")
-
-
-def processor():
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def caches():

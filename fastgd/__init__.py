@@ -22,8 +22,9 @@
 With ``X=`` the losses and the descents are those of a linear model.
 
 The kernels release the interpreter's lock and keep no state: many descents may run in threads at once, and one
-generator may serve them all. `minimize`, losses and gradients can use several threads of their own, ``n_threads=2``,
-with the same bits. Ctrl-C is answered within 0.1 s on any size of data. The package is typed, for ``mypy --strict``.
+generator may serve them all. Whatever is not stochastic can use several threads of its own, ``n_threads=2``, with the
+same bits. The loops are built for several levels of CPUs, with the same bits. Ctrl-C is answered within 0.1 s on any
+size of data. The package is typed, for ``mypy --strict``.
 """
 from typing import TYPE_CHECKING, Any
 

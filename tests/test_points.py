@@ -193,3 +193,16 @@ class TestWeights:
         points = Points(None, np.arange(200.0))
         assert points.drawn(100) is points
         assert points.drawn(99) is not points
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_pass_for_both_has_the_bits_of_one_for_each(name, weighted, dtype):
+    rng, loss = np.random.default_rng(3), REGISTRY[name]
+    for n in (1, 7, 129, 5003):
+        y = targets_for(name, rng, n, dtype)
+        points = Points(y, y, rng.random(n) if weighted else None)
+        value, slope = points.value_and_slope(loss, 14.2)
+        assert (value, slope) == (points.mean(loss, 14.2), points.mean(loss.gradient, 14.2))
+        assert points.value_and_slopes(loss, [14.2, 3.0]) == [value, slope, points.mean(loss.gradient, 3.0)]

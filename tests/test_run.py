@@ -1,5 +1,6 @@
 """What a run shows, records and calls, an update or an epoch at a time; and Ctrl-C."""
 import ctypes.util
+import inspect
 import time
 
 import numpy as np
@@ -20,6 +21,7 @@ from fastgd import (
 from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
 from fastgd._run.driver import _Pace, drive
 from fastgd._run.epochs import Epochs
+from fastgd._source import Points, Rows
 from fastgd.schedules import as_rates
 
 
@@ -552,3 +554,42 @@ def test_ctrl_c_in_a_gram_descent_of_many_numbers_is_answered_soon(threads, inte
             minimize(fastgd.huber_loss, None, y, "auto", False, X=X, fit_intercept=True, precondition="gram", tol=0,
                      momentum="nesterov", max_iter=10**6, n_threads=threads)
     assert time.perf_counter() - began < 2    # 0.1 s until the signal, and as much after it, on a machine at rest
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """A list that gets a word for each pass over all of the data: what it was asked for."""
+    asked = []
+    for source in (Points, Rows):
+        for method in ("mean", "means", "value_and_slope"):
+            function = getattr(source, method)
+
+            def counted(self, *args, function=function, method=method, **kwargs):
+                if self.n > 50_000 and not (method == "means" and inspect.stack()[1].function == "mean"):
+                    asked.append(method)
+                return function(self, *args, **kwargs)
+            monkeypatch.setattr(source, method, counted)
+    return asked
+
+
+@quiet
+@pytest.mark.thread_unsafe(reason="counts what all threads ask for")
+@pytest.mark.parametrize("watching", [{"stop": "loss"}, {"callback": lambda result: None}])
+class TestPassesOfARunThatIsLookedAt:
+    """One an update, which gives the loss after it and the next slope."""
+
+    def test_on_rows(self, watching, passes):
+        X, y = rows(60_000, 20)
+        runs = [minimize(fastgd.huber_loss, None, y, alpha=0.05, X=X, tol=0, max_iter=updates, progress=False,
+                         full_output=True, **watching) for updates in (5, 15)]
+        assert [run.nit for run in runs] == [5, 15]
+        assert passes.count("value_and_slope") <= 5 + 15 + 2
+        assert passes.count("mean") + passes.count("means") <= 2
+
+    def test_on_points(self, watching, passes):
+        y = np.random.default_rng(0).standard_t(2, 60_000)
+        run = minimize(fastgd.huber_loss, None, y, alpha=0.05, tol=0, max_iter=15, progress=False, full_output=True,
+                       **watching)
+        plain = minimize(fastgd.huber_loss, None, y, alpha=0.05, tol=0, max_iter=15, progress=False, full_output=True)
+        assert run.x == plain.x
+        assert passes.count("value_and_slope") <= 15 + 3

@@ -9,12 +9,23 @@ from libc.math cimport fabs
 from libc.string cimport memcpy, memset
 
 from fastgd._kernels.losses cimport Loss, at_point, real
-from fastgd._kernels.mean cimport LEAF, LINE, half_of, prefetch
+from fastgd._kernels.mean cimport LEAF, LINE, half_of, prefetch, prefetch_far
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
-from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, ArraySteps, manner, rule, step_along, step_in_manner
+from fastgd._kernels.step cimport (
+    WAS_SHORT,
+    WENT_ON,
+    ArraySteps,
+    judged_along,
+    manner,
+    move_along,
+    rule,
+    step_along,
+    step_in_manner,
+)
 
 cdef enum:
     TOGETHER = 16         # rows whose losses or slopes are computed in one loop, which runs in vectors
+    FUSED_FROM = 16       # columns from which an update and the next prediction gain by one loop over the weights
     ROWS_AHEAD = 2048     # bytes of rows to come that are on their way; of 256 to 8192 the best from 5 to 500 columns
 
 cdef struct model:
@@ -88,6 +99,43 @@ cdef inline double predicted(const real* row, Py_ssize_t p, const double* theta,
     return dot(row, theta + intercept, p, theta[0] if intercept else 0)
 
 
+cdef inline double moved_and_predicted(
+    double* theta, double rate, const real* along, const real* row, Py_ssize_t p, bint intercept,
+) noexcept nogil:
+    """theta -= rate * along, as `step_along` has it, and `predicted` of the next row; for 8 columns and more."""
+    cdef double w[8]
+    cdef double r[8]
+    cdef double* weights = theta + intercept
+    cdef double rest = 0
+    cdef Py_ssize_t i = 0, j
+    if intercept:
+        theta[0] -= rate
+        rest = theta[0]
+    for j in range(8):
+        r[j] = -0.0    # to which the first product is added without a change
+    while i + 8 <= p:
+        for j in range(8):
+            w[j] = weights[i + j] - rate * along[i + j]
+        for j in range(8):
+            r[j] += row[i + j] * w[j]
+        for j in range(8):
+            weights[i + j] = w[j]
+        i += 8
+    if i + 4 <= p:
+        for j in range(4):
+            w[j] = weights[i + j] - rate * along[i + j]
+        for j in range(4):
+            r[j] += row[i + j] * w[j]
+        for j in range(4):
+            weights[i + j] = w[j]
+        i += 4
+    while i < p:
+        weights[i] -= rate * along[i]
+        rest += row[i] * weights[i]
+        i += 1
+    return ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7])) + rest
+
+
 cdef inline void add_scaled(
     double* total, Py_ssize_t p, double a, const real* row_a, double b, const real* row_b, double c, const real* row_c,
     double d, const real* row_d,
@@ -100,8 +148,8 @@ cdef inline void add_scaled(
 cdef inline void prefetch_row(const real* row, Py_ssize_t p, const double* target) noexcept nogil:
     cdef Py_ssize_t i
     for i in range((p * <Py_ssize_t> sizeof(real) + LINE - 1) // LINE):
-        prefetch(<const char*> row + i * LINE)
-    prefetch(target)
+        prefetch_far(<const char*> row + i * LINE)
+    prefetch_far(target)
 
 
 cdef inline void prefetch_after(const real* row, Py_ssize_t p) noexcept nogil:
@@ -298,31 +346,40 @@ cdef inline Py_ssize_t visit(
 
     Each new theta is written to `thetas` unless that is NULL. A row of weight w, of mean 1, counts w times.
     """
-    cdef Py_ssize_t p = m.p, k, size, q = p + m.intercept, ahead = 1 + m.ahead
+    cdef Py_ssize_t p = m.p, k, size, q = p + m.intercept, ahead = 2 + m.ahead
     cdef const real* row
     cdef double* theta = &steps.theta[0]
     cdef double* previous = &steps.previous[0]
     cdef double* gradient = &steps.scratch[0, 0]
     cdef rule how = steps.rule
     cdef manner by = steps.manner
-    cdef double rate, slope
+    cdef double rate, slope, prediction = 0
+    cdef bint is_known = False    # the prediction, by the update before
     for k in range(count):
         rate = alphas[k] * loss.slope_factor(<double> 0)
         if batch_size == 1:
             if k + ahead < left:
                 prefetch_row(X + order[k + ahead] * p, p, m.targets + order[k + ahead])
             row = X + order[k] * p
-            slope = loss.slope(predicted(row, p, theta, m.intercept), m.targets[order[k]])
+            if not is_known:
+                prediction = predicted(row, p, theta, m.intercept)
+            is_known = False
+            slope = loss.slope(prediction, m.targets[order[k]])
             if m.weights != NULL:
                 slope *= m.weights[order[k]]
-            if by.is_plain:
-                # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
-                rate *= slope
-                what[0] = step_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
-                                     k == count - 1)
-            else:
+            if not by.is_plain:
                 what[0] = step_in_manner(&how, &by, theta, previous, alphas[k],
                                          slope * loss.slope_factor(<double> 0), row, 1, p, m.intercept)
+            else:
+                # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
+                rate *= slope
+                what[0] = judged_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
+                                       k == count - 1)
+                is_known = p >= FUSED_FROM and k + 1 < count and what[0] == WENT_ON
+                if is_known:
+                    prediction = moved_and_predicted(theta, rate, row, X + order[k + 1] * p, p, m.intercept)
+                else:
+                    move_along(theta, rate, row, p, m.intercept)
         else:
             size = min(batch_size, left - k * batch_size)
             add_tree(loss, False, True, X, m, order, k * batch_size, size, left, theta, gradient, gradient + q)

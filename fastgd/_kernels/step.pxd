@@ -77,15 +77,15 @@ cdef inline void subtract_scaled(double* weights, double rate, const real* along
         i += 1
 
 
-cdef inline int step_along(
-    const rule* how, double* theta, double* previous, double rate, const real* along, Py_ssize_t p, bint intercept,
-    bint may_overflow, bint last,
+cdef inline int judged_along(
+    const rule* how, const double* theta, double* previous, double rate, const real* along, Py_ssize_t p,
+    bint intercept, bint may_overflow, bint last,
 ) noexcept nogil:
-    """theta -= rate * along, with a 1 before `along` for the intercept.
+    """What the step theta -= rate * along will do, with a 1 before `along` for the intercept.
 
-    The theta before is written to `previous` if the run ends or pauses here. Unless it `may_overflow` theta is finite.
+    Theta is written to `previous` if the run ends or pauses here. Unless it `may_overflow` theta is finite.
     """
-    cdef double* weights = theta + 1 if intercept else theta
+    cdef const double* weights = theta + 1 if intercept else theta
     cdef bint short_so_far = how.ends_when_short and (
         not intercept or fabs((theta[0] - rate) - theta[0]) < how.tol)
     cdef int what = WENT_ON
@@ -103,9 +103,22 @@ cdef inline int step_along(
                 what = NOT_FINITE
     if last or what != WENT_ON:
         memcpy(previous, theta, (p + intercept) * sizeof(double))
+    return what
+
+
+cdef inline void move_along(double* theta, double rate, const real* along, Py_ssize_t p, bint intercept) noexcept nogil:
     if intercept:
         theta[0] -= rate
-    subtract_scaled(weights, rate, along, p)
+    subtract_scaled(theta + 1 if intercept else theta, rate, along, p)
+
+
+cdef inline int step_along(
+    const rule* how, double* theta, double* previous, double rate, const real* along, Py_ssize_t p, bint intercept,
+    bint may_overflow, bint last,
+) noexcept nogil:
+    """Make that step."""
+    cdef int what = judged_along(how, theta, previous, rate, along, p, intercept, may_overflow, last)
+    move_along(theta, rate, along, p, intercept)
     return what
 
 

@@ -36,14 +36,14 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
     one_by_one = settings.callback is not None or (settings.display is not None and objective.gradient is None)
     runner, rates = runner_and_rates(objective, settings, start, 1 if one_by_one else BATCH_UPDATES)
+    # With momentum the next slope is that of another place.
+    objective.reads_both = isinstance(runner, PythonBatch) and not isinstance(runner, NesterovBatch)
     epochs = None
     if settings.stop == "loss" and not isinstance(runner, SmoothedKinks):
         epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value)
     watch = None
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings, epochs)
-    # With momentum the next slope is that of another place.
-    objective.reads_both = isinstance(runner, PythonBatch) and not isinstance(runner, NesterovBatch)
     outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
     objective.reads_both = True    # by the verdict and the result
     if isinstance(runner, SmoothedKinks):
