@@ -28,20 +28,26 @@ size of data. The package is typed, for ``mypy --strict``.
 """
 from typing import TYPE_CHECKING, Any
 
-from fastgd import datasets, losses, penalties, reference, schedules
+from fastgd import losses, penalties, schedules
 from fastgd._config import __version__ as __version__
 from fastgd._config import show_config
-from fastgd.convexity import is_convex
 from fastgd.descent import minimize, simple_minimize
-from fastgd.differences import check_gradient
 from fastgd.losses import builtin
 from fastgd.losses.builtin import *  # noqa: F403
-from fastgd.multistart import minimize_multistart
 from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
 from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 
 if TYPE_CHECKING:
+    from fastgd import datasets as datasets
     from fastgd import plot as plot
+    from fastgd import reference as reference
+    from fastgd.convexity import is_convex as is_convex
+    from fastgd.differences import check_gradient as check_gradient
+    from fastgd.multistart import minimize_multistart as minimize_multistart
+
+#: Imported when they are wanted, as scipy does it: the module of each function, and modules.
+_WHEN_WANTED = {"check_gradient": "differences", "is_convex": "convexity", "minimize_multistart": "multistart"}
+_MODULES = ("convexity", "datasets", "differences", "multistart", "plot", "reference")
 
 __all__ = [
     "ConvergenceWarning",
@@ -66,11 +72,14 @@ __all__.sort()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot":    # imported when it is wanted, as scipy does it
-        import importlib
+    if name not in _WHEN_WANTED and name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return importlib.import_module("fastgd.plot")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"fastgd.{_WHEN_WANTED.get(name, name)}")
+    found = getattr(module, name) if name in _WHEN_WANTED else module
+    globals()[name] = found    # so that it is asked for once
+    return found
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,6 @@
 """How a result is shown: lines of text, or a table for notebooks. Each parameter is there with its name."""
 from __future__ import annotations
 
-import html
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -75,10 +74,14 @@ def _in_columns(names: Sequence[str], values: DoubleArray) -> list[str]:
 
 def _table(rows: Iterable[tuple[str, Sequence[object]]], headings: Sequence[str] = ()) -> str:
     """An HTML table with the label of each row at its left."""
+    from html import escape  # here, because few look at a table
+
     head = f"<thead><tr>{''.join(f'<th>{heading}</th>' for heading in headings)}</tr></thead>" if headings else ""
-    body = "\n".join(f"<tr><th>{html.escape(label)}</th>{''.join(map(_cell, cells))}</tr>" for label, cells in rows)
+    body = "\n".join(f"<tr><th>{escape(label)}</th>{''.join(map(_cell, cells))}</tr>" for label, cells in rows)
     return f"<table>{head}<tbody>\n{body}\n</tbody></table>\n"
 
 
 def _cell(value: object) -> str:
-    return f'<td style="text-align: left">{html.escape(str(value))}</td>'
+    from html import escape
+
+    return f'<td style="text-align: left">{escape(str(value))}</td>'

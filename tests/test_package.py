@@ -10,9 +10,16 @@ from fastgd import reference
 def test_import_is_light():
     imported = in_a_new_process("import fastgd, sys; print(*sys.modules)").split()
     assert not {"pandas", "matplotlib", "scipy", "tqdm", "numba"} & set(imported)
-    assert "fastgd.plot" not in imported
-    assert "fastgd.datasets" in imported
-    assert "fastgd.reference" in imported
+    assert not {"fastgd.plot", "fastgd.datasets", "fastgd.reference", "fastgd.multistart"} & set(imported)
+
+
+def test_what_is_imported_when_it_is_wanted_is_there_all_the_same():
+    assert in_a_new_process("""
+import fastgd
+from fastgd import *
+print(datasets.__name__, is_convex.__module__, fastgd.reference.__name__, fastgd.multistart.minimize_multistart is
+      minimize_multistart, "plot" in dir(fastgd), fastgd.plot.__name__, hasattr(fastgd, "nothing"))
+""") == "fastgd.datasets fastgd.convexity fastgd.reference True True fastgd.plot False"
 
 
 def test_the_oracle_runs_on_numpy_alone():

@@ -81,7 +81,8 @@ cdef inline double tanh_of(double x) noexcept nogil:
     through the eight Chebyshev nodes of (r coth(r) - 1) / r**2 (Abramowitz and Stegun, Handbook of Mathematical
     Functions, 4.5.67) for abs(r) < 0.6, and in error by less than 2**-57.
     """
-    cdef double a = at_most(fabs(x), 22), shifted, r, t, t2, R, s, less, more, denominator    # 1 from 22 on
+    cdef double a = fabs(x), shifted, r, t, t2, R, s, less, more, denominator
+    a = 22 if a > 22 else a    # 1 from here on
     shifted = in_low_bits(a * 1.4426950408889634 - 0.36)
     r = a - out_of_low_bits(shifted) * 0.6931471805599453
     t = r * r

@@ -66,8 +66,8 @@ def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const r
          const real[::1] thetas not None, bint check, real[::1] out not None, real[::1] scratch not None):
     """Write the sum of the loss over `targets` at the first `values` thetas, and of its slope at the others, to `out`.
 
-    False if `targets` is not finite, unless it need not be looked at because it was checked before. `weights`, unless None, has what to multiply each term by. `scratch` has at least
-    ``len(thetas) * levels(n)`` places. A slope comes without its `slope_factor`.
+    False if `targets` is not finite; unless `check` it is known to be. `weights`, unless None, has what to multiply
+    each term by. `scratch` has at least ``len(thetas) * levels(n)`` places. A slope comes without its `slope_factor`.
     """
     cdef bint finite
     cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0]
