@@ -5,6 +5,7 @@ in the kernels, FASTGD_SANITIZED=1 GCC's address and undefined behaviour sanitiz
 """
 import os
 import platform
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -82,7 +83,9 @@ class BuildKernels(build_ext):
             in_c = KERNELS.absolute() / f"{extension.name.rpartition('.')[2]}.c"
             source = Path(self.build_temp, level_of(extension), in_c.name)
             self.mkpath(source.parent.as_posix())
-            source.write_text(f'#include "{in_c.as_posix()}"\n')
+            include = f'#include "{in_c.as_posix()}"\n'
+            if not source.exists() or source.read_text() != include:    # a new one would be compiled anew
+                source.write_text(include)
             extension.sources, extension.depends = [source.as_posix()], [in_c.as_posix()]
             extension.extra_compile_args = flags + levels[level_of(extension)]
             extension.extra_link_args = link_flags
@@ -94,15 +97,18 @@ class BuildKernels(build_ext):
         self.mkpath(self.build_temp)
         probe.write_text("#if !defined(__x86_64__) && !defined(_M_X64)\n#error another CPU\n#endif\nint probe;\n")
         try:
-            self.compiler.compile([probe.as_posix()], extra_postargs=flags)
+            self.compiler.compile([probe.as_posix()], output_dir=self.build_temp, extra_postargs=flags)
         except CompileError:
             return False
         return True
 
     def copy_extensions_to_source(self):
-        for extension in self.extensions:
-            if level_of(extension) is not None:
-                self.mkpath((KERNELS / level_of(extension)).as_posix())
+        built = {level_of(extension) for extension in self.extensions}
+        for level in UNIX_LEVELS:
+            if level in built:
+                self.mkpath((KERNELS / level).as_posix())
+            else:    # what another build left would be found
+                shutil.rmtree(KERNELS / level, ignore_errors=True)
         super().copy_extensions_to_source()
 
     def no_contractions(self):

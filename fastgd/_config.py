@@ -6,6 +6,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from fastgd._checks import check_option
 from fastgd._kernels import cpu, level, levels
 from fastgd._sums import thread_count
 
@@ -47,8 +48,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> fastgd.show_config(mode="dicts")["level"] in ("baseline", "v3", "v4")
     True
     """
-    if mode not in ("stdout", "dicts"):
-        raise ValueError(f"The 'mode' parameter must be 'stdout' or 'dicts'. Got {mode!r} instead.")
+    check_option(mode, "mode", ("stdout", "dicts"))
     facts: dict[str, Any] = {
         "version": __version__, "level": level, "levels": list(levels),
         "cpu": cpu.name() or platform.processor() or platform.machine(), "compiler": cpu.compiler,
