@@ -1,5 +1,6 @@
 """Batch descent on one number and its passes, beside plain numpy, which is `fastgd.reference`, and numba."""
 import functools
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -93,12 +94,13 @@ def test_two_threads(benchmark, name):
         }, ("np.sum in 2 threads", lambda: list(pool.map(np.sum, halves))))
 
 
-def test_import(benchmark):
-    """Each in a new Python, whose own start is a part of both."""
+def test_import(benchmark, tmp_path):
+    """Each in a new Python, whose own start is a part of both, from bytecode, as what pip installed."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     tree = Path(fastgd.__file__).parents[1]
 
     def new_python(code):
-        return functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, cwd=tree)
+        return functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, cwd=tree, env=environment)
 
     measure(benchmark, "start of Python and import fastgd", {"fastgd": new_python("import fastgd")},
             ("start and import numpy", new_python("import numpy")))

@@ -1,8 +1,8 @@
 """Compiled loops over contiguous float arrays; they know no files, print nothing and allocate nothing.
 
 Those that loop over points or rows are built several times from one source, for CPUs of several levels. The builds lie
-in folders named after the level; that in use goes before this folder on the package's path, so that each module is
-found once, under one name. All give the same bits.
+in folders named after the level; that of the level in use, and then those of lower ones, go before this folder on the
+package's path, so that each module is found once, under one name. All give the same bits.
 """
 import os
 from importlib.util import find_spec
@@ -49,5 +49,4 @@ def _chosen() -> str:
 #: What may be chosen here, and what is in use.
 levels = _levels()
 level = _chosen()
-if level != "baseline":
-    __path__.insert(0, os.path.join(os.path.dirname(__file__), level))
+__path__[:0] = [os.path.join(os.path.dirname(__file__), each) for each in levels[levels.index(level):0:-1]]
