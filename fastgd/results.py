@@ -27,7 +27,7 @@ else:
 
     Theta_co = TypeVar("Theta_co", covariant=True)
 
-__all__ = ["ConvergenceWarning", "DescentResult", "DivergenceError"]
+__all__ = ["ConvergenceWarning", "DescentResult", "DivergenceError", "SourceError"]
 
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
@@ -67,6 +67,34 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(self, message: str, result: DescentResult) -> None:
+        super().__init__(message, result)
+        self.result = result
+
+    def __str__(self) -> str:
+        message: str = self.args[0]
+        return message
+
+
+class SourceError(RuntimeError):
+    """Data that are not in memory could not be read, or changed between two passes.
+
+    Attributes
+    ----------
+    result : DescentResult or None
+        The descent so far, from which ``theta0=error.result.x`` goes on; None if no update was made.
+
+    Examples
+    --------
+    >>> from fastgd import Blocks, SourceError, grad_mse, minimize, mse
+    >>> lengths = iter([3, 2])
+    >>> try:
+    ...     minimize(mse, grad_mse, Blocks(lambda: iter([[1.0, 2.0, 4.0][:next(lengths)]])), progress=False)
+    ... except SourceError as error:
+    ...     print(error)
+    Block 0 has 2 rows, and had 3 in the first pass. The data must not change during a descent.
+    """
+
+    def __init__(self, message: str, result: DescentResult | None = None) -> None:
         super().__init__(message, result)
         self.result = result
 

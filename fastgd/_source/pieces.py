@@ -1,0 +1,59 @@
+"""Data in pieces, which are not in memory together: what brings them, and what is computed from each."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fastgd._types import DoubleArray, FloatArray, R
+
+
+class Piece(NamedTuple):
+    """Rows that follow each other, checked: finite numbers in arrays of equal lengths, of at least one row.
+
+    Attributes
+    ----------
+    index : int
+        Its place among the pieces.
+    X : ndarray of shape (m, p), float32 or float64, C-contiguous, or None for points
+    targets : ndarray of shape (m,), float32 or float64, contiguous
+    weights : ndarray of shape (m,), float64, or None
+        Numbers of at least 0, as they were given.
+    """
+
+    index: int
+    X: FloatArray | None
+    targets: FloatArray
+    weights: DoubleArray | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(array.nbytes for array in (self.X, self.targets, self.weights) if array is not None)
+
+
+class Pieces(Protocol):
+    """What brings the pieces, in order and the same ones in each pass.
+
+    Attributes
+    ----------
+    what : str
+        What one piece is called in a message: "block", "chunk".
+    names : list of str or None
+        The columns of X, known after the first pass, if they have names.
+    is_remote : bool
+        Whether a piece is where it costs much to bring rows of it from; functions are then pickled.
+    passes, bytes_read : int
+        How often the data were read so far, and how much that was.
+    """
+
+    what: str
+    names: list[str] | None
+    is_remote: bool
+    passes: int
+    bytes_read: int
+
+    def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
+        """`function` of each piece, in order: one pass. SourceError where a piece cannot be read, or changed."""
+        ...
