@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
-_IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in ((_FLOAT32, "float"), (_FLOAT64, "double"))}
+#: The names of the types that the kernels are made for.
+C_NAMES = {_FLOAT32: "float", _FLOAT64: "double"}
+_IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in C_NAMES.items()}
 
 #: What a function in Python returns as a rule.
 _PLAIN_NUMBERS = frozenset((float, int, np.float64, np.float32))

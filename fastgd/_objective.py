@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source import Rows
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
 
@@ -157,7 +158,7 @@ class Objective:
 
     def in_double(self) -> Objective:
         """The same on float64 points; itself if they are so already."""
-        if self.source.is_rows or self.source.targets.dtype == np.float64:
+        if self.source.is_rows or self.source.dtype == np.float64:
             return self
         dataset = np.asarray(self.source.everything, dtype=np.float64)
         return self.on(as_source(dataset, None, False))
@@ -166,8 +167,7 @@ class Objective:
         """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
         if self.descended is None or self.descended.link != "logit":
             return False
-        targets = self.source.targets
-        return (abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
+        return self.source.has_signs
 
     def separates(self, theta: Any) -> bool:
         """Whether a loss of probabilities, without a penalty, predicts each of its rows of 0 and 1 on its own side.
@@ -178,17 +178,9 @@ class Objective:
             return False
         rows = self.source
         if not rows.is_rows:
-            first_of_all = rows.targets.item(0)
-            return first_of_all in (0, 1) and bool((rows.targets == first_of_all).all())
-        first = int(rows.intercept)
-        for part in rows.parts():
-            sides = 2 * rows.targets[part] - 1
-            with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN
-                predictions = rows.X[part] @ theta[first:] + (theta[0] if first else 0.0)
-                is_right = (np.abs(sides) == 1) & (sides * predictions > 0)
-            if not is_right.all():
-                return False
-        return True
+            least, most = rows.extremes
+            return least == most and least in (0, 1)
+        return all(rows.each(functools.partial(_are_on_their_sides, theta)))
 
     @property
     def name(self) -> str:
@@ -325,7 +317,7 @@ class Objective:
             slope = _kept(self._last_both[1][1])
         else:
             slope = self.source.mean(self.gradient, theta, self.threads)
-        return slope if self.source.is_rows else self.source.targets.dtype.type(slope)
+        return slope if self.source.is_rows else self.source.dtype.type(slope)
 
     def _called_slope(self, theta: Any) -> Theta:
         slope = self.called_gradient(theta, self.source.everything)
@@ -374,6 +366,14 @@ class Objective:
         got = self.descended or self._grad_loss_fn or self._loss_fn
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number or one "
                          "of fastgd.schedules.")
+
+
+def _are_on_their_sides(theta: DoubleArray, rows: Rows, part: slice) -> bool:
+    """Whether each row of target 1 has a prediction above 0, and each of 0 one below it."""
+    sides = 2 * rows.targets[part] - 1
+    with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN
+        is_right = (np.abs(sides) == 1) & (sides * rows.predictions(theta, part) > 0)
+    return bool(is_right.all())
 
 
 def _kept(theta: Any) -> Any:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import MOST_NAMED, UNSCALED
+from fastgd._limits import MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
+from fastgd._sums import column_sums
 from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
     from fastgd._shortfall import Shortfall
+    from fastgd._source import Points
+    from fastgd._types import DoubleArray
     from fastgd._verdict import Verdict
 
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
@@ -228,21 +231,25 @@ def _on_columns(objective: Objective) -> str:
 
 def _on_targets(objective: Objective) -> str:
     """A sentence for targets for which the loss has no meaning, and perhaps no minimum."""
-    loss, targets = objective.descended, objective.source.targets
+    loss, source = objective.descended, objective.source
     if loss is None or loss.target_range == (-math.inf, math.inf):
         return ""
     least, most = loss.target_range
     where = f"between {least:g} and {most:g}"
-    if objective.source.is_rows:
-        low, high = targets.min(), targets.max()
+    if source.is_rows:
+        low, high = source.extremes
         if least <= low <= high <= most:
             return ""
         return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_said(loss.__name__)} "
                 "need have no minimum.")
-    mean = float(targets.mean(dtype=np.float64))
+    mean = source.total(_sum_of, POINTS_AT_ONCE).item() / source.n
     if least < mean < most:
         return ""
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
+
+
+def _sum_of(points: Points, part: slice) -> DoubleArray:
+    return column_sums(points.targets[part].astype(np.float64)[:, None])
 
 
 def _on_labels(objective: Objective) -> str:

@@ -2,25 +2,29 @@
 
 A source has
 
-    n, n_parameters             how many points or rows, and how many numbers theta has
-    targets                     the points, or the targets of the rows
-    is_rows                     whether theta is an array
+    n, n_parameters, dtype      how many points or rows, how many numbers theta has, the type of the points or of X
+    is_rows, is_parted          whether theta is an array; whether the data are not in memory together
     parameter_names, names      of the components of theta, and of the columns if they have any
     intercept                   whether theta[0] is one
-    weights                     of the points or rows, their mean 1, or None where they are equal
-    everything                  the part that is all of it
+    extremes, has_signs         the least and the largest target; whether all are -1 or 1, and some -1
+    is_weighted, largest_weight of the points or rows, whose mean weight is 1
     theta(value, name)          `value` as a theta, checked
     mean(mean, theta, threads)  a loss or gradient of our own at one theta
     means(mean, thetas, threads)   the same at several thetas
     value_and_slope(loss, theta, threads)  a loss of our own and its gradient at one theta, in one pass
-    blocks(numbers)             with rows: X and the targets of one part after another, in double
+    total(sums, most, threads)  the sum over all of what a function of a source in memory and of a branch answers
+    each(function, threads)     what a function of a source in memory and of a slice answers, for one after another
+    sample(size), drawn(size)   a source in memory of about so many of the rows or points, drawn at random
+
+and in memory
+
+    targets, weights            the points, or the targets of the rows; of mean 1, or None where they are equal
+    everything                  the part that is all of it
     call(function, role)        a Python function as one of theta and of a part
     to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts
 
-    sample(size)                a source of about so many of the rows, drawn at random
-
 The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
-What has no weight is not in it.
+Functions for `total` and `each` can be pickled, as the data may be elsewhere. What has no weight is not in a source.
 """
 from __future__ import annotations
 
