@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, one_number
+from fastgd._checks import called_at, check_callable, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
 from fastgd._equality import same
@@ -43,7 +43,10 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
             loss_fn is not None or objective.gradient is None):
         raise TypeError("The 'sample_weight' parameter needs a loss of fastgd's own and its gradient: a function in "
                         f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
+    if is_lazy(dataset, X, sample_weight):
+        objective.check_own("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
     objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+    objective.check_loss_of_rows()
     return objective
 
 
@@ -66,6 +69,8 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
         objective.penalty = check_penalty(penalty)
 
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
+        if is_lazy(dataset):
+            objective.check_own(name)
         return objective.on(as_source(dataset, None, False, name, threads=threads))
 
     return of_points
@@ -117,11 +122,29 @@ class Objective:
         if isinstance(gradient, Loss):
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {gradient!r}; "
                             f"pass {gradient.gradient!r}.")
-        if is_rows and isinstance(loss, Gradient):
-            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
-                            f"Got {loss!r}; pass {loss.loss!r}.")
         self.gradient, self.descended = gradient, None if gradient is None else gradient.loss
         self._loss, self._loss_fn, self._grad_loss_fn = loss, loss_fn, grad_loss_fn
+        if is_rows:
+            self._check_loss_of_rows()
+
+    def check_loss_of_rows(self) -> None:
+        """Raise TypeError if the source has rows, and what stands for the loss is a gradient."""
+        if self.source.is_rows:
+            self._check_loss_of_rows()
+
+    def _check_loss_of_rows(self) -> None:
+        if isinstance(self._loss, Gradient):
+            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
+                            f"Got {self._loss!r}; pass {self._loss.loss!r}.")
+
+    def check_own(self, name: str) -> None:
+        """Raise TypeError unless all functions are our own: `name` is of data that are not in memory."""
+        for given, is_own, role in ((self._loss_fn, self._loss is not None, "loss_fn"),
+                                    (self._grad_loss_fn, self.gradient is not None, "grad_loss_fn")):
+            if given is not None and not is_own:
+                raise TypeError(f"The '{role}' parameter must be one of fastgd's own where '{name}' is not in memory: "
+                                "a function in Python needs all points at once. "
+                                f"Got {given!r}; fastgd.losses.compiled makes a loss of C functions.")
 
     def on(self, source: Source) -> Objective:
         """The same functions on another source."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgd._limits import MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
-from fastgd._sums import column_sums
+from fastgd._source.points import sum_of_points
 from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
     from fastgd._shortfall import Shortfall
-    from fastgd._source import Points
-    from fastgd._types import DoubleArray
     from fastgd._verdict import Verdict
 
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
@@ -242,14 +240,10 @@ def _on_targets(objective: Objective) -> str:
             return ""
         return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_said(loss.__name__)} "
                 "need have no minimum.")
-    mean = source.total(_sum_of, POINTS_AT_ONCE).item() / source.n
+    mean = source.total(sum_of_points, POINTS_AT_ONCE).item() / source.n
     if least < mean < most:
         return ""
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
-
-
-def _sum_of(points: Points, part: slice) -> DoubleArray:
-    return column_sums(points.targets[part].astype(np.float64)[:, None])
 
 
 def _on_labels(objective: Objective) -> str:

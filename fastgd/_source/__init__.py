@@ -28,15 +28,16 @@ Functions for `total` and `each` can be pickled, as the data may be elsewhere. W
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastgd._checks import check_dataset, check_flag, check_weights
+from fastgd._checks import check_dataset, check_flag, check_weights, is_dask, is_lazy
 from fastgd._source.points import Points
 from fastgd._source.rows import Rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from fastgd._source.parted import PartedPoints, PartedRows
     from fastgd._sums import Threads
     from fastgd._types import Source
 
@@ -46,6 +47,8 @@ __all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
 def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
               sample_weight: ArrayLike | None = None, threads: Threads | None = None) -> Source:
     """The source of the constant model, or of the linear model if there are rows X; checked."""
+    if is_lazy(dataset, X, sample_weight):
+        return _parted(dataset, X, check_flag(fit_intercept, "fit_intercept"), sample_weight)
     targets = check_dataset(dataset, name, threads)
     weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
     if X is not None:
@@ -53,6 +56,19 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
     if fit_intercept is not False:
         no_intercept_without_rows(fit_intercept)
     return Points(dataset, targets, weights)
+
+
+def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
+    from fastgd._source.parted import parted
+
+    if any(is_dask(value) for value in (dataset, X, sample_weight)):
+        from fastgd._source import dasks as kind
+    else:
+        from fastgd._source import blocks as kind
+    source = parted(kind.pieces_of(dataset, X, sample_weight), fit_intercept)
+    if not source.is_rows:
+        no_intercept_without_rows(fit_intercept)
+    return source
 
 
 def no_intercept_without_rows(fit_intercept: bool) -> None:

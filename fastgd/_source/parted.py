@@ -15,9 +15,9 @@ import numpy as np
 from fastgd._kernels.mean import divide
 from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_AT_ONCE, SAMPLE
 from fastgd._source.pieces import Piece
-from fastgd._source.points import AnyPoints, Points, sums_at, typed
+from fastgd._source.points import AnyPoints, Points, sum_of_points, sums_at, typed
 from fastgd._source.rows import AnyRows, Rows, enough_rows
-from fastgd._sums import ALONE, Threads, added, assembled, branches, column_sums, covered
+from fastgd._sums import ALONE, Threads, added, assembled, branches, covered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,12 +78,39 @@ class View(NamedTuple):
             source = object.__new__(Rows)
             source.intercept, source.X = self.intercept, X
             source.set_up(self.names, targets, weights)
-        if piece.index >= 0:
-            source.start = self.starts[piece.index]
+        source.start = self.starts[piece.index] if piece.index >= 0 else 0
         return source
 
 
-def _looked_at(piece: Piece) -> Facts:
+    def taken(self, piece: Piece) -> Points | Rows:
+        """Rows that were taken out of pieces, whose weights are divided already."""
+        source = self._replace(scale=None if self.scale is None else (1.0, 1.0)).source(piece)
+        assert source is not None
+        return source
+
+
+class WeightsView(NamedTuple):
+    """What makes of a piece the points that are its weights over the largest of all."""
+
+    starts: tuple[int, ...]
+    most: float
+
+    def source(self, piece: Piece) -> Points | None:
+        """The points, but for those that are 0."""
+        assert piece.weights is not None
+        kept = piece.weights[piece.weights > 0]
+        if kept.size == 0:
+            return None
+        points = Points(None, kept / self.most)
+        points.start = self.starts[piece.index]
+        return points
+
+    def taken(self, piece: Piece) -> Points:
+        """Points that were taken out of pieces."""
+        return Points(None, piece.targets)
+
+
+def looked_at(piece: Piece) -> Facts:
     targets, weights = piece.targets, None
     if piece.weights is not None:
         kept = piece.weights > 0
@@ -98,12 +125,12 @@ def _looked_at(piece: Piece) -> Facts:
     return Facts(targets.size, p, dtype, float(targets.min()), float(targets.max()), are_signs, weights)
 
 
-def _each_in(view: View, function: Callable[[Any, slice], R], piece: Piece) -> list[R]:
+def _each_in(view: View | WeightsView, function: Callable[[Any, slice], R], piece: Piece) -> list[R]:
     source = view.source(piece)
     return [] if source is None else source.each(function)
 
 
-def _found_in(view: View, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads, with_leaves: bool,
+def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads, with_leaves: bool,
               piece: Piece) -> list[Found]:
     """The sums over the branches in a piece, and what is in there of leaves that are cut."""
     source = view.source(piece)
@@ -150,32 +177,27 @@ def _drawn_in(places: IndexArray, source: Points | Rows, part: slice) -> Piece:
     return Piece(-1, source.X[at] if source.is_rows else None, source.targets[at], weights)
 
 
-def _relative_weights(most: float, source: Points | Rows, part: slice) -> DoubleArray:
-    assert source.weights is not None
-    return column_sums((source.weights[part] / most)[:, None])
-
-
 class _Parted:
     """What both have in common: passes over pieces."""
 
     is_parted = True
+    everything = None    # of which there is no one part
     n: int
     n_parameters: int
     is_rows: bool
 
-    def __init__(self, pieces: Pieces, intercept: bool) -> None:
+    def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
         self.pieces = pieces
         # Of a piece that is far away the rows of leaves that are cut are brought here once.
         self._leaves: dict[int, Points | Rows] | None = None
         self._samples: dict[int, Points | Rows] = {}
-        facts = list(pieces.map(_looked_at))
         starts = tuple(itertools.accumulate((each.n for each in facts), initial=0))
         self.n = starts[-1]
         self._least, self._most = min(each.least for each in facts), max(each.most for each in facts)
         self._are_signs = all(each.are_signs for each in facts)
         self.dtype, self.p = facts[0].dtype, facts[0].p
         names = None if pieces.names is None else tuple(pieces.names)
-        self.view = View(starts, intercept, names, None)
+        self.view: View | WeightsView = View(starts, intercept, names, None)
         if facts[0].weights is not None:
             self._take_weights([each.weights for each in facts if each.weights is not None])
 
@@ -184,20 +206,21 @@ class _Parted:
         if self.n == 0:
             raise ValueError("The 'sample_weight' parameter must have a number above 0. Got zeros only.")
         if least < most:
-            self.view = self.view._replace(scale=(1.0, 1.0))
-            total = self.total(functools.partial(_relative_weights, most), POINTS_AT_ONCE).item()
-            self.view = self.view._replace(scale=(most, total / self.n))
-            self._leaves = None
+            view = self.view
+            assert isinstance(view, View)
+            self.view = WeightsView(view.starts, most)
+            total = self.total(sum_of_points, POINTS_AT_ONCE).item()
+            self.view, self._leaves = view._replace(scale=(most, total / self.n)), None
 
     @property
     def largest_weight(self) -> float:
         """Of the rows, whose mean weight is 1."""
-        return 1.0 if self.view.scale is None else float(self.dtype.type(1 / self.view.scale[1]))
+        return float(self.dtype.type(1 / self.view.scale[1])) if self.is_weighted else 1.0
 
     @property
     def is_weighted(self) -> bool:
         """Whether not all weights are equal."""
-        return self.view.scale is not None
+        return isinstance(self.view, View) and self.view.scale is not None
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -229,20 +252,13 @@ class _Parted:
             if isinstance(parts[0], np.ndarray):
                 yield end, parts[0]
             else:
-                leaf = self._source_of(parts) if self._leaves is None else self._leaves[end]
+                leaf = self.view.taken(_joined(parts)) if self._leaves is None else self._leaves[end]
                 yield end, sums(leaf, slice(0, leaf.n))
-
-    def _source_of(self, parts: Sequence[Any]) -> Points | Rows:
-        """Rows that were taken out of pieces; their weights are divided already."""
-        scale = None if self.view.scale is None else (1.0, 1.0)
-        source = self.view._replace(scale=scale).source(_joined(parts))
-        assert source is not None
-        return source
 
     def _cut_leaves(self) -> dict[int, Points | Rows]:
         """The leaves that the ends of pieces cut, by where they stop."""
         found = itertools.chain.from_iterable(self.pieces.map(functools.partial(_leaves_in, self.view)))
-        return {end: self._source_of([part for _, part in group])
+        return {end: self.view.taken(_joined([part for _, part in group]))
                 for end, group in itertools.groupby(found, key=lambda item: item[0])}
 
     def _drawn(self, places: IndexArray) -> Piece:
@@ -258,11 +274,11 @@ class _Parted:
             wanted = np.unique(np.concatenate(list(places.values())))
             drawn = self._drawn(wanted)
             for each, at in places.items():
-                self._samples[each] = self._source_of([_taken(drawn, np.searchsorted(wanted, at))])
+                self._samples[each] = self.view.taken(_picked(drawn, np.searchsorted(wanted, at)))
         return self._samples[size]
 
 
-def _leaves_in(view: View, piece: Piece) -> list[tuple[int, Piece]]:
+def _leaves_in(view: View | WeightsView, piece: Piece) -> list[tuple[int, Piece]]:
     source = view.source(piece)
     if source is None:
         return []
@@ -272,7 +288,7 @@ def _leaves_in(view: View, piece: Piece) -> list[tuple[int, Piece]]:
             if (start, stop) != (leaf, end)]
 
 
-def _taken(piece: Piece, at: IndexArray) -> Piece:
+def _picked(piece: Piece, at: IndexArray) -> Piece:
     X, targets, weights = (None if array is None else array[at] for array in piece[1:])
     assert targets is not None
     return Piece(-1, X, targets, weights)
@@ -281,8 +297,8 @@ def _taken(piece: Piece, at: IndexArray) -> Piece:
 class PartedPoints(_Parted, AnyPoints):
     """Points in pieces."""
 
-    def __init__(self, pieces: Pieces) -> None:
-        super().__init__(pieces, False)
+    def __init__(self, pieces: Pieces, facts: Sequence[Facts]) -> None:
+        super().__init__(pieces, facts, False)
 
     def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
         """A compiled loss or gradient at one theta."""
@@ -314,11 +330,11 @@ class PartedPoints(_Parted, AnyPoints):
         """So many of the points, drawn at random from a fixed seed, in memory; all if there are hardly more."""
         if size not in self._samples:
             if self.n <= 2 * size:
-                self._samples[size] = self._source_of([self._drawn(np.arange(self.n))])
+                self._samples[size] = self.view.taken(self._drawn(np.arange(self.n)))
             else:
                 places = np.random.default_rng(0).integers(0, self.n, size)
                 at = np.unique(places)
-                some = self._source_of([_taken(self._drawn(at), np.searchsorted(at, places))])
+                some = self.view.taken(_picked(self._drawn(at), np.searchsorted(at, places)))
                 # Of a sample the weights have a mean of 1 too.
                 weights = None if some.weights is None else some.weights.astype(np.float64)
                 self._samples[size] = Points(None, some.targets, weights)
@@ -330,7 +346,13 @@ class PartedPoints(_Parted, AnyPoints):
 class PartedRows(_Parted, AnyRows):
     """Rows in pieces."""
 
-    def __init__(self, pieces: Pieces, fit_intercept: bool) -> None:
-        self.intercept, self.names = fit_intercept, None    # before their number is known
-        super().__init__(pieces, fit_intercept)
+    def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
+        self.intercept = intercept
+        super().__init__(pieces, facts, intercept)
         self.names = self.view.names
+
+
+def parted(pieces: Pieces, fit_intercept: bool) -> PartedPoints | PartedRows:
+    """The source that the pieces are, after a first pass that looks at all of them."""
+    facts = list(pieces.map(looked_at))
+    return PartedRows(pieces, facts, fit_intercept) if facts[0].p else PartedPoints(pieces, facts)

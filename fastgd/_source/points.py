@@ -18,7 +18,7 @@ from fastgd._limits import (
 )
 from fastgd._source.rows import Rows
 from fastgd._source.facts import InMemory, with_weight
-from fastgd._sums import ALONE, Threads, added, branches
+from fastgd._sums import ALONE, Threads, added, branches, column_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -204,6 +204,11 @@ def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: Points, part
         sums[start:start + group.size] = _sums(mean, min(max(values - start, 0), group.size), group, targets, weights,
                                                check=False)[0]
     return sums
+
+
+def sum_of_points(points: Points, part: slice) -> DoubleArray:
+    """The sum of a part of the points themselves, in double."""
+    return column_sums(as_double(points.targets[part])[:, None])
 
 
 def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,
