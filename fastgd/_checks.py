@@ -232,7 +232,7 @@ def is_lazy(*values: Any) -> bool:
                and (getattr(type(value), "is_lazy", False) or is_dask(value)) for value in values)
 
 
-def _refuse_lazy(values: Any, name: str) -> None:
+def refuse_lazy(values: Any, name: str) -> None:
     """Raise TypeError for data that are not in memory where they would have to be."""
     if is_lazy(values):
         compute = f"pass {name}.compute()" if is_dask(values) else "read it into an array"
@@ -243,7 +243,7 @@ def _refuse_lazy(values: Any, name: str) -> None:
 
 def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
     """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
-    _refuse_lazy(values, name)
+    refuse_lazy(values, name)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
                         f"pass {f'{name}.compressed() or ' if ndim == 1 else ''}{name}.filled(value).")
@@ -313,7 +313,7 @@ def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tup
     Not a copy if it is one; the names are None unless it is a DataFrame.
     """
     names = None
-    _refuse_lazy(X, name)
+    refuse_lazy(X, name)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         names = [str(column) for column in X.columns]
         values = _frame_values(X, names, name)

@@ -53,6 +53,13 @@ STOCHASTIC_UPDATES = 12_288
 #: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
 NUMBERS_KEPT = 2**16
 
+# Stochastic descent on data that are not in memory.
+
+#: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
+NUMBERS_OF_A_BLOCK, LEAST_OF_A_BLOCK, BLOCKS_TOGETHER = 2**14, 256, 64
+#: The means of blocks that differ so many times as much as by chance are of rows in an order.
+UNEVEN = 4.0
+
 #: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
 RATES_OF_A_BLOCK = 16_384
 #: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.

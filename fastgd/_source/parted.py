@@ -141,13 +141,13 @@ def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray]
     for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n):
         part = slice(start - first, stop - first)
         if (start, stop) != (leaf, end):
-            found.append((end, _rows_in(source, part) if with_leaves else None))
+            found.append((end, rows_in(source, part) if with_leaves else None))
         else:
             found.append((end, _branch_sums(source, sums, part, most, threads)))
     return found
 
 
-def _rows_in(source: Points | Rows, part: slice) -> Piece:
+def rows_in(source: Points | Rows, part: slice) -> Piece:
     """A copy of some rows, whose weights are as they are used."""
     X = source.X[part].copy() if source.is_rows else None
     weights = None if source.weights is None else source.weights[part].astype(np.float64)
@@ -161,7 +161,7 @@ def _branch_sums(source: Any, sums: Callable[[Any, slice], FloatArray], part: sl
     return added(n, most, threads.map(functools.partial(sums, source), parts))
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
+def joined(pieces: Sequence[Piece]) -> Piece:
     """The rows of several pieces as one."""
     X, targets, weights = (None if part[0] is None else np.concatenate(part)
                            for part in zip(*(piece[1:] for piece in pieces), strict=True))
@@ -252,18 +252,18 @@ class _Parted:
             if isinstance(parts[0], np.ndarray):
                 yield end, parts[0]
             else:
-                leaf = self.view.taken(_joined(parts)) if self._leaves is None else self._leaves[end]
+                leaf = self.view.taken(joined(parts)) if self._leaves is None else self._leaves[end]
                 yield end, sums(leaf, slice(0, leaf.n))
 
     def _cut_leaves(self) -> dict[int, Points | Rows]:
         """The leaves that the ends of pieces cut, by where they stop."""
         found = itertools.chain.from_iterable(self.pieces.map(functools.partial(_leaves_in, self.view)))
-        return {end: self.view.taken(_joined([part for _, part in group]))
+        return {end: self.view.taken(joined([part for _, part in group]))
                 for end, group in itertools.groupby(found, key=lambda item: item[0])}
 
     def _drawn(self, places: IndexArray) -> Piece:
         """The rows at sorted places."""
-        return _joined(self.each(functools.partial(_drawn_in, places)))
+        return joined(self.each(functools.partial(_drawn_in, places)))
 
     def sample(self, size: int) -> Any:
         """About so many of the rows, drawn at random from a fixed seed, in memory; all if there are hardly more."""
@@ -283,7 +283,7 @@ def _leaves_in(view: View | WeightsView, piece: Piece) -> list[tuple[int, Piece]
     if source is None:
         return []
     first = source.start
-    return [(end, _rows_in(source, slice(start - first, stop - first)))
+    return [(end, rows_in(source, slice(start - first, stop - first)))
             for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n)
             if (start, stop) != (leaf, end)]
 
