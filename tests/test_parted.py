@@ -125,7 +125,7 @@ def test_stochastic_descent_does_not_depend_on_the_pieces(size, is_rows, is_weig
              for cuts, is_remote in (((), False), (cuts_of(rng, n), False), (cuts_of(rng, n), True))]
     assert found[0] == found[1] == found[2]
     if not is_weighted:    # in units of the largest row, and there are too few updates for its rate
-        np.testing.assert_allclose(found[0][0].x, 1.0 if is_rows else 0.0, atol=0.1)
+        np.testing.assert_allclose(found[0][0].x, 1.0 if is_rows else 0.0, atol=0.25)
 
 
 @pytest.mark.usefixtures("as_pieces")
