@@ -28,6 +28,8 @@ POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
 LEAF = 128
 #: Points that stay in the first cache while every theta passes over them; the kernels' own block.
 CACHED_POINTS = 4096
+#: Points or numbers of X that a function of numpy's is given at once: its temporaries stay in the second cache.
+POINTS_AT_ONCE = 2**16
 #: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
 THETAS_AT_ONCE = 64
 #: Numbers of X of a part: a millisecond or less, and few enough that threads end together.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature, enough_rows
+from fastgd._curvature import RowsCurvature
 from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
@@ -28,6 +28,7 @@ from fastgd._run.update import Update
 from fastgd._settings import batch_settings
 from fastgd._source import Points, Rows
 from fastgd._source.points import mean_over
+from fastgd._source.rows import enough_rows
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from fastgd._objective import Objective
     from fastgd._settings import Settings
+    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Rates, Runner
     from fastgd.losses import Gradient
 
@@ -122,7 +124,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most, Update(objective))
     if penalty is not None and not (penalty.l1 == 0 and gradient.loss.is_quadratic and source.is_rows):
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if isinstance(source, Rows):
+    if source.is_rows:
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
     # Where the loss is asked for after each update, one pass gives it with the next slope.
     is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
@@ -133,7 +135,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
     return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
 
 
-def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float,
+def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, tol: float,
                        by_step: bool, limit: int, most: int) -> Runner:
     q, curvature = rows.n_parameters, objective.curvature
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
@@ -145,7 +147,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
         return GramBatch(gram, moment, theta0, tol, by_step, most)
     if objective.penalty is not None:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+    if not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return ArrayBatch(gradient, rows, theta0, tol, by_step, most)
 
@@ -153,7 +155,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
 def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
     """Where the descent ends on a sample of the rows, if that is a small part of them; the first step leads there."""
     rows = objective.source
-    size = enough_rows(rows)
+    size = enough_rows(rows.n_parameters)
     loss = objective.descended
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None

@@ -11,7 +11,15 @@ import numpy as np
 
 from fastgd._limits import EVALUATIONS_IN_VAIN, FIRST_CHUNK, LONGEST_CHUNK
 from fastgd._theta import is_finite, own
-from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
+from fastgd.results import (
+    CONVERGED,
+    CYCLE,
+    LIMIT_REACHED,
+    NOT_FINITE,
+    STOPPED_BY_CALLBACK,
+    SourceError,
+    lost,
+)
 
 if TYPE_CHECKING:
     from fastgd._run.epochs import Epochs
@@ -76,10 +84,11 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
             fastest = max(fastest, alphas.item(alphas.argmax()))
         if watch is not None:
             watch.before_chunk(done, before)
-        if pace is None:
-            count, converged = runner.advance(alphas, thetas)
-        else:
-            count, converged = pace.timed(alphas, thetas)
+        try:
+            count, converged = runner.advance(alphas, thetas) if pace is None else pace.timed(alphas, thetas)
+        except SourceError as error:
+            error.result = lost(own(runner.theta), done)
+            raise
         theta, period = runner.theta, 0
         if cycles is not None and not converged:
             period = cycles.find(done, thetas, count)
