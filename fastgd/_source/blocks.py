@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from fastgd._checks import as_weights, check_dataset, check_design
+from fastgd._checks import as_weights, check_dataset, check_design, is_dask
 from fastgd._source.block_pieces import BlockPieces, Memory
 from fastgd._source.tables import Lazy, Raw, Selection, Table, Wanted, check_cache
 from fastgd.results import SourceError
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-__all__ = ["Blocks", "is_lazy", "pieces_of"]
+__all__ = ["Blocks", "pieces_of"]
 
 
 class Blocks(Table):
@@ -130,11 +130,6 @@ def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
     return Raw(where, None, block, None)
 
 
-def is_lazy(*arguments: Any) -> bool:
-    """Whether one of the arguments of a verb is read in blocks."""
-    return any(isinstance(argument, Lazy) for argument in arguments)
-
-
 def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None) -> BlockPieces:
     """What reads the arguments of a verb, of which one at least is lazy; those in memory are cut by position."""
     given = {"dataset": dataset, "X": X, "sample_weight": sample_weight}
@@ -153,7 +148,7 @@ def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None) -> BlockPi
             what = "a column, and must be a list of them" if name == "X" else "a list of columns, and must be one"
             right = f"[[{value.names!r}]]" if name == "X" else f"[{value.names[0]!r}]"
             raise ValueError(f"{name}={value!r} is {what}: table{right}.")
-        if hasattr(value, "__dask_graph__"):
+        if is_dask(value):
             raise TypeError(f"{first} is read in blocks, and {name} by dask: both must be in blocks, or both in dask. "
                             f"Got an object of type {type(value).__name__} for {name}.")
     if isinstance(dataset, Table):

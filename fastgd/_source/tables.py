@@ -52,6 +52,8 @@ def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
 class Lazy:
     """Data that are not in memory, which numpy must not take for a sequence or an object."""
 
+    is_lazy = True
+
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(f"{self!r} is not in memory, and is not loaded unasked. fastgd.minimize reads it in blocks; "
                         "for an array, read the data by the library that made them.")
