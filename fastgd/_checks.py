@@ -401,17 +401,24 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
     """
     if weights is None:
         return None
+    array = as_weights(weights, n)
+    most = array.max()
+    if most == 0:
+        raise ValueError(f"The 'sample_weight' parameter must have a number above 0. Got {n} zeros.")
+    return None if array.min() == most else as_double(array)
+
+
+def as_weights(weights: Any, n: int | None = None) -> FloatArray:
+    """Weights as a contiguous array of finite numbers of at least 0, of so many if that is given."""
     name = "sample_weight"
     array = as_float_array(weights, name)
-    if array.size != n:
+    if n is not None and array.size != n:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "
                          f"dataset, {name})")
     if not _all_finite(array):
         raise_not_finite(array, name)
-    least, most = array.min(), array.max()
+    least = array.min()
     if least < 0:
         raise ValueError(f"The '{name}' parameter must be numbers in the range [0, inf). Got {least:g} at position "
                          f"{int(array.argmin())}.")
-    if most == 0:
-        raise ValueError(f"The '{name}' parameter must have a number above 0. Got {n} zeros.")
-    return None if least == most else as_double(array)
+    return array
