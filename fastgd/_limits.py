@@ -39,6 +39,12 @@ NUMBERS_FOR_EACH_SUM = 16
 #: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
 CACHED_NUMBERS = 2**15
 
+# Clusters.
+
+#: Seconds between two looks at tasks that are not all done, and seconds without any worker after which a pass is given
+#: up: workers that a queue of jobs starts come late.
+LOOK_AT_TASKS, NO_WORKERS = 0.5, 300.0
+
 # Chunks of updates.
 
 #: Updates of a batch descent.
