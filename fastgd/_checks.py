@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
-_IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in ((_FLOAT32, "float"), (_FLOAT64, "double"))}
+#: The names of the types that the kernels are made for.
+C_NAMES = {_FLOAT32: "float", _FLOAT64: "double"}
+_IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in C_NAMES.items()}
 
 #: What a function in Python returns as a rule.
 _PLAIN_NUMBERS = frozenset((float, int, np.float64, np.float32))
@@ -224,8 +226,29 @@ def as_float_array(values: Any, name: str) -> FloatArray:
     return copied(array, array.dtype)
 
 
+def is_dask(value: Any) -> bool:
+    """Whether it is a collection of dask's, which is computed when it is asked for."""
+    return hasattr(type(value), "__dask_graph__")
+
+
+def is_lazy(*values: Any) -> bool:
+    """Whether any is of data that are not in memory."""
+    return any(type(value) is not np.ndarray and value is not None
+               and (getattr(type(value), "is_lazy", False) or is_dask(value)) for value in values)
+
+
+def refuse_lazy(values: Any, name: str) -> None:
+    """Raise TypeError for data that are not in memory where they would have to be."""
+    if is_lazy(values):
+        compute = f"pass {name}.compute()" if is_dask(values) else "read it into an array"
+        raise TypeError(f"Input {name} is a {type(values).__name__}, whose data are not in memory, and this needs them "
+                        f"there. If they fit, {compute}; minimize, minimize_sgd, minimize_mini_batch, simple_minimize "
+                        "and the losses take it as it is.")
+
+
 def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
     """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
+    refuse_lazy(values, name)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
                         f"pass {f'{name}.compressed() or ' if ndim == 1 else ''}{name}.filled(value).")
@@ -286,7 +309,7 @@ def copied(array: NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:
 def slices_of_rows(array: NDArray[Any], size: int = SLICE) -> list[slice]:
     """Slices of the first axis, each of about `size` numbers."""
     rows = max(1, size // max(1, array[:1].size))
-    return [slice(start, start + rows) for start in range(0, len(array), rows)]
+    return [slice(start, min(start + rows, len(array))) for start in range(0, len(array), rows)]
 
 
 def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tuple[FloatArray, list[str] | None]:
@@ -295,6 +318,7 @@ def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tup
     Not a copy if it is one; the names are None unless it is a DataFrame.
     """
     names = None
+    refuse_lazy(X, name)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         names = [str(column) for column in X.columns]
         values = _frame_values(X, names, name)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._checks import C_NAMES
 from fastgd._kernels import gram as kernels
+from fastgd._kernels import linear
+from fastgd._kernels.linear import Rows as LinearRows
+from fastgd._kernels.losses import SquaredError
 from fastgd._limits import (
     CACHED_NUMBERS,
     CONSTANT,
@@ -20,13 +24,13 @@ from fastgd._limits import (
     NUMBERS_FOR_EACH_SUM,
     NUMBERS_OF_A_PART,
     PRODUCTS,
-    SAMPLE,
 )
 from fastgd._metric import GramMetric, Metric, NumberMetric
-from fastgd._sums import ALONE, Threads, added, branches, summed
+from fastgd._source.rows import enough_rows
+from fastgd._sums import ALONE, Threads, column_sums, summed
 
 if TYPE_CHECKING:
-    from fastgd._source import Rows
+    from fastgd._source.rows import AnyRows, Rows
     from fastgd._types import DoubleArray, FloatArray, Source
 
 
@@ -34,7 +38,7 @@ def curvature_of(source: Source, threads: Threads = ALONE) -> Curvature:
     """The curvature of the squares of the rows of a source."""
     if source.is_rows:
         return RowsCurvature(source, threads)
-    return Curvature(1.0 if source.weights is None else float(source.weights.max()))
+    return Curvature(source.largest_weight)
 
 
 class Curvature:
@@ -74,7 +78,7 @@ class RowsCurvature(Curvature):
     `threads` share the products of many numbers; passes of short operations of numpy they would only wait in.
     """
 
-    def __init__(self, rows: Rows, threads: Threads = ALONE) -> None:
+    def __init__(self, rows: AnyRows, threads: Threads = ALONE) -> None:
         self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._metrics: dict[tuple[str, bool, bool], Metric] = {}
@@ -82,8 +86,8 @@ class RowsCurvature(Curvature):
     def gram(self) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
         if self._gram is None:
-            p = self._rows.X.shape[1]
-            means = self._products(np.zeros(p), self._rows.targets)
+            p = self._rows.p
+            means = self._products(np.zeros(p), with_targets=True)
             order = [p] * self._rows.intercept + list(range(p))
             self._gram = means[np.ix_(order, order)], means[order, p + 1]
         return self._gram
@@ -96,38 +100,23 @@ class RowsCurvature(Curvature):
         G. H. Golub and R. J. LeVeque, The American Statistician 37, 1983). A constant column has a covariance of 0,
         because c is found from differences to a row.
         """
-        rows, p = self._rows, self._rows.X.shape[1]
+        rows, p = self._rows, self._rows.p
         if not rows.intercept:
-            return np.zeros(p), self._products(np.zeros(p), None)[:p, :p]
+            return np.zeros(p), self._products(np.zeros(p))[:p, :p]
         with np.errstate(all="ignore"):
             centre = _centre_of(rows.sample(FEW).X)
-            means = self._products(centre, None)
+            means = self._products(centre)
             d = means[p, :p]
             return centre + d, means[:p, :p] - np.outer(d, d)
 
-    def _products(self, shift: DoubleArray, targets: DoubleArray | None) -> DoubleArray:
+    def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
         """The weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
-        X, (n, p) = self._rows.X, self._rows.X.shape
-        q = p + 1 if targets is None else p + 2
-        most = max(LEAF, min(self._rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // p**2))
-        most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * p)
-        weights = self._rows.weights
-        size = kernels.scratch_size(most, p, weights is not None)
-
-        def sums_of_a_thread(part: slice) -> DoubleArray:
-            scratch = np.empty(size)
-
-            def sums(branch: slice) -> DoubleArray:
-                out = np.empty((q, q))
-                start, stop = part.start + branch.start, part.start + branch.stop
-                kernels.sums(X, shift, weights, targets, start, stop, out, scratch)
-                return out
-
-            return summed(part.stop - part.start, most, sums)
-
-        sums = self._threads.map(sums_of_a_thread, branches(n, most_of_a_thread))
-        means: DoubleArray = added(n, most_of_a_thread, sums)
-        means /= n
+        rows = self._rows
+        most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // rows.p**2))
+        most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * rows.p)
+        sums = functools.partial(_products_in, shift, with_targets, most)
+        means: DoubleArray = rows.total(sums, most_of_a_thread, self._threads)
+        means /= rows.n
         return means
 
     def largest_eigenvalue(self) -> float:
@@ -135,7 +124,7 @@ class RowsCurvature(Curvature):
         if self._rows.n_parameters <= MOST_FOR_EIGENVALUES:
             gram = self.gram()[0]
             return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
-        p = self._rows.X.shape[1]
+        p = self._rows.p
         return self._largest_by_products(np.zeros(p), np.ones(p))
 
     def _largest_by_products(self, shift: DoubleArray, sizes: DoubleArray) -> float:
@@ -155,50 +144,35 @@ class RowsCurvature(Curvature):
 
     def _times_gram(self, vector: DoubleArray, shift: DoubleArray, sizes: DoubleArray) -> DoubleArray:
         rows, first = self._rows, int(self._rows.intercept)
-        weights = vector[first:] / sizes
-        start = (vector[0] if first else 0.0) - float(shift @ weights)
-
-        def over(part: slice) -> DoubleArray:
-            block = rows.X[part]
-            product = np.empty(rows.n_parameters)
-            with np.errstate(all="ignore"):
-                predictions = block @ weights + start
-                if rows.weights is not None:
-                    predictions *= rows.weights[part]
-                total = predictions.sum()
-                product[first:] = (predictions @ block - shift * total) / sizes
-                product[:first] = total
-            return product
-
-        product: DoubleArray = sum(self._threads.map(over, rows.parts(NUMBERS_OF_A_PART)), np.zeros(rows.n_parameters))
+        theta: DoubleArray = vector.copy()
+        theta[first:] /= sizes
+        if first:
+            theta[0] -= shift @ theta[1:]
+        most = max(LEAF, rows.rows_of(NUMBERS_OF_A_PART))
+        product: DoubleArray = rows.total(functools.partial(_times_in, theta), most, self._threads)
         product /= rows.n
+        if first:
+            product[1:] -= shift * product[0]
+        product[first:] /= sizes
         return product
 
     def largest_row(self) -> float:
         """The largest squared length of a row, the intercept's 1 included, times its weight."""
-        p = self._rows.X.shape[1]
+        p = self._rows.p
         return self._largest_scaled_row(np.zeros(p), np.ones(p))
 
     def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
-        rows, largest = self._rows, 0.0
-        is_plain = not shift.any() and (sizes == 1).all()
-        with np.errstate(all="ignore"):
-            for part in rows.parts():
-                X = rows.X[part].astype(np.float64, copy=False)
-                scaled = X if is_plain else (X - shift) / sizes
-                squares = np.einsum("ij,ij->i", scaled, scaled) + rows.intercept
-                largest = max(largest, float((squares if rows.weights is None else squares * rows.weights[part]).max()))
-        return largest
+        return max(0.0, *self._rows.each(functools.partial(_largest_in, shift, sizes)))
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
-        return np.sqrt(self._moments(np.zeros(self._rows.X.shape[1]))[1])
+        return np.sqrt(self._moments(np.zeros(self._rows.p))[1])
 
     def _columns(self) -> tuple[DoubleArray, DoubleArray]:
         """The mean and the variance of each column; without an intercept zeros and the mean square."""
         rows = self._rows
         if not rows.intercept:
-            shift = np.zeros(rows.X.shape[1])
+            shift = np.zeros(rows.p)
             return shift, self._moments(shift)[1]
         centre = _centre_of(rows.sample(FEW).X)
         means, squares = self._moments(centre)
@@ -207,14 +181,8 @@ class RowsCurvature(Curvature):
     def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """The mean and the mean square of each column, from `shift`."""
         rows = self._rows
-        means, squares = np.zeros_like(shift), np.zeros_like(shift)
-        with np.errstate(all="ignore"):
-            for part in rows.parts(CACHED_NUMBERS // 2):
-                X = rows.X[part] - shift
-                weights = np.ones(len(X)) if rows.weights is None else rows.weights[part]
-                means += weights @ X
-                X *= X
-                squares += weights @ X
+        most = rows.rows_of(CACHED_NUMBERS // 2)
+        means, squares = rows.total(functools.partial(_moments_in, shift), most)
         return means / rows.n, squares / rows.n
 
     def over_gram(self, gradient: Any) -> Any:
@@ -236,7 +204,7 @@ class RowsCurvature(Curvature):
 
     def _new_metric(self, kind: str, is_stochastic: bool, is_rough: bool, curvature: float,
                     decay: float) -> Metric:
-        p, largest = self._rows.X.shape[1], 0.0
+        p, largest = self._rows.p, 0.0
         is_wide = p > MOST_FOR_EIGENVALUES
         if kind == "gram" and p > MOST_FOR_METRIC and not is_rough:
             raise ValueError(f"precondition='gram' is for up to {MOST_FOR_METRIC} columns, of which it inverts a "
@@ -264,14 +232,10 @@ class RowsCurvature(Curvature):
                        directions: DoubleArray) -> DoubleArray:
         """The mean squares of the scaled columns along `directions`, times the curvature, in one pass."""
         rows, k = self._rows, directions.shape[1]
-        total, squares = np.zeros(k), np.zeros((k, k))
-        for part in rows.parts():
-            along = ((rows.X[part] - shift) / sizes) @ directions
-            weighted = along if rows.weights is None else along * rows.weights[part][:, None]
-            total += weighted.sum(axis=0)
-            squares += weighted.T @ along
-        means: DoubleArray = squares / rows.n
+        sums = rows.total(functools.partial(_along_in, shift, sizes, directions), rows.rows_of(CACHED_NUMBERS))
+        means: DoubleArray = sums[:k, :k] / rows.n
         if rows.intercept:
+            total = sums[k, :k]
             means -= np.outer(total, total) / rows.n**2
         return curvature * means
 
@@ -280,8 +244,8 @@ class RowsCurvature(Curvature):
 
         A column that is constant in the sample, as one that hardly any row has may be, has none.
         """
-        sample = self._rows.sample(enough_rows(self._rows))
-        if sample is self._rows:
+        sample = self._rows.sample(enough_rows(self._rows.n_parameters))
+        if sample.n == self._rows.n:
             return self.spread()
         correlation = _scaled("gram", *RowsCurvature(sample).spread())[1]
         np.fill_diagonal(correlation, 1.0)
@@ -290,9 +254,61 @@ class RowsCurvature(Curvature):
         return shift, correlation * deviations * deviations[:, None]
 
 
-def enough_rows(source: Source) -> int:
-    """Rows that tell the correlations of the columns, and where the loss is about least."""
-    return max(SAMPLE, 10 * source.n_parameters)
+def _products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
+    """The sums of w u u' over a branch of the rows, of which one call of the kernel takes at most so many."""
+    q = rows.p + (2 if with_targets else 1)
+    scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
+
+    def sums(branch: slice) -> DoubleArray:
+        out = np.empty((q, q))
+        kernels.sums[C_NAMES[rows.dtype]](rows.X, shift, rows.weights, rows.targets if with_targets else None,
+                                          part.start + branch.start, part.start + branch.stop, out, scratch)
+        return out
+
+    return summed(part.stop - part.start, most, sums)
+
+
+def _times_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sum of w (x @ theta) x: the slope of half the squared error where all targets are 0."""
+    X, n = rows.X[part], part.stop - part.start
+    zeros = LinearRows(np.zeros(n), rows.intercept, None if rows.weights is None else rows.weights[part])
+    product, scratch = np.empty(len(theta)), np.empty((linear.levels(n), len(theta)))
+    linear.sums[f"SquaredError|{C_NAMES[rows.dtype]}"](
+        SquaredError(), False, True, X, zeros, 0, n, theta, product, scratch)
+    return product
+
+
+def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice) -> float:
+    """The largest squared length of a scaled row, times its weight."""
+    with np.errstate(all="ignore"):
+        scaled = (rows.X[part] - shift) / sizes
+        squares = (scaled * scaled).sum(axis=1) + rows.intercept
+        return float((squares if rows.weights is None else squares * rows.weights[part]).max())
+
+
+def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sums of w (x - shift) and of w (x - shift)**2."""
+    with np.errstate(all="ignore"):
+        X = rows.X[part] - shift
+        weights = None if rows.weights is None else rows.weights[part]
+        sums = column_sums(X, weights)
+        X *= X
+        return np.array([sums, column_sums(X, weights)])
+
+
+def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sums of w u u' for u = [z @ directions, 1], with z the scaled columns."""
+    Z, k = (rows.X[part] - shift) / sizes, directions.shape[1]
+    along = np.empty((len(Z), k))
+    out = np.empty(len(Z))
+    for j in range(k):
+        linear.predictions["double"](Z, directions[:, j].copy(), False, 0, len(Z), out)
+        along[:, j] = out
+    products = np.empty((k + 1, k + 1))
+    weights = None if rows.weights is None else rows.weights[part]
+    kernels.sums["double"](along, np.zeros(k), weights, None, 0, len(Z), products,
+                           np.empty(kernels.scratch_size(len(Z), k, weights is not None)))
+    return products
 
 
 def _centre_of(sample: FloatArray) -> DoubleArray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict, judge
-from fastgd._words import Words
+from fastgd._words import Words, on_order
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -18,6 +18,8 @@ from fastgd.results import (
     ConvergenceWarning,
     DescentResult,
     DivergenceError,
+    SourceError,
+    lost,
 )
 
 if TYPE_CHECKING:
@@ -36,8 +38,19 @@ _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 def conclude(objective: Objective, settings: Settings, outcome: Outcome,
              history: pd.DataFrame | None) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise as it deserves."""
+    try:
+        return _concluded(objective, settings, outcome, history)
+    except SourceError as error:
+        error.result = lost(outcome.x, outcome.updates)
+        raise
+
+
+def _concluded(objective: Objective, settings: Settings, outcome: Outcome,
+               history: pd.DataFrame | None) -> Theta | DescentResult:
     verdict = judge(objective, outcome, settings.tol, settings.stop, settings.is_stochastic)
     wants_result = settings.full_output or settings.history
+    if outcome.unevenness is not None:
+        warn(f"{settings.method}: {on_order(outcome.unevenness)}")
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
     words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
@@ -53,10 +66,12 @@ def _result(objective: Objective, outcome: Outcome, history: pd.DataFrame | None
             message: str) -> DescentResult:
     if history is not None and not is_finite(outcome.theta):
         history = history.iloc[:-1]    # up to the last finite theta
+    source = objective.source
+    found: dict[str, Any] = {"x": outcome.x, "fun": objective.value(outcome.x), "jac": objective.slope(outcome.x)}
+    read = {"passes": source.pieces.passes, "bytes_read": source.pieces.bytes_read} if source.is_parted else {}
     return DescentResult(
-        x=outcome.x, fun=objective.value(outcome.x), jac=objective.slope(outcome.x), nit=outcome.updates,
-        success=verdict.status == CONVERGED, status=verdict.status, message=message, history=history,
-        feature_names=objective.source.names, fit_intercept=objective.source.intercept)
+        **found, nit=outcome.updates, success=verdict.status == CONVERGED, status=verdict.status, message=message,
+        history=history, feature_names=source.names, fit_intercept=source.intercept, **read)
 
 
 def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],

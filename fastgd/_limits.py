@@ -28,6 +28,8 @@ POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
 LEAF = 128
 #: Points that stay in the first cache while every theta passes over them; the kernels' own block.
 CACHED_POINTS = 4096
+#: Points or numbers of X that a function of numpy's is given at once: its temporaries stay in the second cache.
+POINTS_AT_ONCE = 2**16
 #: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
 THETAS_AT_ONCE = 64
 #: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
@@ -56,6 +58,13 @@ EVALUATIONS_IN_VAIN = 4096
 STOCHASTIC_UPDATES = 12_288
 #: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
 NUMBERS_KEPT = 2**16
+
+# Stochastic descent on data that are not in memory.
+
+#: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
+NUMBERS_OF_A_BLOCK, LEAST_OF_A_BLOCK, BLOCKS_TOGETHER = 2**14, 256, 64
+#: The means of blocks that differ so many times as much as by chance are of rows in an order.
+UNEVEN = 4.0
 
 #: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
 RATES_OF_A_BLOCK = 16_384

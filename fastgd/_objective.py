@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, one_number
+from fastgd._checks import called_at, check_callable, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
 from fastgd._equality import same
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source import Rows
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
 
@@ -42,7 +43,10 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
             loss_fn is not None or objective.gradient is None):
         raise TypeError("The 'sample_weight' parameter needs a loss of fastgd's own and its gradient: a function in "
                         f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
+    if is_lazy(dataset, X, sample_weight):
+        objective.check_own("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
     objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+    objective.check_loss_of_rows()
     return objective
 
 
@@ -65,6 +69,8 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
         objective.penalty = check_penalty(penalty)
 
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
+        if is_lazy(dataset):
+            objective.check_own(name)
         return objective.on(as_source(dataset, None, False, name, threads=threads))
 
     return of_points
@@ -116,11 +122,29 @@ class Objective:
         if isinstance(gradient, Loss):
             raise TypeError(f"The 'grad_loss_fn' parameter must be a gradient. Got the loss {gradient!r}; "
                             f"pass {gradient.gradient!r}.")
-        if is_rows and isinstance(loss, Gradient):
-            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
-                            f"Got {loss!r}; pass {loss.loss!r}.")
         self.gradient, self.descended = gradient, None if gradient is None else gradient.loss
         self._loss, self._loss_fn, self._grad_loss_fn = loss, loss_fn, grad_loss_fn
+        if is_rows:
+            self._check_loss_of_rows()
+
+    def check_loss_of_rows(self) -> None:
+        """Raise TypeError if the source has rows, and what stands for the loss is a gradient."""
+        if self.source.is_rows:
+            self._check_loss_of_rows()
+
+    def _check_loss_of_rows(self) -> None:
+        if isinstance(self._loss, Gradient):
+            raise TypeError("The 'loss_fn' parameter must be a loss: with X a gradient is an array. "
+                            f"Got {self._loss!r}; pass {self._loss.loss!r}.")
+
+    def check_own(self, name: str) -> None:
+        """Raise TypeError unless all functions are our own: `name` is of data that are not in memory."""
+        for given, is_own, role in ((self._loss_fn, self._loss is not None, "loss_fn"),
+                                    (self._grad_loss_fn, self.gradient is not None, "grad_loss_fn")):
+            if given is not None and not is_own:
+                raise TypeError(f"The '{role}' parameter must be one of fastgd's own where '{name}' is not in memory: "
+                                "a function in Python needs all points at once. "
+                                f"Got {given!r}; fastgd.losses.compiled makes a loss of C functions.")
 
     def on(self, source: Source) -> Objective:
         """The same functions on another source."""
@@ -157,7 +181,7 @@ class Objective:
 
     def in_double(self) -> Objective:
         """The same on float64 points; itself if they are so already."""
-        if self.source.is_rows or self.source.targets.dtype == np.float64:
+        if self.source.is_rows or self.source.dtype == np.float64:
             return self
         dataset = np.asarray(self.source.everything, dtype=np.float64)
         return self.on(as_source(dataset, None, False))
@@ -166,8 +190,7 @@ class Objective:
         """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
         if self.descended is None or self.descended.link != "logit":
             return False
-        targets = self.source.targets
-        return (abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all()))
+        return self.source.has_signs
 
     def separates(self, theta: Any) -> bool:
         """Whether a loss of probabilities, without a penalty, predicts each of its rows of 0 and 1 on its own side.
@@ -178,17 +201,9 @@ class Objective:
             return False
         rows = self.source
         if not rows.is_rows:
-            first_of_all = rows.targets.item(0)
-            return first_of_all in (0, 1) and bool((rows.targets == first_of_all).all())
-        first = int(rows.intercept)
-        for part in rows.parts():
-            sides = 2 * rows.targets[part] - 1
-            with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN
-                predictions = rows.X[part] @ theta[first:] + (theta[0] if first else 0.0)
-                is_right = (np.abs(sides) == 1) & (sides * predictions > 0)
-            if not is_right.all():
-                return False
-        return True
+            least, most = rows.extremes
+            return least == most and least in (0, 1)
+        return all(rows.each(functools.partial(_are_on_their_sides, theta)))
 
     @property
     def name(self) -> str:
@@ -325,7 +340,7 @@ class Objective:
             slope = _kept(self._last_both[1][1])
         else:
             slope = self.source.mean(self.gradient, theta, self.threads)
-        return slope if self.source.is_rows else self.source.targets.dtype.type(slope)
+        return slope if self.source.is_rows else self.source.dtype.type(slope)
 
     def _called_slope(self, theta: Any) -> Theta:
         slope = self.called_gradient(theta, self.source.everything)
@@ -374,6 +389,14 @@ class Objective:
         got = self.descended or self._grad_loss_fn or self._loss_fn
         raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number or one "
                          "of fastgd.schedules.")
+
+
+def _are_on_their_sides(theta: DoubleArray, rows: Rows, part: slice) -> bool:
+    """Whether each row of target 1 has a prediction above 0, and each of 0 one below it."""
+    sides = 2 * rows.targets[part] - 1
+    with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN
+        is_right = (np.abs(sides) == 1) & (sides * rows.predictions(theta, part) > 0)
+    return bool(is_right.all())
 
 
 def _kept(theta: Any) -> Any:

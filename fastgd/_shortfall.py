@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._curvature import enough_rows
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -25,6 +24,7 @@ from fastgd._limits import (
 )
 from fastgd._run import arriving_runner
 from fastgd._run.kinks import most_to_gain
+from fastgd._source.rows import enough_rows
 from fastgd._theta import is_finite, largest
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
                 return None
     loss = objective.descended
     is_least = (loss is not None and loss.is_quadratic and objective.penalty is None
-                and objective.source.n <= 2 * enough_rows(objective.source))
+                and objective.source.n <= 2 * enough_rows(objective.source.n_parameters))
     return Shortfall(there, theta, is_least)
 
 
@@ -125,7 +125,7 @@ def _of_rows(objective: Objective, x: Any, here: float) -> tuple[float, Any] | N
     if not is_finite(slope):
         return None
     # A function in Python gets all rows, of which it may know more than their values.
-    few: Any = source if objective.descended is None else source.sample(enough_rows(source))
+    few: Any = source if objective.descended is None else source.sample(enough_rows(source.n_parameters))
     # By convexity nothing can be gained but the slope times the way to the least loss, which is hardly more than a few
     # times as long as the residuals, or as log-odds of any use.
     size = _size_of(objective, few, x)
@@ -133,13 +133,15 @@ def _of_rows(objective: Objective, x: Any, here: float) -> tuple[float, Any] | N
         return None
     ends = size, abs(here) * SURELY_NOT / 2
     best, there = x, here
-    if few is not source:
+    has_all, whole = few.n == source.n, objective
+    if has_all and source.is_parted:
+        whole = objective.on(few)    # in memory
+    if not has_all:
         theta = _arrived(objective.on(few), x, ENOUGH_LOOKS, *ends)[0]
         lower = objective.descended_value(theta) if is_finite(theta) else math.inf
         if lower < there:
             best, there = theta, lower
-    theta = _arrived(objective, best, ENOUGH_LOOKS if few is source and objective.descended is not None else LOOKS,
-                     *ends)[0]
+    theta = _arrived(whole, best, ENOUGH_LOOKS if has_all and objective.descended is not None else LOOKS, *ends)[0]
     lower = objective.descended_value(theta) if is_finite(theta) else math.inf
     return (lower, theta) if lower < there else (there, best)
 
@@ -165,7 +167,7 @@ def passes_to_arrive(objective: Objective, start: Any) -> int | None:
         return None
     if source.n_parameters > MOST_FOR_GRAM:
         return None    # for what it would take to tell
-    few = source.sample(enough_rows(source)) if source.is_rows else source.drawn(SAMPLE)
+    few = source.sample(enough_rows(source.n_parameters)) if source.is_rows else source.drawn(SAMPLE)
     some = objective.on(few)
     with np.errstate(all="ignore"):
         here = some.descended_value(start)

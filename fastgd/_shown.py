@@ -36,7 +36,8 @@ def as_text(result: DescentResult[Any]) -> str:
     below = "\n" + " " * (WIDTH - _ROOM)
     rows: list[tuple[str, object]] = [
         ("x", below.join(x)), ("fun", result.fun), ("jac", below.join(jac)), ("nit", result.nit),
-        ("success", result.success), ("status", result.status), ("message", result.message), *_history(result)]
+        ("success", result.success), ("status", result.status), ("message", result.message), *_history(result),
+        *_passes(result)]
     return "\n".join(f"{label:>{_LABEL}}: {value}" for label, value in rows)
 
 
@@ -44,7 +45,7 @@ def as_html(result: DescentResult[Any]) -> str:
     """A table of the fields, and of a linear model another one of its parameters."""
     facts: list[tuple[str, object]] = [
         ("status", f"{result.status}, {'success' if result.success else 'no success'}"), ("message", result.message),
-        ("fun", result.fun), ("nit", result.nit), *_history(result)]
+        ("fun", result.fun), ("nit", result.nit), *_history(result), *_passes(result)]
     if not is_array(result.x):
         return _table([(label, [value]) for label, value in (*facts, ("x", result.x), ("jac", result.jac))])
     columns = {"x": result.x} if result.jac is None else {"x": result.x, "jac": result.jac}
@@ -56,6 +57,13 @@ def as_html(result: DescentResult[Any]) -> str:
 def _history(result: DescentResult[Any]) -> list[tuple[str, object]]:
     """The row of a history, if there is one: how long it is."""
     return [] if result.history is None else [("history", f"DataFrame of {len(result.history)} updates")]
+
+
+def _passes(result: DescentResult[Any]) -> list[tuple[str, object]]:
+    """The row of data that are not in memory: how often they were read, and how much that was."""
+    if result.passes is None or result.bytes_read is None:
+        return []
+    return [("passes", f"{result.passes} over the data, {result.bytes_read / 1e6:,.1f} MB in all")]
 
 
 def _in_columns(names: Sequence[str], values: DoubleArray) -> list[str]:

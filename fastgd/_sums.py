@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_count
+from fastgd._kernels import gram, linear
 from fastgd._kernels.mean import cut
+from fastgd._limits import LEAF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from fastgd._types import Count, Part, R
+    from fastgd._types import Count, DoubleArray, Part, R
 
 
 def branches(n: int, most: int) -> list[slice]:
@@ -56,6 +58,70 @@ def _added(n: int, most: int, sums: Iterator[NDArray[Any]]) -> NDArray[Any]:
     left = _added(half, most, sums)
     total: NDArray[Any] = left + _added(n - half, most, sums)
     return total
+
+
+def covered(n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    """What of the tree of n points lies from `start` to `stop`, in order.
+
+    (start, stop, start, stop) of the largest branches in there, and of a leaf that is cut (start, stop) of what is in
+    there and that of the leaf.
+    """
+    return _covered(0, n, start, stop)
+
+
+def _covered(first: int, n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    end = first + n
+    if start <= first and end <= stop:
+        yield first, end, first, end
+    elif n <= LEAF:
+        yield max(first, start), min(end, stop), first, end
+    else:
+        middle = first + cut(n)
+        if start < middle:
+            yield from _covered(first, middle - first, start, stop)
+        if stop > middle:
+            yield from _covered(middle, end - middle, start, stop)
+
+
+def assembled(n: int, sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
+    """The sum over n points from those over branches of their tree, each with where it stops, in order."""
+    with np.errstate(all="ignore"):
+        return _assembled(0, n, _Next(sums))
+
+
+class _Next:
+    """An iterator whose next item can be looked at."""
+
+    def __init__(self, items: Iterator[tuple[int, NDArray[Any]]]) -> None:
+        self._items = items
+        self._item: tuple[int, NDArray[Any]] | None = None
+
+    def ends_at(self) -> int:
+        if self._item is None:
+            self._item = next(self._items)
+        return self._item[0]
+
+    def take(self) -> NDArray[Any]:
+        assert self._item is not None
+        found, self._item = self._item[1], None
+        return found
+
+
+def _assembled(first: int, n: int, sums: _Next) -> NDArray[Any]:
+    # The branches of a node stop before it does, but for the node itself.
+    if sums.ends_at() == first + n:
+        return sums.take()
+    half = cut(n)
+    left = _assembled(first, half, sums)
+    total: NDArray[Any] = left + _assembled(first + half, n - half, sums)
+    return total
+
+
+def column_sums(values: DoubleArray, weights: DoubleArray | None = None) -> DoubleArray:
+    """The sum of each column of C-contiguous rows that are a branch of the tree, of rows times their weights if any."""
+    out = np.empty(values.shape[1])
+    gram.column_sums(values, weights, out, np.empty((linear.levels(len(values)), values.shape[1])))
+    return out
 
 
 def thread_count(n_threads: Count | None) -> int:

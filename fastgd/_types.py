@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fastgd._source import Points, Rows
+    from fastgd._source.parted import PartedPoints, PartedRows
+    from fastgd._source.points import Points
+    from fastgd._source.rows import Rows
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
     #: Where the numbers are; `fastgd._source` says how.
-    Source: TypeAlias = Points | Rows
+    Source: TypeAlias = Points | Rows | PartedPoints | PartedRows
 
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import MOST_NAMED, UNSCALED
+from fastgd._limits import MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
+from fastgd._source.points import sum_of_points
 from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
@@ -228,21 +229,28 @@ def _on_columns(objective: Objective) -> str:
 
 def _on_targets(objective: Objective) -> str:
     """A sentence for targets for which the loss has no meaning, and perhaps no minimum."""
-    loss, targets = objective.descended, objective.source.targets
+    loss, source = objective.descended, objective.source
     if loss is None or loss.target_range == (-math.inf, math.inf):
         return ""
     least, most = loss.target_range
     where = f"between {least:g} and {most:g}"
-    if objective.source.is_rows:
-        low, high = targets.min(), targets.max()
+    if source.is_rows:
+        low, high = source.extremes
         if least <= low <= high <= most:
             return ""
         return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_said(loss.__name__)} "
                 "need have no minimum.")
-    mean = float(targets.mean(dtype=np.float64))
+    mean = source.total(sum_of_points, POINTS_AT_ONCE).item() / source.n
     if least < mean < most:
         return ""
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
+
+
+def on_order(unevenness: float) -> str:
+    """A sentence for rows in an order, of which stochastic descent sees some blocks at a time."""
+    return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as by "
+            "chance, and only some blocks are shuffled together. Write the data once in a random order, take "
+            "average=True, or use minimize, which no order changes.")
 
 
 def _on_labels(objective: Objective) -> str:

@@ -1,6 +1,7 @@
 """What a descent gives back, and what it says when it did not go well."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
@@ -29,7 +30,7 @@ else:
 
 __all__ = ["ConvergenceWarning", "DescentResult", "DivergenceError", "SourceError"]
 
-CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED = range(5)
+CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED, DATA_LOST = range(6)
 STOPPED_BY_CALLBACK = 99  # scipy's number for it
 
 
@@ -125,7 +126,8 @@ class DescentResult(Generic[Theta_co]):
         Whether the stopping rule was met, and, as far as is known, at a place that deserves it.
     status : int
         0 converged, 1 the limit of updates, 2 the iterates repeat, 3 diverged, 4 the last step was short where the
-        slope is not (a lucky point, a learning rate of 0) or the loss can still fall, 99 stopped by the callback.
+        slope is not (a lucky point, a learning rate of 0) or the loss can still fall, 5 the data could not be read any
+        more, 99 stopped by the callback.
     message : str
         Why the descent ended.
     history : pandas.DataFrame or None
@@ -135,6 +137,9 @@ class DescentResult(Generic[Theta_co]):
         The columns of X, if it was a DataFrame.
     fit_intercept : bool
         Whether x[0] is an intercept.
+    passes, bytes_read : int or None
+        How often data that are not in memory were read in all, the looks before and after the descent included, and how
+        many bytes of numbers that was.
 
     Examples
     --------
@@ -162,6 +167,8 @@ class DescentResult(Generic[Theta_co]):
     history: pd.DataFrame | Any = None    # Any, so that those who asked for one need not ask whether it is None
     feature_names: tuple[str, ...] | None = None
     fit_intercept: bool = False
+    passes: int | None = None
+    bytes_read: int | None = None
 
     @property
     def coef(self) -> pd.Series[float]:
@@ -293,3 +300,11 @@ class DescentResult(Generic[Theta_co]):
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return as_html(self)
+
+
+def lost(theta: Any, updates: int) -> DescentResult[Any] | None:
+    """A descent whose data could not be read any more, if it made an update: nothing but theta is known."""
+    if updates == 0:
+        return None
+    return DescentResult(x=theta, fun=math.nan, jac=None, nit=updates, success=False, status=DATA_LOST,
+                         message="The data could not be read any more.")

@@ -261,3 +261,38 @@ def sums(const real[:, ::1] X not None, const double[::1] shift not None, const 
         total = of.weighted + of.panels * PANEL
         add_tree(&X[0, 0], &of, start, stop - start, total, total + of.size)
         unpack(&of, total, out)
+
+
+cdef void add_columns(
+    const double* X, const double* weights, Py_ssize_t p, Py_ssize_t n, double* total, double* scratch,
+) noexcept nogil:
+    """The sum of w x over n rows from X on, by the tree."""
+    cdef Py_ssize_t i, j, half
+    if n <= LEAF:
+        for j in range(p):
+            total[j] = 0
+        for i in range(n):
+            for j in range(p):
+                total[j] += (X[j] if weights == NULL else weights[i] * X[j])
+            X += p
+        return
+    half = half_of(n)
+    add_columns(X, weights, p, half, total, scratch)
+    add_columns(X + half * p, NULL if weights == NULL else weights + half, p, n - half, scratch, scratch + p)
+    for j in range(p):
+        total[j] += scratch[j]
+
+
+def column_sums(const double[:, ::1] X not None, const double[::1] weights, double[::1] out not None,
+                double[:, ::1] scratch not None):
+    """Write the sum of each column to `out`, of rows that are multiplied by their `weights` unless that is None.
+
+    `scratch` has ``levels(n)`` rows as long as one of X.
+    """
+    cdef Py_ssize_t n = X.shape[0], p = X.shape[1]
+    if n == 0 or p == 0 or weights is not None and weights.shape[0] != n:
+        raise ValueError("column_sums: arrays of different lengths")
+    if out.shape[0] != p or scratch.shape[1] != p or scratch.shape[0] < levels(n):
+        raise ValueError("column_sums: a buffer is too short")
+    with nogil:
+        add_columns(&X[0, 0], NULL if weights is None else &weights[0], p, n, &out[0], &scratch[0, 0])

@@ -15,6 +15,9 @@ def levels(n: int) -> int: ...
 # loss, value, slope, X, rows, start, stop, theta, gradient, scratch -> sum
 sums: Fused[[KernelLoss, bool, bool, FloatArray, Rows, int, int, DoubleArray, DoubleArray, DoubleArray], float]
 
+# X, theta, intercept, start, stop, out
+predictions: Fused[[FloatArray, DoubleArray, bool, int, int, DoubleArray], None]
+
 # loss, X, rows, steps, alphas, thetas -> updates, whether the last was short
 batch: Fused[[KernelLoss, FloatArray, Rows, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]
 

@@ -9,7 +9,7 @@ from libc.math cimport fabs
 from libc.string cimport memcpy, memset
 
 from fastgd._kernels.losses cimport Loss, at_point, real
-from fastgd._kernels.mean cimport LEAF, LINE, half_of, prefetch, prefetch_far
+from fastgd._kernels.mean cimport LEAF, LINE, half_of, mean_of_sum, prefetch, prefetch_far
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
 from fastgd._kernels.step cimport (
     WAS_SHORT,
@@ -283,6 +283,19 @@ def sums(Loss loss, bint value, bint slope, const real[:, ::1] X not None, Rows 
     return total
 
 
+def predictions(const real[:, ::1] X not None, const double[::1] theta not None, bint intercept, Py_ssize_t start,
+                Py_ssize_t stop, double[::1] out not None):
+    """Write the predictions for the rows from `start` to `stop` to `out`."""
+    cdef Py_ssize_t p = X.shape[1], i
+    if p == 0 or not 0 <= start <= stop <= X.shape[0]:
+        raise ValueError("predictions: rows out of range")
+    if theta.shape[0] != p + intercept or out.shape[0] < stop - start:
+        raise ValueError("predictions: a buffer is too short")
+    with nogil:
+        for i in range(stop - start):
+            out[i] = predicted(&X[start + i, 0], p, &theta[0], intercept)
+
+
 def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySteps steps not None,
           const double[::1] alphas not None, double[:, ::1] thetas not None):
     """theta <- theta - alpha * gradient over all rows, for each alpha.
@@ -294,10 +307,9 @@ def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySte
     -------
     (updates, whether the last was short)
     """
-    cdef Py_ssize_t n = X.shape[0], p = X.shape[1], q = p + rows.intercept, k = 0, limit = alphas.shape[0]
+    cdef Py_ssize_t n = X.shape[0], p = X.shape[1], q = p + rows.intercept, k = 0, j, limit = alphas.shape[0]
     cdef int what = WENT_ON
     cdef model m
-    cdef double rate
     if n == 0 or p == 0 or rows.targets.shape[0] != n or steps.theta.shape[0] != q:
         raise ValueError("batch: arrays of different lengths")
     if thetas.shape[0] < limit or thetas.shape[1] != q or steps.scratch.shape[0] < levels(n) + 1:
@@ -307,9 +319,10 @@ def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySte
         while k < limit and what == WENT_ON:
             add_tree(loss, False, True, &X[0, 0], &m, NULL, 0, n, 0, &steps.theta[0], &steps.scratch[0, 0],
                      &steps.scratch[1, 0])
-            rate = alphas[k] * loss.slope_factor(<double> 0) / n
-            what = step_along(&steps.rule, &steps.theta[0], &steps.previous[0], rate, &steps.scratch[0, 0], q, False,
-                              True, k == limit - 1)
+            for j in range(q):    # to the bit as `mean.divide` has it, for the same descent in Python
+                steps.scratch[0, j] = loss.slope_factor(<double> 0) * mean_of_sum(steps.scratch[0, j], n)
+            what = step_along(&steps.rule, &steps.theta[0], &steps.previous[0], alphas[k], &steps.scratch[0, 0], q,
+                              False, True, k == limit - 1)
             memcpy(&thetas[k, 0], &steps.theta[0], q * sizeof(double))
             k += 1
     return k, what == WAS_SHORT

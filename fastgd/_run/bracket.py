@@ -19,14 +19,14 @@ def bracket_of(objective: Objective, theta0: float, tol: float, by_step: bool) -
     """The runner. Of our own losses a sample of the points says where to look, and how curved the mean is there."""
     loss, source = objective.descended, objective.source
     update = Update(objective)
-    if loss is None or not isinstance(source, Points):
+    if loss is None or source.is_rows:
         return Bracket(objective.called_gradient, source.everything, theta0, tol, by_step, update, 1.0)
     guesses, rate = _guesses(objective, source, theta0)
     settle = OrderStatistic(objective) if loss.kinks else None
     return Bracket(objective.called_gradient, None, theta0, tol, by_step, update, rate, guesses, settle)
 
 
-def _guesses(objective: Objective, points: Points, theta0: float) -> tuple[list[float], float]:
+def _guesses(objective: Objective, points: Points | PartedPoints, theta0: float) -> tuple[list[float], float]:
     """Where the minimum may be, and one over the curvature there."""
     loss = objective.descended
     assert loss is not None
@@ -36,7 +36,7 @@ def _guesses(objective: Objective, points: Points, theta0: float) -> tuple[list[
     few = objective.on(points.drawn(SAMPLE))
     targets = few.source.targets
     spread = float(np.subtract(*np.quantile(targets, [0.75, 0.25]))) or float(np.ptp(targets))
-    if few.source is points:
+    if few.source.n == points.n:
         if not loss.is_convex or loss.link != "identity":
             return [], rate
         guess = float(np.median(targets))

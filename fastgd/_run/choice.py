@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature, enough_rows
+from fastgd._curvature import RowsCurvature
 from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
@@ -24,10 +24,12 @@ from fastgd._run.bracket import bracket_of
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic, OfOneWeight
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.python import NesterovBatch, PythonBatch, PythonStochastic
+from fastgd._run.shuffled import ShuffledBlocks
 from fastgd._run.update import Update
 from fastgd._settings import batch_settings
 from fastgd._source import Points, Rows
 from fastgd._source.points import mean_over
+from fastgd._source.rows import enough_rows
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from fastgd._objective import Objective
     from fastgd._settings import Settings
+    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Rates, Runner
     from fastgd.losses import Gradient
 
@@ -122,7 +125,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most, Update(objective))
     if penalty is not None and not (penalty.l1 == 0 and gradient.loss.is_quadratic and source.is_rows):
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if isinstance(source, Rows):
+    if source.is_rows:
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
     # Where the loss is asked for after each update, one pass gives it with the next slope.
     is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
@@ -133,7 +136,7 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
     return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
 
 
-def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float,
+def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, tol: float,
                        by_step: bool, limit: int, most: int) -> Runner:
     q, curvature = rows.n_parameters, objective.curvature
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
@@ -145,7 +148,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
         return GramBatch(gram, moment, theta0, tol, by_step, most)
     if objective.penalty is not None:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+    if not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return ArrayBatch(gradient, rows, theta0, tol, by_step, most)
 
@@ -153,7 +156,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: Rows, the
 def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
     """Where the descent ends on a sample of the rows, if that is a small part of them; the first step leads there."""
     rows = objective.source
-    size = enough_rows(rows)
+    size = enough_rows(rows.n_parameters)
     loss = objective.descended
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None
@@ -170,11 +173,23 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
 
 
 def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Runner:
-    """The runner of stochastic or mini-batch descent; it shuffles the points, or an order of the rows, in place."""
+    """The runner of stochastic or mini-batch descent."""
+    metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
+    if objective.source.is_parted:
+        return ShuffledBlocks(objective, settings, theta0, functools.partial(_of_group, objective, settings, metric))
+    return _runner_in_memory(objective, settings, metric, dataset, theta0)
+
+
+def _of_group(objective: Objective, settings: Settings, metric: Any, rows: Points | Rows, theta: Any) -> Runner:
+    """The runner of a group of blocks that are held, in the metric of all."""
+    return _runner_in_memory(objective.on(rows), settings, metric, [], theta)
+
+
+def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dataset: ArrayLike, theta0: Any) -> Runner:
+    """The runner, which shuffles the points, or an order of the rows, in place."""
     gradient, source, size = objective.gradient, objective.source, settings.batch_size
     tol, by_step, generator = settings.tol, settings.stop == "step", settings.bit_generator
     assert generator is not None
-    metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
     if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
         points = source.to_shuffle(dataset, settings.in_place)

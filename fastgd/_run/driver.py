@@ -11,7 +11,15 @@ import numpy as np
 
 from fastgd._limits import EVALUATIONS_IN_VAIN, FIRST_CHUNK, LONGEST_CHUNK
 from fastgd._theta import is_finite, own
-from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
+from fastgd.results import (
+    CONVERGED,
+    CYCLE,
+    LIMIT_REACHED,
+    NOT_FINITE,
+    STOPPED_BY_CALLBACK,
+    SourceError,
+    lost,
+)
 
 if TYPE_CHECKING:
     from fastgd._run.epochs import Epochs
@@ -34,6 +42,7 @@ class Outcome(NamedTuple):
     bound: float | None = None         # on the loss above the least, where kinks were smoothed
     moved: float | None = None         # what the rule compared with tol, if that is not the length of the last step
     epochs: float = 0.0                # passes over the data, of a stochastic descent
+    unevenness: float | None = None    # how far, more than by chance, the means of blocks differ that are not in memory
     full_step: float = 0.0             # how long a step on all of the data would be where one ended
     ties: tuple[int, ...] = ()         # columns that determine each other, as the metric of the run found
 
@@ -76,10 +85,11 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
             fastest = max(fastest, alphas.item(alphas.argmax()))
         if watch is not None:
             watch.before_chunk(done, before)
-        if pace is None:
-            count, converged = runner.advance(alphas, thetas)
-        else:
-            count, converged = pace.timed(alphas, thetas)
+        try:
+            count, converged = runner.advance(alphas, thetas) if pace is None else pace.timed(alphas, thetas)
+        except SourceError as error:
+            error.result = lost(own(runner.theta), done)
+            raise
         theta, period = runner.theta, 0
         if cycles is not None and not converged:
             period = cycles.find(done, thetas, count)

@@ -1,12 +1,14 @@
 """Losses with kinks: the order statistic at which one of points is least, and descent of rows on smoothed versions."""
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastgd._limits import (
+    CACHED_NUMBERS,
     COST_OF_SMOOTHING,
     FEW_TO_SORT,
     LOOKS_BEFORE_SORTING,
@@ -14,18 +16,23 @@ from fastgd._limits import (
     NARROWEST,
     NEGLIGIBLE,
     PATIENCE,
+    POINTS_AT_ONCE,
     ROUNDING,
     SHORT_FOR_STAGE,
-    SLICE,
 )
+from fastgd._sums import column_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastgd._objective import Objective
     from fastgd._run.adaptive import Place
     from fastgd._run.python import PythonBatch
+    from fastgd._source import Points, Rows
     from fastgd._types import DoubleArray, Theta
+
+    #: Offsets of kinks, and how far the slope jumps at each.
+    Kinks: TypeAlias = tuple[tuple[float, float], ...]
 
 
 class OrderStatistic:
@@ -37,7 +44,8 @@ class OrderStatistic:
     def __init__(self, objective: Objective) -> None:
         loss, source = objective.descended, objective.source
         assert loss is not None
-        self._kinks, self._targets, self._weights = loss.kinks, source.targets, source.weights
+        assert not source.is_rows
+        self._kinks, self._points = loss.kinks, source
         self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
         self._slope_of_all = loss.gradient(0.0, [1e300]) - self._l1    # where all kinks are above theta
         self._looks = 0
@@ -45,12 +53,12 @@ class OrderStatistic:
     def __call__(self, low: Place, high: Place) -> float | None:
         """The minimum between places of unlike slopes if there are few points or there were many looks, else None."""
         self._looks += 1
-        n = self._targets.size
+        n = self._points.n
         least_jump = min(jump for _, jump in self._kinks)
         if (high[1] - low[1]) * n / least_jump > FEW_TO_SORT and self._looks < LOOKS_BEFORE_SORTING:
             return None
         below, places, jumps = self._gathered(low[0], high[0])
-        order = np.argsort(places, kind="stable")
+        order = np.lexsort((jumps, places))
         places, jumps = places[order], jumps[order]
         # Less what l2 adds, the slope left of each place and right of the last.
         slopes = self._slope_of_all + (below + np.cumsum(np.concatenate([[0.0], jumps]))) / n
@@ -62,38 +70,61 @@ class OrderStatistic:
 
     def is_flat(self, slope: float) -> bool:
         """Whether a slope is rounding, of kinks whose jumps cancel."""
-        return not self._l2 and abs(slope) <= max(ROUNDING, 4 * float(np.finfo(self._targets.dtype).eps))
+        return not self._l2 and abs(slope) <= max(ROUNDING, 4 * float(np.finfo(self._points.dtype).eps))
 
     def lowest_from(self, theta: float) -> float:
         """The least of the minima if theta, where the slope is 0, is one: the loss may be flat from the place below."""
         if self._l2:
             return theta
-        targets = self._targets
-        here = targets.dtype.type(theta)
-        places = [float(np.max(at, where=at <= here, initial=-np.inf))
-                  for at in (targets - targets.dtype.type(offset) for offset, _ in self._kinks)]
+        offsets = [offset for offset, _ in self._kinks]
+        places = [*np.max(self._points.each(functools.partial(_places_up_to, theta, offsets)), axis=0).tolist()]
         place = max([*places, 0.0] if self._l1 and theta >= 0 else places)
         return place if math.isfinite(place) else theta
 
     def _gathered(self, low: float, high: float) -> tuple[float, DoubleArray, DoubleArray]:
         """The jumps below the bracket in all, and the places and jumps in it."""
         low, high = min(low, high), max(low, high)
-        below, places, jumps = 0.0, [np.empty(0)], [np.empty(0)]
-        for start in range(0, self._targets.size, SLICE):
-            targets = self._targets[start:start + SLICE]
-            weights = None if self._weights is None else self._weights[start:start + SLICE]
-            for offset, jump in self._kinks:
-                at = targets - targets.dtype.type(offset) if offset else targets
-                under, inside = at < low, (at >= low) & (at <= high)
-                below += jump * float(np.count_nonzero(under) if weights is None else weights[under].sum(dtype=float))
-                places.append(at[inside].astype(np.float64))
-                jumps.append(np.full(len(places[-1]), jump) if weights is None
-                             else jump * weights[inside].astype(np.float64))
+        found = self._points.each(functools.partial(_jumps_between, low, high, self._kinks))
+        below = float(np.sum([part[0] for part in found]))
+        if self._points.is_weighted:
+            below = self._points.total(functools.partial(_weights_below, low, self._kinks), POINTS_AT_ONCE).item()
+        places, jumps = ([part[k] for part in found] for k in (1, 2))
         if self._l1:
             places.append(np.zeros(1) if low <= 0 <= high else np.empty(0))
-            jumps.append(np.full(len(places[-1]), 2 * self._l1 * self._targets.size))
-            below += 2 * self._l1 * self._targets.size if low > 0 else 0.0
+            jumps.append(np.full(len(places[-1]), 2 * self._l1 * self._points.n))
+            below += 2 * self._l1 * self._points.n if low > 0 else 0.0
         return below, np.concatenate(places), np.concatenate(jumps)
+
+
+def _places_up_to(theta: float, offsets: Sequence[float], points: Points, part: slice) -> list[float]:
+    """The largest place of each kink that is not above theta."""
+    targets = points.targets[part]
+    here, real = targets.dtype.type(theta), targets.dtype.type
+    return [float(np.max(at, where=at <= here, initial=-np.inf)) for at in (targets - real(k) for k in offsets)]
+
+
+def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
+                   part: slice) -> tuple[float, DoubleArray, DoubleArray]:
+    """The jumps below a bracket of points of equal weights, and the places in it with their jumps."""
+    targets = points.targets[part]
+    weights = None if points.weights is None else points.weights[part]
+    below, places, jumps = 0.0, [], []
+    for offset, jump in kinks:
+        at = targets - targets.dtype.type(offset) if offset else targets
+        inside = (at >= low) & (at <= high)
+        below += jump * float(np.count_nonzero(at < low))
+        places.append(at[inside].astype(np.float64))
+        jumps.append(np.full(len(places[-1]), jump) if weights is None else jump * weights[inside].astype(np.float64))
+    return below, np.concatenate(places), np.concatenate(jumps)
+
+
+def _weights_below(low: float, kinks: Kinks, points: Points, part: slice) -> DoubleArray:
+    """The jumps below a place, each times its weight."""
+    assert points.weights is not None
+    targets, weights = points.targets[part], points.weights[part].astype(np.float64)
+    jumps = sum(jump * weights * ((targets - targets.dtype.type(offset) if offset else targets) < low)
+                for offset, jump in kinks)
+    return column_sums(np.asarray(jumps)[:, None])
 
 
 def most_to_gain(objective: Objective, slope: Any, distance: float, loss: float) -> float:
@@ -191,15 +222,19 @@ class SmoothedKinks:
         loss, rows = self._objective.descended, self._objective.source
         assert loss is not None
         assert rows.is_rows
-        first = int(rows.intercept)
-        distance = cost = 0.0
-        for part in rows.parts():
-            with np.errstate(over="ignore", invalid="ignore"):    # the loss there says so, and the run ends
-                residuals = rows.targets[part] - (rows.X[part] @ theta[first:] + (theta[0] if first else 0.0))
-            weights = np.ones(len(residuals)) if rows.weights is None else rows.weights[part]
-            distances = [np.abs(residuals - offset) for offset, _ in loss.kinks]
-            distance += float(weights @ np.min(distances, axis=0))
-            for t, (_, jump) in zip(distances, loss.kinks, strict=True):
-                t = np.minimum(t, width)    # at which the cost is 0, as beyond it
-                cost += jump / 2 * float(weights @ (t * (1 - t / width)))
-        return self._objective.descended_value(theta), distance / rows.n, cost / rows.n
+        distance, cost = rows.total(functools.partial(_distance_and_cost, theta, width, loss.kinks),
+                                    rows.rows_of(CACHED_NUMBERS)) / rows.n
+        return self._objective.descended_value(theta), float(distance), float(cost)
+
+
+def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: Rows, part: slice) -> DoubleArray:
+    """The sums of the distances of residuals from the nearest kink, and of what smoothing them can have cost."""
+    with np.errstate(over="ignore", invalid="ignore"):    # the loss there says so, and the run ends
+        residuals = rows.targets[part] - rows.predictions(theta, part)
+        distances = [np.abs(residuals - offset) for offset, _ in kinks]
+        sums = np.empty((len(residuals), 2))
+        sums[:, 0], sums[:, 1] = np.min(distances, axis=0), 0.0
+        for t, (_, jump) in zip(distances, kinks, strict=True):
+            t = np.minimum(t, width)    # at which the cost is 0, as beyond it
+            sums[:, 1] += jump / 2 * (t * (1 - t / width))
+        return column_sums(sums, None if rows.weights is None else rows.weights[part])

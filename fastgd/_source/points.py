@@ -1,31 +1,36 @@
-"""Points in memory: the source whose prediction is theta itself."""
+"""Points: the source whose prediction is theta itself. In memory here, in pieces in `fastgd._source.parted`."""
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite
+from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite, slices_of_rows
 from fastgd._kernels import mean as kernels
-from fastgd._limits import CACHED_POINTS, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._limits import (
+    CACHED_POINTS,
+    MANY_POINTS,
+    PARTS_OF_A_THREAD,
+    POINTS_AT_ONCE,
+    POINTS_OF_A_PART,
+    THETAS_AT_ONCE,
+)
 from fastgd._source.rows import Rows
-from fastgd._source.weights import with_weight
-from fastgd._sums import ALONE, Threads, added, branches
+from fastgd._source.facts import InMemory, with_weight
+from fastgd._sums import ALONE, Threads, added, branches, column_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd._types import DoubleArray, FloatArray, OwnMean, R
     from fastgd.losses.base import Loss
 
 
-class Points:
-    """Points as a contiguous array; `dataset` is what the caller gave.
-
-    Unless it is said that they are checked, each pass looks whether they are finite, and raises ValueError if not.
-    """
+class AnyPoints:
+    """What points are, wherever they are."""
 
     is_rows: Literal[False] = False
     intercept = False
@@ -33,20 +38,35 @@ class Points:
     names: tuple[str, ...] | None = None
     parameter_names: tuple[str, ...] = ("theta",)
 
-    def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None, *,
-                 is_checked: bool = True) -> None:
-        self._check = not is_checked
-        self.weights: FloatArray | None = None
-        if weights is not None:
-            weights, (targets,) = with_weight(weights, targets)
-            self.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
-        self.targets = targets
-        self.n = targets.size
-        self.everything: Any = as_given(dataset, targets)
-
     def theta(self, value: Any, name: str) -> float:
         """`value` as a float."""
         return check_number(value, name, low=-np.inf, inclusive=False)
+
+
+class Points(InMemory, AnyPoints):
+    """Points as a contiguous array; `dataset` is what the caller gave.
+
+    Unless it is said that they are checked, each pass looks whether they are finite, and raises ValueError if not.
+    """
+
+    def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None, *,
+                 is_checked: bool = True) -> None:
+        self._check = not is_checked
+        self.weights = None
+        if weights is not None:
+            weights, (targets,) = with_weight(weights, targets)
+            self.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
+        self.targets, self.dtype = targets, targets.dtype
+        self.n = targets.size
+        self.everything: Any = as_given(dataset, targets)
+
+    def each(self, function: Callable[[Points, slice], R], threads: Threads = ALONE) -> list[R]:
+        """`function` of the points and of one slice of them after another."""
+        return threads.map(functools.partial(function, self), slices_of_rows(self.targets, POINTS_AT_ONCE))
+
+    def total(self, sums: Callable[[Points, slice], FloatArray], most: int, threads: Threads = ALONE) -> FloatArray:
+        """The sum over all points of what `sums` of the points and of a branch of at most `most` answers."""
+        return added(self.n, most, threads.map(functools.partial(sums, self), branches(self.n, most)))
 
     def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
         """A compiled loss or gradient at one theta."""
@@ -173,6 +193,22 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
         raise_not_finite(targets, "dataset")
     mean.version(kernels.divide, targets.dtype)(mean.kernel, values, means, n)
     return means
+
+
+def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: Points, part: slice) -> FloatArray:
+    """The sums of a loss at the first `values` thetas and of its slope at the others, over a part of checked points."""
+    targets, weights = points.targets[part], None if points.weights is None else points.weights[part]
+    sums = np.empty(thetas.size, thetas.dtype)
+    for start in range(0, thetas.size, THETAS_AT_ONCE):
+        group = thetas[start:start + THETAS_AT_ONCE]
+        sums[start:start + group.size] = _sums(mean, min(max(values - start, 0), group.size), group, targets, weights,
+                                               check=False)[0]
+    return sums
+
+
+def sum_of_points(points: Points, part: slice) -> DoubleArray:
+    """The sum of a part of the points themselves, in double."""
+    return column_sums(as_double(points.targets[part])[:, None])
 
 
 def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,

@@ -1,17 +1,17 @@
 """Rows in memory: X, the target of each row, and whether an intercept leads theta."""
 from __future__ import annotations
 
+import functools
 import inspect
-import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
+from fastgd._checks import C_NAMES, check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
 from fastgd._kernels import linear as kernels
 from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART
-from fastgd._source.weights import with_weight
+from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
+from fastgd._source.facts import InMemory, with_weight
 from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
@@ -19,57 +19,44 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd._types import DoubleArray, FloatArray, OwnMean, R
     from fastgd.losses.base import Loss
 
 #: What a Python function may call its targets, in place of standing last.
 _NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
 
 
-class Rows:
-    """X as a C-contiguous float array with a target for each row, checked once.
-
-    A part is an index of rows: a slice, or an array of them. What stochastic descent shuffles is such an array.
+class AnyRows:
+    """What rows are, wherever they are.
 
     Attributes
     ----------
-    X : ndarray of shape (n, p), float32 or float64
-        The caller's own array if it is one in C order.
-    targets : ndarray of shape (n,), float64
-    weights : ndarray of shape (n,), float64, or None
+    n, p : int
+        Rows, and columns of X.
+    dtype : dtype
+        Of X.
     intercept : bool
         Whether theta[0] is added to each prediction; theta then has p + 1 components.
     names : tuple of str or None
         The columns of a DataFrame.
-    kernel : fastgd._kernels.linear.Rows
-        What a kernel gets beside X.
     """
 
     is_rows: Literal[True] = True
-    everything: Any = slice(None)
+    n: int
+    p: int
+    dtype: np.dtype[Any]
+    intercept: bool
+    names: tuple[str, ...] | None
 
-    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
-                 weights: DoubleArray | None = None, threads: Threads | None = None) -> None:
-        self.intercept = check_flag(fit_intercept, "fit_intercept")
-        self.X, names = check_design(X, threads=threads)
-        check_same_length(self.X, targets)
-        weights, (self.X, targets) = with_weight(weights, self.X, targets)
-        self.set_up(None if names is None else tuple(names), targets, weights)
-
-    def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
-        """Take what belongs to X and the intercept, which are there."""
-        self.names = names
-        self.targets = targets.astype(np.float64, copy=False)
-        self.weights = weights
-        self.n, p = self.X.shape
-        self.n_parameters = p + self.intercept
-        self.kernel = kernels.Rows(self.targets, self.intercept, weights)
-        self._ones: FloatArray | None = None
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers theta has."""
+        return self.p + self.intercept
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """A name for each component of theta."""
-        names = self.names or tuple(f"x{k}" for k in range(self.X.shape[1]))
+        names = self.names or tuple(f"x{k}" for k in range(self.p))
         return ("intercept", *names) if self.intercept else names
 
     def theta(self, value: ArrayLike, name: str) -> DoubleArray:
@@ -85,10 +72,77 @@ class Rows:
             raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
         return theta
 
+    def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
+        """The sum over all rows of what `sums` of rows in memory and of a branch of at most `most` of them answers."""
+        raise NotImplementedError
+
     def rows_of(self, numbers: int) -> int:
         """Rows that have about so many numbers of X, and no fewer than a leaf of the tree."""
-        p: int = self.X.shape[1]
-        return max(LEAF, numbers // p)
+        return max(LEAF, numbers // self.p)
+
+    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> Any:
+        """A compiled loss at one theta, a float, or a compiled gradient, an array."""
+        found = self.means(mean, [theta], threads)[0]
+        return found if mean.is_slope else found.item()
+
+    def value_and_slope(self, loss: Loss, theta: Any, threads: Threads = ALONE) -> tuple[float, DoubleArray]:
+        """A compiled loss and its gradient at one theta, in one pass over X."""
+        most = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once))
+        both = self.total(functools.partial(_both_sums, loss, theta), most, self._who(threads))
+        loss.version(divide, both.dtype)(loss.kernel, 1, both, self.n)
+        return both[0].item(), both[1:]
+
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
+              threads: Threads = ALONE) -> DoubleArray:
+        """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
+        threads = self._who(threads)
+        # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
+        # two calls of the kernel, of which each should take long.
+        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
+        together = mean.at_once // (len(thetas) * max(1, self.p // 4))
+        most = max(LEAF, min(self.rows_of(numbers), together))
+        means = self.total(functools.partial(_sums_at, mean, thetas), most, threads)
+        mean.version(divide, means.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means.reshape(-1), self.n)
+        return means
+
+    def _who(self, threads: Threads) -> Threads:
+        """The threads, if the rows are so many that they gain."""
+        return threads if self.n * self.p > MANY_POINTS else ALONE
+
+
+class Rows(InMemory, AnyRows):
+    """X as a C-contiguous float array with a target for each row, checked once.
+
+    A part is an index of rows: a slice, or an array of them. What stochastic descent shuffles is such an array.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p), float32 or float64
+        The caller's own array if it is one in C order.
+    targets : ndarray of shape (n,), float64
+    weights : ndarray of shape (n,), float64, or None
+    kernel : fastgd._kernels.linear.Rows
+        What a kernel gets beside X.
+    """
+
+    everything: Any = slice(None)
+
+    def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
+                 weights: DoubleArray | None = None, threads: Threads | None = None) -> None:
+        self.intercept = check_flag(fit_intercept, "fit_intercept")
+        self.X, names = check_design(X, threads=threads)
+        check_same_length(self.X, targets)
+        weights, (self.X, targets) = with_weight(weights, self.X, targets)
+        self.set_up(None if names is None else tuple(names), targets, weights)
+
+    def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
+        """Take what belongs to X and the intercept, which are there."""
+        self.names = names
+        self.targets = targets.astype(np.float64, copy=False)
+        self.weights = weights
+        (self.n, self.p), self.dtype = self.X.shape, self.X.dtype
+        self.kernel = kernels.Rows(self.targets, self.intercept, weights)
+        self._ones: FloatArray | None = None
 
     def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:
         """Parts of about so many numbers of X: branches of the tree of the rows."""
@@ -98,56 +152,20 @@ class Rows:
         """X and the targets of each of the `parts`, in double."""
         return ((self.X[part].astype(np.float64, copy=False), self.targets[part]) for part in self.parts(numbers))
 
-    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> Any:
-        """A compiled loss at one theta, a float, or a compiled gradient, an array."""
-        found = self.means(mean, [theta], threads)[0]
-        return found if mean.is_slope else found.item()
+    def predictions(self, theta: DoubleArray, part: slice) -> DoubleArray:
+        """For the rows of a part, each with the same bits wherever it is."""
+        out = np.empty(part.stop - part.start)
+        kernels.predictions[C_NAMES[self.dtype]](self.X, theta, self.intercept, part.start, part.stop, out)
+        return out
 
-    def value_and_slope(self, loss: Loss, theta: Any, threads: Threads = ALONE) -> tuple[float, DoubleArray]:
-        """A compiled loss and its gradient at one theta, in one pass over X."""
-        threads = threads if self.X.size > MANY_POINTS else ALONE
-        most, q = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once)), self.n_parameters
-        kernel = loss.version(kernels.sums, self.X.dtype)
+    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE) -> list[R]:
+        """`function` of the rows and of one slice of them after another."""
+        return threads.map(functools.partial(function, self), self.parts(POINTS_AT_ONCE))
 
-        def sums(part: slice) -> DoubleArray:
-            both, scratch = np.empty(1 + q), np.empty((kernels.levels(part.stop - part.start), q))
-            both[0] = kernel(loss.kernel, True, True, self.X, self.kernel, part.start, part.stop, theta, both[1:],
-                             scratch)
-            return both
-
-        both: DoubleArray = added(self.n, most, threads.map(sums, branches(self.n, most)))
-        loss.version(divide, both.dtype)(loss.kernel, 1, both, self.n)
-        return both[0].item(), both[1:]
-
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
-              threads: Threads = ALONE) -> DoubleArray:
-        """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
-        threads = threads if self.X.size > MANY_POINTS else ALONE
-        # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
-        # two calls of the kernel, of which each should take long.
-        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
-        most = max(LEAF, min(self.rows_of(numbers), mean.at_once))
-        together = max(1, mean.at_once // (most * max(1, self.X.shape[1] // 4)))
-        groups = [thetas[start:start + together] for start in range(0, len(thetas), together)]
-        kernel, q = mean.version(kernels.sums, self.X.dtype), self.n_parameters
-
-        def sums(task: tuple[Sequence[Any] | FloatArray, slice]) -> DoubleArray:
-            group, part = task
-            gradients = np.empty((len(group) if mean.is_slope else 1, q))
-            scratch = np.empty((kernels.levels(part.stop - part.start), q))
-            losses = [kernel(mean.kernel, not mean.is_slope, mean.is_slope, self.X, self.kernel, part.start, part.stop,
-                             theta, gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(group)]
-            return gradients if mean.is_slope else np.array(losses)
-
-        means: DoubleArray
-        if self.n <= most and len(groups) == 1:    # the small call
-            means = sums((thetas, slice(0, self.n)))
-        else:
-            parts = branches(self.n, most)
-            found = iter(threads.map(sums, [(group, part) for group in groups for part in parts]))
-            means = np.concatenate([added(self.n, most, list(itertools.islice(found, len(parts)))) for _ in groups])
-        mean.version(divide, means.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means.reshape(-1), self.n)
-        return means
+    def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
+        if self.n <= most:    # the small call
+            return sums(self, slice(0, self.n))
+        return added(self.n, most, threads.map(functools.partial(sums, self), branches(self.n, most)))
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
         """A Python function of theta, X and y as one of theta and of a part; a gradient's array is checked.
@@ -195,10 +213,40 @@ class Rows:
         if self.n <= 2 * size:
             return self
         drawn = np.sort(np.random.default_rng(0).integers(0, self.n, size))
-        sample = object.__new__(Rows)
-        sample.intercept, sample.X = self.intercept, self.X[drawn]
-        sample.set_up(self.names, self.targets[drawn], None if self.weights is None else self.weights[drawn])
-        return sample
+        return rows_in_memory(self, self.X[drawn], self.targets[drawn],
+                              None if self.weights is None else self.weights[drawn])
+
+
+def rows_in_memory(like: AnyRows, X: FloatArray, targets: FloatArray, weights: DoubleArray | None) -> Rows:
+    """Checked rows of the same model as others; their weights have the mean 1, or are some of such weights."""
+    rows = object.__new__(Rows)
+    rows.intercept, rows.X = like.intercept, X
+    rows.set_up(like.names, targets, weights)
+    return rows
+
+
+def _both_sums(loss: Loss, theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sum of a loss over a part, and that of its gradient after it."""
+    q = rows.n_parameters
+    both, scratch = np.empty(1 + q), np.empty((kernels.levels(part.stop - part.start), q))
+    both[0] = loss.version(kernels.sums, rows.dtype)(
+        loss.kernel, True, True, rows.X, rows.kernel, part.start, part.stop, theta, both[1:], scratch)
+    return both
+
+
+def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sums over a part of a loss at each theta, or those of its gradient."""
+    kernel, q = mean.version(kernels.sums, rows.dtype), rows.n_parameters
+    gradients = np.empty((len(thetas) if mean.is_slope else 1, q))
+    scratch = np.empty((kernels.levels(part.stop - part.start), q))
+    losses = [kernel(mean.kernel, not mean.is_slope, mean.is_slope, rows.X, rows.kernel, part.start, part.stop, theta,
+                     gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
+    return gradients if mean.is_slope else np.array(losses)
+
+
+def enough_rows(n_parameters: int) -> int:
+    """Rows that tell the correlations of the columns, and where the loss is about least."""
+    return max(SAMPLE, 10 * n_parameters)
 
 
 def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

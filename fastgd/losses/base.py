@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 import numpy as np
 
 from fastgd._checks import (
+    C_NAMES,
     as_float_array,
     as_points,
     check_dataset,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
-
-#: The names of the types that the kernels are made for.
-_C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 #: What the mean over the rows of a linear model is: a float, of a gradient an array.
 OverRows = TypeVar("OverRows")
@@ -214,7 +212,7 @@ class _Mean(Value, Generic[OverRows]):
         try:
             found: Callable[P, R] = self._versions[function, dtype]
         except KeyError:
-            found = self._versions[function, dtype] = function[f"{type(self.kernel).__name__}|{_C_NAMES[dtype]}"]
+            found = self._versions[function, dtype] = function[f"{type(self.kernel).__name__}|{C_NAMES[dtype]}"]
         return found
 
 
