@@ -55,6 +55,12 @@ ROWS_COMPARED = 64
 #: Seconds that a pass which ends early waits for its reader, of the 0.1 s in which Ctrl-C is answered.
 SECONDS_FOR_READER = 0.05
 
+# Clusters.
+
+#: Seconds between two looks at tasks that are not all done, and seconds without any worker after which a pass is given
+#: up: workers that a queue of jobs starts come late.
+LOOK_AT_TASKS, NO_WORKERS = 0.5, 300.0
+
 # Chunks of updates.
 
 #: Updates of a batch descent.
