@@ -71,7 +71,10 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
         if is_lazy(dataset):
             objective.check_own(name)
-        return objective.on(as_source(dataset, None, False, name, threads=threads))
+        source = as_source(dataset, None, False, name, threads=threads)
+        if source.is_rows:
+            raise ValueError(f"Input {name} should be points, for one number theta. Got blocks of (X, y).")
+        return objective.on(source)
 
     return of_points
 
