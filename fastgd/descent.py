@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source.tables import Table
     from fastgd._types import (
         BatchAlpha,
         Callback,
@@ -82,8 +83,14 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     return candidates.item(np.nanargmin(losses))
 
 
-# Theta is a float, with X an array; with `history` or `full_output` a result holds it.
+# Theta is a float, with X an array; with `history` or `full_output` a result holds it. Blocks may bring X with them.
 
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, alpha: BatchAlpha = 0.2,
+    progress: Progress = True, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False, **options: Unpack[OptionsOfRows],
+) -> Any: ...
 @overload
 def minimize(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source.tables import Table
     from fastgd._types import (
         Alpha,
         Callback,
@@ -62,8 +63,14 @@ if TYPE_CHECKING:
 __all__ = ["minimize_mini_batch", "minimize_sgd"]
 
 
-# Theta is a float, with X an array; with `history` or `full_output` a result holds it.
+# Theta is a float, with X an array; with `history` or `full_output` a result holds it. Blocks may bring X with them.
 
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Any: ...
 @overload
 def minimize_sgd(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
@@ -223,6 +230,13 @@ def minimize_sgd(
     return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
 
 
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Any: ...
 @overload
 def minimize_mini_batch(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,
