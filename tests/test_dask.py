@@ -1,4 +1,7 @@
 """Chunks of dask as pieces: the numbers of one array whatever the chunks, the scheduler and the workers that die."""
+import contextlib
+import ctypes
+import ctypes.util
 import functools
 import os
 import re
@@ -17,10 +20,10 @@ import pytest
 from helpers import LOSSES
 
 import fastgd
-from fastgd import SourceError
 from fastgd._checks import is_dask
 from fastgd._source import cluster as engine
 from fastgd.losses import compiled
+from fastgd.results import SourceError
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -39,7 +42,7 @@ pytestmark = [
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 N = 1000
-Y, X, W = (np.random.default_rng(0).normal(size=(N, 5))[:, part] for part in (0, slice(1, 4), 4))
+Y, X, W = (np.random.default_rng(0).normal(size=(N, 5))[:, part].copy() for part in (0, slice(1, 4), 4))
 W = np.abs(W)
 FRAME = pd.DataFrame(X, columns=list("abc")).assign(y=Y, w=W, text="words")
 
@@ -180,8 +183,10 @@ def test_any_number_of_workers_gives_the_same(cluster, client):
 def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
     def who(piece):
         time.sleep(0.01)
-        worker = distributed.get_worker() if threading.current_thread().name.startswith("Dask") else None
-        return os.getpid(), threading.get_ident(), worker and worker.get_current_task()
+        task = None
+        with contextlib.suppress(ValueError):    # a thread that helps knows of no task
+            task = distributed.get_worker().get_current_task()
+        return os.getpid(), threading.get_ident(), task
 
     found = list(pieces_of(da.from_array(Y, chunks=10), None, None).map(who))
     assert len({task for *_, task in found if task}) == len({pid for pid, *_ in found}) == 2
@@ -197,14 +202,13 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
     (lambda f: (dask.delayed(Y), None, None), TypeError, "'dataset' parameter cannot be a Delayed.*from_delayed"),
     (lambda f: (Y, pytest.importorskip("dask.bag").from_sequence([1]), None), TypeError,
      "'X' parameter cannot be a Bag"),
-    (lambda f: (f.index, None, None), TypeError, "'dataset' parameter cannot be a Index"),
     (lambda f: (da.ones(9), da.ones((8, 2)), None), ValueError, r"numbers of samples: \[8, 9\] \(rows of X, points"),
     (lambda f: (da.ones(9), None, np.ones(8)), ValueError, r"numbers of samples: \[9, 8\] \(points of dataset, sample"),
     (lambda f: (f["y"], f[["a"]].repartition(npartitions=2), None), ValueError, "2 of X, 4 of dataset"),
     (lambda f: (f["y"], None, -W), ValueError, r"'sample_weight' parameter must be numbers in the range \[0, inf\)"),
-    (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, "Chunk 0: Complex data not supported"),
-    (lambda f: (f["text"], None, None), TypeError, "Chunk 0: Input dataset should be a 1d array of real numbers"),
-    (lambda f: (f["y"], f[["a", "text"]], None), TypeError, "Chunk 0: Input X .*'text'"),
+    (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, r"Chunk \d: Complex data not supported"),
+    (lambda f: (f["text"], None, None), TypeError, r"Chunk \d: Input dataset should be a 1d array of real numbers"),
+    (lambda f: (f["y"], f[["a", "text"]], None), TypeError, r"Chunk \d: Input X .*'text'"),
 ])
 def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
     with dask.config.set(scheduler="synchronous"), pytest.raises(error, match=message):
@@ -345,7 +349,8 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
 
 def test_a_cluster_without_workers_is_given_up(monkeypatch):
     monkeypatch.setattr(engine, "NO_WORKERS", 0.2)
-    with (distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, silence_logs=50) as empty,
+    with (dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),    # after which a client looks no more
+          distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as empty,
           distributed.Client(empty)):
         with pytest.raises(SourceError, match=r"no workers for .* seconds\. theta0=error\.result\.x"):
             pieces_of(da.from_array(Y, chunks=30), None, None).map(total)
@@ -404,7 +409,7 @@ def test_an_interrupt_is_answered_without_a_cluster(interrupted, name):
     with dask.config.set(scheduler=name):
         pieces = pieces_of(da.from_array(Y, chunks=10), None, None)
         with interrupted():
-            for _ in range(100):
+            for _ in range(3):
                 pieces.map(slow_total)
         assert len(list(pieces.map(total))) == 100
 
@@ -417,9 +422,10 @@ def test_losses_and_gradients_can_be_sent(name):
 
 
 def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
-    ctypes = pytest.importorskip("ctypes")
-    signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)
-    own = compiled(signature(lambda theta, y: 1.0), signature(lambda theta, y: 0.0), name="own")
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    for function in (library.fmax, library.fmin):
+        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double, ctypes.c_double]
+    own = compiled(library.fmax, library.fmin, name="own")
     read = []
 
     def seen(block):
@@ -433,7 +439,7 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
         assert sum(pieces.map(called)) == N
     else:
         for refused in (pieces.check, pieces.map):
-            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(cannot pickle own.*threads"):
+            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(cannot pickle <compiled loss own>.*threads"):
                 refused(called)
         assert not client_of(pieces).futures
 
