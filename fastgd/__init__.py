@@ -9,6 +9,7 @@
     minimize_multistart     descents from several starts, and the distinct minima
     is_convex               a chord that cuts below the curve of a loss
     check_gradient          a gradient against differences of its loss
+    Blocks, open_parquet    data larger than memory: what a function brings in blocks, Parquet files
     DescentResult, ConvergenceWarning, DivergenceError
                             what a descent gives back, and what it says when it did not go well
     show_config             the CPU, the kernels in use for it, compiler, numpy, threads
@@ -41,15 +42,19 @@ if TYPE_CHECKING:
     from fastgd import datasets as datasets
     from fastgd import plot as plot
     from fastgd import reference as reference
+    from fastgd._source.blocks import Blocks as Blocks
+    from fastgd._source.parquet import open_parquet as open_parquet
     from fastgd.convexity import is_convex as is_convex
     from fastgd.differences import check_gradient as check_gradient
     from fastgd.multistart import minimize_multistart as minimize_multistart
 
 #: Imported when they are wanted, as scipy does it: the module of each function, and modules.
-_WHEN_WANTED = {"check_gradient": "differences", "is_convex": "convexity", "minimize_multistart": "multistart"}
+_WHEN_WANTED = {"Blocks": "_source.blocks", "check_gradient": "differences", "is_convex": "convexity",
+                "minimize_multistart": "multistart", "open_parquet": "_source.parquet"}
 _MODULES = ("convexity", "datasets", "differences", "multistart", "plot", "reference")
 
 __all__ = [
+    "Blocks",
     "ConvergenceWarning",
     "DescentResult",
     "DivergenceError",
@@ -61,6 +66,7 @@ __all__ = [
     "minimize_mini_batch",
     "minimize_multistart",
     "minimize_sgd",
+    "open_parquet",
     "penalties",
     "reference",
     "schedules",

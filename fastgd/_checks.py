@@ -221,11 +221,6 @@ def as_float_array(values: Any, name: str) -> FloatArray:
     return copied(array, array.dtype)
 
 
-def is_dask(value: Any) -> bool:
-    """Whether it is a collection of dask's, which is computed when it is asked for."""
-    return hasattr(type(value), "__dask_graph__")
-
-
 def is_lazy(*values: Any) -> bool:
     """Whether any is of data that are not in memory."""
     return any(type(value) is not np.ndarray and value is not None
@@ -401,17 +396,24 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
     """
     if weights is None:
         return None
+    array = as_weights(weights, n)
+    most = array.max()
+    if most == 0:
+        raise ValueError(f"The 'sample_weight' parameter must have a number above 0. Got {n} zeros.")
+    return None if array.min() == most else as_double(array)
+
+
+def as_weights(weights: Any, n: int | None = None) -> FloatArray:
+    """Weights as a contiguous array of finite numbers of at least 0, of so many if that is given."""
     name = "sample_weight"
     array = as_float_array(weights, name)
-    if array.size != n:
+    if n is not None and array.size != n:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "
                          f"dataset, {name})")
     if not _all_finite(array):
         raise_not_finite(array, name)
-    least, most = array.min(), array.max()
+    least = array.min()
     if least < 0:
         raise ValueError(f"The '{name}' parameter must be numbers in the range [0, inf). Got {least:g} at position "
                          f"{int(array.argmin())}.")
-    if most == 0:
-        raise ValueError(f"The '{name}' parameter must have a number above 0. Got {n} zeros.")
-    return None if least == most else as_double(array)
+    return array

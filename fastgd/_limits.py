@@ -41,6 +41,20 @@ NUMBERS_FOR_EACH_SUM = 16
 #: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
 CACHED_NUMBERS = 2**15
 
+# Data in blocks.
+
+#: Rows of a Parquet file that are decoded at once, and bytes of it that are read at once: the fastest of 2**15 to 2**19
+#: rows, and 40 MB of memory with row groups of any size.
+ROWS_OF_A_BATCH, BYTES_OF_A_READ = 2**17, 2**20
+#: Numbers of such a batch: fewer rows of many columns.
+NUMBERS_OF_A_BATCH = 2**20
+#: Bytes of a block that are copied so that its reader may go on; a larger one is kept from it until it is worked on.
+BYTES_COPIED = 2**24
+#: Rows of a block that are compared with those of the first pass.
+ROWS_COMPARED = 64
+#: Seconds that a pass which ends early waits for its reader, of the 0.1 s in which Ctrl-C is answered.
+SECONDS_FOR_READER = 0.05
+
 # Clusters.
 
 #: Seconds between two looks at tasks that are not all done, and seconds without any worker after which a pass is given

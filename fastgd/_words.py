@@ -248,8 +248,8 @@ def _on_targets(objective: Objective) -> str:
 
 def on_order(unevenness: float) -> str:
     """A sentence for rows in an order, of which stochastic descent sees some blocks at a time."""
-    return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as by "
-            "chance, and only some blocks are shuffled together. Write the data once in a random order, take "
+    return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as "
+            "by chance, and only some blocks are shuffled together. Write the data once in a random order, take "
             "average=True, or use minimize, which no order changes.")
 
 

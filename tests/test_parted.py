@@ -1,6 +1,7 @@
 """Sources in pieces: no bit of any answer depends on where the pieces are cut."""
 import contextlib
 import functools
+import itertools
 import warnings
 
 import numpy as np
@@ -25,7 +26,7 @@ class Cut:
     def __init__(self, y, X=None, weights=None, cuts=(), is_remote=False):
         self.y, self.X, self.weights, self.is_remote = y, X, weights, is_remote
         ends = [0, *sorted(cuts), len(y)]
-        self.parts = [slice(start, stop) for start, stop in zip(ends, ends[1:], strict=False) if stop > start]
+        self.parts = [slice(start, stop) for start, stop in itertools.pairwise(ends) if stop > start]
         self.passes = self.bytes_read = 0
 
     def map(self, function):
@@ -135,7 +136,8 @@ def test_stochastic_descent_says_that_rows_are_in_an_order():
     said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
     assert any("rows seem to be in an order" in each for each in said)
     np.random.default_rng(1).shuffle(y)
-    assert not any("in an order" in each for each in answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1])
+    said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
+    assert not any("in an order" in each for each in said)
 
 
 @given(n=st.integers(1, 3000), data=st.data())
@@ -144,7 +146,7 @@ def test_what_is_covered_is_assembled_in_the_order_of_the_tree(n, data):
     ends = sorted({0, n, *data.draw(st.lists(st.integers(0, n), max_size=8))})
     values = np.random.default_rng(n).normal(size=n) * 10.0 ** np.random.default_rng(1).integers(-8, 8, n)
     leaves = {}
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in itertools.pairwise(ends):
         for first, last, leaf, end in covered(n, start, stop):
             assert start <= first < last <= stop
             assert leaf <= first < last <= end
@@ -152,7 +154,7 @@ def test_what_is_covered_is_assembled_in_the_order_of_the_tree(n, data):
     for (leaf, end), parts in leaves.items():    # whole, without gaps
         assert parts[0][0] == leaf
         assert parts[-1][1] == end
-        assert all(before[1] == after[0] for before, after in zip(parts, parts[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(parts))
         assert len(parts) == 1 or end - leaf <= 128
     total = assembled(n, ((end, values[leaf:end].sum()) for leaf, end in sorted(leaves)))
     if tuple(map(int, np.__version__.split(".")[:2])) >= (2, 3):
@@ -189,9 +191,9 @@ class TestParted:
         np.testing.assert_allclose(total, X.sum(axis=0))
 
     def test_an_update_is_a_pass(self, as_pieces):
-        parts, X, y = self.source()
-        result = fastgd.minimize(fastgd.huber_loss, None, parts.pieces, "auto", precondition="gram", momentum="nesterov",
-                                 tol=1e-10, progress=False, full_output=True)
+        parts, X, _ = self.source()
+        result = fastgd.minimize(fastgd.huber_loss, None, parts.pieces, "auto", precondition="gram", tol=1e-10,
+                                 momentum="nesterov", progress=False, full_output=True)
         assert result.success
         assert result.nit < result.passes <= result.nit + 6    # the Gram matrix, samples, the loss at the end
         assert result.bytes_read > result.nit * X.nbytes

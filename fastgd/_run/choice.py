@@ -161,7 +161,7 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None
     some = objective.on(rows.sample(size))
-    tol = math.sqrt(rows.n_parameters / size) * SHORT_FOR_STAGE * (some.source.targets.std() or 1.0)
+    tol = math.sqrt(rows.n_parameters / size) * SHORT_FOR_STAGE * (some.in_memory.targets.std() or 1.0)
     runner, next_rate = _beyond_plain(settings._replace(is_rough=True), some, theta0, float(tol))
     theta = np.empty((1, len(theta0)))
     for _ in range(PATIENCE):
@@ -187,7 +187,7 @@ def _of_group(objective: Objective, settings: Settings, metric: Any, rows: Point
 
 def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dataset: ArrayLike, theta0: Any) -> Runner:
     """The runner, which shuffles the points, or an order of the rows, in place."""
-    gradient, source, size = objective.gradient, objective.source, settings.batch_size
+    gradient, source, size = objective.gradient, objective.in_memory, settings.batch_size
     tol, by_step, generator = settings.tol, settings.stop == "step", settings.bit_generator
     assert generator is not None
     if gradient is None:

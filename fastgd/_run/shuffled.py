@@ -1,4 +1,4 @@
-"""Stochastic descent on data that are not in memory: on blocks of rows, some of which are held and shuffled together."""
+"""Stochastic descent on data that are not in memory: on blocks of rows, some of which are shuffled together."""
 from __future__ import annotations
 
 import math

@@ -49,7 +49,7 @@ def answer(function: Callable[[Piece], Any], number: int, place: int, n_rows: in
         if n_rows is not None and found != n_rows:
             raise SourceError(f"Chunk {number} has {found} rows, and had {n_rows} in the first pass. The data must not "
                               "change during a descent.")
-        return None if piece is None else Answer(found, piece.nbytes, function(piece._replace(index=place)))
+        return None if piece is None else Answer(found, piece.nbytes, function(piece._replace(place=place)))
     except Exception as error:
         raise Raised(error) from error
 

@@ -159,4 +159,4 @@ def _rows(wanted: dict[int, list[tuple[int, slice]]], piece: Piece) -> list[tupl
     """The rows of a piece that are wanted, in memory of their own."""
     arrays = piece[1:]
     return [(order, tuple(None if array is None else array[part].copy() for array in arrays))
-            for order, part in wanted[piece.index]]
+            for order, part in wanted[piece.place]]

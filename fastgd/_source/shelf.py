@@ -3,18 +3,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fastgd._limits import POINTS_AT_ONCE
-from fastgd._source.parted import joined, rows_in
-from fastgd._source.pieces import Piece
+from fastgd._source.parted import View, joined, rows_in
+from fastgd._source.pieces import Piece, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastgd._source.parted import PartedPoints, PartedRows, View
+    from fastgd._source.parted import PartedPoints, PartedRows
     from fastgd._source.points import Points
     from fastgd._source.rows import Rows
 
@@ -30,7 +30,7 @@ class Shelf:
     def __init__(self, source: PartedPoints | PartedRows) -> None:
         self._view: Any = source.view
         self._stack = contextlib.ExitStack()
-        self._pieces: Any = source.pieces
+        self._pieces = cast("Any", source.pieces)
         stored = self._stack.enter_context(self._pieces.on_disk())
         self._X, self._targets, self._weights = stored
         self._before = None
@@ -42,9 +42,9 @@ class Shelf:
     def rows(self, slices: Sequence[slice]) -> Points | Rows:
         """A copy of those in the slices, one after another."""
         places = [self._places(part) for part in slices]
-        X, targets, weights = (None if array is None else np.concatenate([np.array(array[part]) for part in places])
-                               for array in (self._X, self._targets, self._weights))
-        piece = Piece(-1, X, targets, weights)
+        arrays = (self._X, self._targets, self._weights)
+        piece = taken(*(None if array is None else np.concatenate([array[part] for part in places])
+                        for array in arrays))
         self._pieces.bytes_read += piece.nbytes
         source: Points | Rows = self._view.source(piece)
         return source
@@ -79,6 +79,7 @@ class RemoteShelf:
         """Those in the slices, one after another."""
         view = self._source.view
         found: list[tuple[int, Piece]] = []
+        assert isinstance(view, View)
         for some in self._source.pieces.map(functools.partial(_slices_in, view, slices)):
             found.extend(some)
         self._source.pieces.passes -= 1    # but a part of one

@@ -1,0 +1,209 @@
+"""Rows on disk as raw numbers: a cache that later runs find again, or files without a name that end with their user.
+
+A folder of a cache holds for each choice of columns a manifest, ``<key>.json``, and a file for each array,
+``<key>-<token>.X`` and so on. The manifest is written last, and put in place at once, so that what it names is whole. A
+writer holds a lock on its files until then; files of ours that no manifest names and nobody locks were left by a run
+that was killed, or by what a manifest named before.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fastgd._types import FloatArray
+
+try:
+    import fcntl
+except ImportError:    # Windows, which does not remove a file that is open
+    fcntl = None    # type: ignore[assignment]
+
+_VERSION = 1
+_OURS = re.compile(r"([0-9a-f]{16})(?:\.json|-([0-9a-f]{16})\.(?:json|X|targets|weights))")
+
+
+class Kept(NamedTuple):
+    """Arrays on disk, of all rows: X, targets and weights, those that there are; and how long the blocks are."""
+
+    arrays: Mapping[str, FloatArray]
+    lengths: list[int]
+    names: list[str] | None
+
+
+class Spill:
+    """Rows that are appended to files, one for each array."""
+
+    def __init__(self, create: Callable[[str], IO[bytes]], folder: str, advice: str) -> None:
+        self._create, self._folder, self._advice = create, folder, advice
+        self._files: dict[str, IO[bytes]] = {}
+        self._row: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self.n = 0
+
+    def append(self, arrays: Mapping[str, FloatArray]) -> None:
+        """Write the rows of a block; OSError that says what to do if they cannot be written."""
+        with self.writing():
+            for role, array in arrays.items():
+                if role not in self._files:
+                    self._files[role] = self._create(role)
+                    self._row[role] = array.dtype, array.shape[1:]
+                self._files[role].write(array.data)
+        self.n += len(next(iter(arrays.values())))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """What may find the disk full, or the folder read-only."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write to {self._folder}: {error.strerror or error}. What was written "
+                                       f"is removed again. {self._advice}") from error
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """What was written, mapped: it takes no memory but the system's own cache."""
+        with self.writing():
+            for file in self._files.values():
+                file.flush()
+        return {role: _mapped(file, dtype, (self.n, *row))
+                for (role, file), (dtype, row) in zip(self._files.items(), self._row.values(), strict=True)}
+
+    def close(self) -> None:
+        """Close the files; those without a name are then gone once nothing maps them."""
+        for file in self._files.values():
+            with contextlib.suppress(OSError):    # what a full disk did not take is written once more
+                file.close()
+
+
+def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FloatArray:
+    return np.asarray(np.memmap(file, dtype, "r", shape=shape))
+
+
+class Cache:
+    """One choice of columns in the folder of a cache; ValueError if there is something in it that is not ours."""
+
+    def __init__(self, folder: str, choice: Any) -> None:
+        self._folder = folder
+        self._key = hashlib.blake2b(json.dumps(choice).encode(), digest_size=8).hexdigest()
+        self._token = secrets.token_hex(8)
+        self._made_folder = False
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise NotADirectoryError(f"cache={folder!r} is no folder.")
+        for name in self._names():
+            if not _OURS.fullmatch(name) and not name.startswith("."):
+                raise ValueError(f"The folder cache={folder!r} holds {name!r}, which is of no cache. Give a folder of "
+                                 "its own: an empty one, or one that is not there yet.")
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            return []
+
+    def _path(self, ending: str) -> str:
+        return os.path.join(self._folder, self._key + ending)
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """What the manifest says, or None if there is none that can be read."""
+        try:
+            with open(self._path(".json"), encoding="utf-8") as file:
+                manifest = json.load(file)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        is_ours = isinstance(manifest, dict) and [manifest.get("version"), manifest.get("byteorder")] == [
+            _VERSION, sys.byteorder]
+        return manifest if is_ours else None
+
+    def find(self, source: Any) -> Kept | None:
+        """What an earlier run kept of the same source; None if there is nothing, or not all of it."""
+        manifest = self._manifest()
+        if manifest is None or manifest["source"] != json.loads(json.dumps(source)):
+            return None
+        arrays: dict[str, FloatArray] = {}
+        for role, (name, dtype, shape) in manifest["arrays"].items():
+            path, row = os.path.join(self._folder, name), np.dtype(dtype).itemsize * int(np.prod(shape[1:]))
+            try:
+                if os.path.getsize(path) != shape[0] * row:
+                    return None
+                arrays[role] = _mapped(path, np.dtype(dtype), tuple(shape))
+            except FileNotFoundError:
+                return None
+        return Kept(arrays, manifest["lengths"], manifest["names"])
+
+    def spill(self) -> Spill:
+        """What the first pass writes to."""
+        spill = Spill(self._create, self._folder, "Free space, give another folder or leave cache=None, which reads "
+                                                  "the data anew in each pass.")
+        self._made_folder = not os.path.isdir(self._folder)
+        try:
+            with spill.writing():
+                os.makedirs(self._folder, exist_ok=True)
+                self._remove_leftovers()
+                self._create("json").close()    # so that a folder that takes no files is known before anything is read
+                os.remove(self._path(f"-{self._token}.json"))
+        except OSError:
+            self.discard(spill)
+            raise
+        return spill
+
+    def _create(self, role: str) -> IO[bytes]:
+        file = open(self._path(f"-{self._token}.{role}"), "x+b")    # noqa: SIM115
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
+    def keep(self, spill: Spill, source: Any, lengths: list[int], names: list[str] | None) -> Kept:
+        """Put what was written in the place of what was there."""
+        arrays = spill.arrays()
+        manifest = {"version": _VERSION, "byteorder": sys.byteorder, "source": source, "lengths": lengths,
+                    "names": names, "arrays": {
+                        role: [os.path.basename(self._path(f"-{self._token}.{role}")), array.dtype.name, array.shape]
+                        for role, array in arrays.items()}}
+        draft = self._path(f"-{self._token}.json")
+        with spill.writing():
+            with open(draft, "x", encoding="utf-8") as file:
+                json.dump(manifest, file)
+            os.replace(draft, self._path(".json"))
+        spill.close()
+        self._remove_leftovers()
+        return Kept(arrays, lengths, names)
+
+    def discard(self, spill: Spill) -> None:
+        """Remove what was written."""
+        spill.close()
+        for role in ("X", "targets", "weights", "json"):
+            with contextlib.suppress(OSError):
+                os.remove(self._path(f"-{self._token}.{role}"))
+        if self._made_folder:
+            with contextlib.suppress(OSError):    # another process may have begun to use it
+                os.rmdir(self._folder)
+
+    def _remove_leftovers(self) -> None:
+        """Remove the files for this choice that no manifest names and no process writes."""
+        for name in self._names():
+            match = _OURS.fullmatch(name)
+            if match and match[1] == self._key and match[2]:
+                with contextlib.suppress(OSError), _all_locked(self._folder, f"{self._key}-{match[2]}."):
+                    # Read under the lock, which a writer holds until its manifest is in place.
+                    manifest = self._manifest()
+                    if manifest is None or name not in [file for file, *_ in manifest["arrays"].values()]:
+                        os.remove(os.path.join(self._folder, name))
+
+
+@contextlib.contextmanager
+def _all_locked(folder: str, start: str) -> Iterator[None]:
+    """Hold the locks of the files that one writer made; BlockingIOError if it still writes."""
+    with contextlib.ExitStack() as files:
+        for name in os.listdir(folder):
+            if name.startswith(start) and fcntl is not None:
+                file = files.enter_context(open(os.path.join(folder, name), "rb"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

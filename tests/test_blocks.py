@@ -1,0 +1,353 @@
+"""Data that come in blocks: what a block may be, what is read when, what is noticed, and the answers of one array."""
+import errno
+import itertools
+import os
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import DTYPES, EXACT, LOSSES, descend, quiet, raw_rows, targets_for
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastgd import Blocks
+from fastgd._limits import BYTES_COPIED
+from fastgd._source import block_pieces
+from fastgd._source.blocks import pieces_of
+from fastgd.results import SourceError
+
+Y = np.arange(12.0)
+X = np.arange(24.0).reshape(12, 2)
+W = np.arange(12) % 3.0
+FRAME = pd.DataFrame({"tip": Y, "bill": X[:, 0], "size": X[:, 1], "weight": W})
+CUTS = [0, 5, 5, 6, 12]
+
+
+def itself(piece):
+    return piece
+
+
+def cut(*arrays, cuts=CUTS):
+    """The arrays in blocks: of one array, or tuples of several."""
+    for start, stop in itertools.pairwise(cuts):
+        parts = tuple(None if array is None else array[start:stop] for array in arrays)
+        yield parts if len(parts) > 1 else parts[0]
+
+
+def joined(pieces):
+    """X, targets and weights of all pieces."""
+    return [None if part[0] is None else np.concatenate(part)
+            for part in zip(*(piece[1:] for piece in pieces), strict=True)]
+
+
+def changing(*passes):
+    """Pieces whose blocks are those of the first, the second ... pass."""
+    following = iter(passes)
+    return pieces_of(Blocks(lambda: iter(next(following))))
+
+
+@pytest.mark.parametrize(("make", "has_X", "has_weights"), [
+    (lambda: cut(Y), False, False),
+    (lambda: [block.tolist() for block in cut(Y)], False, False),
+    (lambda: ((block,) for block in cut(Y)), False, False),
+    (lambda: (block[["tip"]] for block in cut(FRAME)), False, False),
+    (lambda: (block["tip"] for block in cut(FRAME)), False, False),
+    (lambda: cut(None, Y, W), False, True),
+    (lambda: cut(X, Y), True, False),
+    (lambda: cut(X, Y, W), True, True),
+    (lambda: cut(FRAME[["bill", "size"]], FRAME["tip"], W), True, True),
+], ids=["arrays", "lists", "tuples", "one column", "series", "weighted", "rows", "weighted rows", "frames"])
+def test_a_block_is_an_array_or_a_tuple_or_a_frame(make, has_X, has_weights):
+    pieces = pieces_of(Blocks(make))
+    for count in (1, 2):
+        found = list(pieces.map(itself))
+        assert [piece.index for piece in found] == [0, 1, 2], "the empty block is no piece"
+        for array, expected, has in zip(joined(found), (X, Y, W), (has_X, True, has_weights), strict=True):
+            assert np.array_equal(array, expected) if has else array is None
+        assert pieces.passes == count
+        assert pieces.bytes_read == count * sum(piece.nbytes for piece in found)
+
+
+def test_columns_go_where_arrays_go():
+    blocks = Blocks(lambda: cut(FRAME))
+    assert repr(blocks[["bill", "size"]]) == f"{blocks!r}[['bill', 'size']]"
+    pieces = pieces_of(blocks["tip"], blocks[["bill", "size"]], blocks["weight"])
+    for found, expected in zip(joined(pieces.map(itself)), (X, Y, W), strict=True):
+        assert np.array_equal(found, expected)
+    assert pieces.names == ["bill", "size"]
+
+
+@pytest.mark.parametrize("which", ["dataset", "X", "sample_weight"])
+def test_what_is_in_memory_is_cut_by_position(which):
+    blocks = Blocks(lambda: cut(FRAME))
+    arguments = {"dataset": blocks["tip"], "X": blocks[["bill", "size"]], "sample_weight": blocks["weight"]}
+    whole = {"dataset": Y, "X": FRAME[["bill", "size"]], "sample_weight": W}[which]
+    pieces = pieces_of(**arguments | {which: whole})
+    for found, expected in zip(joined(pieces.map(itself)), (X, Y, W), strict=True):
+        assert np.array_equal(found, expected)
+    assert pieces.names == ["bill", "size"]
+    for wrong in (whole[:-1], np.concatenate([whole, whole])):
+        with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: .*{len(wrong)} in {which}"):
+            list(pieces_of(**arguments | {which: wrong}).map(itself))
+
+
+def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
+    """A file that is read in chunks has integers in one of them and fractions in the next."""
+    kinds = [np.array([1, 2]), np.array([True]), np.array([0.5]), np.array([3], np.uint8)]
+    assert joined(pieces_of(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
+        1, 2, 1, 0.5, 3]
+    with pytest.raises(ValueError, match="Block 1 does not go with the first block: dataset is float32, and was float6"):
+        list(pieces_of(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
+    assert [piece.targets.dtype for piece in pieces_of(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
+
+
+BAD = {
+    "Block 1: Input dataset contains NaN": [Y, [np.nan]],
+    "Block 1: Input dataset contains infinity": [Y, [np.inf]],
+    "Block 1: Input X contains NaN in column 1": [(X, Y), ([[1, np.nan]], [1])],
+    "Block 0: Input sample_weight contains NaN": [(X, Y, np.full(12, np.nan))],
+    "Block 0: The 'sample_weight' parameter must be numbers in the range": [(X, Y, -W)],
+    "must have a number above 0. Got 12 zeros": [(X, Y, 0 * Y)],
+    "Block 1: Found input variables with inconsistent numbers of samples": [(X, Y), (X, Y[1:])],
+    "Block 1: Input dataset should be a 1d array of real numbers": [Y, ["text"]],
+    "Block 0: Input dataset should be a 1d array, got an array of shape": [X],
+    "Block 1 does not go with the first block: the number of columns is 1, and was 2": [(X, Y), (X[:, :1], Y)],
+    "Block 1 does not go with the first block: the names of columns is": [
+        (FRAME[["bill", "size"]], Y), (FRAME[["size", "bill"]], Y)],
+    "Block 1 does not go with the first block: X is None": [(X, Y), Y],
+    "Block 1 does not go with the first block: sample_weight is float64, and was None": [(X, Y), (X, Y, W)],
+    "Block 0: it has no targets": [(X, None)],
+    r"Block 0 should be \(y,\), \(X, y\) or \(X, y, sample_weight\). Got a tuple of 4": [(1, 2, 3, 4)],
+    "Block 0 has the columns 'tip', 'bill', 'size', 'weight': name the one": [FRAME],
+    r"Found array dataset with 0 sample\(s\)": [],
+    r"Found array dataset with 0 sample\(s\) ": [Y[:0]],
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_what_is_wrong_with_a_block_is_said_by_its_number(message):
+    with np.errstate(all="ignore"), pytest.raises((ValueError, TypeError), match=message):
+        list(pieces_of(Blocks(lambda: BAD[message])).map(itself))
+
+
+@pytest.mark.parametrize(("blocks", "message"), [
+    ([Y, Y[:3]], "Block 1 has 3 rows, and had 12 in the first pass."),
+    ([Y], "There are 1 blocks, and were 2 in the first pass."),
+    ([Y, Y, Y], "There are more than 2 blocks, and were 2 in the first pass."),
+    ([Y, Y[::-1]], "Block 1 has other numbers than in the first pass."),
+    ([Y, Y * np.nan], "Block 1 has changed since the first pass: Input dataset contains NaN"),
+    ([Y, Y.astype(np.float32)], "Block 1 does not go with the first block"),
+    ([Y, (X, Y)], "Block 1 does not go with the first block: X is float64, and was None"),
+], ids=["shorter", "fewer", "more", "reversed", "nan", "dtype", "X"])
+def test_a_change_between_two_passes_is_noticed(blocks, message):
+    pieces = changing([Y, Y], [Y, Y], blocks)
+    for _ in range(2):
+        list(pieces.map(itself))
+    with pytest.raises(SourceError, match=f"^{message}.* The data must not change during a descent.$"):
+        list(pieces.map(itself))
+
+
+def test_the_second_pass_of_a_factory_that_shuffles_is_refused():
+    rng = np.random.default_rng(0)
+    pieces = pieces_of(Blocks(lambda: [rng.permutation(1000)]))
+    list(pieces.map(itself))
+    with pytest.raises(SourceError, match="other numbers"):
+        list(pieces.map(itself))
+
+
+def failing(error, after=2):
+    yield from itertools.repeat(Y, after)
+    raise error
+
+
+def test_an_error_of_the_factory_names_the_block():
+    original = OSError("the disk is on fire")
+    with pytest.raises(SourceError, match="Block 2 could not be read: OSError: the disk is on fire") as caught:
+        list(pieces_of(Blocks(lambda: failing(original))).map(itself))
+    assert caught.value.__cause__ is original
+    with pytest.raises(SourceError, match="Block 0 could not be read: ZeroDivisionError"):
+        list(pieces_of(Blocks(lambda: 1 / 0)).map(itself))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_no_error_passes(error):
+    with pytest.raises(error):
+        list(pieces_of(Blocks(lambda: failing(error()))).map(itself))
+
+
+def test_an_iterator_that_can_be_read_only_once_is_refused():
+    with pytest.raises(TypeError, match="'factory' parameter must be a function.*generator, which can be read only onc"):
+        Blocks(cut(Y))
+    with pytest.raises(TypeError, match="type list: write Blocks"):
+        Blocks([Y])
+    once = cut(Y)
+    pieces = pieces_of(Blocks(lambda: once))
+    list(pieces.map(itself))
+    with pytest.raises(ValueError, match="returned the same generator again, which can be read only once"):
+        list(pieces.map(itself))
+
+
+def test_arguments_that_do_not_go_together_are_refused_by_name():
+    blocks, other = Blocks(lambda: cut(FRAME)), Blocks(lambda: cut(FRAME))
+    for arguments, message in [
+        ((blocks["tip"], other[["bill"]]), "dataset and X must come from one table"),
+        ((blocks["tip"], blocks["bill"]), r"X=.*\['bill'\] is a column, and must be a list of them: table\[\['bill'\]\]"),
+        ((blocks[["tip"]],), r"dataset=.* is a list of columns, and must be one: table\['tip'\]"),
+        ((blocks, blocks[["bill"]]), "is a whole table, beside columns of it"),
+        ((Y, blocks), "X=.* is a whole table"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            pieces_of(*arguments)
+    with pytest.raises(ValueError, match="Block 0 has no column 'tips'; it has 'tip', 'bill'"):
+        list(pieces_of(blocks["tips"]).map(itself))
+    with pytest.raises(TypeError, match="Block 0 should be a DataFrame, .*type ndarray"):
+        list(pieces_of(Blocks(lambda: [Y])["tip"]).map(itself))
+    with pytest.raises(ValueError, match="Block 0: it brings X, which is given too"):
+        list(pieces_of(Blocks(lambda: [(X, Y)]), X).map(itself))
+    with pytest.raises(TypeError, match="chosen by a name, or by a list of names. Got 0"):
+        blocks[0]
+    with pytest.raises(TypeError, match="is not in memory"):
+        np.asarray(blocks["tip"])
+
+
+def test_one_block_is_read_ahead_and_no_more():
+    asked, second = [], threading.Event()
+
+    def make():
+        for place in range(6):
+            asked.append(place)
+            if place % 6 == 1:
+                second.set()
+            yield Y
+
+    def function(piece):
+        assert second.wait(10), "the next block is read while the function works on this one"
+        assert len(asked) <= piece.index + 2
+        return len(asked)
+
+    list(pieces_of(Blocks(make)).map(function))
+
+
+@pytest.mark.parametrize("size", [100, BYTES_COPIED // 8 + 1], ids=["copied", "kept from its reader"])
+def test_a_factory_may_fill_the_same_array_again(size):
+    def make():
+        buffer = np.empty(size)
+        for place in range(4):
+            buffer[:] = place
+            yield buffer
+
+    def function(piece):
+        threading.Event().wait(0.02)
+        return piece.targets.min(), piece.targets.max()
+
+    assert list(pieces_of(Blocks(make)).map(function)) == [(k, k) for k in range(4)]
+
+
+def test_the_thread_ends_with_the_pass():
+    closed = []
+
+    def make():
+        try:
+            yield from cut(Y)
+        finally:
+            closed.append(threading.current_thread())
+
+    pieces = pieces_of(Blocks(make))
+    list(pieces.map(itself))
+    passing = pieces.map(itself)
+    next(passing)
+    passing.close()
+    with pytest.raises(ZeroDivisionError):
+        list(pieces.map(lambda piece: 1 / 0))
+    assert len(closed) == 3
+    assert not any(thread.is_alive() for thread in closed)
+    assert len(list(pieces.map(itself))) == 3, "a pass that broke off leaves nothing behind"
+
+
+def test_ctrl_c_is_answered_while_a_block_is_awaited(interrupted):
+    release = threading.Event()
+
+    def make():
+        yield Y
+        release.wait(30)
+
+    pieces = pieces_of(Blocks(make))
+    with interrupted():
+        list(pieces.map(itself))
+    assert not release.is_set()
+    release.set()
+    assert len(list(pieces.map(itself))) == 1, "the next pass waits for the thread that was left behind"
+
+
+def test_all_rows_are_on_disk_for_who_needs_them_in_any_order(tmp_path):
+    pieces = pieces_of(Blocks(lambda: cut(X, Y, W)))
+    with pieces.on_disk(str(tmp_path)) as stored:
+        assert [np.array_equal(*pair) for pair in zip(stored, (X, Y, W), strict=True)] == [True] * 3
+        assert stored.X.flags.c_contiguous
+    assert os.listdir(tmp_path) == []
+    with pieces_of(Blocks(lambda: cut(FRAME))["tip"], X).on_disk() as stored:
+        assert np.array_equal(stored.X, X)
+        assert stored.weights is None
+
+
+class FullDisk:
+    """A file on a disk that is full after so many bytes."""
+
+    def __init__(self, file, left=100):
+        self.file, self.left = file, left
+
+    def write(self, data):
+        self.left -= data.nbytes
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.thread_unsafe(reason="monkeypatch")
+def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
+    nameless = block_pieces._nameless
+    monkeypatch.setattr(block_pieces, "_nameless", lambda folder: FullDisk(nameless(folder)))
+    with pytest.raises(OSError, match=f"cannot write to {tmp_path}: No space left.*set TMPDIR") as caught, \
+            pieces_of(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
+        pass
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == []
+
+
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_answer_is_that_of_one_array(dtype, data):
+    name = data.draw(st.sampled_from(EXACT))
+    n = data.draw(st.integers(1, 3000))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    cuts = [0, *sorted(rng.integers(0, n, data.draw(st.integers(0, 59))).tolist()), n]
+    points = targets_for(name, rng, n, dtype)
+    weights = rng.integers(0, 4, n) + np.eye(n, 1).ravel() if data.draw(st.booleans()) else None
+    options = {"alpha": 0.001, "theta0": 14, "max_iter": 30, "full_output": True}
+    parts = (points,) if weights is None else (None, points, weights)
+    assert descend(LOSSES[name], Blocks(lambda: cut(*parts, cuts=cuts)), **options) == descend(
+        LOSSES[name], points, sample_weight=weights, **options)
+
+
+@quiet
+@pytest.mark.parametrize("is_weighted", [False, True])
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_answer_of_rows_is_that_of_one_array(is_weighted, data):
+    name = data.draw(st.sampled_from(["mse", "huber_loss"]))
+    n, seed = data.draw(st.integers(4, 2000)), data.draw(st.integers(0, 1000))
+    columns, targets, weights = raw_rows(name, n, seed, data.draw(st.sampled_from(DTYPES)))
+    weights = weights + 0.5 if is_weighted else None
+    cuts = [0, *sorted(np.random.default_rng(seed).integers(0, n, data.draw(st.integers(0, 59))).tolist()), n]
+    frame = pd.DataFrame(columns, columns=["a", "b", "c"])
+    options = {"alpha": "auto", "max_iter": 20, "full_output": True, "fit_intercept": data.draw(st.booleans()),
+               "precondition": data.draw(st.sampled_from([None, "scale", "gram"]))}
+    parts = (frame, targets) if weights is None else (frame, targets, weights)
+    assert descend(LOSSES[name], Blocks(lambda: cut(*parts, cuts=cuts)), **options) == descend(
+        LOSSES[name], targets, X=frame, sample_weight=weights, **options)
