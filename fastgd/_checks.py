@@ -140,6 +140,11 @@ def check_shape(value: Any, shape: tuple[int, ...], function: str, what: str) ->
     return array.astype(np.float64, copy=False)
 
 
+def is_dask(value: object) -> bool:
+    """Whether it is one of dask's collections, of which `numpy.asarray` would compute all."""
+    return hasattr(type(value), "__dask_graph__")
+
+
 def as_given(dataset: Any, targets: FloatArray) -> Any:
     """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
     return dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else targets

@@ -88,7 +88,7 @@ def slow_total(piece):
 def assert_same(pieces, y=Y, X=None, weights=None):
     """Fail unless the pieces are these arrays, numbered from 0, and give the rows that are asked of them."""
     found = list(pieces.map(itself))
-    assert [piece.index for piece in found] == list(range(len(found)))
+    assert [piece.place for piece in found] == list(range(len(found)))
     ranges = [(N - 10, N), (0, 3), (5, 5), (300, 720)]
     rows = np.concatenate([np.arange(*each) for each in ranges])
     for place, (name, expected) in enumerate((("X", X), ("targets", y), ("weights", weights))):
@@ -248,7 +248,7 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
 
 def test_an_error_of_the_function_is_raised_as_it_is(scheduler):
     def refuse(piece):
-        if piece.index == 3:
+        if piece.place == 3:
             raise ZeroDivisionError("the third")
         return 1
 
@@ -323,7 +323,7 @@ def test_a_worker_that_is_killed_within_a_pass_costs_no_bit(client, tmp_path):
     flag = str(tmp_path / "killed")
 
     def total_or_die(piece):
-        if piece.index == 20 and not os.path.exists(flag):
+        if piece.place == 20 and not os.path.exists(flag):
             open(flag, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         return total(piece)
