@@ -153,6 +153,55 @@ def test_a_descent_has_the_bits_of_the_array(request, seed):
     assert found[0] == found[1], (found, options)
 
 
+def test_a_worker_that_is_killed_in_a_descent_costs_no_bit(client):
+    frame = dd.from_pandas(FRAME, npartitions=9)
+    running = pids(client)
+
+    def kill_one(result):
+        if result.nit == 3:
+            os.kill(min(running), signal.SIGKILL)
+
+    options = {"alpha": "auto", "progress": False, "fit_intercept": True, "tol": 1e-6, "full_output": True}
+    expected = fastgd.minimize(fastgd.huber_loss, None, FRAME["y"], X=FRAME[["a", "b"]], **options)
+    found = fastgd.minimize(fastgd.huber_loss, None, frame["y"], X=frame[["a", "b"]], callback=kill_one, **options)
+    assert found == expected
+    assert found.nit > 3
+    assert list(found.coef.index) == ["a", "b"]
+    client.wait_for_workers(2)
+    assert pids(client) != running
+
+
+def test_a_descent_that_loses_its_data_goes_on_from_its_result():
+    reads = []
+
+    def read(block):
+        reads.append(1)
+        if len(reads) == 150:
+            raise FileNotFoundError("the file")
+        return block
+
+    y = da.from_array(Y, chunks=100).map_blocks(read, dtype=float, meta=np.empty(0))
+    options = {"alpha": 0.1, "progress": False, "tol": 1e-6, "full_output": True}
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.raises(SourceError, match="cannot be read: FileNotFoundError: the file") as caught:
+            fastgd.minimize(fastgd.mse, None, y, **options)
+        assert caught.value.result.nit > 5
+        found = fastgd.minimize(fastgd.mse, None, y, theta0=caught.value.result.x, **options)
+    assert found.x == fastgd.minimize(fastgd.mse, None, Y, **options).x
+
+
+@pytest.mark.parametrize("size", [None, 16])
+def test_stochastic_descent_does_not_depend_on_chunks_or_workers(client, size):
+    verb = fastgd.minimize_sgd if size is None else functools.partial(fastgd.minimize_mini_batch, minibatch_size=size)
+    found = []
+    for scheduler, chunks in (("threads", 1000), ("threads", (30, 300, 670)), ("distributed", 70)):
+        with dask.config.set(scheduler=scheduler), warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastgd.ConvergenceWarning)
+            found.append(verb(fastgd.huber_loss, None, da.from_array(Y, chunks=(chunks,)), X=da.from_array(
+                X, chunks=(chunks, 2)), alpha=0.01, rng=0, max_epochs=3, progress=False, full_output=True))
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_arrays_of_any_chunks_are_the_array(scheduler, seed):
     """Also along the columns, some of them empty, each argument with chunks of its own, one of them in memory."""
