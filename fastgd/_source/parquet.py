@@ -261,13 +261,25 @@ def _check_missing(path: str, start: int, batch: dict[str, Any]) -> None:
                              "the gaps.")
 
 
+class _Columns:
+    """Columns of a batch, which are put side by side when the array is asked for: in the thread that works on it."""
+
+    def __init__(self, columns: list[FloatArray], dtype: np.dtype[Any]) -> None:
+        self._columns, self._dtype = columns, dtype
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> FloatArray:
+        X = np.empty((len(self), len(self._columns)), self._dtype)
+        for place, column in enumerate(self._columns):
+            X[:, place] = column
+        return X
+
+
 def _raw(where: str, batch: dict[str, Any], wanted: Wanted, dtype: np.dtype[Any]) -> Raw:
     """The arrays of a batch, to which its memory belongs."""
-    X: FloatArray | None = None
-    if wanted.X is not None:
-        X = np.empty((len(batch[wanted.X[0]]), len(wanted.X)), dtype)
-        for place, name in enumerate(wanted.X):
-            X[:, place] = _numbers(batch[name])
+    X = None if wanted.X is None else _Columns([_numbers(batch[name]) for name in wanted.X], dtype)
     targets, weights = (None if name is None else _numbers(batch[name]) for name in (wanted.targets, wanted.weights))
     return Raw(where, X, targets, weights, wanted.X, is_ours=True)
 
