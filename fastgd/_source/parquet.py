@@ -187,7 +187,7 @@ class ParquetTable(Table):
     def __len__(self) -> int:
         return sum(file.rows for file in self._files)
 
-    def check_columns(self, names: tuple[str, ...]) -> None:
+    def _check_columns(self, names: tuple[str, ...]) -> None:
         """Raise ValueError for a name that is not of a column, TypeError for one of a column of other than numbers."""
         first = self._files[0]
         for name in names:
@@ -199,19 +199,19 @@ class ParquetTable(Table):
                                 f"{'there are several of this name' if kind is None else f'is {kind}'}. "
                                 "Convert it to numeric values explicitly instead.")
 
-    def whole(self) -> Wanted:
+    def _whole(self) -> Wanted:
         """Its one column; ValueError if it has several."""
         if len(self.columns) != 1:
             raise ValueError(f"{self!r} has the columns {_listed(self.columns)}: name the one that is to be dataset, "
                              f"table[{self.columns[-1]!r}], and those of X, table[[...]].")
-        self.check_columns((self.columns[0],))
+        self._check_columns((self.columns[0],))
         return Wanted(self.columns[0])
 
-    def identity(self) -> Any:
+    def _identity(self) -> Any:
         """The files, and what changes if they do."""
         return [[os.path.abspath(file.path), file.size, file.changed, file.footer] for file in self._files]
 
-    def read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, wanted: Wanted) -> Generator[Raw]:
         """The batches of each file; SourceError where it cannot be read, or is not as it was."""
         names = wanted.names
         rows = max(1, min(ROWS_OF_A_BATCH, NUMBERS_OF_A_BATCH // len(names)))
