@@ -140,6 +140,11 @@ def check_shape(value: Any, shape: tuple[int, ...], function: str, what: str) ->
     return array.astype(np.float64, copy=False)
 
 
+def is_dask(value: object) -> bool:
+    """Whether it is one of dask's collections, of which `numpy.asarray` would compute all."""
+    return hasattr(type(value), "__dask_graph__")
+
+
 def as_given(dataset: Any, targets: FloatArray) -> Any:
     """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
     return dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else targets
@@ -221,18 +226,13 @@ def as_float_array(values: Any, name: str) -> FloatArray:
     return copied(array, array.dtype)
 
 
-def is_dask(value: Any) -> bool:
-    """Whether it is a collection of dask's, which is computed when it is asked for."""
-    return hasattr(type(value), "__dask_graph__")
-
-
 def is_lazy(*values: Any) -> bool:
     """Whether any is of data that are not in memory."""
     return any(type(value) is not np.ndarray and value is not None
                and (getattr(type(value), "is_lazy", False) or is_dask(value)) for value in values)
 
 
-def _refuse_lazy(values: Any, name: str) -> None:
+def refuse_lazy(values: Any, name: str) -> None:
     """Raise TypeError for data that are not in memory where they would have to be."""
     if is_lazy(values):
         compute = f"pass {name}.compute()" if is_dask(values) else "read it into an array"
@@ -243,7 +243,7 @@ def _refuse_lazy(values: Any, name: str) -> None:
 
 def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
     """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
-    _refuse_lazy(values, name)
+    refuse_lazy(values, name)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
                         f"pass {f'{name}.compressed() or ' if ndim == 1 else ''}{name}.filled(value).")
@@ -313,7 +313,7 @@ def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tup
     Not a copy if it is one; the names are None unless it is a DataFrame.
     """
     names = None
-    _refuse_lazy(X, name)
+    refuse_lazy(X, name)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         names = [str(column) for column in X.columns]
         values = _frame_values(X, names, name)

@@ -13,12 +13,12 @@ from fastgd._limits import SPREAD_SAMPLE
 from fastgd._source import Rows
 
 if TYPE_CHECKING:
-    from fastgd._source import Rows
-    from fastgd._types import DoubleArray, FloatArray, LossFunction, Source
+    from fastgd._source import Points, Rows
+    from fastgd._types import DoubleArray, FloatArray, LossFunction
 
 
 
-def differences_of(loss: LossFunction, source: Source) -> DifferenceGradient | RowsDifferenceGradient:
+def differences_of(loss: LossFunction, source: Points | Rows) -> DifferenceGradient | RowsDifferenceGradient:
     """The gradient of a Python function of theta and of a part of the source."""
     return RowsDifferenceGradient(loss, source) if source.is_rows else DifferenceGradient(
         loss, source.targets)

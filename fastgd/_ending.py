@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict, judge
-from fastgd._words import Words
+from fastgd._words import Words, on_order
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -49,6 +49,8 @@ def _concluded(objective: Objective, settings: Settings, outcome: Outcome,
                history: pd.DataFrame | None) -> Theta | DescentResult:
     verdict = judge(objective, outcome, settings.tol, settings.stop, settings.is_stochastic)
     wants_result = settings.full_output or settings.history
+    if outcome.unevenness is not None:
+        warn(f"{settings.method}: {on_order(outcome.unevenness)}")
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
     words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)

@@ -55,6 +55,12 @@ ROWS_COMPARED = 64
 #: Seconds that a pass which ends early waits for its reader, of the 0.1 s in which Ctrl-C is answered.
 SECONDS_FOR_READER = 0.05
 
+# Clusters.
+
+#: Seconds between two looks at tasks that are not all done, and seconds without any worker after which a pass is given
+#: up: workers that a queue of jobs starts come late.
+LOOK_AT_TASKS, NO_WORKERS = 0.5, 300.0
+
 # Chunks of updates.
 
 #: Updates of a batch descent.
@@ -66,6 +72,13 @@ EVALUATIONS_IN_VAIN = 4096
 STOCHASTIC_UPDATES = 12_288
 #: Numbers of the thetas of a linear model that are kept at once: 512 KiB.
 NUMBERS_KEPT = 2**16
+
+# Stochastic descent on data that are not in memory.
+
+#: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
+NUMBERS_OF_A_BLOCK, LEAST_OF_A_BLOCK, BLOCKS_TOGETHER = 2**14, 256, 64
+#: The means of blocks that differ so many times as much as by chance are of rows in an order.
+UNEVEN = 4.0
 
 #: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
 RATES_OF_A_BLOCK = 16_384

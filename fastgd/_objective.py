@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source import Rows
+    from fastgd._source import Points, Rows
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
 
@@ -71,7 +71,10 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
         if is_lazy(dataset):
             objective.check_own(name)
-        return objective.on(as_source(dataset, None, False, name, threads=threads))
+        source = as_source(dataset, None, False, name, threads=threads)
+        if source.is_rows:
+            raise ValueError(f"Input {name} should be points, for one number theta. Got blocks of (X, y).")
+        return objective.on(source)
 
     return of_points
 
@@ -161,18 +164,24 @@ class Objective:
         objective.__dict__["curvature"] = self.curvature
         return objective
 
+    @property
+    def in_memory(self) -> Points | Rows:
+        """The source, where nothing else can be."""
+        assert not self.source.is_parted
+        return self.source
+
     @functools.cached_property
     def _called_loss(self) -> Callable[[Any, Any], Any] | None:
-        return None if self._loss_fn is None else self.source.call(self._loss_fn, "loss_fn")
+        return None if self._loss_fn is None else self.in_memory.call(self._loss_fn, "loss_fn")
 
     @functools.cached_property
     def called_gradient(self) -> Callable[[Any, Any], Any]:
         if self.gradient is not None:
             return lambda theta, part: self._own_slope(theta)
         if self._grad_loss_fn is not None:
-            return self.source.call(self._grad_loss_fn, "grad_loss_fn")
+            return self.in_memory.call(self._grad_loss_fn, "grad_loss_fn")
         loss: Any = self._called_loss if self._loss is None else self._loss    # which may be a gradient of ours
-        return differences_of(loss, self.source)
+        return differences_of(loss, self.in_memory)
 
     @functools.cached_property
     def curvature(self) -> Curvature:

@@ -246,6 +246,13 @@ def _on_targets(objective: Objective) -> str:
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
 
 
+def on_order(unevenness: float) -> str:
+    """A sentence for rows in an order, of which stochastic descent sees some blocks at a time."""
+    return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as "
+            "by chance, and only some blocks are shuffled together. Write the data once in a random order, take "
+            "average=True, or use minimize, which no order changes.")
+
+
 def _on_labels(objective: Objective) -> str:
     assert objective.descended is not None
     least, most = objective.descended.target_range

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source.tables import Table
     from fastgd._types import (
         BatchAlpha,
         Callback,
@@ -82,8 +83,14 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     return candidates.item(np.nanargmin(losses))
 
 
-# Theta is a float, with X an array; with `history` or `full_output` a result holds it.
+# Theta is a float, with X an array; with `history` or `full_output` a result holds it. Blocks may bring X with them.
 
+@overload
+def minimize(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, alpha: BatchAlpha = 0.2,
+    progress: Progress = True, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False, **options: Unpack[OptionsOfRows],
+) -> Any: ...
 @overload
 def minimize(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
@@ -161,7 +168,9 @@ def minimize(
         each update, about a third of the digits lost, and steps across a kink that see neither side.
     dataset : array-like of shape (n,)
         The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
-        else in float64. Not copied if it is a contiguous float array; never changed.
+        else in float64. Not copied if it is a contiguous float array; never changed. Or points that are not in memory:
+        `fastgd.Blocks`, which may bring X with them, a column of `fastgd.open_parquet`, a dask array or Series. See
+        Notes.
     alpha : float, callable, "auto" or "adaptive", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
         "auto" takes 1 / the largest curvature of the mean loss, for losses that have one: half of the rate from which
@@ -176,7 +185,8 @@ def minimize(
     X : array-like of shape (n, p), optional
         Makes the model linear: the prediction for row i is ``X[i] @ theta``, and `dataset` its targets. float32 or
         float64 in C order, read-only and memmapped too, is read where it lies; other layouts and types are copied
-        once. A DataFrame gives names to the parameters.
+        once. A DataFrame gives names to the parameters. Or columns of the same table as `dataset`, a dask array or
+        DataFrame.
     fit_intercept : bool, default False
         Whether theta[0] is added to each prediction, without a column of ones.
     theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
@@ -214,7 +224,7 @@ def minimize(
         intercept is free. Without X theta is the weight. L1 needs `precondition` None or "scale".
     sample_weight : array-like of shape (n,), optional
         A weight w >= 0 for each point: the mean loss is sum(w * loss) / sum(w). What weighs 0 is as if it were absent.
-        Needs fastgd's own loss and gradient.
+        Needs fastgd's own loss and gradient. May be a column of a table, or of dask.
 
     Returns
     -------
@@ -228,6 +238,8 @@ def minimize(
     DivergenceError
         If theta becomes NaN or infinite, or with X the loss grows a millionfold. Its `result` is the run up to the last
         finite theta; the message names a stable rate and unscaled columns.
+    SourceError
+        If data that are not in memory cannot be read, or changed between two passes. Its `result` is the run so far.
 
     Warns
     -----
@@ -256,6 +268,12 @@ def minimize(
     On smoothed versions of a loss with kinks, of half-widths that fall, the descent ends when the loss can be no more
     than a ten-thousandth above its least, or with ``stop="loss"`` no more than `tol`; `tol` is not looked at otherwise.
     The bound is proved from the slopes (by duality), and the message states it; `fun` is the exact loss.
+
+    Data that are not in memory are read in passes: a first one that looks at all of them, one for each update, and a few
+    for the Gram matrix, samples and the verdict; `passes` and `bytes_read` of the result count them. The loss and the
+    gradient must be fastgd's own. No bit of the answer depends on where blocks or chunks are cut, on threads or on
+    workers: the sums are those of one array, in the order of its tree. With a `distributed.Client` the chunks of a dask
+    collection stay in the memory of its workers; without one dask's scheduler computes them anew in each pass.
 
     References
     ----------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import check_count, check_dataset, check_number
+from fastgd._checks import check_count, check_dataset, check_number, refuse_lazy
 from fastgd._ending import conclude_many
 from fastgd._equality import same_fields
 from fastgd._objective import Objective, objective_of
@@ -134,6 +134,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
     begins = check_dataset(starts, "starts").astype(np.float64)
+    refuse_lazy(dataset, "dataset")
     objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=threads_of(n_threads))
     if rates is None:
         rates = as_rates(objective.safe_rate(False))

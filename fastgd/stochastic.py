@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source.tables import Table
     from fastgd._types import (
         Alpha,
         Callback,
@@ -62,8 +63,14 @@ if TYPE_CHECKING:
 __all__ = ["minimize_mini_batch", "minimize_sgd"]
 
 
-# Theta is a float, with X an array; with `history` or `full_output` a result holds it.
+# Theta is a float, with X an array; with `history` or `full_output` a result holds it. Blocks may bring X with them.
 
+@overload
+def minimize_sgd(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Any: ...
 @overload
 def minimize_sgd(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, alpha: Alpha = 0.2, *,
@@ -127,7 +134,8 @@ def minimize_sgd(
         Its derivative in theta. One of fastgd's own runs compiled; any other is called with theta and one point, a
         numpy scalar, and once at the end with all points. None as in `minimize`.
     dataset : array-like of shape (n,)
-        The points, as for `minimize`. A copy of them is shuffled, unless `in_place`.
+        The points, as for `minimize`. A copy of them is shuffled, unless `in_place`. Where they are not in memory, see
+        Notes.
     alpha : float, callable or "auto", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
         "auto" takes 1 / the largest curvature of the loss at any one point, for losses that have one.
@@ -183,13 +191,22 @@ def minimize_sgd(
         If an argument is not as described; before anything is drawn or computed.
     DivergenceError
         If theta becomes NaN or infinite, or with X the loss grows a millionfold.
+    SourceError
+        As `minimize`.
 
     Warns
     -----
     ConvergenceWarning
         If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
         no minimum and its `success` is False. Also if `max_epochs` were not enough, and as in `minimize` where the
-        loss can still fall by a hundredth.
+        loss can still fall by a hundredth. If data that are not in memory seem to be in an order.
+
+    Notes
+    -----
+    Data that are not in memory are cut into blocks of fixed lengths, wherever those of the source end. Before each epoch
+    the order of the blocks is shuffled; then the rows of 64 of them at a time (about a million numbers of X) are held,
+    shuffled together and visited. So the draws are others than those on an array, and the same for any chunks, threads
+    and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless there is a cache.
 
     References
     ----------
@@ -213,6 +230,13 @@ def minimize_sgd(
     return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
 
 
+@overload
+def minimize_mini_batch(
+    loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: Table, minibatch_size: Count,
+    alpha: Alpha = 0.2, *,
+    X: ArrayLike | None = None, history: bool = False, full_output: bool = False,
+    **options: Unpack[StochasticOptionsOfRows],
+) -> Any: ...
 @overload
 def minimize_mini_batch(
     loss_fn: ConstantFunction | None, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike, minibatch_size: Count,

@@ -11,6 +11,7 @@ from fastgd._run.epochs import Epochs
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.many import run_many
 from fastgd._run.python import NesterovBatch, PythonBatch
+from fastgd._run.shuffled import Cut, ShuffledBlocks, unevenness
 from fastgd._run.watch import Watch
 from fastgd._theta import largest
 from fastgd.results import CONVERGED
@@ -69,7 +70,7 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     if size is not None and size >= source.n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
                          f"Got minibatch_size={size} and {source.n} points.")
-    period = math.ceil(source.n / (size or 1))
+    period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
     watch = epochs = None
     if settings.average or not by_step or settings.display is not None or settings.callback is not None:
         epochs = Epochs(period, start, None if by_step else settings.tol, settings.average,
@@ -77,8 +78,12 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     if settings.display is not None or settings.callback is not None or settings.history:
         watch = Watch(objective, settings, epochs)
     runner = stochastic_runner(objective, settings, dataset, start)
-    outcome, history = _driven(rates, runner, settings.limit * period, watch, epochs)
-    outcome = outcome._replace(epochs=outcome.updates / period)
+    try:
+        outcome, history = _driven(rates, runner, settings.limit * period, watch, epochs)
+    finally:
+        if isinstance(runner, ShuffledBlocks):
+            runner.close()
+    outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(source))
     if outcome.status == CONVERGED:
         step: Any = objective.slope(outcome.x)
         if settings.precondition is not None:

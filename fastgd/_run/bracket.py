@@ -9,10 +9,11 @@ from fastgd._limits import SAMPLE
 from fastgd._run.adaptive import Bracket
 from fastgd._run.kinks import OrderStatistic
 from fastgd._run.update import Update
-from fastgd._source import Points
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
+    from fastgd._source.parted import PartedPoints
+    from fastgd._source.points import Points
 
 
 def bracket_of(objective: Objective, theta0: float, tol: float, by_step: bool) -> Bracket:
@@ -34,7 +35,7 @@ def _guesses(objective: Objective, points: Points | PartedPoints, theta0: float)
     if loss.is_quadratic:
         return [], rate
     few = objective.on(points.drawn(SAMPLE))
-    targets = few.source.targets
+    targets = few.in_memory.targets
     spread = float(np.subtract(*np.quantile(targets, [0.75, 0.25]))) or float(np.ptp(targets))
     if few.source.n == points.n:
         if not loss.is_convex or loss.link != "identity":

@@ -24,6 +24,7 @@ from fastgd._run.bracket import bracket_of
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic, OfOneWeight
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.python import NesterovBatch, PythonBatch, PythonStochastic
+from fastgd._run.shuffled import ShuffledBlocks
 from fastgd._run.update import Update
 from fastgd._settings import batch_settings
 from fastgd._source import Points, Rows
@@ -160,7 +161,7 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None
     some = objective.on(rows.sample(size))
-    tol = math.sqrt(rows.n_parameters / size) * SHORT_FOR_STAGE * (some.source.targets.std() or 1.0)
+    tol = math.sqrt(rows.n_parameters / size) * SHORT_FOR_STAGE * (some.in_memory.targets.std() or 1.0)
     runner, next_rate = _beyond_plain(settings._replace(is_rough=True), some, theta0, float(tol))
     theta = np.empty((1, len(theta0)))
     for _ in range(PATIENCE):
@@ -172,11 +173,23 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
 
 
 def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Runner:
-    """The runner of stochastic or mini-batch descent; it shuffles the points, or an order of the rows, in place."""
-    gradient, source, size = objective.gradient, objective.source, settings.batch_size
+    """The runner of stochastic or mini-batch descent."""
+    metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
+    if objective.source.is_parted:
+        return ShuffledBlocks(objective, settings, theta0, functools.partial(_of_group, objective, settings, metric))
+    return _runner_in_memory(objective, settings, metric, dataset, theta0)
+
+
+def _of_group(objective: Objective, settings: Settings, metric: Any, rows: Points | Rows, theta: Any) -> Runner:
+    """The runner of a group of blocks that are held, in the metric of all."""
+    return _runner_in_memory(objective.on(rows), settings, metric, [], theta)
+
+
+def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dataset: ArrayLike, theta0: Any) -> Runner:
+    """The runner, which shuffles the points, or an order of the rows, in place."""
+    gradient, source, size = objective.gradient, objective.in_memory, settings.batch_size
     tol, by_step, generator = settings.tol, settings.stop == "step", settings.bit_generator
     assert generator is not None
-    metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
     if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
         points = source.to_shuffle(dataset, settings.in_place)

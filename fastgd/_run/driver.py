@@ -42,6 +42,7 @@ class Outcome(NamedTuple):
     bound: float | None = None         # on the loss above the least, where kinks were smoothed
     moved: float | None = None         # what the rule compared with tol, if that is not the length of the last step
     epochs: float = 0.0                # passes over the data, of a stochastic descent
+    unevenness: float | None = None    # how far, more than by chance, the means of blocks differ that are not in memory
     full_step: float = 0.0             # how long a step on all of the data would be where one ended
     ties: tuple[int, ...] = ()         # columns that determine each other, as the metric of the run found
 

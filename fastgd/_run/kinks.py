@@ -88,7 +88,7 @@ class OrderStatistic:
         below = float(np.sum([part[0] for part in found]))
         if self._points.is_weighted:
             below = self._points.total(functools.partial(_weights_below, low, self._kinks), POINTS_AT_ONCE).item()
-        places, jumps = ([part[k] for part in found] for k in (1, 2))
+        places, jumps = [part[1] for part in found], [part[2] for part in found]
         if self._l1:
             places.append(np.zeros(1) if low <= 0 <= high else np.empty(0))
             jumps.append(np.full(len(places[-1]), 2 * self._l1 * self._points.n))
@@ -108,7 +108,9 @@ def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
     """The jumps below a bracket of points of equal weights, and the places in it with their jumps."""
     targets = points.targets[part]
     weights = None if points.weights is None else points.weights[part]
-    below, places, jumps = 0.0, [], []
+    below = 0.0
+    places: list[DoubleArray] = []
+    jumps: list[DoubleArray] = []
     for offset, jump in kinks:
         at = targets - targets.dtype.type(offset) if offset else targets
         inside = (at >= low) & (at <= high)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float, limit: int) -> list[Outcome]:
     """The Outcome of batch descent from each of `starts`, a float64 array."""
-    gradient, targets, threads = objective.gradient, objective.source.targets, objective.threads
+    gradient, targets, threads = objective.gradient, objective.in_memory.targets, objective.threads
 
     def alone(start: float) -> Outcome:
         return drive(batch_runner(objective, start, tol, True, limit), rates, limit)

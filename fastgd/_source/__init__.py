@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._source.parted import PartedPoints, PartedRows
+    from fastgd._source.pieces import Pieces
     from fastgd._sums import Threads
     from fastgd._types import Source
 
@@ -59,13 +60,20 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
 
 
 def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
+    # Each is imported where it is used.
     from fastgd._source.parted import parted
 
-    if any(is_dask(value) for value in (dataset, X, sample_weight)):
-        from fastgd._source import dasks as kind
+    pieces: Pieces
+    if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
+            getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
+        from fastgd._source import dasks
+
+        pieces = dasks.pieces_of(dataset, X, sample_weight)
     else:
-        from fastgd._source import blocks as kind
-    source = parted(kind.pieces_of(dataset, X, sample_weight), fit_intercept)
+        from fastgd._source import blocks
+
+        pieces = blocks.pieces_of(dataset, X, sample_weight)
+    source = parted(pieces, fit_intercept)
     if not source.is_rows:
         no_intercept_without_rows(fit_intercept)
     return source

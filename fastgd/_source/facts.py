@@ -1,7 +1,7 @@
 """What is asked of the targets and of the weights of points or rows."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class InMemory:
         Where it begins in what it is a piece of.
     """
 
-    is_parted = False
+    is_parted: Literal[False] = False
     start = 0
     targets: FloatArray
     weights: FloatArray | None

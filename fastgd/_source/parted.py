@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_AT_ONCE, SAMPLE
-from fastgd._source.pieces import Piece
+from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_AT_ONCE
+from fastgd._source.pieces import Piece, taken
 from fastgd._source.points import AnyPoints, Points, sum_of_points, sums_at, typed
 from fastgd._source.rows import AnyRows, Rows, enough_rows
 from fastgd._sums import ALONE, Threads, added, assembled, branches, covered
@@ -78,7 +78,7 @@ class View(NamedTuple):
             source = object.__new__(Rows)
             source.intercept, source.X = self.intercept, X
             source.set_up(self.names, targets, weights)
-        source.start = self.starts[piece.index] if piece.index >= 0 else 0
+        source.start = self.starts[piece.place] if piece.place >= 0 else 0
         return source
 
 
@@ -102,7 +102,7 @@ class WeightsView(NamedTuple):
         if kept.size == 0:
             return None
         points = Points(None, kept / self.most)
-        points.start = self.starts[piece.index]
+        points.start = self.starts[piece.place]
         return points
 
     def taken(self, piece: Piece) -> Points:
@@ -130,8 +130,8 @@ def _each_in(view: View | WeightsView, function: Callable[[Any, slice], R], piec
     return [] if source is None else source.each(function)
 
 
-def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads, with_leaves: bool,
-              piece: Piece) -> list[Found]:
+def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads,
+              with_leaves: bool, piece: Piece) -> list[Found]:
     """The sums over the branches in a piece, and what is in there of leaves that are cut."""
     source = view.source(piece)
     if source is None:
@@ -141,13 +141,13 @@ def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray]
     for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n):
         part = slice(start - first, stop - first)
         if (start, stop) != (leaf, end):
-            found.append((end, _rows_in(source, part) if with_leaves else None))
+            found.append((end, rows_in(source, part) if with_leaves else None))
         else:
             found.append((end, _branch_sums(source, sums, part, most, threads)))
     return found
 
 
-def _rows_in(source: Points | Rows, part: slice) -> Piece:
+def rows_in(source: Points | Rows, part: slice) -> Piece:
     """A copy of some rows, whose weights are as they are used."""
     X = source.X[part].copy() if source.is_rows else None
     weights = None if source.weights is None else source.weights[part].astype(np.float64)
@@ -161,11 +161,10 @@ def _branch_sums(source: Any, sums: Callable[[Any, slice], FloatArray], part: sl
     return added(n, most, threads.map(functools.partial(sums, source), parts))
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
+def joined(pieces: Sequence[Any]) -> Piece:
     """The rows of several pieces as one."""
-    X, targets, weights = (None if part[0] is None else np.concatenate(part)
-                           for part in zip(*(piece[1:] for piece in pieces), strict=True))
-    return Piece(-1, X, targets, weights)
+    return taken(*(None if part[0] is None else np.concatenate(part)
+                   for part in zip(*(piece[1:] for piece in pieces), strict=True)))
 
 
 def _drawn_in(places: IndexArray, source: Points | Rows, part: slice) -> Piece:
@@ -180,11 +179,10 @@ def _drawn_in(places: IndexArray, source: Points | Rows, part: slice) -> Piece:
 class _Parted:
     """What both have in common: passes over pieces."""
 
-    is_parted = True
-    everything = None    # of which there is no one part
+    is_parted: Literal[True] = True
+    everything: Any = None    # of which there is no one part
     n: int
     n_parameters: int
-    is_rows: bool
 
     def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
         self.pieces = pieces
@@ -215,12 +213,17 @@ class _Parted:
     @property
     def largest_weight(self) -> float:
         """Of the rows, whose mean weight is 1."""
-        return float(self.dtype.type(1 / self.view.scale[1])) if self.is_weighted else 1.0
+        scale = self._scale
+        return 1.0 if scale is None else float(self.dtype.type(1 / scale[1]))
 
     @property
     def is_weighted(self) -> bool:
         """Whether not all weights are equal."""
-        return isinstance(self.view, View) and self.view.scale is not None
+        return self._scale is not None
+
+    @property
+    def _scale(self) -> tuple[float, float] | None:
+        return self.view.scale if isinstance(self.view, View) else None
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -252,18 +255,18 @@ class _Parted:
             if isinstance(parts[0], np.ndarray):
                 yield end, parts[0]
             else:
-                leaf = self.view.taken(_joined(parts)) if self._leaves is None else self._leaves[end]
+                leaf = self.view.taken(joined(parts)) if self._leaves is None else self._leaves[end]
                 yield end, sums(leaf, slice(0, leaf.n))
 
     def _cut_leaves(self) -> dict[int, Points | Rows]:
         """The leaves that the ends of pieces cut, by where they stop."""
         found = itertools.chain.from_iterable(self.pieces.map(functools.partial(_leaves_in, self.view)))
-        return {end: self.view.taken(_joined([part for _, part in group]))
+        return {end: self.view.taken(joined([part for _, part in group]))
                 for end, group in itertools.groupby(found, key=lambda item: item[0])}
 
     def _drawn(self, places: IndexArray) -> Piece:
         """The rows at sorted places."""
-        return _joined(self.each(functools.partial(_drawn_in, places)))
+        return joined(self.each(functools.partial(_drawn_in, places)))
 
     def sample(self, size: int) -> Any:
         """About so many of the rows, drawn at random from a fixed seed, in memory; all if there are hardly more."""
@@ -283,15 +286,13 @@ def _leaves_in(view: View | WeightsView, piece: Piece) -> list[tuple[int, Piece]
     if source is None:
         return []
     first = source.start
-    return [(end, _rows_in(source, slice(start - first, stop - first)))
+    return [(end, rows_in(source, slice(start - first, stop - first)))
             for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n)
             if (start, stop) != (leaf, end)]
 
 
 def _picked(piece: Piece, at: IndexArray) -> Piece:
-    X, targets, weights = (None if array is None else array[at] for array in piece[1:])
-    assert targets is not None
-    return Piece(-1, X, targets, weights)
+    return taken(*(None if array is None else array[at] for array in piece[1:]))
 
 
 class PartedPoints(_Parted, AnyPoints):
@@ -349,7 +350,7 @@ class PartedRows(_Parted, AnyRows):
     def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
         self.intercept = intercept
         super().__init__(pieces, facts, intercept)
-        self.names = self.view.names
+        self.names = None if pieces.names is None else tuple(pieces.names)
 
 
 def parted(pieces: Pieces, fit_intercept: bool) -> PartedPoints | PartedRows:

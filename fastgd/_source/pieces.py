@@ -1,7 +1,7 @@
 """Data in pieces, which are not in memory together: what brings them, and what is computed from each."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ class Piece(NamedTuple):
 
     Attributes
     ----------
-    index : int
+    place : int
         Its place among the pieces.
     X : ndarray of shape (m, p), float32 or float64, C-contiguous, or None for points
     targets : ndarray of shape (m,), float32 or float64, contiguous
@@ -22,7 +22,7 @@ class Piece(NamedTuple):
         Numbers of at least 0, as they were given.
     """
 
-    index: int
+    place: int
     X: FloatArray | None
     targets: FloatArray
     weights: DoubleArray | None
@@ -31,6 +31,12 @@ class Piece(NamedTuple):
     def nbytes(self) -> int:
         """Bytes of its arrays."""
         return sum(array.nbytes for array in (self.X, self.targets, self.weights) if array is not None)
+
+
+def taken(X: FloatArray | None, targets: FloatArray | None, weights: FloatArray | None) -> Piece:
+    """Rows that were taken out of pieces, as a piece of no place among them."""
+    assert targets is not None
+    return Piece(-1, X, targets, cast("DoubleArray | None", weights))
 
 
 class Pieces(Protocol):

@@ -16,8 +16,8 @@ from fastgd._limits import (
     POINTS_OF_A_PART,
     THETAS_AT_ONCE,
 )
-from fastgd._source.rows import Rows
 from fastgd._source.facts import InMemory, with_weight
+from fastgd._source.rows import Rows
 from fastgd._sums import ALONE, Threads, added, branches, column_sums
 
 if TYPE_CHECKING:

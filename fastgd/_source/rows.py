@@ -76,6 +76,14 @@ class AnyRows:
         """The sum over all rows of what `sums` of rows in memory and of a branch of at most `most` of them answers."""
         raise NotImplementedError
 
+    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE) -> list[R]:
+        """`function` of rows in memory and of one slice of them after another."""
+        raise NotImplementedError
+
+    def sample(self, size: int) -> Rows:
+        """Rows in memory, about so many, drawn at random from a fixed seed; all if there are hardly more."""
+        raise NotImplementedError
+
     def rows_of(self, numbers: int) -> int:
         """Rows that have about so many numbers of X, and no fewer than a leaf of the tree."""
         return max(LEAF, numbers // self.p)
@@ -126,6 +134,8 @@ class Rows(InMemory, AnyRows):
     """
 
     everything: Any = slice(None)
+    targets: DoubleArray
+    weights: DoubleArray | None
 
     def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
                  weights: DoubleArray | None = None, threads: Threads | None = None) -> None:
@@ -159,7 +169,6 @@ class Rows(InMemory, AnyRows):
         return out
 
     def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE) -> list[R]:
-        """`function` of the rows and of one slice of them after another."""
         return threads.map(functools.partial(function, self), self.parts(POINTS_AT_ONCE))
 
     def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
@@ -209,7 +218,6 @@ class Rows(InMemory, AnyRows):
         return self._ones
 
     def sample(self, size: int) -> Rows:
-        """A source of `size` rows, drawn at random from a fixed seed; itself if it has hardly more."""
         if self.n <= 2 * size:
             return self
         drawn = np.sort(np.random.default_rng(0).integers(0, self.n, size))

@@ -21,10 +21,11 @@ from fastgd._checks import (
     check_design,
     check_number,
     check_weights,
+    is_lazy,
     real_numbers,
 )
 from fastgd._limits import EVALUATIONS
-from fastgd._source import Points, Rows, as_source, no_intercept_without_rows
+from fastgd._source import Points, as_source, no_intercept_without_rows
 from fastgd._source.points import mean_over
 from fastgd._sums import threads_of
 from fastgd._value import Value
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._source.rows import AnyRows
     from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
 
 #: What the mean over the rows of a linear model is: a float, of a gradient an array.
@@ -120,8 +122,8 @@ class _Mean(Value, Generic[OverRows]):
                 theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, sample_weight=sample_weight,
                 n_threads=n_threads)
             return answer
-        if X is not None:
-            return self._over_rows(theta, dataset, X, fit_intercept, sample_weight, n_threads)
+        if X is not None or (type(dataset) is not np.ndarray and is_lazy(dataset)):
+            return self._over_source(theta, dataset, X, fit_intercept, sample_weight, n_threads)
         if fit_intercept is not False:
             no_intercept_without_rows(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
@@ -150,12 +152,13 @@ class _Mean(Value, Generic[OverRows]):
         mean = self._with_parameters(*args, **named) if args or named else self
         return mean(theta, dataset, **options)
 
-    def _over_rows(self, theta: Any, dataset: ArrayLike, X: ArrayLike, fit_intercept: bool,
-                   sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows:
+    def _over_source(self, theta: Any, dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool,
+                     sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows | float:
         threads = threads_of(n_threads)
-        rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
-        assert isinstance(rows, Rows)
-        answer: OverRows = rows.mean(self, _one_theta(theta, rows), threads)
+        source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+        if not source.is_rows:
+            return source.mean(self, _one_number(theta), threads)
+        answer: OverRows = source.mean(self, _one_theta(theta, source), threads)
         return answer
 
     def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
@@ -197,10 +200,10 @@ class _Mean(Value, Generic[OverRows]):
         array([1., 0.])
         """
         threads = threads_of(n_threads)
-        if X is not None:
-            rows = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
-            assert isinstance(rows, Rows)
-            return rows.means(self, _many_thetas(thetas, rows), threads)
+        if X is not None or is_lazy(dataset):
+            source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+            places = _many_thetas(thetas, source) if source.is_rows else check_dataset(thetas, "thetas")
+            return source.means(self, places, threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
@@ -216,7 +219,7 @@ class _Mean(Value, Generic[OverRows]):
         return found
 
 
-def _one_theta(theta: ArrayLike, rows: Rows) -> DoubleArray:
+def _one_theta(theta: ArrayLike, rows: AnyRows) -> DoubleArray:
     """`theta` as an array with a component for each parameter; any number may be in it."""
     array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (rows.n_parameters,):
@@ -226,7 +229,7 @@ def _one_theta(theta: ArrayLike, rows: Rows) -> DoubleArray:
     return np.ascontiguousarray(array)
 
 
-def _many_thetas(thetas: ArrayLike, rows: Rows) -> DoubleArray:
+def _many_thetas(thetas: ArrayLike, rows: AnyRows) -> DoubleArray:
     array, _ = check_design(thetas, "thetas")
     if array.shape[1] != rows.n_parameters:
         raise ValueError(f"thetas must be an array of shape (m, {rows.n_parameters}), a column for each parameter. "

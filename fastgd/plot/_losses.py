@@ -29,7 +29,7 @@ class LossOnPoints:
         curve = curve_of(loss_fn, penalty, threads_of(n_threads))
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
-        self.points = self._objective.source.targets
+        self.points = self._objective.in_memory.targets
         self.dataset = self._objective.source.everything
         self.sample = self.points
         if self.points.size > _SAMPLE:

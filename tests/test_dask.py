@@ -1,0 +1,457 @@
+"""Chunks of dask as pieces: the numbers of one array whatever the chunks, the scheduler and the workers that die."""
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from types import SimpleNamespace
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import LOSSES
+
+import fastgd
+from fastgd import SourceError
+from fastgd._checks import is_dask
+from fastgd._source import cluster as engine
+from fastgd.losses import compiled
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+
+from fastgd._source.dasks import pieces_of  # noqa: E402
+
+pytestmark = [
+    pytest.mark.thread_unsafe(reason="one client is the ambient one of the process"),
+    # What dask says of its own threads and sockets when a worker was killed, or a cluster ends.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+# Workers cannot import this file.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+N = 1000
+Y, X, W = (np.random.default_rng(0).normal(size=(N, 5))[:, part] for part in (0, slice(1, 4), 4))
+W = np.abs(W)
+FRAME = pd.DataFrame(X, columns=list("abc")).assign(y=Y, w=W, text="words")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.worker.daemon": True}),
+          distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None,
+                                   silence_logs=50) as started):
+        yield started
+
+
+@pytest.fixture
+def client(cluster):
+    with distributed.Client(cluster) as ambient:
+        ambient.wait_for_workers(2)
+        yield ambient
+
+
+@pytest.fixture(params=["synchronous", "threads", "distributed"])
+def scheduler(request):
+    """What computes the chunks."""
+    if request.param == "distributed":
+        yield request.getfixturevalue("client")
+    else:
+        with dask.config.set(scheduler=request.param):
+            yield request.param
+
+
+def itself(piece):
+    return piece
+
+
+def total(piece):
+    return float(piece.targets.sum())
+
+
+def slow_total(piece):
+    time.sleep(0.02)
+    return total(piece)
+
+
+def assert_same(pieces, y=Y, X=None, weights=None):
+    """Fail unless the pieces are these arrays, numbered from 0, and give the rows that are asked of them."""
+    found = list(pieces.map(itself))
+    assert [piece.index for piece in found] == list(range(len(found)))
+    ranges = [(N - 10, N), (0, 3), (5, 5), (300, 720)]
+    rows = np.concatenate([np.arange(*each) for each in ranges])
+    for place, (name, expected) in enumerate((("X", X), ("targets", y), ("weights", weights))):
+        arrays = [getattr(piece, name) for piece in found]
+        some = pieces.rows_at(ranges)[place]
+        if expected is None:
+            assert some is None
+            assert set(arrays) == {None}
+        else:
+            np.testing.assert_array_equal(np.concatenate(arrays), expected, strict=True)
+            np.testing.assert_array_equal(some, expected[rows], strict=True)
+            assert all(array.flags.c_contiguous for array in arrays)
+    return found
+
+
+def tasks_left(client):
+    """What the scheduler has to do or to keep, a moment after all that was asked for has come back."""
+    for _ in range(100):
+        left = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
+        if not left:
+            break
+        time.sleep(0.02)
+    return left
+
+
+def random_cuts(rng, n=N):
+    return tuple(np.diff([0, *np.sort(rng.integers(0, n + 1, rng.integers(0, 12))), n]).tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arrays_of_any_chunks_are_the_array(scheduler, seed):
+    """Also along the columns, some of them empty, each argument with chunks of its own, one of them in memory."""
+    rng = np.random.default_rng(seed)
+    dtype = (np.float64, np.float32)[seed % 2]
+    y, rows = Y.astype(dtype), X.astype(dtype)
+    lazy = {"y": da.from_array(y, chunks=(random_cuts(rng),)), "w": da.from_array(W, chunks=100),
+            "X": da.from_array(rows, chunks=(random_cuts(rng), 2))}
+    in_memory = {"y": y, "w": W, "X": rows}
+    assert_same(pieces_of(lazy["y"], None, None), y)
+    assert_same(pieces_of(lazy["y"], lazy["X"], lazy["w"]), y, rows, W)
+    one = ("y", "w", "X")[seed]
+    given = {**lazy, one: in_memory[one]}
+    pieces = pieces_of(given["y"], given["X"], given["w"])
+    assert_same(pieces, y, rows, W)
+    assert pieces.passes == 1
+
+
+def test_frames_of_unknown_lengths_are_the_array(scheduler):
+    frame = dd.from_pandas(FRAME, npartitions=4)
+    columns = frame[["a", "b", "c"]]
+    pieces = pieces_of(frame["y"], columns, frame["w"])
+    assert len(assert_same(pieces, Y, X, W)) == 4
+    assert (pieces.names, pieces.passes, pieces.what, pieces.is_remote) == (["a", "b", "c"], 1, "chunk", True)
+    assert_same(pieces_of(frame["y"].to_dask_array(), columns.to_dask_array(), frame["w"]), Y, X, W)
+    # Where known lengths have to agree with them, they are counted.
+    pieces = pieces_of(da.from_array(Y, chunks=100), columns, W)
+    assert len(assert_same(pieces, Y, X, W)) == 4
+    assert pieces.passes == 2
+
+
+def test_empty_partitions_have_no_number(scheduler):
+    frame = dd.from_pandas(FRAME[["a", "b", "c", "y"]], npartitions=4)
+    with_empty = dd.concat([frame[frame["a"] > 1e9], frame, frame[frame["a"] > 1e9]])
+    pieces = pieces_of(with_empty["y"], with_empty[["a", "b", "c"]], None)
+    assert len(assert_same(pieces, Y, X)) == 4
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        pieces_of((empty := frame[frame["a"] > 1e9])["y"], empty[["a"]], None).map(total)
+
+
+def test_passes_and_bytes_are_counted(scheduler):
+    pieces = pieces_of(da.from_array(Y, chunks=300), da.from_array(X, chunks=(300, 2)), None)
+    assert list(pieces.map(total)) == list(pieces.map(total))
+    assert (pieces.passes, pieces.bytes_read) == (2, 2 * (Y.nbytes + X.nbytes))
+
+
+def test_processes_give_the_same():
+    with dask.config.set(scheduler="processes", num_workers=2):
+        pieces = pieces_of(da.from_array(Y, chunks=300), None, None)
+        assert list(pieces.map(total)) == [float(Y[start:start + 300].sum()) for start in range(0, N, 300)]
+        with pytest.raises(ValueError, match=r"^Chunk 3: Input dataset contains NaN"):
+            pieces_of(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
+
+
+def test_any_number_of_workers_gives_the_same(cluster, client):
+    y, rows = da.from_array(Y, chunks=7), da.from_array(X, chunks=(30, 3))
+    for count in (1, 3, 2):
+        cluster.scale(count)
+        client.wait_for_workers(count)
+        assert_same(pieces_of(y, rows, None), Y, X)
+
+
+def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
+    def who(piece):
+        time.sleep(0.01)
+        worker = distributed.get_worker() if threading.current_thread().name.startswith("Dask") else None
+        return os.getpid(), threading.get_ident(), worker and worker.get_current_task()
+
+    found = list(pieces_of(da.from_array(Y, chunks=10), None, None).map(who))
+    assert len({task for *_, task in found if task}) == len({pid for pid, *_ in found}) == 2
+    assert len({(pid, thread) for pid, thread, _ in found}) == 4
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    (lambda f: (f, None, None), ValueError, r"1d array, got a dask DataFrame with the columns a, b, c, y, w instead. "
+     r"Name the column, dataset\['text'\], and give the others as X=dataset\[\[...\]\]"),
+    (lambda f: (f["y"], f["a"], None), ValueError, r"Expected 2D array, got a dask Series .*X\[\[name\]\]"),
+    (lambda f: (f["y"], da.ones(9), None), ValueError, r"Expected 2D array, got a dask Array .*reshape\(-1, 1\)"),
+    (lambda f: (da.ones((9, 1)), None, None), ValueError, "1d array, got a dask Array with 2 dimensions"),
+    (lambda f: (dask.delayed(Y), None, None), TypeError, "'dataset' parameter cannot be a Delayed.*from_delayed"),
+    (lambda f: (Y, pytest.importorskip("dask.bag").from_sequence([1]), None), TypeError,
+     "'X' parameter cannot be a Bag"),
+    (lambda f: (f.index, None, None), TypeError, "'dataset' parameter cannot be a Index"),
+    (lambda f: (da.ones(9), da.ones((8, 2)), None), ValueError, r"numbers of samples: \[8, 9\] \(rows of X, points"),
+    (lambda f: (da.ones(9), None, np.ones(8)), ValueError, r"numbers of samples: \[9, 8\] \(points of dataset, sample"),
+    (lambda f: (f["y"], f[["a"]].repartition(npartitions=2), None), ValueError, "2 of X, 4 of dataset"),
+    (lambda f: (f["y"], None, -W), ValueError, r"'sample_weight' parameter must be numbers in the range \[0, inf\)"),
+    (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, "Chunk 0: Complex data not supported"),
+    (lambda f: (f["text"], None, None), TypeError, "Chunk 0: Input dataset should be a 1d array of real numbers"),
+    (lambda f: (f["y"], f[["a", "text"]], None), TypeError, "Chunk 0: Input X .*'text'"),
+])
+def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
+    with dask.config.set(scheduler="synchronous"), pytest.raises(error, match=message):
+        pieces_of(*arguments(dd.from_pandas(FRAME, npartitions=4))).map(total)
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda y: np.where(y == y[0], np.nan, y), r"^Chunk 3: Input dataset contains NaN: 1 of 100 values"),
+    (lambda y: y[:-1], r"^Chunk 3: .*numbers of samples: \[100, 99\] \(rows of X, points of dataset\)"),
+    (lambda y: y.astype(np.float32), "^Chunk 3: dataset is float32 here, and the whole is float64"),
+])
+def test_a_chunk_that_is_wrong_is_named(scheduler, spoil, message):
+    def spoiled(block, block_info=None):
+        return spoil(block) if block_info[0]["chunk-location"] == (3,) else block
+
+    y = da.from_array(Y, chunks=100).map_blocks(spoiled, dtype=float, meta=np.empty(0))
+    rows = da.from_array(X, chunks=(100, 3))
+    with pytest.raises(ValueError, match=message):
+        pieces_of(y, rows, None).map(total)
+    assert scheduler in ("synchronous", "threads") or not tasks_left(scheduler)
+
+
+def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
+    def broken(block, block_info=None):
+        if block_info[0]["chunk-location"] == (3,):
+            raise KeyError("nothing")
+        return block
+
+    y = da.from_array(Y, chunks=100).map_blocks(broken, dtype=float, meta=np.empty(0))
+    with pytest.raises(SourceError, match=r"^Chunk 3 cannot be read: KeyError: 'nothing'"):
+        pieces_of(y, None, None).map(total)
+    assert not tasks_left(client)
+    with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="cannot be read: KeyError") as caught:
+        pieces_of(y, None, None).map(total)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_an_error_of_the_function_is_raised_as_it_is(scheduler):
+    def refuse(piece):
+        if piece.index == 3:
+            raise ZeroDivisionError("the third")
+        return 1
+
+    with pytest.raises(ZeroDivisionError, match="the third"):
+        pieces_of(da.from_array(Y, chunks=100), None, None).map(refuse)
+    assert scheduler in ("synchronous", "threads") or not tasks_left(scheduler)
+
+
+def test_data_that_change_between_passes_are_noticed():
+    lengths = iter([100] * 10 + [100] * 3 + [99])
+    y = da.from_array(Y, chunks=100).map_blocks(lambda block: block[:next(lengths)], dtype=float, meta=np.empty(0))
+    with dask.config.set(scheduler="synchronous"):
+        pieces = pieces_of(y, None, None)
+        pieces.map(total)
+        with pytest.raises(SourceError, match="has 99 rows, and had 100 in the first pass"):
+            pieces.map(total)
+
+
+def test_only_the_columns_that_are_asked_for_are_read(tmp_path):
+    def read(k, columns=None):
+        (tmp_path / f"{k}-{'all' if columns is None else '-'.join(columns)}").touch()
+        part = FRAME[k * 500:(k + 1) * 500]
+        return part if columns is None else part[columns]
+
+    frame = dd.from_map(read, range(2), meta=FRAME[:0])
+    with dask.config.set(scheduler="synchronous"):
+        assert_same(pieces_of(frame["y"], frame[["b"]], None), Y, X[:, 1:2])
+    assert {path.name for path in tmp_path.iterdir()} == {"0-y", "0-b", "1-y", "1-b"}
+
+
+def test_what_two_columns_are_made_from_is_read_once(tmp_path):
+    def read(k):
+        (tmp_path / str(k)).open("a").write("x")
+        return FRAME[k * 500:(k + 1) * 500]
+
+    frame = dd.from_delayed([dask.delayed(read)(k) for k in range(2)], meta=FRAME[:0]).map_partitions(pd.DataFrame.copy)
+    with dask.config.set(scheduler="synchronous"):
+        pieces_of(frame["y"], frame[["b"]], frame["w"]).map(total)
+    assert [(tmp_path / str(k)).read_text() for k in range(2)] == ["x", "x"]
+
+
+def test_kept_pieces_do_not_keep_the_frame_they_came_from(client):
+    frame = dd.from_pandas(FRAME.drop(columns="text"), npartitions=2)
+    found = pieces_of(frame["y"], frame[["a"]], frame["w"]).map(
+        lambda piece: [array.flags.owndata for array in piece[1:]])
+    assert list(found) == [[True] * 3] * 2
+
+
+def test_data_are_let_go_with_the_pieces(client):
+    pieces = pieces_of(da.from_array(Y, chunks=100), None, None)
+    pieces.map(total)
+    assert client.futures
+    del pieces
+    assert not tasks_left(client)
+
+
+def pids(client):
+    return set(client.run(os.getpid).values())
+
+
+def test_a_worker_that_is_killed_between_passes_costs_no_bit(client):
+    pieces = pieces_of(da.from_array(Y, chunks=30), da.from_array(X, chunks=(30, 3)), None)
+    before, running = list(pieces.map(total)), pids(client)
+    os.kill(min(running), signal.SIGKILL)
+    assert list(pieces.map(total)) == before
+    assert_same(pieces, Y, X)
+    client.wait_for_workers(2)
+    assert pids(client) != running
+
+
+def test_a_worker_that_is_killed_within_a_pass_costs_no_bit(client, tmp_path):
+    flag = str(tmp_path / "killed")
+
+    def total_or_die(piece):
+        if piece.index == 20 and not os.path.exists(flag):
+            open(flag, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return total(piece)
+
+    pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+    running = pids(client)
+    assert list(pieces.map(total_or_die)) == [float(Y[start:start + 30].sum()) for start in range(0, N, 30)]
+    assert os.path.exists(flag)
+    client.wait_for_workers(2)
+    assert pids(client) != running
+
+
+def test_a_task_that_kills_its_workers_is_one_clear_error(client):
+    def die(piece):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+    with pytest.raises(SourceError, match=r"ended every worker that it ran on, 2 of them.*theta0=error\.result\.x"):
+        pieces.map(die)
+    assert not tasks_left(client)
+    assert len(list(pieces.map(total))) == 34    # which brings the chunks again
+
+
+def test_a_cluster_without_workers_is_given_up(monkeypatch):
+    monkeypatch.setattr(engine, "NO_WORKERS", 0.2)
+    with (distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, silence_logs=50) as empty,
+          distributed.Client(empty)):
+        with pytest.raises(SourceError, match=r"no workers for .* seconds\. theta0=error\.result\.x"):
+            pieces_of(da.from_array(Y, chunks=30), None, None).map(total)
+        pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+        monkeypatch.setattr(engine, "NO_WORKERS", 60)
+        threading.Timer(0.3, empty.scheduler.loop.add_callback, [empty.scheduler.close]).start()
+        with pytest.raises(SourceError, match=r"The cluster was lost.*theta0=error\.result\.x"):
+            pieces.map(total)
+
+
+def test_an_interrupt_is_answered_and_leaves_a_client_that_works(client):
+    """In a process of its own, to which a terminal sends SIGINT; the cluster is this one."""
+    code = textwrap.dedent("""
+        import sys, time
+        import dask.array as da, distributed, numpy as np
+        from fastgd._source.dasks import pieces_of
+
+        client = distributed.Client(sys.argv[1])
+        y = da.ones(1000, chunks=10)
+        pieces = pieces_of(y, None, None)
+        for stage in ("load", "pass"):
+            if stage == "load":
+                asked = pieces_of(y.map_blocks(lambda block: (time.sleep(0.2), block)[1], dtype=float), None, None)
+                function = len
+            else:
+                pieces.map(len)
+                asked, function = pieces, lambda piece: time.sleep(0.2)
+            print("begun", flush=True)
+            try:
+                asked.map(function)
+            except KeyboardInterrupt:
+                print(time.time(), flush=True)
+            del asked
+        assert sum(pieces.map(lambda piece: len(piece.targets))) == 1000
+        del pieces
+        time.sleep(0.3)
+        print(client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)),
+              client.run(lambda dask_worker: [*dask_worker.state.tasks]), flush=True)
+        client.close()
+    """)
+    child = subprocess.Popen([sys.executable, "-c", code, client.scheduler.address], stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    with child:
+        for _ in range(2):
+            assert child.stdout.readline() == "begun\n"
+            time.sleep(0.3)
+            sent = time.time()
+            child.send_signal(signal.SIGINT)
+            assert float(child.stdout.readline()) - sent < 0.1 + 0.2    # a busy machine
+        left = child.stdout.readline()
+    assert re.fullmatch(r"\[\] \{('tcp://[0-9.:]+': \[\](, )?)+\}\n", left), left
+
+
+@pytest.mark.parametrize("name", ["synchronous", "threads"])
+def test_an_interrupt_is_answered_without_a_cluster(interrupted, name):
+    with dask.config.set(scheduler=name):
+        pieces = pieces_of(da.from_array(Y, chunks=10), None, None)
+        with interrupted():
+            for _ in range(100):
+                pieces.map(slow_total)
+        assert len(list(pieces.map(total))) == 100
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_gradients_can_be_sent(name):
+    for function in (LOSSES[name], LOSSES[name].gradient, functools.partial(sum, LOSSES[name])):
+        sent = cloudpickle.loads(engine.dumped(function))
+        assert sent == function or (sent.func, sent.args) == (function.func, function.args)
+
+
+def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
+    ctypes = pytest.importorskip("ctypes")
+    signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)
+    own = compiled(signature(lambda theta, y: 1.0), signature(lambda theta, y: 0.0), name="own")
+    read = []
+
+    def seen(block):
+        read.append(1)
+        return block
+
+    pieces = pieces_of(da.from_array(Y, chunks=300).map_blocks(seen, dtype=float, meta=np.empty(0)), None, None)
+    called = functools.partial(lambda loss, piece: len(piece.targets), own)
+    if scheduler in ("synchronous", "threads"):
+        pieces.check(own)
+        assert sum(pieces.map(called)) == N
+    else:
+        for refused in (pieces.check, pieces.map):
+            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(cannot pickle own.*threads"):
+                refused(called)
+        assert not client_of(pieces).futures
+
+
+def client_of(pieces):
+    return pieces._where._client
+
+
+def test_minimize_can_run_within_a_task(client):
+    """Whose place in the worker's pool others take meanwhile."""
+    y = da.from_array(Y, chunks=300)
+    found = client.submit(lambda: list(pieces_of(y, None, None).map(total)), pure=False)
+    assert found.result(timeout=20) == list(pieces_of(y, None, None).map(total))
+
+
+def test_what_is_of_dask_is_known_without_dask():
+    assert all(map(is_dask, (da.ones(3), dd.from_pandas(FRAME, 2)["a"], dask.delayed(1))))
+    assert not any(map(is_dask, (Y, FRAME, [1.0], None, SimpleNamespace(__dask_graph__=1), da.Array)))
+    code = "import sys, fastgd; fastgd._checks.is_dask([1.0]); print([m for m in sys.modules if m.startswith('dask')])"
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(fastgd.__file__))}
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout == "[]\n"
