@@ -556,11 +556,11 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
         assert not scheduler.futures
 
 
-def test_minimize_can_run_within_a_task(client):
-    """Whose place in the worker's pool others take meanwhile."""
+def test_passes_can_be_made_within_tasks(client):
+    """Whose places in the workers' pools, here all, the tasks of these passes take meanwhile."""
     y = da.from_array(Y, chunks=300)
-    found = client.submit(lambda: list(pieces_of(y, None, None).map(total)), pure=False)
-    assert found.result(timeout=20) == list(pieces_of(y, None, None).map(total))
+    found = client.map(lambda _: list(pieces_of(y, None, None).map(total)), range(4), pure=False)
+    assert [each.result(timeout=20) for each in found] == [list(pieces_of(y, None, None).map(total))] * 4
 
 
 def test_what_is_of_dask_is_known_without_dask():
