@@ -62,7 +62,7 @@ def test_a_block_is_an_array_or_a_tuple_or_a_frame(make, has_X, has_weights):
     pieces = pieces_of(Blocks(make))
     for count in (1, 2):
         found = list(pieces.map(itself))
-        assert [piece.index for piece in found] == [0, 1, 2], "the empty block is no piece"
+        assert [piece.place for piece in found] == [0, 1, 2], "the empty block is no piece"
         for array, expected, has in zip(joined(found), (X, Y, W), (has_X, True, has_weights), strict=True):
             assert np.array_equal(array, expected) if has else array is None
         assert pieces.passes == count
@@ -223,7 +223,7 @@ def test_one_block_is_read_ahead_and_no_more():
 
     def function(piece):
         assert second.wait(10), "the next block is read while the function works on this one"
-        assert len(asked) <= piece.index + 2
+        assert len(asked) <= piece.place + 2
         return len(asked)
 
     list(pieces_of(Blocks(make)).map(function))

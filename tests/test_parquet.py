@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import DTYPES, TIPS, descend
+from helpers import DTYPES, TIPS, descend, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,6 +204,7 @@ def test_the_package_imports_without_pyarrow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@quiet
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=10)
 @given(data=st.data())
