@@ -1,4 +1,5 @@
 """Parquet files as lazy tables: what is opened, what is refused, what is noticed, and how much memory it takes."""
+import doctest
 import os
 import shutil
 import subprocess
@@ -202,6 +203,13 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch, folder):
 def test_the_package_imports_without_pyarrow():
     code = "import sys, fastgd; fastgd.Blocks, fastgd.open_parquet; assert 'pyarrow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.thread_unsafe(reason="doctest replaces sys.stdout")
+def test_the_example_runs():
+    done = doctest.testmod(sys.modules[open_parquet.__module__])
+    assert done.attempted
+    assert not done.failed
 
 
 @quiet
