@@ -1,4 +1,5 @@
 """Parquet files as lazy tables: what is opened, what is refused, what is noticed, and how much memory it takes."""
+import doctest
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import DTYPES, TIPS, descend
+from helpers import DTYPES, TIPS, descend, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,6 +205,14 @@ def test_the_package_imports_without_pyarrow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.thread_unsafe(reason="doctest replaces sys.stdout")
+def test_the_example_runs():
+    done = doctest.testmod(sys.modules[open_parquet.__module__])
+    assert done.attempted
+    assert not done.failed
+
+
+@quiet
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=10)
 @given(data=st.data())
