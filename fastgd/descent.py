@@ -269,8 +269,8 @@ def minimize(
     than a ten-thousandth above its least, or with ``stop="loss"`` no more than `tol`; `tol` is not looked at otherwise.
     The bound is proved from the slopes (by duality), and the message states it; `fun` is the exact loss.
 
-    Data that are not in memory are read in passes: a first one that looks at all of them, one for each update, and a few
-    for the Gram matrix, samples and the verdict; `passes` and `bytes_read` of the result count them. The loss and the
+    Data that are not in memory are read in passes: a first one that looks at all of them, one for each update, and a
+    few for the Gram matrix, samples and the verdict; `passes` and `bytes_read` of the result count them. The loss and the
     gradient must be fastgd's own. No bit of the answer depends on where blocks or chunks are cut, on threads or on
     workers: the sums are those of one array, in the order of its tree. With a `distributed.Client` the chunks of a dask
     collection stay in the memory of its workers; without one dask's scheduler computes them anew in each pass.
@@ -306,4 +306,7 @@ def minimize(
                               precondition, momentum)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
                              penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
-    return conclude(objective, settings, *descend(objective, settings, theta0))
+    try:
+        return conclude(objective, settings, *descend(objective, settings, theta0))
+    finally:
+        objective.close()

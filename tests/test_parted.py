@@ -39,6 +39,9 @@ class Cut:
             self.bytes_read += piece.nbytes
             yield function(piece)
 
+    def close(self):
+        pass
+
     @contextlib.contextmanager
     def on_disk(self):
         yield self.X, self.y, self.weights

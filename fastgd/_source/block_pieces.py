@@ -244,6 +244,9 @@ class BlockPieces:
                              f"Got {this.rows} zeros.")
         self._first = this.seen
 
+    def close(self) -> None:
+        """There is nothing to let go of between two passes."""
+
     @contextlib.contextmanager
     def on_disk(self, folder: str | None = None) -> Iterator[Stored]:
         """All rows in arrays that are mapped from files: those of the cache, or some without a name in `folder`.
