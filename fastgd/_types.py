@@ -128,6 +128,7 @@ class OptionsOfPoints(_Options, total=False):
     fit_intercept: Literal[False]
     theta0: Number
     callback: Callback[float] | None
+    few_passes: bool
 
 
 class OptionsOfRows(_Options, total=False):

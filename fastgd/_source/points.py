@@ -7,7 +7,14 @@ import numpy as np
 
 from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite
 from fastgd._kernels import mean as kernels
-from fastgd._limits import CACHED_POINTS, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_OF_A_PART, THETAS_AT_ONCE
+from fastgd._limits import (
+    CACHED_POINTS,
+    MANY_POINTS,
+    PARTS_OF_A_THREAD,
+    POINTS_OF_A_PART,
+    SLICE_OF_EACH,
+    THETAS_AT_ONCE,
+)
 from fastgd._source.rows import Rows
 from fastgd._source.weights import with_weight
 from fastgd._sums import ALONE, Threads, added, branches
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd._types import DoubleArray, FloatArray, OwnMean, R
     from fastgd.losses.base import Loss
 
 
@@ -105,6 +112,11 @@ class Points:
         is_ours = type(dataset) in (list, tuple, range) or (
             type(dataset) is np.ndarray and not np.may_share_memory(targets, dataset))
         return targets if is_ours else copied(targets, targets.dtype)
+
+    def each(self, function: Callable[[Points, slice], R], threads: Threads = ALONE) -> list[R]:
+        """`function` of the points and of each of the slices that they are cut into, in order."""
+        parts = [slice(start, start + SLICE_OF_EACH) for start in range(0, self.n, SLICE_OF_EACH)]
+        return threads.map(lambda part: function(self, part), parts)
 
     def sample(self, size: int) -> Points:
         """Itself: a pass over the points costs little."""

@@ -1,0 +1,353 @@
+"""Points by what a few passes over them tell: the counts and sums of cells, and the points of those with a break."""
+from __future__ import annotations
+
+import functools
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastgd._checks import check_number
+from fastgd._limits import FEW_TO_GATHER, MOST_TO_GATHER, NEAR_EDGE, SPLIT
+from fastgd._source.buckets import (
+    NONE,
+    OFFSET_BITS,
+    Gathered,
+    Moments,
+    bounds,
+    counted,
+    gathered,
+    layout_of,
+    moments_of,
+    multiplicities,
+    spans_of,
+    split,
+)
+from fastgd._source.points import Points, mean_over
+from fastgd._sums import ALONE, Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastgd._types import DoubleArray, FloatArray, OwnMean
+    from fastgd.losses.base import Loss
+
+#: Binary digits of a break beyond those of the units of points, and those of a share of a cell.
+_FINER, _SHARE = 32, 40
+#: How far a difference of two doubles can be from the true one, in parts of the larger of them.
+_ROUNDED = 2.0**-50
+
+
+class Summary:
+    """Points as a source whose losses and slopes need no pass, for losses that are made of parts of degree 2 at most.
+
+    The mean of such a loss at theta is known from how many points there are between its breaks, and the sums of them
+    and of their squares. A cell that holds a break has to be gathered: its points tell on which side they are just as
+    the kernel would. All sums are exact and in integers; what is rounded is the offset of a point in its bucket, to
+    2**-42 of the width, and the mean at the end. So no answer depends on where the points were cut, nor on which cells
+    were gathered when.
+
+    Attributes
+    ----------
+    passes : int
+        How often the points were read.
+    reach : tuple of float
+        The least and the greatest theta that it was asked about.
+    """
+
+    is_rows: Literal[False] = False
+    intercept = False
+    n_parameters = 1
+    names: tuple[str, ...] | None = None
+    parameter_names: tuple[str, ...] = ("theta",)
+    weights: FloatArray | None = None
+    everything: Any = None
+    #: Means are in double, of float32 points too; the points themselves are not here.
+    targets: DoubleArray = np.empty(0)
+
+    def __init__(self, source: Points, losses: Collection[Loss], window: tuple[float, float] | None = None,
+                 threads: Threads = ALONE) -> None:
+        """Most cells are in the window, where the breaks are expected; None for all of the points.
+
+        ArithmeticError if the points are so far apart that a difference of them overflows.
+        """
+        self._source, self._threads = source, threads
+        self.n, self.passes, self.reach = source.n, 0, (math.inf, -math.inf)
+        self._formulas = {loss: formula_of(loss) for loss in losses}
+        with_squares = any(part.bend for formula in self._formulas.values() for part in formula.parts)
+        ends = self._each(bounds)
+        self.low, self.high = min(low for low, _ in ends), max(high for _, high in ends)
+        if not math.isfinite(4 * (abs(self.low) + abs(self.high))):
+            raise ArithmeticError("the differences of the points overflow")
+        inner = (self.low, self.high) if window is None else tuple(
+            min(max(end, self.low), self.high) for end in window)
+        self._layout = layout_of(self.low, self.high, (inner[0], inner[1]))
+        limbs = sum(self._each(functools.partial(counted, self._layout, with_squares)))
+        starts = [bucket << OFFSET_BITS for bucket in range(self._layout.n_buckets)]
+        self._take_cells(starts, moments_of(self._layout, starts, limbs))
+        self._gathered: dict[int, Gathered] = {}
+        self._n_gathered = 0
+        self._wanted: set[int] | None = None
+        self._last: tuple[float, Formula, list[Moments]] | None = None
+
+    @functools.cached_property
+    def _sample(self) -> tuple[Any, Any]:
+        """The addresses of the different values of a sample, and how often there is each."""
+        values, counts = np.unique(self._source.drawn(FEW_TO_GATHER).targets.astype(np.float64), return_counts=True)
+        return self._layout.addresses(values), np.concatenate([[0], np.cumsum(counts)])
+
+    def _each(self, function: Any) -> list[Any]:
+        self.passes += 1
+        return self._source.each(function, self._threads)
+
+    # What a source has.
+
+    def theta(self, value: Any, name: str) -> float:
+        """`value` as a float."""
+        return check_number(value, name, low=-np.inf, inclusive=False)
+
+    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
+        """A loss or gradient of ours at one theta."""
+        theta = float(theta)
+        if not math.isfinite(theta):
+            return mean_over(mean, theta, np.array([self.low]))
+        self.reach = min(self.reach[0], theta), max(self.reach[1], theta)
+        formula = self._formulas[mean.loss]
+        below = self._below_breaks(formula, theta)
+        return (formula.slope if mean.is_slope else formula.value)(theta, below, self._layout) / self.n
+
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
+        """The same at several thetas."""
+        return np.array([self.mean(mean, theta) for theta in thetas])
+
+    def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
+        """A loss and its slope at one theta."""
+        return self.mean(loss, theta), self.mean(loss.gradient, theta)
+
+    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: Threads = ALONE) -> list[float]:
+        """A loss at the first theta, and its slope at each."""
+        return [self.mean(loss, thetas[0]), *(self.mean(loss.gradient, theta) for theta in thetas)]
+
+    def drawn(self, size: int) -> Points:
+        """So many of the points, drawn at random from a fixed seed."""
+        return self._source.drawn(size)
+
+    def sample(self, size: int) -> Summary:
+        """Itself: it costs nothing."""
+        return self
+
+    # Cells.
+
+    def _take_cells(self, starts: list[int], moments: list[Moments]) -> None:
+        """Let these be the cells, in order."""
+        self._starts, self._moments = starts, moments
+        self._before = list(accumulate(moments, Moments.plus, initial=NONE))
+
+    def _stop(self, cell: int) -> int:
+        """Where a cell ends."""
+        starts = self._starts
+        return starts[cell + 1] if cell + 1 < len(starts) else self._layout.n_buckets << OFFSET_BITS
+
+    def _below_breaks(self, formula: Formula, theta: float) -> list[Moments]:
+        """The moments of the points below each break, and of those not above it, in turn; at last those of all."""
+        last = self._last
+        if last is not None and last[0] == theta and last[1] is formula:
+            return last[2]
+        found = [moments for offset in formula.breaks for moments in self._below(theta, offset)]
+        found.append(self._before[-1])
+        if self._wanted is None:
+            self._last = theta, formula, found
+        else:    # what is shown is another loss than what is descended on, if there are two
+            for offset in {offset for each in self._formulas.values() for offset in each.breaks}.difference(
+                    formula.breaks):
+                self._below(theta, offset)
+        return found
+
+    def _below(self, theta: float, offset: float) -> tuple[Moments, Moments]:
+        """The moments of the points whose distance from theta, as a double, is below the offset, and not above it."""
+        at, slack = theta + offset, sum(_ROUNDED * abs(each) for each in (theta, offset, self.low, self.high))
+        if at + slack < self.low:
+            return NONE, NONE
+        if at - slack > self.high:
+            return self._before[-1], self._before[-1]
+        low, middle, high = (self._layout.address(each) for each in (at - slack, at, at + slack))
+        first, last = (bisect_right(self._starts, each) - 1 for each in (low, high))
+        if self._wanted is not None:
+            self._note(first, last, low, high)
+        elif missing := [self._starts[cell] for cell in range(first, last + 1) if not self._is_known(cell)]:
+            if not self.refine(missing):
+                self._gather(missing)
+            return self._below(theta, offset)
+        below = up_to = self._before[first]
+        for cell in range(first, last + 1):
+            points = self._gathered.get(self._starts[cell])
+            if points is not None:
+                k = bisect_left(points.values, offset, key=lambda y: float(y) - theta)
+                below = below.plus(points.below(k))
+                while k < len(points.values) and float(points.values[k]) - theta == offset:
+                    k += 1
+                up_to = up_to.plus(points.below(k))
+            elif self._moments[cell].n:    # for a plan, as if they were spread evenly
+                start = self._starts[cell]
+                share = ((min(max(middle, start), self._stop(cell)) - start) << _SHARE) // (self._stop(cell) - start)
+                below, up_to = (each.plus(self._moments[cell].part(share)) for each in (below, up_to))
+        return below, up_to
+
+    def _is_known(self, cell: int) -> bool:
+        """Whether no more can be learned of a cell."""
+        return not self._moments[cell].n or self._starts[cell] in self._gathered
+
+    def _note(self, first: int, last: int, low: int, high: int) -> None:
+        """Note the cells that hold a break, or are near it, and are not gathered."""
+        assert self._wanted is not None
+        first_near = bisect_right(self._starts, low - (self._stop(first) - self._starts[first]) // NEAR_EDGE) - 1
+        last_near = bisect_right(self._starts, high + (self._stop(last) - self._starts[last]) // NEAR_EDGE) - 1
+        for cell in range(max(first_near, 0), last_near + 1):
+            if not self._is_known(cell):
+                self._wanted.add(self._starts[cell])
+
+    # Passes.
+
+    def planned(self, descent: Any) -> set[int]:
+        """The cells that a descent on what is known so far needs, and that are not gathered."""
+        self._wanted, self._last = set(), None
+        try:
+            descent()
+            return self._wanted
+        finally:
+            self._wanted = self._last = None
+
+    def gather_all(self) -> None:
+        """Gather the points of all cells: these are few."""
+        self._gather([start for cell, start in enumerate(self._starts) if not self._is_known(cell)])
+
+    def refine(self, wanted: Collection[int]) -> bool:
+        """Gather the cells with these starts, or split them if they hold too many points; whether that could be done.
+
+        What a sample says of ties counts: points of one value are kept as one.
+        """
+        cells = [bisect_left(self._starts, start) for start in sorted(wanted)]
+        different = [self._different_in(cell) for cell in cells]
+        if sum(different) + self._n_gathered <= MOST_TO_GATHER:
+            self._gather([self._starts[cell] for cell in cells])
+            return True
+        fair = (MOST_TO_GATHER - self._n_gathered) // (2 * len(cells))
+        return fair > 0 and self._split([cell for cell, n in zip(cells, different, strict=True) if n > fair])
+
+    def _different_in(self, cell: int) -> int:
+        """About how many different values a cell holds: as many as points if a sample does not tell."""
+        addresses, counts = self._sample
+        start, stop = np.searchsorted(addresses, [self._starts[cell], self._stop(cell)])
+        drawn, n = int(counts[stop] - counts[start]), self._moments[cell].n
+        # A value that was drawn twice is a tie: as few points as these hardly are, of a cell of many, the same one.
+        return min(n, int(stop - start)) if drawn >= 2 * (stop - start) > 0 else n
+
+    def _gather(self, starts: list[int]) -> None:
+        cells = [bisect_left(self._starts, start) for start in starts]
+        spans = spans_of(self._layout, [(self._starts[cell], self._stop(cell)) for cell in cells])
+        values, counts = multiplicities(self._each(functools.partial(gathered, self._layout, spans)))
+        edges = np.searchsorted(self._layout.addresses(values), [*spans.starts, spans.stops[-1]]).tolist()
+        for start, first, stop in zip(starts, edges, edges[1:], strict=False):
+            self._gathered[start] = Gathered(self._layout, start, values[first:stop], counts[first:stop])
+        self._n_gathered += len(values)
+
+    def _split(self, cells: list[int]) -> bool:
+        parts = 1 << (SPLIT // max(len(cells), 1)).bit_length() - 1
+        cells = [cell for cell in cells if self._stop(cell) - self._starts[cell] >= parts]
+        if parts < 2 or not cells:
+            return False
+        spans = spans_of(self._layout, [(self._starts[cell], self._stop(cell)) for cell in cells])
+        starts = {cell: list(range(self._starts[cell], self._stop(cell),
+                                   (self._stop(cell) - self._starts[cell]) // parts)) for cell in cells}
+        new = [start for cell in cells for start in starts[cell]]
+        limbs = sum(self._each(functools.partial(split, self._layout, spans, np.array(new))))
+        moments = dict(zip(new, moments_of(self._layout, new, limbs), strict=True))
+        old = dict(zip(self._starts, self._moments, strict=True))
+        all_starts = sorted({*self._starts, *new})
+        self._take_cells(all_starts, [moments.get(start, old.get(start, NONE)) for start in all_starts])
+        return True
+
+
+class Part(NamedTuple):
+    """Of a loss between two breaks: ``value - slope * r - bend / 2 * r**2`` of the residual r less `center`.
+
+    Its slope in theta is ``slope + bend * r``.
+    """
+
+    center: float
+    value: float
+    slope: float
+    bend: float
+
+
+class Formula(NamedTuple):
+    """The parts of a loss, in order of the residual, and its values and slopes at the breaks between them."""
+
+    breaks: tuple[float, ...]
+    parts: tuple[Part, ...]
+    at_breaks: tuple[tuple[float, float], ...]
+
+    def value(self, theta: float, below: Sequence[Moments], layout: Any) -> float:
+        """The sum of the loss over points, from the moments of those below each break and up to it, and of all."""
+        total = sum(value * (up_to.n - under.n) for (value, _), under, up_to in zip(
+            self.at_breaks, below[::2], below[1::2], strict=False))
+        for part, moments in self._moments(theta, below, layout):
+            first, second = _in_double(moments, layout)
+            total += part.value * moments.n - part.slope * first - part.bend / 2 * second
+        return total
+
+    def slope(self, theta: float, below: Sequence[Moments], layout: Any) -> float:
+        """The sum of the slope in theta, from the same."""
+        total = sum(slope * (up_to.n - under.n) for (_, slope), under, up_to in zip(
+            self.at_breaks, below[::2], below[1::2], strict=False))
+        for part, moments in self._moments(theta, below, layout):
+            total += part.slope * moments.n
+            if part.bend:
+                total += part.bend * _in_double(moments, layout)[0]
+        return total
+
+    def _moments(self, theta: float, below: Sequence[Moments], layout: Any) -> list[tuple[Part, Moments]]:
+        """The moments of the points of each part about its center."""
+        found, at, before = [], layout.position(theta, _FINER), NONE
+        for k, part in enumerate(self.parts):
+            n, first, second = below[2 * k].less(before)
+            before = below[min(2 * k + 1, len(below) - 1)]
+            finer = Moments(n, first << _FINER, second << 2 * _FINER)
+            found.append((part, finer.about(at + layout.position(part.center, _FINER))))
+        return found
+
+
+def _in_double(moments: Moments, layout: Any) -> tuple[float, float]:
+    unit = layout.unit - _FINER
+    return _double(moments.first, unit), _double(moments.second, 2 * unit)
+
+
+def _double(number: int, exponent: int) -> float:
+    """``number * 2**exponent``, infinite if that overflows."""
+    beyond = max(number.bit_length() - 64, 0)
+    try:
+        return math.ldexp(float(number >> beyond), exponent + beyond)
+    except OverflowError:
+        return math.copysign(math.inf, number)
+
+
+def formula_of(loss: Loss) -> Formula:
+    """The parts of a loss, as its kernel has them at two residuals in each."""
+    breaks = loss.breaks
+    assert breaks is not None
+
+    def at(mean: OwnMean, residual: float) -> float:
+        return mean_over(mean, 0.0, np.array([residual]))
+
+    parts = []
+    for low, high in zip((-math.inf, *breaks), (*breaks, math.inf), strict=True):
+        center = low if math.isfinite(low) else high if math.isfinite(high) else 0.0
+        reach = high - low if math.isfinite(high - low) else 4 * max(1.0, abs(center))
+        near, far = (center + side * reach / 4 for side in ((1, 3) if center == low else (-1, -3)))
+        slopes = at(loss.gradient, near), at(loss.gradient, far)
+        bend = (slopes[1] - slopes[0]) / (far - near)
+        parts.append(Part(center, at(loss, center), slopes[0] - bend * (near - center), bend))
+    return Formula(breaks, tuple(parts), tuple((at(loss, each), at(loss.gradient, each)) for each in breaks))
