@@ -61,7 +61,9 @@ SINGLE_RATES = 64
 # Few passes.
 
 #: Buckets where the descent passes, whose totals stay in the second cache, and those below and above, on each side.
-BUCKETS, FAR_BUCKETS = 4096, 256
+BUCKETS, FAR_BUCKETS = 2**14, 256
+#: Slices above which there are fewer of them: those of all slices are kept until they are added, 900 KB for each slice.
+FEW_SLICES, FEWER_BUCKETS = 64, 2**12
 #: Points up to which all are gathered at once, and of a sample that says where the descent passes.
 FEW_TO_GATHER = 2**14
 #: Different values that are gathered in all: 16 MiB, and up to five times as much for the sums of those that are used.

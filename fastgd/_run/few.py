@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import FAR, FEW_TO_GATHER, MOST_PASSES
+from fastgd._limits import FAR, FEW_TO_GATHER
 from fastgd._run.choice import runner_and_rates
 from fastgd._run.driver import drive
 from fastgd._run.epochs import Epochs
@@ -42,10 +42,8 @@ def in_few_passes(objective: Objective, settings: Settings, theta0: Any) -> Obje
         return objective
     if source.n <= FEW_TO_GATHER:
         summary.gather_all()
-    else:
-        while wanted := summary.planned(lambda: _descend(objective.on(summary), settings, start)):
-            if summary.passes >= MOST_PASSES or not summary.refine(wanted):
-                return objective
+    elif not summary.plan(lambda: _descend(objective.on(summary), settings, start)):
+        return objective
     return objective.on(summary)
 
 

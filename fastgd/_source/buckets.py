@@ -6,12 +6,14 @@ it. A cell is a range of addresses within one bucket. Offsets add up exactly, an
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastgd._kernels import buckets as kernels
-from fastgd._limits import BUCKETS, FAR_BUCKETS
+from fastgd._limits import BUCKETS, FAR_BUCKETS, FEW_SLICES, FEWER_BUCKETS, SLICE_OF_EACH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 #: Bits of an offset, and of its halves; points that the kernel adds up at once. They are the kernel's own.
 OFFSET_BITS, HALF_BITS, AT_ONCE = 42, 21, 2**20
 OFFSETS = 2**OFFSET_BITS
+#: Bits of a share of a cell.
+SHARE_BITS = 40
 #: The widths of buckets are from this power of two on, whose inverse is finite, and at least so many below the largest
 #: number, so that each edge is a double.
 _NARROWEST, _BITS_OF_EDGES = -1000, 50
@@ -48,7 +52,7 @@ class Moments(NamedTuple):
 
     def part(self, share: int) -> Moments:
         """The moments of so many 2**-40 of the points, if those were spread evenly."""
-        return Moments(*(each * share >> 40 for each in self))
+        return Moments(*(each * share >> SHARE_BITS for each in self))
 
     def about(self, center: int) -> Moments:
         """The moments of the distances from a center."""
@@ -114,6 +118,23 @@ class Layout(NamedTuple):
         offsets <<= shift
         return Moments(n, n * start + offsets, start * (n * start + 2 * offsets) + (squares << (2 * shift)))
 
+    def of_cells(self, starts: Integers, limbs: Integers) -> tuple[list[int], list[int], list[int]]:
+        """The moments of cells by their starts and the limbs of their totals: counts, sums and sums of squares."""
+        buckets = starts >> OFFSET_BITS
+        rows = (buckets >= self.rows[1][3]).astype(np.intp) + (buckets >= self.rows[2][3])
+        found: list[list[int]] = [[], [], []]
+        for row in range(3):
+            here, shift = rows == row, self.shifts[row]
+            n, low, high, *squares = (each.astype(object) for each in limbs[:, here])
+            start = ((buckets[here] - self.rows[row][3]).astype(object) << (OFFSET_BITS + shift)) + self.origins[row]
+            offsets = (low + (high << OFFSET_BITS)) << shift
+            first = n * start + offsets
+            second = start * (first + offsets)
+            second += (squares[0] + (squares[1] << OFFSET_BITS) + (squares[2] << 2 * OFFSET_BITS)) << 2 * shift
+            for to, each in zip(found, (n, first, second), strict=True):
+                to += each.tolist()
+        return found[0], found[1], found[2]
+
     def position(self, number: float, finer: int) -> int:
         """Any number in 2**-`finer` of a unit, rounded down."""
         mantissa, exponent = math.frexp(number)
@@ -121,11 +142,12 @@ class Layout(NamedTuple):
         return whole << shift if shift >= 0 else whole >> -shift
 
 
-def layout_of(low: float, high: float, window: tuple[float, float]) -> Layout:
-    """A layout for points from `low` to `high`; most of its buckets are in the window, which is within them."""
+def layout_of(low: float, high: float, window: tuple[float, float], n: int) -> Layout:
+    """A layout for n points from `low` to `high`; most of its buckets are in the window, which is within them."""
+    most = BUCKETS if n <= FEW_SLICES * SLICE_OF_EACH else FEWER_BUCKETS
     size = max(abs(low), abs(high))
     narrowest = max(math.frexp(size)[1] - _BITS_OF_EDGES, _NARROWEST)
-    fine = _width((window[1] - window[0]) / (BUCKETS - 2), narrowest)
+    fine = _width((window[1] - window[0]) / (most - 2), narrowest)
     coarse = _width((high - low) / (FAR_BUCKETS - 2), fine)
     first, last = (math.floor(math.ldexp(end, -fine)) for end in window)
     far = math.floor(math.ldexp(low, -coarse))
@@ -180,22 +202,34 @@ def split(layout: Layout, spans: Spans, starts: Integers, points: Points, part: 
     return found
 
 
-def gathered(layout: Layout, spans: Spans, points: Points, part: slice) -> tuple[DoubleArray, Integers]:
-    """The points in the spans: the values that there are, in order, and how often there is each."""
-    chosen = [spans.chosen(layout, targets) for targets in _at_once(points.targets[part])]
-    return multiplicities([(each[spans.have(layout.addresses(each))], None) for each in chosen])
+def gathered(layout: Layout, spans: Spans, points: Points, part: slice) -> list[tuple[DoubleArray, Integers | None]]:
+    """The points in the spans: the values that there are, in order, and how often there is each; None for once."""
+    found = []
+    for targets in _at_once(points.targets[part]):
+        chosen = spans.chosen(layout, targets)
+        found.append(multiplicities([(chosen[spans.have(layout.addresses(chosen))], None)]))
+    return found
 
 
-def multiplicities(parts: Sequence[tuple[DoubleArray, Integers | None]]) -> tuple[DoubleArray, Integers]:
-    """The distinct values of all parts, in order, and how often there is each; None for once each."""
-    values = np.concatenate([each for each, _ in parts])
-    counts = [np.ones(len(each), np.int64) if count is None else count for each, count in parts]
-    order = np.argsort(values, kind="stable")
-    values = values[order] + 0.0    # one zero
-    if not len(values):
-        return values, np.empty(0, np.int64)
-    firsts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    return values[firsts], np.add.reduceat(np.concatenate(counts)[order], firsts)
+def multiplicities(parts: Sequence[tuple[DoubleArray, Integers | None]]) -> tuple[DoubleArray, Integers | None]:
+    """The distinct values of all parts, in order, and how often there is each; None for once."""
+    values = np.concatenate([each for each, _ in parts]) + 0.0    # one zero
+    counts = None
+    if all(count is None for _, count in parts):
+        values.sort()
+    else:
+        order = np.argsort(values, kind="stable")
+        values = values[order]
+        counts = np.concatenate([np.ones(len(each), np.int64) if count is None else count for each, count in parts])
+        counts = counts[order]
+    is_new = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    if is_new.all():
+        return values, counts
+    firsts = np.flatnonzero(is_new)
+    if counts is None:
+        return values[firsts], np.diff(firsts, append=len(values))
+    return values[firsts], np.add.reduceat(counts, firsts)
 
 
 class Spans(NamedTuple):
@@ -208,7 +242,7 @@ class Spans(NamedTuple):
     def chosen(self, layout: Layout, targets: Any) -> DoubleArray:
         """The points in those buckets."""
         out = np.empty(len(targets))
-        return out[:kernels.select(targets, *layout.arrays, self.wanted, out)].copy()
+        return out[:kernels.select(targets, *layout.arrays, self.wanted, out)]
 
     def have(self, addresses: Integers) -> NDArray[np.bool_]:
         """Which of the addresses are in a span."""
@@ -243,13 +277,44 @@ def _limbs(totals: Integers) -> Integers:
     return out
 
 
-def moments_of(layout: Layout, starts: Sequence[int], limbs: Integers) -> list[Moments]:
-    """The moments of the cells with these starts from the limbs of their totals."""
-    found = []
-    for start, (n, low, high, *squares) in zip(starts, limbs.T.tolist(), strict=True):
-        square = squares[0] + (squares[1] << OFFSET_BITS) + (squares[2] << 2 * OFFSET_BITS)
-        found.append(layout.moments(start >> OFFSET_BITS, n, low + (high << OFFSET_BITS), square) if n else NONE)
-    return found
+class Cells:
+    """Ranges of addresses, each within a bucket, one after another, and the moments of the points in them."""
+
+    def __init__(self, layout: Layout, starts: Integers, limbs: Integers) -> None:
+        self.layout, self.limbs, self.starts = layout, limbs, starts.tolist()
+        self.counts: list[int] = limbs[0].tolist()
+        self._moments = layout.of_cells(starts, limbs)
+        self._before = [list(accumulate(each, initial=0)) for each in self._moments]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, address: int) -> int:
+        """The cell of an address, the first one of what is below all."""
+        return max(bisect_right(self.starts, address) - 1, 0)
+
+    def stop(self, cell: int) -> int:
+        """Where a cell ends."""
+        return self.starts[cell + 1] if cell + 1 < len(self) else self.layout.n_buckets << OFFSET_BITS
+
+    def width(self, cell: int) -> int:
+        """How many addresses there are in a cell."""
+        return self.stop(cell) - self.starts[cell]
+
+    def of(self, cell: int) -> Moments:
+        """The moments of a cell."""
+        n, first, second = self._moments
+        return Moments(n[cell], first[cell], second[cell])
+
+    def before(self, cell: int) -> Moments:
+        """The moments of all cells before one."""
+        n, first, second = self._before
+        return Moments(n[cell], first[cell], second[cell])
+
+    def with_parts(self, starts: Integers, limbs: Integers) -> Cells:
+        """The cells with some of them cut into parts, whose starts and totals these are."""
+        every, where = np.unique(np.concatenate([starts, self.starts]), return_index=True)    # the parts' where equal
+        return Cells(self.layout, every, np.concatenate([limbs, self.limbs], axis=1)[:, where])
 
 
 class Gathered:
@@ -259,10 +324,19 @@ class Gathered:
     2**33 times.
     """
 
-    def __init__(self, layout: Layout, start: int, values: DoubleArray, counts: Integers) -> None:
+    def __init__(self, layout: Layout, start: int, values: DoubleArray, counts: Integers | None) -> None:
         self._layout, self._bucket = layout, start >> OFFSET_BITS
         self.values, self._counts = values, counts
         self._sums: Integers | None = None
+
+    def around(self, theta: float, offset: float) -> tuple[Moments, Moments]:
+        """The moments of those whose distance from theta, as a double, is below the offset, and not above it."""
+        values = self.values
+        place = end = bisect_left(values, offset, key=lambda y: float(y) - theta)
+        while end < len(values) and float(values[end]) - theta == offset:
+            end += 1
+        under = self.below(place)
+        return under, under if end == place else self.below(end)
 
     def below(self, place: int) -> Moments:
         """The moments of the first `place` values."""
@@ -279,5 +353,5 @@ class Gathered:
         a, b, c = offsets & 2**14 - 1, offsets >> 14 & 2**14 - 1, offsets >> 28
         one = np.ones_like(offsets)
         terms = np.array([one, a, b, c, a * a, 2 * a * b, 2 * a * c + b * b, 2 * b * c, c * c])
-        sums: Integers = np.cumsum(terms * self._counts, axis=1)
+        sums: Integers = np.cumsum(terms if self._counts is None else terms * self._counts, axis=1)
         return sums

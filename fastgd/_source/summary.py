@@ -3,25 +3,23 @@ from __future__ import annotations
 
 import functools
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastgd._checks import check_number
-from fastgd._limits import FEW_TO_GATHER, MOST_TO_GATHER, NEAR_EDGE, SPLIT
+from fastgd._limits import FEW_TO_GATHER, MOST_PASSES, MOST_TO_GATHER, NEAR_EDGE, SPLIT
 from fastgd._source.buckets import (
     NONE,
     OFFSET_BITS,
+    SHARE_BITS,
+    Cells,
     Gathered,
     Moments,
     bounds,
     counted,
     gathered,
     layout_of,
-    moments_of,
     multiplicities,
     spans_of,
     split,
@@ -30,13 +28,14 @@ from fastgd._source.points import Points, mean_over
 from fastgd._sums import ALONE, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from fastgd._source.buckets import Spans
     from fastgd._types import DoubleArray, FloatArray, OwnMean
     from fastgd.losses.base import Loss
 
-#: Binary digits of a break beyond those of the units of points, and those of a share of a cell.
-_FINER, _SHARE = 32, 40
+#: Binary digits of a break beyond those of the units of points.
+_FINER = 32
 #: How far a difference of two doubles can be from the true one, in parts of the larger of them.
 _ROUNDED = 2.0**-50
 
@@ -84,10 +83,9 @@ class Summary:
             raise ArithmeticError("the differences of the points overflow")
         inner = (self.low, self.high) if window is None else tuple(
             min(max(end, self.low), self.high) for end in window)
-        self._layout = layout_of(self.low, self.high, (inner[0], inner[1]))
+        self._layout = layout_of(self.low, self.high, (inner[0], inner[1]), self.n)
         limbs = sum(self._each(functools.partial(counted, self._layout, with_squares)))
-        starts = [bucket << OFFSET_BITS for bucket in range(self._layout.n_buckets)]
-        self._take_cells(starts, moments_of(self._layout, starts, limbs))
+        self._cells = Cells(self._layout, np.arange(self._layout.n_buckets) << OFFSET_BITS, limbs)
         self._gathered: dict[int, Gathered] = {}
         self._n_gathered = 0
         self._wanted: set[int] | None = None
@@ -141,23 +139,13 @@ class Summary:
 
     # Cells.
 
-    def _take_cells(self, starts: list[int], moments: list[Moments]) -> None:
-        """Let these be the cells, in order."""
-        self._starts, self._moments = starts, moments
-        self._before = list(accumulate(moments, Moments.plus, initial=NONE))
-
-    def _stop(self, cell: int) -> int:
-        """Where a cell ends."""
-        starts = self._starts
-        return starts[cell + 1] if cell + 1 < len(starts) else self._layout.n_buckets << OFFSET_BITS
-
     def _below_breaks(self, formula: Formula, theta: float) -> list[Moments]:
         """The moments of the points below each break, and of those not above it, in turn; at last those of all."""
         last = self._last
         if last is not None and last[0] == theta and last[1] is formula:
             return last[2]
         found = [moments for offset in formula.breaks for moments in self._below(theta, offset)]
-        found.append(self._before[-1])
+        found.append(self._cells.before(len(self._cells)))
         if self._wanted is None:
             self._last = theta, formula, found
         else:    # what is shown is another loss than what is descended on, if there are two
@@ -168,50 +156,63 @@ class Summary:
 
     def _below(self, theta: float, offset: float) -> tuple[Moments, Moments]:
         """The moments of the points whose distance from theta, as a double, is below the offset, and not above it."""
+        cells = self._cells
         at, slack = theta + offset, sum(_ROUNDED * abs(each) for each in (theta, offset, self.low, self.high))
         if at + slack < self.low:
             return NONE, NONE
         if at - slack > self.high:
-            return self._before[-1], self._before[-1]
+            return cells.before(len(cells)), cells.before(len(cells))
         low, middle, high = (self._layout.address(each) for each in (at - slack, at, at + slack))
-        first, last = (bisect_right(self._starts, each) - 1 for each in (low, high))
+        first, last = cells.at(low), cells.at(high)
         if self._wanted is not None:
-            self._note(first, last, low, high)
-        elif missing := [self._starts[cell] for cell in range(first, last + 1) if not self._is_known(cell)]:
-            if not self.refine(missing):
-                self._gather(missing)
+            self._wanted |= self._missing(cells.at(low - cells.width(first) // NEAR_EDGE),
+                                          cells.at(high + cells.width(last) // NEAR_EDGE))
+        elif missing := self._missing(first, last):
+            self._plan(missing)
             return self._below(theta, offset)
-        below = up_to = self._before[first]
+        below = up_to = cells.before(first)
         for cell in range(first, last + 1):
-            points = self._gathered.get(self._starts[cell])
+            points = self._gathered.get(cells.starts[cell])
             if points is not None:
-                k = bisect_left(points.values, offset, key=lambda y: float(y) - theta)
-                below = below.plus(points.below(k))
-                while k < len(points.values) and float(points.values[k]) - theta == offset:
-                    k += 1
-                up_to = up_to.plus(points.below(k))
-            elif self._moments[cell].n:    # for a plan, as if they were spread evenly
-                start = self._starts[cell]
-                share = ((min(max(middle, start), self._stop(cell)) - start) << _SHARE) // (self._stop(cell) - start)
-                below, up_to = (each.plus(self._moments[cell].part(share)) for each in (below, up_to))
+                under, over = points.around(theta, offset)
+            else:    # for a plan, as if they were spread evenly
+                start, width = cells.starts[cell], cells.width(cell)
+                under = over = cells.of(cell).part((min(max(middle - start, 0), width) << SHARE_BITS) // width)
+            below, up_to = below.plus(under), up_to.plus(over)
         return below, up_to
 
-    def _is_known(self, cell: int) -> bool:
-        """Whether no more can be learned of a cell."""
-        return not self._moments[cell].n or self._starts[cell] in self._gathered
-
-    def _note(self, first: int, last: int, low: int, high: int) -> None:
-        """Note the cells that hold a break, or are near it, and are not gathered."""
-        assert self._wanted is not None
-        first_near = bisect_right(self._starts, low - (self._stop(first) - self._starts[first]) // NEAR_EDGE) - 1
-        last_near = bisect_right(self._starts, high + (self._stop(last) - self._starts[last]) // NEAR_EDGE) - 1
-        for cell in range(max(first_near, 0), last_near + 1):
-            if not self._is_known(cell):
-                self._wanted.add(self._starts[cell])
+    def _missing(self, first: int, last: int) -> set[int]:
+        """The starts of those of the cells from the first to the last whose points have to be gathered."""
+        starts, counts = self._cells.starts, self._cells.counts
+        return {starts[cell] for cell in range(first, last + 1) if counts[cell] and starts[cell] not in self._gathered}
 
     # Passes.
 
-    def planned(self, descent: Any) -> set[int]:
+    def plan(self, descent: Callable[[], object]) -> bool:
+        """Gather what a descent needs, as far as it is known before; whether it does not need too many points.
+
+        It is asked again where the run needs what the plan did not see.
+        """
+        def again(missing: set[int]) -> None:
+            if not self.refine(missing | self._wanted_by(descent)):
+                self._gather(missing)
+
+        self._plan = again
+        while wanted := self._wanted_by(descent):
+            if self.passes >= MOST_PASSES:
+                return False
+            before = len(self._cells)
+            if not self.refine(wanted):
+                return False
+            if len(self._cells) == before:
+                break
+        return True
+
+    def _plan(self, missing: set[int]) -> None:
+        """Gather what is missing, and what will be."""
+        self._gather(missing)
+
+    def _wanted_by(self, descent: Callable[[], object]) -> set[int]:
         """The cells that a descent on what is known so far needs, and that are not gathered."""
         self._wanted, self._last = set(), None
         try:
@@ -222,52 +223,56 @@ class Summary:
 
     def gather_all(self) -> None:
         """Gather the points of all cells: these are few."""
-        self._gather([start for cell, start in enumerate(self._starts) if not self._is_known(cell)])
+        self._gather(self._missing(0, len(self._cells) - 1))
 
-    def refine(self, wanted: Collection[int]) -> bool:
+    def refine(self, wanted: set[int]) -> bool:
         """Gather the cells with these starts, or split them if they hold too many points; whether that could be done.
 
         What a sample says of ties counts: points of one value are kept as one.
         """
-        cells = [bisect_left(self._starts, start) for start in sorted(wanted)]
+        cells = [self._cells.at(start) for start in sorted(wanted)]
         different = [self._different_in(cell) for cell in cells]
-        if sum(different) + self._n_gathered <= MOST_TO_GATHER:
-            self._gather([self._starts[cell] for cell in cells])
+        left = MOST_TO_GATHER - self._n_gathered
+        if sum(different) <= left:
+            self._gather(wanted)
             return True
-        fair = (MOST_TO_GATHER - self._n_gathered) // (2 * len(cells))
+        fair = left // (2 * len(cells))
         return fair > 0 and self._split([cell for cell, n in zip(cells, different, strict=True) if n > fair])
 
     def _different_in(self, cell: int) -> int:
         """About how many different values a cell holds: as many as points if a sample does not tell."""
         addresses, counts = self._sample
-        start, stop = np.searchsorted(addresses, [self._starts[cell], self._stop(cell)])
-        drawn, n = int(counts[stop] - counts[start]), self._moments[cell].n
-        # A value that was drawn twice is a tie: as few points as these hardly are, of a cell of many, the same one.
-        return min(n, int(stop - start)) if drawn >= 2 * (stop - start) > 0 else n
+        start, stop = np.searchsorted(addresses, [self._cells.starts[cell], self._cells.stop(cell)]).tolist()
+        n = self._cells.counts[cell]
+        # Values that were drawn twice on average are ties.
+        return min(n, stop - start) if counts[stop] - counts[start] >= 2 * (stop - start) > 0 else n
 
-    def _gather(self, starts: list[int]) -> None:
-        cells = [bisect_left(self._starts, start) for start in starts]
-        spans = spans_of(self._layout, [(self._starts[cell], self._stop(cell)) for cell in cells])
-        values, counts = multiplicities(self._each(functools.partial(gathered, self._layout, spans)))
+    def _spans(self, cells: Sequence[int]) -> Spans:
+        return spans_of(self._layout, [(self._cells.starts[cell], self._cells.stop(cell)) for cell in cells])
+
+    def _gather(self, wanted: set[int]) -> None:
+        cells = [self._cells.at(start) for start in sorted(wanted)]
+        spans = self._spans(cells)
+        parts = self._each(functools.partial(gathered, self._layout, spans))
+        values, counts = multiplicities([each for part in parts for each in part])
         edges = np.searchsorted(self._layout.addresses(values), [*spans.starts, spans.stops[-1]]).tolist()
-        for start, first, stop in zip(starts, edges, edges[1:], strict=False):
-            self._gathered[start] = Gathered(self._layout, start, values[first:stop], counts[first:stop])
+        for cell, start, stop in zip(cells, edges, edges[1:], strict=False):
+            self._gathered[self._cells.starts[cell]] = Gathered(
+                self._layout, self._cells.starts[cell], values[start:stop],
+                None if counts is None else counts[start:stop])
         self._n_gathered += len(values)
 
-    def _split(self, cells: list[int]) -> bool:
-        parts = 1 << (SPLIT // max(len(cells), 1)).bit_length() - 1
-        cells = [cell for cell in cells if self._stop(cell) - self._starts[cell] >= parts]
+    def _split(self, cells: Sequence[int]) -> bool:
+        """Cut cells into parts, whose points are counted; whether that could be done."""
+        parts = 1 << (SPLIT // len(cells)).bit_length() - 1 if cells and len(cells) <= SPLIT else 1
+        cells = [cell for cell in cells if self._cells.width(cell) >= parts]
         if parts < 2 or not cells:
             return False
-        spans = spans_of(self._layout, [(self._starts[cell], self._stop(cell)) for cell in cells])
-        starts = {cell: list(range(self._starts[cell], self._stop(cell),
-                                   (self._stop(cell) - self._starts[cell]) // parts)) for cell in cells}
-        new = [start for cell in cells for start in starts[cell]]
-        limbs = sum(self._each(functools.partial(split, self._layout, spans, np.array(new))))
-        moments = dict(zip(new, moments_of(self._layout, new, limbs), strict=True))
-        old = dict(zip(self._starts, self._moments, strict=True))
-        all_starts = sorted({*self._starts, *new})
-        self._take_cells(all_starts, [moments.get(start, old.get(start, NONE)) for start in all_starts])
+        widths = np.array([self._cells.width(cell) // parts for cell in cells])
+        spans = self._spans(cells)
+        starts = (spans.starts[:, None] + widths[:, None] * np.arange(parts)).ravel()
+        self._cells = self._cells.with_parts(
+            starts, sum(self._each(functools.partial(split, self._layout, spans, starts))))
         return True
 
 
