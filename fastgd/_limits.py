@@ -62,6 +62,8 @@ SINGLE_RATES = 64
 
 #: Buckets where the descent passes, whose totals stay in the second cache, and those below and above, on each side.
 BUCKETS, FAR_BUCKETS = 2**14, 256
+#: Points for each bucket, of few points.
+POINTS_OF_A_BUCKET = 8
 #: Slices above which there are fewer of them: those of all slices are kept until they are added, 900 KB for each slice.
 FEW_SLICES, FEWER_BUCKETS = 64, 2**12
 #: Points up to which all are gathered at once, and of a sample that says where the descent passes.

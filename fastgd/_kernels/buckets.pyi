@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,5 +6,5 @@ from fastgd._types import DoubleArray, FloatArray
 def count(points: FloatArray, cuts: DoubleArray, layout: DoubleArray, squares: bool,
           totals: NDArray[np.int64]) -> bool: ...
 
-def select(points: FloatArray, cuts: DoubleArray, layout: DoubleArray, wanted: NDArray[Any],
-           out: DoubleArray) -> int: ...
+def select(points: FloatArray, cuts: DoubleArray, layout: DoubleArray, numbers: NDArray[np.int32],
+           out: DoubleArray, number_of: NDArray[np.uint16]) -> int: ...

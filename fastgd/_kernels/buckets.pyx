@@ -5,7 +5,7 @@ an origin and a width that is a power of two, so that only `y - origin` is round
 is the bucket's place in the row, and the rest, in units of 2**-42 of a width, the offset of the point in it.
 `fastgd._source.buckets` does the same in numpy.
 """
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint16_t
 
 from fastgd._kernels.losses cimport real
 
@@ -115,16 +115,22 @@ def count(const real[::1] points not None, const double[::1] cuts not None, cons
 
 
 def select(const real[::1] points not None, const double[::1] cuts not None, const double[:, ::1] layout not None,
-           const uint8_t[::1] wanted not None, double[::1] out not None):
-    """Write the points of the buckets that are `wanted` to `out`, in order; how many these are."""
+           const int32_t[::1] numbers not None, double[::1] out not None, uint16_t[::1] number_of not None):
+    """Write the points of the buckets with a number to `out`, in order, and these numbers to `number_of`; how many.
+
+    `numbers` has one for each bucket, below 0 for those that are left out.
+    """
     cdef Rows rows
     cdef Py_ssize_t i, bucket, n = points.shape[0], found = 0
     cdef int64_t offset = 0
-    if not set_up(&rows, cuts, layout, n, wanted.shape[0]) or out.shape[0] < n:
+    cdef int32_t number
+    if not set_up(&rows, cuts, layout, n, numbers.shape[0]) or out.shape[0] < n or number_of.shape[0] < n:
         raise ValueError("select: a buffer is too short")
     with nogil:
         for i in range(n):
             bucket = bucket_of(&rows, <double> points[i], &offset)
+            number = numbers[bucket] if bucket >= 0 else -1
             out[found] = <double> points[i]
-            found += bucket >= 0 and wanted[bucket] != 0
+            number_of[found] = <uint16_t> number
+            found += number >= 0
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._kernels import buckets as kernels
-from fastgd._limits import BUCKETS, FAR_BUCKETS, FEW_SLICES, FEWER_BUCKETS, SLICE_OF_EACH
+from fastgd._limits import BUCKETS, FAR_BUCKETS, FEW_SLICES, FEWER_BUCKETS, POINTS_OF_A_BUCKET, SLICE_OF_EACH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastgd._source.points import Points
-    from fastgd._types import DoubleArray
+    from fastgd._types import DoubleArray, IndexArray
 
     Integers = NDArray[np.int64]
 
@@ -145,6 +145,7 @@ class Layout(NamedTuple):
 def layout_of(low: float, high: float, window: tuple[float, float], n: int) -> Layout:
     """A layout for n points from `low` to `high`; most of its buckets are in the window, which is within them."""
     most = BUCKETS if n <= FEW_SLICES * SLICE_OF_EACH else FEWER_BUCKETS
+    most = min(most, max(n // POINTS_OF_A_BUCKET, FAR_BUCKETS))
     size = max(abs(low), abs(high))
     narrowest = max(math.frexp(size)[1] - _BITS_OF_EDGES, _NARROWEST)
     fine = _width((window[1] - window[0]) / (most - 2), narrowest)
@@ -189,7 +190,7 @@ def split(layout: Layout, spans: Spans, starts: Integers, points: Points, part: 
     """The limbs of the totals of the cells with these starts, of points in the spans, of which the cells are parts."""
     found = np.zeros((6, len(starts)), np.int64)
     for targets in _at_once(points.targets[part]):
-        addresses = np.sort(layout.addresses(spans.chosen(layout, targets)))
+        addresses = np.sort(layout.addresses(spans.chosen(layout, targets)[0]))
         addresses = addresses[spans.have(addresses)]
         edges = np.searchsorted(addresses, starts)
         held = np.flatnonzero(np.diff(edges, append=len(addresses)))
@@ -202,60 +203,76 @@ def split(layout: Layout, spans: Spans, starts: Integers, points: Points, part: 
     return found
 
 
-def gathered(layout: Layout, spans: Spans, points: Points, part: slice) -> list[tuple[DoubleArray, Integers | None]]:
-    """The points in the spans: the values that there are, in order, and how often there is each; None for once."""
+class Group(NamedTuple):
+    """Points by span: those of one follow each other, `sizes` of them; `counts` how often there is each, if not once.
+
+    Where there may be ties, those of one value are one.
+    """
+
+    values: DoubleArray
+    counts: Integers | None
+    sizes: Integers
+
+
+def gathered(layout: Layout, spans: Spans, has_ties: bool, points: Points, part: slice) -> list[Group]:
+    """The points in the spans."""
     found = []
     for targets in _at_once(points.targets[part]):
-        chosen = spans.chosen(layout, targets)
-        found.append(multiplicities([(chosen[spans.have(layout.addresses(chosen))], None)]))
+        values, numbers = spans.chosen(layout, targets)
+        if not spans.are_whole:
+            addresses = layout.addresses(values)
+            inside = spans.have(addresses)
+            values, numbers = values[inside], spans.number(addresses[inside]).astype(np.uint16)
+        counts = None
+        if has_ties:
+            values, firsts, counts = np.unique(values, return_index=True, return_counts=True)
+            numbers = numbers[firsts]
+        else:
+            values = values[np.argsort(numbers, kind="stable")]
+        found.append(Group(values, counts, np.bincount(numbers, minlength=len(spans.starts))))
     return found
 
 
-def multiplicities(parts: Sequence[tuple[DoubleArray, Integers | None]]) -> tuple[DoubleArray, Integers | None]:
-    """The distinct values of all parts, in order, and how often there is each; None for once."""
-    values = np.concatenate([each for each, _ in parts]) + 0.0    # one zero
-    counts = None
-    if all(count is None for _, count in parts):
-        values.sort()
-    else:
-        order = np.argsort(values, kind="stable")
-        values = values[order]
-        counts = np.concatenate([np.ones(len(each), np.int64) if count is None else count for each, count in parts])
-        counts = counts[order]
-    is_new = np.ones(len(values), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=is_new[1:])
-    if is_new.all():
-        return values, counts
-    firsts = np.flatnonzero(is_new)
-    if counts is None:
-        return values[firsts], np.diff(firsts, append=len(values))
-    return values[firsts], np.add.reduceat(counts, firsts)
-
-
 class Spans(NamedTuple):
-    """Ranges of addresses that do not overlap, in order, and which buckets they are in."""
+    """Ranges of addresses that do not overlap, in order, each within a bucket.
+
+    Attributes
+    ----------
+    starts, stops : ndarray
+        Where they begin and end.
+    numbers : ndarray
+        For each bucket the number of its span, or of one of them, and -1 where it has none.
+    are_whole : bool
+        Whether each is a bucket.
+    """
 
     starts: Integers
     stops: Integers
-    wanted: NDArray[np.uint8]
+    numbers: NDArray[np.int32]
+    are_whole: bool
 
-    def chosen(self, layout: Layout, targets: Any) -> DoubleArray:
-        """The points in those buckets."""
-        out = np.empty(len(targets))
-        return out[:kernels.select(targets, *layout.arrays, self.wanted, out)]
+    def chosen(self, layout: Layout, targets: Any) -> tuple[DoubleArray, NDArray[np.uint16]]:
+        """The points in buckets with a span, and the numbers."""
+        out, number_of = np.empty(len(targets)), np.empty(len(targets), np.uint16)
+        found = kernels.select(targets, *layout.arrays, self.numbers, out, number_of)
+        return out[:found], number_of[:found]
+
+    def number(self, addresses: Integers) -> IndexArray:
+        """The number of the last span that begins before each address."""
+        return np.searchsorted(self.starts, addresses, side="right") - 1
 
     def have(self, addresses: Integers) -> NDArray[np.bool_]:
         """Which of the addresses are in a span."""
-        place = np.searchsorted(self.starts, addresses, side="right") - 1
-        return (place >= 0) & (addresses < self.stops[place])
+        number = self.number(addresses)
+        return (number >= 0) & (addresses < self.stops[number])
 
 
-def spans_of(layout: Layout, ranges: Sequence[tuple[int, int]]) -> Spans:
+def spans_of(layout: Layout, starts: Sequence[int], stops: Sequence[int]) -> Spans:
     """The Spans of ranges of addresses, each within a bucket, in order."""
-    starts, stops = np.array(ranges, np.int64).T
-    wanted = np.zeros(layout.n_buckets, np.uint8)
-    wanted[starts >> OFFSET_BITS] = 1
-    return Spans(np.ascontiguousarray(starts), np.ascontiguousarray(stops), wanted)
+    first, stop = np.array(starts, np.int64), np.array(stops, np.int64)
+    numbers = np.full(layout.n_buckets, -1, np.int32)
+    numbers[first >> OFFSET_BITS] = np.arange(len(first))
+    return Spans(first, stop, numbers, bool((stop - first == OFFSETS).all()))
 
 
 def _at_once(targets: Any) -> list[Any]:
@@ -318,40 +335,71 @@ class Cells:
 
 
 class Gathered:
-    """The points of a cell, sorted: the moments of those below any place among them.
+    """The points of a cell: the moments of those below any place among them, once they are sorted.
 
-    Prefix sums of the offsets are made when they are first asked for, in limbs of 14 bits, whose products can be added
-    2**33 times.
+    Sums of products of halves of offsets are below 2**63 for 2**21 points, each once, those of thirds for 2**33.
     """
 
-    def __init__(self, layout: Layout, start: int, values: DoubleArray, counts: Integers | None) -> None:
-        self._layout, self._bucket = layout, start >> OFFSET_BITS
-        self.values, self._counts = values, counts
-        self._sums: Integers | None = None
+    def __init__(self, layout: Layout, start: int, with_squares: bool) -> None:
+        self._layout, self._bucket, self._with_squares = layout, start >> OFFSET_BITS, with_squares
+        self._parts: list[tuple[DoubleArray, Integers | None]] = []
+        self._values: DoubleArray = np.empty(0)
+        #: Prefix sums: of how many points, and which power of two to multiply those of offsets and of squares with.
+        self._counts: Integers | None = None
+        self._firsts: list[tuple[Integers, int]] = []
+        self._seconds: list[tuple[Integers, int]] = []
+
+    def add(self, values: DoubleArray, counts: Integers | None) -> None:
+        """Take points in."""
+        self._parts.append((values, counts))
 
     def around(self, theta: float, offset: float) -> tuple[Moments, Moments]:
         """The moments of those whose distance from theta, as a double, is below the offset, and not above it."""
-        values = self.values
+        if self._parts:
+            self._sort()
+        values = self._values
         place = end = bisect_left(values, offset, key=lambda y: float(y) - theta)
         while end < len(values) and float(values[end]) - theta == offset:
             end += 1
-        under = self.below(place)
-        return under, under if end == place else self.below(end)
+        under = self._below(place)
+        return under, under if end == place else self._below(end)
 
-    def below(self, place: int) -> Moments:
+    def _below(self, place: int) -> Moments:
         """The moments of the first `place` values."""
         if place == 0:
             return NONE
-        if self._sums is None:
-            self._sums = self._prefix_sums()
-        n, a, b, c, *squares = self._sums[:, place - 1].tolist()
-        return self._layout.moments(self._bucket, n, a + (b << 14) + (c << 28),
-                                    sum(each << 14 * k for k, each in enumerate(squares)))
+        n = place if self._counts is None else int(self._counts[place - 1])
+        first, second = (sum(int(sums[place - 1]) << shift for sums, shift in each)
+                         for each in (self._firsts, self._seconds))
+        return self._layout.moments(self._bucket, n, first, second)
 
-    def _prefix_sums(self) -> Integers:
-        offsets = self._layout.addresses(self.values) & OFFSETS - 1
-        a, b, c = offsets & 2**14 - 1, offsets >> 14 & 2**14 - 1, offsets >> 28
-        one = np.ones_like(offsets)
-        terms = np.array([one, a, b, c, a * a, 2 * a * b, 2 * a * c + b * b, 2 * b * c, c * c])
-        sums: Integers = np.cumsum(terms if self._counts is None else terms * self._counts, axis=1)
-        return sums
+    def _sort(self) -> None:
+        values = np.concatenate([each for each, _ in self._parts])
+        if any(counts is not None for _, counts in self._parts) or len(values) >= 2**HALF_BITS:
+            counts = np.concatenate([np.ones(len(each), np.int64) if counts is None else counts
+                                     for each, counts in self._parts])
+            self._values, place = np.unique(values, return_inverse=True)
+            together = np.zeros(len(self._values), np.int64)
+            np.add.at(together, place.ravel(), counts)
+            self._add_up(14, together)
+        else:
+            values.sort()
+            self._values = values
+            self._add_up(HALF_BITS, None)
+        self._parts = []
+
+    def _add_up(self, bits: int, counts: Integers | None) -> None:
+        """Make the prefix sums, from limbs of so many bits."""
+        offsets = self._layout.addresses(self._values) & OFFSETS - 1
+        limbs = [offsets >> shift & 2**bits - 1 for shift in range(0, OFFSET_BITS, bits)]
+        self._counts = None if counts is None else np.cumsum(counts)
+        self._firsts = [(_summed(limb, counts), k * bits) for k, limb in enumerate(limbs)]
+        if self._with_squares:
+            for k, one in enumerate(limbs):
+                for m, other in enumerate(limbs[:k + 1]):
+                    self._seconds.append((_summed(one * other, counts), (k + m) * bits + (k != m)))
+
+
+def _summed(terms: Integers, counts: Integers | None) -> Integers:
+    sums: Integers = np.cumsum(terms if counts is None else terms * counts)
+    return sums

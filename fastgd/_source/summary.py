@@ -20,7 +20,6 @@ from fastgd._source.buckets import (
     counted,
     gathered,
     layout_of,
-    multiplicities,
     spans_of,
     split,
 )
@@ -76,7 +75,7 @@ class Summary:
         self._source, self._threads = source, threads
         self.n, self.passes, self.reach = source.n, 0, (math.inf, -math.inf)
         self._formulas = {loss: formula_of(loss) for loss in losses}
-        with_squares = any(part.bend for formula in self._formulas.values() for part in formula.parts)
+        self._with_squares = any(part.bend for formula in self._formulas.values() for part in formula.parts)
         ends = self._each(bounds)
         self.low, self.high = min(low for low, _ in ends), max(high for _, high in ends)
         if not math.isfinite(4 * (abs(self.low) + abs(self.high))):
@@ -84,7 +83,7 @@ class Summary:
         inner = (self.low, self.high) if window is None else tuple(
             min(max(end, self.low), self.high) for end in window)
         self._layout = layout_of(self.low, self.high, (inner[0], inner[1]), self.n)
-        limbs = sum(self._each(functools.partial(counted, self._layout, with_squares)))
+        limbs = sum(self._each(functools.partial(counted, self._layout, self._with_squares)))
         self._cells = Cells(self._layout, np.arange(self._layout.n_buckets) << OFFSET_BITS, limbs)
         self._gathered: dict[int, Gathered] = {}
         self._n_gathered = 0
@@ -248,19 +247,21 @@ class Summary:
         return min(n, stop - start) if counts[stop] - counts[start] >= 2 * (stop - start) > 0 else n
 
     def _spans(self, cells: Sequence[int]) -> Spans:
-        return spans_of(self._layout, [(self._cells.starts[cell], self._cells.stop(cell)) for cell in cells])
+        return spans_of(self._layout, [self._cells.starts[cell] for cell in cells],
+                        [self._cells.stop(cell) for cell in cells])
 
     def _gather(self, wanted: set[int]) -> None:
         cells = [self._cells.at(start) for start in sorted(wanted)]
-        spans = self._spans(cells)
-        parts = self._each(functools.partial(gathered, self._layout, spans))
-        values, counts = multiplicities([each for part in parts for each in part])
-        edges = np.searchsorted(self._layout.addresses(values), [*spans.starts, spans.stops[-1]]).tolist()
-        for cell, start, stop in zip(cells, edges, edges[1:], strict=False):
-            self._gathered[self._cells.starts[cell]] = Gathered(
-                self._layout, self._cells.starts[cell], values[start:stop],
-                None if counts is None else counts[start:stop])
-        self._n_gathered += len(values)
+        has_ties = any(self._different_in(cell) < self._cells.counts[cell] for cell in cells)
+        found = [Gathered(self._layout, self._cells.starts[cell], self._with_squares) for cell in cells]
+        function = functools.partial(gathered, self._layout, self._spans(cells), has_ties)
+        for group in (group for groups in self._each(function) for group in groups):
+            stop = 0
+            for number in np.flatnonzero(group.sizes).tolist():
+                start, stop = stop, stop + int(group.sizes[number])
+                found[number].add(group.values[start:stop], None if group.counts is None else group.counts[start:stop])
+            self._n_gathered += len(group.values)
+        self._gathered.update(zip((self._cells.starts[cell] for cell in cells), found, strict=True))
 
     def _split(self, cells: Sequence[int]) -> bool:
         """Cut cells into parts, whose points are counted; whether that could be done."""
