@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 #: Bits of an offset, and of its halves; points that the kernel adds up at once. They are the kernel's own.
 OFFSET_BITS, HALF_BITS, AT_ONCE = 42, 21, 2**20
 OFFSETS = 2**OFFSET_BITS
-#: Bits of a share of a cell.
-SHARE_BITS = 40
 #: The widths of buckets are from this power of two on, whose inverse is finite, and at least so many below the largest
 #: number, so that each edge is a double.
 _NARROWEST, _BITS_OF_EDGES = -1000, 50
@@ -50,9 +48,13 @@ class Moments(NamedTuple):
         """The moments of both."""
         return Moments(self.n + other.n, self.first + other.first, self.second + other.second)
 
-    def part(self, share: int) -> Moments:
-        """The moments of so many 2**-40 of the points, if those were spread evenly."""
-        return Moments(*(each * share >> SHARE_BITS for each in self))
+    def times(self, number: int) -> Moments:
+        """The moments of so many of each point."""
+        return Moments(*(number * each for each in self))
+
+    def part(self, n: int) -> Moments:
+        """The moments of n points of the same mean and mean square."""
+        return Moments(n, self.first * n // self.n, self.second * n // self.n)
 
     def about(self, center: int) -> Moments:
         """The moments of the distances from a center."""

@@ -12,7 +12,6 @@ from fastgd._limits import FEW_TO_GATHER, MOST_PASSES, MOST_TO_GATHER, NEAR_EDGE
 from fastgd._source.buckets import (
     NONE,
     OFFSET_BITS,
-    SHARE_BITS,
     Cells,
     Gathered,
     Moments,
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Binary digits of a break beyond those of the units of points.
 _FINER = 32
+#: Parts of a point, where a plan has parts of the points of a cell.
+_SHARES = 2**20
 #: How far a difference of two doubles can be from the true one, in parts of the larger of them.
 _ROUNDED = 2.0**-50
 
@@ -114,7 +115,8 @@ class Summary:
         self.reach = min(self.reach[0], theta), max(self.reach[1], theta)
         formula = self._formulas[mean.loss]
         below = self._below_breaks(formula, theta)
-        return (formula.slope if mean.is_slope else formula.value)(theta, below, self._layout) / self.n
+        total = (formula.slope if mean.is_slope else formula.value)(theta, below, self._layout)
+        return total / below[-1].n
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """The same at several thetas."""
@@ -144,7 +146,7 @@ class Summary:
         if last is not None and last[0] == theta and last[1] is formula:
             return last[2]
         found = [moments for offset in formula.breaks for moments in self._below(theta, offset)]
-        found.append(self._cells.before(len(self._cells)))
+        found.append(self._all)
         if self._wanted is None:
             self._last = theta, formula, found
         else:    # what is shown is another loss than what is descended on, if there are two
@@ -153,6 +155,12 @@ class Summary:
                 self._below(theta, offset)
         return found
 
+    @property
+    def _all(self) -> Moments:
+        """The moments of all points; for a plan each counts `_SHARES` times, so that there are parts of it."""
+        moments = self._cells.before(len(self._cells))
+        return moments if self._wanted is None else moments.times(_SHARES)
+
     def _below(self, theta: float, offset: float) -> tuple[Moments, Moments]:
         """The moments of the points whose distance from theta, as a double, is below the offset, and not above it."""
         cells = self._cells
@@ -160,7 +168,7 @@ class Summary:
         if at + slack < self.low:
             return NONE, NONE
         if at - slack > self.high:
-            return cells.before(len(cells)), cells.before(len(cells))
+            return self._all, self._all
         low, middle, high = (self._layout.address(each) for each in (at - slack, at, at + slack))
         first, last = cells.at(low), cells.at(high)
         if self._wanted is not None:
@@ -170,15 +178,19 @@ class Summary:
             self._plan(missing)
             return self._below(theta, offset)
         below = up_to = cells.before(first)
+        rest = NONE
         for cell in range(first, last + 1):
             points = self._gathered.get(cells.starts[cell])
             if points is not None:
                 under, over = points.around(theta, offset)
-            else:    # for a plan, as if they were spread evenly
+                below, up_to = below.plus(under), up_to.plus(over)
+            elif cells.counts[cell]:    # for a plan, as if they were spread evenly
                 start, width = cells.starts[cell], cells.width(cell)
-                under = over = cells.of(cell).part((min(max(middle - start, 0), width) << SHARE_BITS) // width)
-            below, up_to = below.plus(under), up_to.plus(over)
-        return below, up_to
+                n = cells.counts[cell] * _SHARES * min(max(middle - start, 0), width) // width
+                rest = rest.plus(cells.of(cell).part(n))
+        if self._wanted is None:
+            return below, up_to
+        return below.times(_SHARES).plus(rest), up_to.times(_SHARES).plus(rest)
 
     def _missing(self, first: int, last: int) -> set[int]:
         """The starts of those of the cells from the first to the last whose points have to be gathered."""
