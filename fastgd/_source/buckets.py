@@ -105,6 +105,12 @@ class Layout(NamedTuple):
         offsets = ((places - buckets) * OFFSETS).astype(np.int64)
         return ((buckets + firsts.astype(np.int64)) << OFFSET_BITS) + offsets
 
+    def offsets(self, points: DoubleArray, bucket: int) -> Integers:
+        """The offsets of points of one bucket."""
+        origin, scale, size, first = self.rows[(bucket >= self.rows[1][3]) + (bucket >= self.rows[2][3])]
+        places = (points - origin) * scale - (bucket - first)
+        return (places * OFFSETS).astype(np.int64)
+
     def address(self, point: float) -> int:
         """That of one point."""
         origin, scale, size, first = self.rows[(point >= self.cuts[0]) + (point >= self.cuts[1])]
@@ -257,6 +263,8 @@ class Spans(NamedTuple):
         """The points in buckets with a span, and the numbers."""
         out, number_of = np.empty(len(targets)), np.empty(len(targets), np.uint16)
         found = kernels.select(targets, *layout.arrays, self.numbers, out, number_of)
+        if found < 0:
+            raise ValueError("the data changed between two passes")
         return out[:found], number_of[:found]
 
     def number(self, addresses: Integers) -> IndexArray:
@@ -392,7 +400,7 @@ class Gathered:
 
     def _add_up(self, bits: int, counts: Integers | None) -> None:
         """Make the prefix sums, from limbs of so many bits."""
-        offsets = self._layout.addresses(self._values) & OFFSETS - 1
+        offsets = self._layout.offsets(self._values, self._bucket)
         limbs = [offsets >> shift & 2**bits - 1 for shift in range(0, OFFSET_BITS, bits)]
         self._counts = None if counts is None else np.cumsum(counts)
         self._firsts = [(_summed(limb, counts), k * bits) for k, limb in enumerate(limbs)]
