@@ -60,8 +60,8 @@ SINGLE_RATES = 64
 
 # Few passes.
 
-#: Buckets where the descent passes, whose totals stay in the second cache, and those below and above, on each side.
-BUCKETS, FAR_BUCKETS = 2**14, 256
+#: Buckets where the descent passes, whose totals stay in the second cache, and those of each wider row beside them.
+BUCKETS, FAR_BUCKETS = 2**14, 512
 #: Points for each bucket, of few points.
 POINTS_OF_A_BUCKET = 8
 #: Slices above which there are fewer of them: those of all slices are kept until they are added, 900 KB for each slice.

@@ -1,9 +1,8 @@
 """Counts and sums of points by bucket, in integers, which come out the same in whatever order they are added.
 
-The buckets lie in three rows, of points below the first of two cuts, between them, and from the second on. Each row has
-an origin and a width that is a power of two, so that only `y - origin` is rounded: its whole part in units of the width
-is the bucket's place in the row, and the rest, in units of 2**-42 of a width, the offset of the point in it.
-`fastgd._source.buckets` does the same in numpy.
+The buckets lie in rows, one after another. Each row has an origin and a width that is a power of two, so that only
+`y - origin` is rounded: its whole part in units of the width is the bucket's place in the row, and the rest, in units
+of 2**-42 of a width, the offset of the point in it. `fastgd._source.buckets` does the same in numpy.
 """
 from libc.stdint cimport int32_t, int64_t, uint16_t
 
@@ -12,59 +11,67 @@ from fastgd._kernels.losses cimport real
 cdef enum:
     HALF_BITS = 21         # of an offset: products of two halves can be added 2**20 times
     MOST = 1 << 20
+    MOST_ROWS = 32
     BLOCK = 256            # points whose buckets are found, in vectors, before they are added up
 
 cdef double HALF = <double> (1 << HALF_BITS)
 
 
+cdef struct Row:
+    double cut          # where it begins
+    double origin
+    double scale
+    double size
+    double first
+
+
 cdef struct Rows:
-    double low, high                  # the cuts
-    double near, near_scale           # the window, and what is outside of it
-    double far, far_scale
-    double near_size, far_size
-    double first, last                # buckets of the second and the third row
+    Py_ssize_t count
+    Row rows[MOST_ROWS]
 
 
-cdef bint set_up(
-    Rows* rows, const double[::1] cuts, const double[:, ::1] layout, Py_ssize_t n, Py_ssize_t buckets,
-) noexcept:
-    """Take in the origin, scale, size and first bucket of each row; whether they fit. The outer two are of one grid."""
+cdef bint set_up(Rows* rows, const double[:, ::1] layout, Py_ssize_t n, Py_ssize_t buckets) noexcept:
+    """Take in what is known of each row; whether it fits."""
     cdef Py_ssize_t k
-    if cuts.shape[0] != 2 or layout.shape[0] != 3 or layout.shape[1] != 4 or not 0 < n <= MOST:
+    rows.count = layout.shape[0]
+    if layout.shape[1] != 5 or not 0 < rows.count <= MOST_ROWS or not 0 < n <= MOST:
         return False
-    for k in range(3):
-        if not (0 <= layout[k, 2] and 0 <= layout[k, 3] and layout[k, 2] + layout[k, 3] <= buckets):
+    for k in range(rows.count):
+        if not (0 <= layout[k, 3] and 0 <= layout[k, 4] and layout[k, 3] + layout[k, 4] <= buckets):
             return False
-    rows.low, rows.high = cuts[0], cuts[1]
-    rows.far, rows.far_scale, rows.far_size = layout[0, 0], layout[0, 1], layout[0, 2]
-    rows.near, rows.near_scale, rows.near_size = layout[1, 0], layout[1, 1], layout[1, 2]
-    rows.first, rows.last = layout[1, 3], layout[2, 3]
-    return (layout[0, 3] == 0 and layout[0, 0] == layout[2, 0] and layout[0, 1] == layout[2, 1]
-            and layout[0, 2] == layout[2, 2])
+        rows.rows[k].cut, rows.rows[k].origin, rows.rows[k].scale = layout[k, 0], layout[k, 1], layout[k, 2]
+        rows.rows[k].size, rows.rows[k].first = layout[k, 3], layout[k, 4]
+    return True
+
+
+cdef inline void take_row(
+    const Row* row, bint is_first, const real* points, Py_ssize_t n, double* places, double* firsts,
+) noexcept nogil:
+    """Find the places in a row of those of n points that are in it, or beyond; -1 for those before and behind it."""
+    cdef double cut = row.cut, origin = row.origin, scale = row.scale, size = row.size, first = row.first
+    cdef double y, place
+    cdef Py_ssize_t i
+    for i in range(n):
+        y = <double> points[i]
+        place = (y - origin) * scale
+        place = place if place < size else -1.0
+        place = place if place >= 0 else -1.0
+        places[i] = place if y >= cut else (-1.0 if is_first else places[i])
+        firsts[i] = first if y >= cut else (0.0 if is_first else firsts[i])
 
 
 cdef inline bint places_of(
     const Rows* rows, const real* points, Py_ssize_t n, int32_t* buckets, int32_t* highs, int32_t* lows,
 ) noexcept nogil:
     """Find the buckets of n points and the halves of their offsets; whether each is in one, as no NaN is."""
-    cdef double low = rows.low, high = rows.high
-    cdef double near = rows.near, near_scale = rows.near_scale, near_size = rows.near_size
-    cdef double far = rows.far, far_scale = rows.far_scale, far_size = rows.far_size
-    cdef double middle = rows.first, last = rows.last
     cdef double places[BLOCK]
     cdef double firsts[BLOCK]
-    cdef double y, origin, scale, size, first, place, rest
+    cdef double rest
     cdef int32_t bucket, half, all_of_them = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        y = <double> points[i]
-        origin, scale = near if y < high else far, near_scale if y < high else far_scale
-        size, first = near_size if y < high else far_size, middle if y < high else last
-        origin, scale = far if y < low else origin, far_scale if y < low else scale
-        size, first = far_size if y < low else size, 0.0 if y < low else first
-        place = (y - origin) * scale
-        place = place if place < size else -1.0
-        places[i], firsts[i] = place if place >= 0 else -1.0, first
+    cdef Py_ssize_t i, k
+    take_row(&rows.rows[0], True, points, n, places, firsts)
+    for k in range(1, rows.count):
+        take_row(&rows.rows[k], False, points, n, places, firsts)
     for i in range(n):
         bucket = <int32_t> places[i]
         rest = (places[i] - <double> bucket) * HALF
@@ -126,25 +133,26 @@ cdef Py_ssize_t selected(
     return found
 
 
-def count(const real[::1] points not None, const double[::1] cuts not None, const double[:, ::1] layout not None,
+def count(const real[::1] points not None, const double[:, ::1] layout not None,
           bint squares, int64_t[:, ::1] totals not None):
     """Add at most 2**20 points to the totals of their buckets; False if one is in none.
 
-    `layout` has for each row its origin, one over the width, the number of buckets, and that of its first one.
+    `layout` has for each row where it begins, its origin, one over the width of its buckets, how many there are, and the
+    number of the first.
     Totals are the number of points, the sum of their offsets, and with `squares` the sums of the products of the upper
     halves of the offsets with themselves, of upper and lower halves, and of the lower ones.
     """
     cdef Rows rows
     cdef bint added
     cdef Py_ssize_t n = points.shape[0]
-    if not set_up(&rows, cuts, layout, n, totals.shape[0]) or totals.shape[1] != (5 if squares else 2):
+    if not set_up(&rows, layout, n, totals.shape[0]) or totals.shape[1] != (5 if squares else 2):
         raise ValueError("count: a buffer is too short")
     with nogil:
         added = add_up(&rows, &points[0], n, squares, &totals[0, 0])
     return added
 
 
-def select(const real[::1] points not None, const double[::1] cuts not None, const double[:, ::1] layout not None,
+def select(const real[::1] points not None, const double[:, ::1] layout not None,
            const int32_t[::1] numbers not None, double[::1] out not None, uint16_t[::1] number_of not None):
     """Write the points of the buckets with a number to `out`, in order, and these numbers to `number_of`; how many.
 
@@ -152,7 +160,7 @@ def select(const real[::1] points not None, const double[::1] cuts not None, con
     """
     cdef Rows rows
     cdef Py_ssize_t found, n = points.shape[0]
-    if not set_up(&rows, cuts, layout, n, numbers.shape[0]) or out.shape[0] < n or number_of.shape[0] < n:
+    if not set_up(&rows, layout, n, numbers.shape[0]) or out.shape[0] < n or number_of.shape[0] < n:
         raise ValueError("select: a buffer is too short")
     with nogil:
         found = selected(&rows, &points[0], n, &numbers[0], &out[0], &number_of[0])

@@ -3,13 +3,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastgd._limits import FAR, FEW_TO_GATHER
 from fastgd._run.choice import runner_and_rates
 from fastgd._run.driver import drive
 from fastgd._run.epochs import Epochs
-from fastgd._source.summary import Summary
+from fastgd._source.summary import Summary, bulk_of
 from fastgd.losses.builtin import REGISTRY
 
 if TYPE_CHECKING:
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Passes of a run for which the first plan was good: the ends, the buckets, the points of those with a break.
 _USUAL_PASSES = 3
-#: Of the spread of the points, what the window has beyond where the descent on a sample passes.
-_BEYOND = 1 / 16
+#: Of where most of the points are, what the window has beyond where the descent on a sample passes.
+_BEYOND = 1 / 128
 
 
 def in_few_passes(objective: Objective, settings: Settings, theta0: Any) -> Objective:
@@ -86,9 +84,8 @@ def _window(objective: Objective, losses: Collection[Loss], settings: Settings, 
     summary = Summary(few, losses)
     summary.gather_all()
     _descend(objective.on(summary), settings, start)
-    targets = np.sort(few.targets.astype(np.float64))
-    spread = float(targets[3 * targets.size // 4] - targets[targets.size // 4])
-    beyond = _BEYOND * (spread or float(targets[-1] - targets[0]))
+    start, stop = bulk_of(few)
+    beyond = _BEYOND * (stop - start)
     offsets = [offset for loss in losses for offset in loss.breaks or ()]
     return summary.reach[0] + min(offsets) - beyond, summary.reach[1] + max(offsets) + beyond
 

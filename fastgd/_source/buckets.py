@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 #: Bits of an offset, and of its halves; points that the kernel adds up at once. They are the kernel's own.
 OFFSET_BITS, HALF_BITS, AT_ONCE = 42, 21, 2**20
 OFFSETS = 2**OFFSET_BITS
-#: The widths of buckets are from this power of two on, whose inverse is finite, and at least so many below the largest
-#: number, so that each edge is a double.
+#: The widths of buckets are from this power of two on, whose inverse is finite, and so many below the numbers there at
+#: most, so that each edge is a double.
 _NARROWEST, _BITS_OF_EDGES = -1000, 50
+#: Each row reaches so many powers of two as far as the one before it, and farther if more rows would be needed.
+_GROWTH, _MOST_FAR_ROWS = 6, 8
 
 
 class Moments(NamedTuple):
@@ -65,76 +67,103 @@ class Moments(NamedTuple):
 NONE = Moments(0, 0, 0)
 
 
-class Layout(NamedTuple):
-    """Three rows of buckets of equal widths: a window, and what is below and above it.
+class Row(NamedTuple):
+    """Buckets of one width.
 
     Attributes
     ----------
-    cuts : tuple of float
-        Where the window begins and ends.
-    rows : tuple of tuples
-        Of each row the origin, one over the width, the number of buckets, and the number of its first one.
-    origins, shifts : tuple of int
-        The origins in units, and the binary logarithms of an offset of each row in units.
+    cut, origin, scale : float
+        Where it begins, where its buckets are counted from, and one over their width.
+    size, first : int
+        How many buckets it has, and the number of the first.
+    start, shift : int
+        The origin in units of the layout, and the binary logarithm of an offset.
+    """
+
+    cut: float
+    origin: float
+    scale: float
+    size: int
+    first: int
+    start: int
+    shift: int
+
+
+class Layout(NamedTuple):
+    """Rows of buckets, one after another: a window, and on both sides of it rows that grow wider.
+
+    A point at a distance from the window is so rounded to a small part of that.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        In order.
     unit : int
         The binary logarithm of the unit of positions, which is that of the offsets in the window.
     """
 
-    cuts: tuple[float, float]
-    rows: tuple[tuple[float, float, int, int], ...]
-    origins: tuple[int, int, int]
-    shifts: tuple[int, int, int]
+    rows: tuple[Row, ...]
     unit: int
 
     @property
     def n_buckets(self) -> int:
         """In all rows."""
-        return self.rows[2][2] + self.rows[2][3]
+        return self.rows[-1].first + self.rows[-1].size
 
     @property
-    def arrays(self) -> tuple[DoubleArray, DoubleArray]:
-        """The cuts and the rows as kernels take them."""
-        return np.array(self.cuts), np.array(self.rows, np.float64)
+    def table(self) -> DoubleArray:
+        """The rows as kernels take them."""
+        return np.array([row[:5] for row in self.rows], np.float64)
 
     def addresses(self, points: DoubleArray) -> Integers:
         """The address of each point; those beyond the first or last bucket are in it."""
-        row = (points >= self.cuts[0]).astype(np.intp) + (points >= self.cuts[1])
-        origins, scales, sizes, firsts = (numbers[row] for numbers in self.arrays[1].T)
+        cuts, *rows = self.table.T
+        row = np.maximum(np.searchsorted(cuts, points, side="right") - 1, 0)
+        origins, scales, sizes, firsts = (numbers[row] for numbers in rows)
         places = np.clip((points - origins) * scales, 0, sizes - 2.0**-10)
         buckets = places.astype(np.int64)
         offsets = ((places - buckets) * OFFSETS).astype(np.int64)
         return ((buckets + firsts.astype(np.int64)) << OFFSET_BITS) + offsets
 
+    def row_of(self, bucket: int) -> Row:
+        """The row of a bucket."""
+        for row in reversed(self.rows):
+            if bucket >= row.first:
+                return row
+        return self.rows[0]
+
     def offsets(self, points: DoubleArray, bucket: int) -> Integers:
         """The offsets of points of one bucket."""
-        origin, scale, size, first = self.rows[(bucket >= self.rows[1][3]) + (bucket >= self.rows[2][3])]
-        places = (points - origin) * scale - (bucket - first)
+        row = self.row_of(bucket)
+        places = (points - row.origin) * row.scale - (bucket - row.first)
         return (places * OFFSETS).astype(np.int64)
 
     def address(self, point: float) -> int:
         """That of one point."""
-        origin, scale, size, first = self.rows[(point >= self.cuts[0]) + (point >= self.cuts[1])]
-        place = min(max((point - origin) * scale, 0.0), size - 2.0**-10)
+        row = self.rows[0]
+        for each in self.rows[1:]:
+            if point >= each.cut:
+                row = each
+        place = min(max((point - row.origin) * row.scale, 0.0), row.size - 2.0**-10)
         bucket = int(place)
-        return ((bucket + first) << OFFSET_BITS) + int((place - bucket) * OFFSETS)
+        return ((bucket + row.first) << OFFSET_BITS) + int((place - bucket) * OFFSETS)
 
     def moments(self, bucket: int, n: int, offsets: int, squares: int) -> Moments:
         """The moments of points of one bucket, from how many they are and the sums of their offsets and the squares."""
-        row = (bucket >= self.rows[1][3]) + (bucket >= self.rows[2][3])
-        shift = self.shifts[row]
-        start = self.origins[row] + ((bucket - self.rows[row][3]) << (OFFSET_BITS + shift))
+        row = self.row_of(bucket)
+        shift = row.shift
+        start = row.start + ((bucket - row.first) << (OFFSET_BITS + shift))
         offsets <<= shift
         return Moments(n, n * start + offsets, start * (n * start + 2 * offsets) + (squares << (2 * shift)))
 
     def of_cells(self, starts: Integers, limbs: Integers) -> tuple[list[int], list[int], list[int]]:
         """The moments of cells by their starts and the limbs of their totals: counts, sums and sums of squares."""
         buckets = starts >> OFFSET_BITS
-        rows = (buckets >= self.rows[1][3]).astype(np.intp) + (buckets >= self.rows[2][3])
         found: list[list[int]] = [[], [], []]
-        for row in range(3):
-            here, shift = rows == row, self.shifts[row]
+        for row in self.rows:
+            here, shift = (buckets >= row.first) & (buckets < row.first + row.size), row.shift
             n, low, high, *squares = (each.astype(object) for each in limbs[:, here])
-            start = ((buckets[here] - self.rows[row][3]).astype(object) << (OFFSET_BITS + shift)) + self.origins[row]
+            start = ((buckets[here] - row.first).astype(object) << (OFFSET_BITS + shift)) + row.start
             offsets = (low + (high << OFFSET_BITS)) << shift
             first = n * start + offsets
             second = start * (first + offsets)
@@ -154,25 +183,44 @@ def layout_of(low: float, high: float, window: tuple[float, float], n: int) -> L
     """A layout for n points from `low` to `high`; most of its buckets are in the window, which is within them."""
     most = BUCKETS if n <= FEW_SLICES * SLICE_OF_EACH else FEWER_BUCKETS
     most = min(most, max(n // POINTS_OF_A_BUCKET, FAR_BUCKETS))
-    size = max(abs(low), abs(high))
-    narrowest = max(math.frexp(size)[1] - _BITS_OF_EDGES, _NARROWEST)
-    fine = _width((window[1] - window[0]) / (most - 2), narrowest)
-    coarse = _width((high - low) / (FAR_BUCKETS - 2), fine)
-    first, last = (math.floor(math.ldexp(end, -fine)) for end in window)
-    far = math.floor(math.ldexp(low, -coarse))
-    # One more than needed, as what is just below an end may be rounded to it.
-    n_near, n_far = last - first + 2, math.floor(math.ldexp(high, -coarse)) - far + 2
-    inner, outer = (math.ldexp(float(first), fine), 2.0**-fine), (math.ldexp(float(far), coarse), 2.0**-coarse)
-    rows = (*outer, n_far, 0), (*inner, n_near, n_far), (*outer, n_far, n_far + n_near)
-    cuts = inner[0], math.ldexp(float(last + 1), fine)
-    shift = coarse - fine
-    origins = far << (OFFSET_BITS + shift), first << OFFSET_BITS, far << (OFFSET_BITS + shift)
-    return Layout(cuts, rows, origins, (shift, 0, shift), fine - OFFSET_BITS)
+    fine = _width(*window, most, _NARROWEST)
+    inner = _ends(*window, fine)
+    size = math.ldexp(inner[1] - inner[0], fine)
+    growth = 2.0**max(_GROWTH, -((math.frexp(size)[1] - math.frexp(high - low)[1]) // _MOST_FAR_ROWS))
+    rows = [(math.ldexp(inner[0], fine), inner, fine)]
+    end, width, reach = math.ldexp(inner[1], fine), fine, size
+    while end <= high:
+        reach = min(reach * growth, high - low)
+        stop = min(end + reach, high)
+        width = _width(end, stop, FAR_BUCKETS, width)
+        rows.append((end, _ends(end, stop, width), width))
+        end = math.ldexp(rows[-1][1][1], width)
+    start, width, reach = rows[0][0], fine, size
+    while start > low:
+        reach = min(reach * growth, high - low)
+        stop = max(start - reach, low)
+        width = _width(stop, start, FAR_BUCKETS, width)
+        ends = _ends(stop, start, width)
+        start = math.ldexp(ends[0], width)
+        rows.insert(0, (start, ends, width))
+    found: list[Row] = []
+    for cut, (first, last), width in rows:
+        begin, shift = found[-1].first + found[-1].size if found else 0, width - fine
+        # One bucket more than needed, as what is just below the end may be rounded to it.
+        found.append(Row(cut if found else -math.inf, math.ldexp(first, width), 2.0**-width, last - first + 1, begin,
+                         first << (OFFSET_BITS + shift), shift))
+    return Layout(tuple(found), fine - OFFSET_BITS)
 
 
-def _width(least: float, narrowest: int) -> int:
-    """The binary logarithm of the width of a bucket."""
-    return max(math.frexp(least)[1], narrowest) if least else narrowest
+def _width(begin: float, end: float, most: int, narrowest: int) -> int:
+    """The binary logarithm of the width of so many buckets, each end of which is a double."""
+    least, edges = abs(end - begin) / (most - 2), math.frexp(max(abs(begin), abs(end)))[1] - _BITS_OF_EDGES
+    return max(math.frexp(least)[1] if least else narrowest, edges, narrowest)
+
+
+def _ends(low: float, high: float, width: int) -> tuple[int, int]:
+    """The buckets from that of `low` to that of `high`, in widths: the first and the one behind the last."""
+    return math.floor(math.ldexp(low, -width)), math.floor(math.ldexp(high, -width)) + 1
 
 
 # Of a part of the points.
@@ -188,7 +236,7 @@ def counted(layout: Layout, with_squares: bool, points: Points, part: slice) -> 
     found = 0
     for targets in _at_once(points.targets[part]):
         totals = np.zeros((layout.n_buckets, 5 if with_squares else 2), np.int64)
-        if not kernels.count(targets, *layout.arrays, with_squares, totals):
+        if not kernels.count(targets, layout.table, with_squares, totals):
             raise ValueError("the data changed between two passes")
         found = found + _limbs(totals.T)
     return found
@@ -262,7 +310,7 @@ class Spans(NamedTuple):
     def chosen(self, layout: Layout, targets: Any) -> tuple[DoubleArray, NDArray[np.uint16]]:
         """The points in buckets with a span, and the numbers."""
         out, number_of = np.empty(len(targets)), np.empty(len(targets), np.uint16)
-        found = kernels.select(targets, *layout.arrays, self.numbers, out, number_of)
+        found = kernels.select(targets, layout.table, self.numbers, out, number_of)
         if found < 0:
             raise ValueError("the data changed between two passes")
         return out[:found], number_of[:found]

@@ -69,7 +69,7 @@ class Summary:
 
     def __init__(self, source: Points, losses: Collection[Loss], window: tuple[float, float] | None = None,
                  threads: Threads = ALONE) -> None:
-        """Most cells are in the window, where the breaks are expected; None for all of the points.
+        """Most cells are in the window, where the breaks are expected; None for where most of the points are.
 
         ArithmeticError if the points are so far apart that a difference of them overflows.
         """
@@ -81,9 +81,8 @@ class Summary:
         self.low, self.high = min(low for low, _ in ends), max(high for _, high in ends)
         if not math.isfinite(4 * (abs(self.low) + abs(self.high))):
             raise ArithmeticError("the differences of the points overflow")
-        inner = (self.low, self.high) if window is None else tuple(
-            min(max(end, self.low), self.high) for end in window)
-        self._layout = layout_of(self.low, self.high, (inner[0], inner[1]), self.n)
+        start, stop = (min(max(end, self.low), self.high) for end in window or bulk_of(source))
+        self._layout = layout_of(self.low, self.high, (start, stop), self.n)
         limbs = sum(self._each(functools.partial(counted, self._layout, self._with_squares)))
         self._cells = Cells(self._layout, np.arange(self._layout.n_buckets) << OFFSET_BITS, limbs)
         self._gathered: dict[int, Gathered] = {}
@@ -287,6 +286,13 @@ class Summary:
         self._cells = self._cells.with_parts(
             starts, sum(self._each(functools.partial(split, self._layout, spans, starts))))
         return True
+
+
+def bulk_of(source: Points) -> tuple[float, float]:
+    """Where most of the points are, as a sample says."""
+    targets = np.sort(source.drawn(FEW_TO_GATHER).targets.astype(np.float64))
+    low, high = float(targets[targets.size // 4]), float(targets[3 * targets.size // 4])
+    return (low - 3 * (high - low), high + 3 * (high - low)) if low < high else (float(targets[0]), float(targets[-1]))
 
 
 class Part(NamedTuple):
