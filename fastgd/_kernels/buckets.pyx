@@ -83,7 +83,9 @@ cdef inline bint places_of(
     return all_of_them >= 0
 
 
-cdef bint add_up(const Rows* rows, const real* points, Py_ssize_t n, bint squares, int64_t* totals) noexcept nogil:
+cdef bint add_up(
+    const Rows* rows, const real* points, Py_ssize_t n, bint squares, int64_t* totals,
+) noexcept nogil:
     """Add n points to the totals of their buckets, 2 each, or with `squares` 5; whether all are in one."""
     cdef Py_ssize_t start, size, i
     cdef int32_t buckets[BLOCK]

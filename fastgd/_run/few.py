@@ -35,7 +35,7 @@ def in_few_passes(objective: Objective, settings: Settings, theta0: Any) -> Obje
     try:
         if source.n > FEW_TO_GATHER and any(loss.breaks for loss in losses):
             window = _window(objective, losses, settings, start)
-        summary = Summary(source, losses, window, objective.threads)
+        summary: Any = Summary(source, losses, window, objective.threads)
     except ArithmeticError:
         return objective
     if source.n <= FEW_TO_GATHER:
@@ -80,8 +80,9 @@ def _check(objective: Objective, settings: Settings) -> list[Loss]:
 
 def _window(objective: Objective, losses: Collection[Loss], settings: Settings, start: float) -> tuple[float, float]:
     """Where the breaks are in a descent on a sample of the points, and somewhat beyond."""
-    few: Any = objective.source.drawn(FEW_TO_GATHER)
-    summary = Summary(few, losses)
+    source: Any = objective.source
+    few = source.drawn(FEW_TO_GATHER)
+    summary: Any = Summary(few, losses)
     summary.gather_all()
     _descend(objective.on(summary), settings, start)
     start, stop = bulk_of(few)

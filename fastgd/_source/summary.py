@@ -9,19 +9,8 @@ import numpy as np
 
 from fastgd._checks import check_number
 from fastgd._limits import FEW_TO_GATHER, MOST_PASSES, MOST_TO_GATHER, NEAR_EDGE, SPLIT
-from fastgd._source.buckets import (
-    NONE,
-    OFFSET_BITS,
-    Cells,
-    Gathered,
-    Moments,
-    bounds,
-    counted,
-    gathered,
-    layout_of,
-    spans_of,
-    split,
-)
+from fastgd._source.buckets import Cells, Gathered, bounds, counted, gathered, spans_of, split
+from fastgd._source.layout import NONE, OFFSET_BITS, Moments, layout_of
 from fastgd._source.points import Points, mean_over
 from fastgd._sums import ALONE, Threads
 
@@ -30,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastgd._source.buckets import Spans
     from fastgd._types import DoubleArray, FloatArray, OwnMean
-    from fastgd.losses.base import Loss
+    from fastgd.losses.base import Gradient, Loss
 
 #: Binary digits of a break beyond those of the units of points.
 _FINER = 32
@@ -83,11 +72,12 @@ class Summary:
             raise ArithmeticError("the differences of the points overflow")
         start, stop = (min(max(end, self.low), self.high) for end in window or bulk_of(source))
         self._layout = layout_of(self.low, self.high, (start, stop), self.n)
-        limbs = sum(self._each(functools.partial(counted, self._layout, self._with_squares)))
+        limbs = self._added(functools.partial(counted, self._layout, self._with_squares))
         self._cells = Cells(self._layout, np.arange(self._layout.n_buckets) << OFFSET_BITS, limbs)
         self._gathered: dict[int, Gathered] = {}
         self._n_gathered = 0
         self._wanted: set[int] | None = None
+        self._descent: Callable[[], object] | None = None
         self._last: tuple[float, Formula, list[Moments]] | None = None
 
     @functools.cached_property
@@ -100,13 +90,16 @@ class Summary:
         self.passes += 1
         return self._source.each(function, self._threads)
 
+    def _added(self, function: Any) -> Any:
+        return functools.reduce(np.add, self._each(function))
+
     # What a source has.
 
     def theta(self, value: Any, name: str) -> float:
         """`value` as a float."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
-    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
+    def mean(self, mean: Loss | Gradient, theta: Any, threads: Threads = ALONE) -> float:
         """A loss or gradient of ours at one theta."""
         theta = float(theta)
         if not math.isfinite(theta):
@@ -117,7 +110,7 @@ class Summary:
         total = (formula.slope if mean.is_slope else formula.value)(theta, below, self._layout)
         return total / below[-1].n
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
+    def means(self, mean: Loss | Gradient, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
         """The same at several thetas."""
         return np.array([self.mean(mean, theta) for theta in thetas])
 
@@ -174,7 +167,7 @@ class Summary:
             self._wanted |= self._missing(cells.at(low - cells.width(first) // NEAR_EDGE),
                                           cells.at(high + cells.width(last) // NEAR_EDGE))
         elif missing := self._missing(first, last):
-            self._plan(missing)
+            self._learn(missing)
             return self._below(theta, offset)
         below = up_to = cells.before(first)
         rest = NONE
@@ -203,11 +196,7 @@ class Summary:
 
         It is asked again where the run needs what the plan did not see.
         """
-        def again(missing: set[int]) -> None:
-            if not self.refine(missing | self._wanted_by(descent)):
-                self._gather(missing)
-
-        self._plan = again
+        self._descent = descent
         while wanted := self._wanted_by(descent):
             if self.passes >= MOST_PASSES:
                 return False
@@ -218,9 +207,11 @@ class Summary:
                 break
         return True
 
-    def _plan(self, missing: set[int]) -> None:
-        """Gather what is missing, and what will be."""
-        self._gather(missing)
+    def _learn(self, missing: set[int]) -> None:
+        """Gather what is missing, and what the rest of the descent will miss by a plan that knows more by now."""
+        more = set() if self._descent is None else self._wanted_by(self._descent)
+        if not self.refine(missing | more):
+            self._gather(missing)
 
     def _wanted_by(self, descent: Callable[[], object]) -> set[int]:
         """The cells that a descent on what is known so far needs, and that are not gathered."""
@@ -280,11 +271,11 @@ class Summary:
         cells = [cell for cell in cells if self._cells.width(cell) >= parts]
         if parts < 2 or not cells:
             return False
-        widths = np.array([self._cells.width(cell) // parts for cell in cells])
+        widths = np.array([self._cells.width(cell) // parts for cell in cells], np.int64)
         spans = self._spans(cells)
         starts = (spans.starts[:, None] + widths[:, None] * np.arange(parts)).ravel()
         self._cells = self._cells.with_parts(
-            starts, sum(self._each(functools.partial(split, self._layout, spans, starts))))
+            starts, self._added(functools.partial(split, self._layout, spans, starts)))
         return True
 
 
