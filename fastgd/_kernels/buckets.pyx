@@ -139,8 +139,8 @@ def count(const real[::1] points not None, const double[:, ::1] layout not None,
           bint squares, int64_t[:, ::1] totals not None):
     """Add at most 2**20 points to the totals of their buckets; False if one is in none.
 
-    `layout` has for each row where it begins, its origin, one over the width of its buckets, how many there are, and the
-    number of the first.
+    `layout` has for each row where it begins, its origin, one over the width of its buckets, how many there are, and
+    the number of the first.
     Totals are the number of points, the sum of their offsets, and with `squares` the sums of the products of the upper
     halves of the offsets with themselves, of upper and lower halves, and of the lower ones.
     """

@@ -160,7 +160,8 @@ class Cells:
     """Ranges of addresses, each within a bucket, one after another, and the moments of the points in them."""
 
     def __init__(self, layout: Layout, starts: Integers, limbs: Integers) -> None:
-        self.layout, self.limbs, self.starts = layout, limbs, starts.tolist()
+        self.layout, self.limbs = layout, limbs
+        self.starts: list[int] = starts.tolist()
         self.counts: list[int] = limbs[0].tolist()
         self._moments = layout.of_cells(starts, limbs)
         self._before = [list(accumulate(each, initial=0)) for each in self._moments]
@@ -174,8 +175,7 @@ class Cells:
 
     def stop(self, cell: int) -> int:
         """Where a cell ends."""
-        stop: int = self.starts[cell + 1] if cell + 1 < len(self) else self.layout.n_buckets << OFFSET_BITS
-        return stop
+        return self.starts[cell + 1] if cell + 1 < len(self) else self.layout.n_buckets << OFFSET_BITS
 
     def width(self, cell: int) -> int:
         """How many addresses there are in a cell."""
