@@ -63,7 +63,7 @@ cdef inline void take_row(
 cdef inline bint places_of(
     const Rows* rows, const real* points, Py_ssize_t n, int32_t* buckets, int32_t* highs, int32_t* lows,
 ) noexcept nogil:
-    """Find the buckets of n points and the halves of their offsets; whether each is in one, as no NaN is."""
+    """Find the buckets of n points, -1 for none, as of NaN, and the halves of their offsets; whether each has one."""
     cdef double places[BLOCK]
     cdef double firsts[BLOCK]
     cdef double rest
@@ -78,7 +78,7 @@ cdef inline bint places_of(
         half = <int32_t> rest
         highs[i] = half
         lows[i] = <int32_t> ((rest - <double> half) * HALF)
-        buckets[i] = bucket + <int32_t> firsts[i]
+        buckets[i] = bucket + <int32_t> firsts[i] if bucket >= 0 else -1
         all_of_them |= bucket
     return all_of_them >= 0
 
@@ -117,18 +117,18 @@ cdef bint add_up(
 cdef Py_ssize_t selected(
     const Rows* rows, const real* points, Py_ssize_t n, const int32_t* numbers, double* out, uint16_t* number_of,
 ) noexcept nogil:
-    """Write the points whose bucket has a number to `out`; how many, or -1 if one is in no bucket."""
+    """Write the points whose bucket has a number to `out`; how many."""
     cdef Py_ssize_t start, size, i, found = 0
     cdef int32_t buckets[BLOCK]
     cdef int32_t highs[BLOCK]
     cdef int32_t lows[BLOCK]
-    cdef int32_t number
+    cdef int32_t number, missing
     for start in range(0, n, 256):
         size = min(n - start, <Py_ssize_t> BLOCK)
-        if not places_of(rows, points + start, size, buckets, highs, lows):
-            return -1
+        places_of(rows, points + start, size, buckets, highs, lows)
         for i in range(size):
-            number = numbers[buckets[i]]
+            missing = buckets[i] >> 31    # -1 or 0: a branch would be foretold badly
+            number = numbers[buckets[i] & ~missing] | missing
             out[found] = <double> points[start + i]
             number_of[found] = <uint16_t> number
             found += number >= 0
@@ -158,7 +158,7 @@ def select(const real[::1] points not None, const double[:, ::1] layout not None
            const int32_t[::1] numbers not None, double[::1] out not None, uint16_t[::1] number_of not None):
     """Write the points of the buckets with a number to `out`, in order, and these numbers to `number_of`; how many.
 
-    `numbers` has one for each bucket, below 0 for those that are left out. -1 if a point is in none.
+    `numbers` has one for each bucket, below 0 for those that are left out, as are points that are in none.
     """
     cdef Rows rows
     cdef Py_ssize_t found, n = points.shape[0]

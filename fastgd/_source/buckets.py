@@ -114,9 +114,8 @@ class Spans(NamedTuple):
     def chosen(self, layout: Layout, targets: Any) -> tuple[DoubleArray, NDArray[np.uint16]]:
         """The points in buckets with a span, and the numbers."""
         out, number_of = np.empty(len(targets)), np.empty(len(targets), np.uint16)
-        found = kernels.select(targets, layout.table, self.numbers, out, number_of)
-        if found < 0:
-            raise ValueError("the data changed between two passes")
+        rows = np.array([(self.numbers[row.first:row.first + row.size] >= 0).any() for row in layout.rows])
+        found = kernels.select(targets, layout.table[rows], self.numbers, out, number_of)
         return out[:found], number_of[:found]
 
     def number(self, addresses: Integers) -> IndexArray:
@@ -203,8 +202,11 @@ class Gathered:
     Sums of products of halves of offsets are below 2**63 for 2**21 points, each once, those of thirds for 2**33.
     """
 
-    def __init__(self, layout: Layout, start: int, with_squares: bool) -> None:
-        self._layout, self._bucket, self._with_squares = layout, start >> OFFSET_BITS, with_squares
+    _bits = HALF_BITS
+    _multiplicities: Integers | None = None
+
+    def __init__(self, layout: Layout, start: int) -> None:
+        self._layout, self._bucket = layout, start >> OFFSET_BITS
         self._parts: list[tuple[DoubleArray, Integers | None]] = []
         self._values: DoubleArray = np.empty(0)
         #: Prefix sums: of how many points, and which power of two to multiply those of offsets and of squares with.
@@ -216,14 +218,19 @@ class Gathered:
         """Take points in."""
         self._parts.append((values, counts))
 
-    def around(self, theta: float, offset: float) -> tuple[Moments, Moments]:
-        """The moments of those whose distance from theta, as a double, is below the offset, and not above it."""
+    def around(self, theta: float, offset: float, with_second: bool) -> tuple[Moments, Moments]:
+        """The moments of those whose distance from theta, as a double, is below the offset, and not above it.
+
+        Those of second order are 0 unless they are asked for.
+        """
         if self._parts:
             self._sort()
         values = self._values
         place = end = bisect_left(values, offset, key=lambda y: float(y) - theta)
         while end < len(values) and float(values[end]) - theta == offset:
             end += 1
+        if with_second and not self._seconds:
+            self._seconds = self._products()
         under = self._below(place)
         return under, under if end == place else self._below(end)
 
@@ -244,25 +251,29 @@ class Gathered:
             self._values, place = np.unique(values, return_inverse=True)
             together = np.zeros(len(self._values), np.int64)
             np.add.at(together, place.ravel(), counts)
-            self._add_up(14, together)
+            self._sum_up(14, together)
         else:
             values.sort()
             self._values = values
-            self._add_up(HALF_BITS, None)
+            self._sum_up(HALF_BITS, None)
         self._parts = []
 
-    def _add_up(self, bits: int, counts: Integers | None) -> None:
-        """Make the prefix sums, from limbs of so many bits."""
-        offsets = self._layout.offsets(self._values, self._bucket)
-        limbs = [offsets >> shift & 2**bits - 1 for shift in range(0, OFFSET_BITS, bits)]
+    def _sum_up(self, bits: int, counts: Integers | None) -> None:
+        """Make the prefix sums, of limbs of so many bits."""
+        self._bits, self._multiplicities = bits, counts
         self._counts = None if counts is None else np.cumsum(counts)
-        self._firsts = [(_summed(limb, counts), k * bits) for k, limb in enumerate(limbs)]
-        if self._with_squares:
-            for k, one in enumerate(limbs):
-                for m, other in enumerate(limbs[:k + 1]):
-                    self._seconds.append((_summed(one * other, counts), (k + m) * bits + (k != m)))
+        self._firsts = [(self._summed(limb), k * bits) for k, limb in enumerate(self._limbs())]
 
+    def _products(self) -> list[tuple[Integers, int]]:
+        """The prefix sums of the products of limbs, each of which is twice in a square unless it is of one."""
+        limbs = list(enumerate(self._limbs()))
+        return [(self._summed(one * other), (k + m) * self._bits + (k != m))
+                for k, one in limbs for m, other in limbs[:k + 1]]
 
-def _summed(terms: Integers, counts: Integers | None) -> Integers:
-    sums: Integers = np.cumsum(terms if counts is None else terms * counts)
-    return sums
+    def _limbs(self) -> list[Integers]:
+        offsets = self._layout.offsets(self._values, self._bucket)
+        return [offsets >> shift & 2**self._bits - 1 for shift in range(0, OFFSET_BITS, self._bits)]
+
+    def _summed(self, terms: Integers) -> Integers:
+        sums: Integers = np.cumsum(terms if self._multiplicities is None else terms * self._multiplicities)
+        return sums

@@ -78,7 +78,7 @@ class Summary:
         self._n_gathered = 0
         self._wanted: set[int] | None = None
         self._descent: Callable[[], object] | None = None
-        self._last: tuple[float, Formula, list[Moments]] | None = None
+        self._last: tuple[float, Formula, bool, list[Moments]] | None = None
 
     @functools.cached_property
     def _sample(self) -> tuple[Any, Any]:
@@ -106,7 +106,7 @@ class Summary:
             return mean_over(mean, theta, np.array([self.low]))
         self.reach = min(self.reach[0], theta), max(self.reach[1], theta)
         formula = self._formulas[mean.loss]
-        below = self._below_breaks(formula, theta)
+        below = self._below_breaks(formula, theta, self._with_squares and not mean.is_slope)
         total = (formula.slope if mean.is_slope else formula.value)(theta, below, self._layout)
         return total / below[-1].n
 
@@ -132,19 +132,19 @@ class Summary:
 
     # Cells.
 
-    def _below_breaks(self, formula: Formula, theta: float) -> list[Moments]:
+    def _below_breaks(self, formula: Formula, theta: float, with_second: bool) -> list[Moments]:
         """The moments of the points below each break, and of those not above it, in turn; at last those of all."""
         last = self._last
-        if last is not None and last[0] == theta and last[1] is formula:
-            return last[2]
-        found = [moments for offset in formula.breaks for moments in self._below(theta, offset)]
+        if last is not None and last[0] == theta and last[1] is formula and (last[2] or not with_second):
+            return last[3]
+        found = [moments for offset in formula.breaks for moments in self._below(theta, offset, with_second)]
         found.append(self._all)
         if self._wanted is None:
-            self._last = theta, formula, found
+            self._last = theta, formula, with_second, found
         else:    # what is shown is another loss than what is descended on, if there are two
             for offset in {offset for each in self._formulas.values() for offset in each.breaks}.difference(
                     formula.breaks):
-                self._below(theta, offset)
+                self._below(theta, offset, with_second)
         return found
 
     @property
@@ -153,7 +153,7 @@ class Summary:
         moments = self._cells.before(len(self._cells))
         return moments if self._wanted is None else moments.times(_SHARES)
 
-    def _below(self, theta: float, offset: float) -> tuple[Moments, Moments]:
+    def _below(self, theta: float, offset: float, with_second: bool) -> tuple[Moments, Moments]:
         """The moments of the points whose distance from theta, as a double, is below the offset, and not above it."""
         cells = self._cells
         at, slack = theta + offset, sum(_ROUNDED * abs(each) for each in (theta, offset, self.low, self.high))
@@ -168,13 +168,13 @@ class Summary:
                                           cells.at(high + cells.width(last) // NEAR_EDGE))
         elif missing := self._missing(first, last):
             self._learn(missing)
-            return self._below(theta, offset)
+            return self._below(theta, offset, with_second)
         below = up_to = cells.before(first)
         rest = NONE
         for cell in range(first, last + 1):
             points = self._gathered.get(cells.starts[cell])
             if points is not None:
-                under, over = points.around(theta, offset)
+                under, over = points.around(theta, offset, with_second)
                 below, up_to = below.plus(under), up_to.plus(over)
             elif cells.counts[cell]:    # for a plan, as if they were spread evenly
                 start, width = cells.starts[cell], cells.width(cell)
@@ -210,6 +210,8 @@ class Summary:
     def _learn(self, missing: set[int]) -> None:
         """Gather what is missing, and what the rest of the descent will miss by a plan that knows more by now."""
         more = set() if self._descent is None else self._wanted_by(self._descent)
+        if not more:
+            self._descent = None    # which is over: who asks now asks about other places
         if not self.refine(missing | more):
             self._gather(missing)
 
@@ -255,7 +257,7 @@ class Summary:
     def _gather(self, wanted: set[int]) -> None:
         cells = [self._cells.at(start) for start in sorted(wanted)]
         has_ties = any(self._different_in(cell) < self._cells.counts[cell] for cell in cells)
-        found = [Gathered(self._layout, self._cells.starts[cell], self._with_squares) for cell in cells]
+        found = [Gathered(self._layout, self._cells.starts[cell]) for cell in cells]
         function = functools.partial(gathered, self._layout, self._spans(cells), has_ties)
         for group in (group for groups in self._each(function) for group in groups):
             stop = 0
