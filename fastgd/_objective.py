@@ -242,6 +242,13 @@ class Objective:
         """Whether the loss is a Python function, whose rounding is unknown."""
         return self._loss is None
 
+    @property
+    def losses(self) -> list[Loss] | None:
+        """The losses that are descended on and shown, if both are our own."""
+        if self.gradient is None or (self.is_called and self._loss_fn is not None):
+            return None
+        return [self.gradient.loss] if self._loss is None else list({self.gradient.loss, self._loss.loss})
+
     def values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
         """The loss that was given plus the penalty, at each of several thetas; NaN if none was given."""
         if self._loss is not None:
