@@ -524,7 +524,7 @@ def test_an_interrupt_is_answered_and_leaves_a_client_that_works(client):
             time.sleep(0.3)
             sent = time.time()
             child.send_signal(signal.SIGINT)
-            assert float(child.stdout.readline()) - sent < 0.1 + 0.2    # a busy machine
+            assert float(child.stdout.readline()) - sent < 3    # all of the chunks sleep for 10 s
         left = child.stdout.readline()
     assert re.fullmatch(r"\[\] \{('tcp://[0-9.:]+': \[\](, )?)+\}\n", left), left
 

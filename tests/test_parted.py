@@ -1,6 +1,5 @@
 """Sources in pieces: no bit of any answer depends on where the pieces are cut."""
 import contextlib
-import dataclasses
 import functools
 import itertools
 import warnings
@@ -72,7 +71,6 @@ def answer(verb, *args, **options):
         except ValueError as error:
             return str(error), []
     # What is said of passes is said of data that are not in memory alone.
-    result = dataclasses.replace(result, message=result.message.partition(" few_passes=True makes")[0])
     return result, [str(each.message).partition(" few_passes=True makes")[0] for each in caught]
 
 
