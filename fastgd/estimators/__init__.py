@@ -1,0 +1,24 @@
+"""Estimators for scikit-learn's pipelines: ``pip install 'fastgd[sklearn]'``.
+
+Linear models whose loss is any of fastgd's or of your own, fitted by `fastgd.minimize`, `fastgd.minimize_sgd` or
+`fastgd.minimize_mini_batch`. As they are they arrive at the minimum on raw columns.
+
+    DescentRegressor        a robust line, a quantile, the mean
+    DescentClassifier       classes and their probabilities
+    ConvergenceWarning      fastgd's and scikit-learn's in one
+
+>>> from fastgd.estimators import DescentRegressor
+>>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.1, 4.9, 7.0, 90.0]
+>>> DescentRegressor().fit(X, y).predict([[5.0]]).round(1)
+array([11.1])
+"""
+try:
+    import sklearn as _sklearn
+except ImportError as error:
+    raise ImportError("The estimators need scikit-learn 1.6 or later: pip install 'fastgd[sklearn]'.") from error
+
+from fastgd.estimators._classifier import DescentClassifier
+from fastgd.estimators._regressor import DescentRegressor
+from fastgd.estimators._runs import ConvergenceWarning
+
+__all__ = ["ConvergenceWarning", "DescentClassifier", "DescentRegressor"]
