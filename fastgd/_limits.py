@@ -127,6 +127,12 @@ COST_OF_SMOOTHING, NARROWEST = 1e-4, 1e-10
 #: What is this part of what it is compared with is rounding.
 ROUNDING = 1e-13
 
+#: A bound below this part of the loss says that the exact minimum is near; it is looked for along at most so many edges
+#: where the rows have at most so many numbers, with which that takes as long as one more stage.
+NEAR_A_VERTEX, EDGES, NUMBERS_FOR_VERTEX = 1e-3, 500, 2**17
+#: The part of a jump by which a slope at a kink may be beyond it, by rounding.
+ROUNDING_OF_SLOPES = 1e-9
+
 # Scales.
 
 #: The median of abs(z) of a standard normal z: the quantile of it at 3/4.

@@ -63,7 +63,8 @@ def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> Pieces:
     """What brings the pieces of arguments of which at least one is lazy."""
     if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
             getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
-        from fastgd._source import dasks    # each is imported where it is used
+        # Each is imported where it is used.
+        from fastgd._source import dasks
 
         return dasks.pieces_of(dataset, X, sample_weight)
     from fastgd._source import blocks

@@ -12,10 +12,10 @@ Linear models whose loss is any of fastgd's or of your own, fitted by `fastgd.mi
 >>> DescentRegressor().fit(X, y).predict([[5.0]]).round(1)
 array([11.1])
 """
-try:
-    import sklearn as _sklearn
-except ImportError as error:
-    raise ImportError("The estimators need scikit-learn 1.6 or later: pip install 'fastgd[sklearn]'.") from error
+from importlib.util import find_spec as _find_spec
+
+if _find_spec("sklearn") is None:
+    raise ImportError("The estimators need scikit-learn 1.6 or later: pip install 'fastgd[sklearn]'.")
 
 from fastgd.estimators._classifier import DescentClassifier
 from fastgd.estimators._regressor import DescentRegressor

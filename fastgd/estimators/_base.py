@@ -1,6 +1,7 @@
 """What both estimators share: data become a source, a source is descended on, and what was found becomes attributes."""
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -105,15 +106,17 @@ class Descent(BaseEstimator):    # type: ignore[misc]    # scikit-learn has no t
         """`function` of the linear predictions for the rows of X; of dask lazily, with so many outputs a row."""
         check_is_fitted(self)
         if is_lazy(X):
-            if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
-                validate_data(self, X, reset=False, skip_check_array=True)
-            return _lazy.of_blocks(lambda rows: function(self._linear(rows)), X, self.n_features_in_, outputs, dtype)
-        return function(self._linear(validate_data(self, X, reset=False, dtype=(np.float64, np.float32))))
+            predict = functools.partial(_predicted, function, self.coef_.copy(), np.copy(self.intercept_))
+            names = getattr(self, "feature_names_in_", None)
+            return _lazy.of_blocks(predict, X, self.n_features_in_, names, outputs, dtype)
+        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        return _predicted(function, self.coef_, self.intercept_, X)
 
-    def _linear(self, X: FloatArray) -> DoubleArray:
-        found: DoubleArray = X @ self.coef_.T
-        found += self.intercept_
-        return found
+
+def _predicted(function: Callable[[Any], Any], coef: DoubleArray, intercept: Any, X: FloatArray) -> Any:
+    predictions = X @ coef.T
+    predictions += intercept
+    return function(predictions)
 
 
 def refuse_early_stop(options: Options) -> None:

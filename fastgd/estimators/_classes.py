@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastgd._types import DoubleArray, IndexArray
+    from fastgd.estimators._base import Checked
     from fastgd.losses import Loss
 
 
@@ -79,3 +80,39 @@ def weights_of_rows(class_weight: Any, classes: NDArray[Any], at: NDArray[Any],
     assert factors is not None
     of_rows: DoubleArray = factors[at.astype(np.intp)]
     return check_weights(of_rows if weights is None else weights * of_rows, len(at))
+
+
+def flat(predictions: DoubleArray) -> DoubleArray:
+    """Of one column an array of one axis."""
+    return predictions[:, 0] if predictions.shape[1] == 1 else predictions
+
+
+def chosen(classes: NDArray[Any], predictions: DoubleArray) -> NDArray[Any]:
+    """The class of each row."""
+    is_single = predictions.shape[1] == 1
+    at = (predictions[:, 0] > 0).astype(np.intp) if is_single else predictions.argmax(axis=1)
+    found: NDArray[Any] = classes[at]
+    return found
+
+
+def log_probabilities(predictions: DoubleArray) -> DoubleArray:
+    """The logarithms of the probabilities of all classes, from log-odds."""
+    if predictions.shape[1] == 1:
+        log_odds = predictions[:, 0]
+        return -np.logaddexp(0, np.column_stack([log_odds, -log_odds]))
+    logs = -np.logaddexp(0, -predictions)
+    found: DoubleArray = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+    return found
+
+
+def probabilities(predictions: DoubleArray) -> DoubleArray:
+    """The probabilities of all classes, from log-odds."""
+    found: DoubleArray = np.exp(log_probabilities(predictions))
+    return found
+
+
+def accuracy(rows: Checked, first: int, is_one_of_many: bool, k: int, theta: DoubleArray) -> float:
+    """The part of the rows, by weight, that are on the right side."""
+    predictions = rows.X @ theta[first:] + (theta[0] if first else 0.0)
+    is_class = rows.y == (k if is_one_of_many else 1)
+    return float(np.average((predictions > 0) == is_class, weights=rows.weights))

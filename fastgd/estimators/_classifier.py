@@ -4,41 +4,20 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy
-from fastgd._source import pieces_of
-from fastgd._source.parted import parted
-from fastgd._sums import ALONE
-from fastgd.estimators import _lazy
-from fastgd.estimators._base import Descent, refuse_early_stop
-from fastgd.estimators._classes import (
-    distinct,
-    labels_for,
-    places,
-    targets_of,
-    two_or_more,
-    weights_of_classes,
-    weights_of_rows,
-)
-from fastgd.estimators._options import loss_of, options_of
+from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
+from fastgd.estimators._one_vs_rest import OneVsRest
+from fastgd.estimators._options import loss_of
 from fastgd.estimators._regressor import is_stochastic
-from fastgd.estimators._resumed import resumed
-from fastgd.estimators._runs import ended, objective_on, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
     from fastgd._types import BatchAlpha, Callback, Count, DoubleArray, Number, Progress, Random
-    from fastgd.estimators._base import Checked
-    from fastgd.estimators._options import Options
-    from fastgd.estimators._runs import Fit, Run, State
     from fastgd.losses import Loss
     from fastgd.penalties import Penalty
 
@@ -47,7 +26,7 @@ def _has_probabilities(estimator: Any) -> bool:
     return loss_of(estimator.loss).link == "logit"
 
 
-class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
+class DescentClassifier(OneVsRest):
     """Linear classification, ``mean(loss(intercept + X @ coef, y)) + penalty(coef)`` at its least, by gradient descent.
 
     The default is logistic regression without a penalty. More than two classes are fitted one against the rest, in
@@ -155,8 +134,6 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
     array([[0.5, 0.5]])
     """
 
-    classes_: NDArray[Any]
-
     def __init__(self, loss: str | Loss = "cross_entropy", *, method: Literal["batch", "sgd", "mini-batch"] = "batch",
                  batch_size: Count = 32, class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
                  alpha: BatchAlpha | None = None, precondition: Literal["auto", "scale", "gram"] | None = "auto",
@@ -228,17 +205,7 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         >>> model.decision_function([[1.0]]).round(6), model.classes_
         (array([0.]), array(['high', 'low'], dtype='<U4'))
         """
-        options = options_of(self)
-        before = getattr(self, "classes_", None)
-        score = None
-        if is_lazy(X, y, sample_weight):
-            refuse_early_stop(options)
-            sources = self._lazy_sources(options, *((X, None) if y is None else (y, X)), sample_weight)
-        else:
-            sources, score = self._sources(options, self._checked(X, y, sample_weight, y_numeric=False))
-        if before is None or not np.array_equal(before, self.classes_):
-            options = options._replace(warm_start=False)
-        self._take([ended(done) for done in self._runs(options, sources, score)], options)
+        self._fit(X, y, sample_weight)
         return self
 
     @available_if(is_stochastic)    # type: ignore[untyped-decorator]
@@ -246,8 +213,9 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
                     sample_weight: ArrayLike | None = None) -> DescentClassifier:
         """Make one epoch on rows that may be new; only for stochastic methods.
 
-        The learning rate, the average, which is of all updates, and the generator go on where they were; so do the
-        means and scales of the columns with which ``precondition="scale"`` makes its steps.
+        The learning rate, the average and the generator go on where they were; so do the means and scales of the
+        columns with which ``precondition="scale"`` makes its steps. The average is of all updates, of which the t-th
+        counts t times.
 
         Parameters
         ----------
@@ -280,36 +248,7 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         >>> model.predict([[-1.0], [4.0]])
         array([0, 1])
         """
-        options = options_of(self)
-        if options.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it keeps no rows apart.")
-        if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' is not supported for partial_fit, which does not see all classes "
-                             "at once. Pass a dict.")
-        states: Sequence[State | None] | None = getattr(self, "_states", None)
-        is_first = states is None and not hasattr(self, "coef_")
-        if classes is None and is_first:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        checked = self._checked(X, y, sample_weight, reset=is_first, y_numeric=False)
-        check_classification_targets(checked.y)
-        if is_first:
-            self.classes_ = two_or_more(np.unique(np.asarray(classes)))
-        elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
-            raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}.")
-        at = places(checked.y, self.classes_)
-        weights = weights_of_rows(self.class_weight, self.classes_, at, checked.weights)
-        sources = [self._rows(checked.X, targets, weights, options)
-                   for targets in targets_of(at, len(self.classes_), options.loss)]
-        starts, generators = self._starts(options, len(sources)), _generators(options, len(sources))
-        fits = [resumed(objective_on(source, options, options.threads), options, state,
-                        source.theta(start, "theta0"), generator)
-                for source, state, start, generator in zip(sources, states or [None] * len(sources), starts, generators,
-                                                           strict=True)]
-        calls = 0
-        if states is not None:
-            calls, curves = self.n_iter_, self.loss_curve_ if len(fits) > 1 else [self.loss_curve_]
-            fits = [fit._replace(curve=np.append(curve, fit.curve)) for fit, curve in zip(fits, curves, strict=True)]
-        self._take([fit._replace(iterations=calls + 1) for fit in fits], options)
+        self._resume(X, y, classes, sample_weight)
         return self
 
     def decision_function(self, X: ArrayLike) -> DoubleArray:
@@ -338,7 +277,7 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         >>> model.decision_function([[1.0], [3.0]]) > 0.1
         array([False,  True])
         """
-        found: DoubleArray = self._predictions(X, _flat, self._outputs())
+        found: DoubleArray = self._predictions(X, flat, self._outputs())
         return found
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -365,7 +304,7 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         array([0, 1])
         """
         check_is_fitted(self)
-        found: NDArray[Any] = self._predictions(X, functools.partial(_chosen, self.classes_), 0, self.classes_.dtype)
+        found: NDArray[Any] = self._predictions(X, functools.partial(chosen, self.classes_), 0, self.classes_.dtype)
         return found
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]
@@ -395,7 +334,7 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         array([[0.5, 0.5]])
         """
         check_is_fitted(self)
-        found: DoubleArray = self._predictions(X, _probabilities, len(self.classes_))
+        found: DoubleArray = self._predictions(X, probabilities, len(self.classes_))
         return found
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]
@@ -423,103 +362,5 @@ class DescentClassifier(ClassifierMixin, Descent):    # type: ignore[misc]
         array([[-0.693, -0.693]])
         """
         check_is_fitted(self)
-        found: DoubleArray = self._predictions(X, _log_probabilities, len(self.classes_))
+        found: DoubleArray = self._predictions(X, log_probabilities, len(self.classes_))
         return found
-
-    def _outputs(self) -> int:
-        """Columns of a decision function; 0 for an array of one axis."""
-        check_is_fitted(self)
-        return len(self.coef_) if len(self.coef_) > 1 else 0
-
-    def _sources(self, options: Options, checked: Checked) -> tuple[list[Any], Callable[..., float] | None]:
-        """The rows of each class against the rest, and the score of a theta on those that are kept apart."""
-        check_classification_targets(checked.y)
-        classes, at = distinct(checked.y)
-        self.classes_ = two_or_more(classes)
-        weights = weights_of_rows(self.class_weight, classes, at, checked.weights)
-        fitted, apart = self._splits(options, checked._replace(y=at, weights=weights), at)
-        sources: list[Any] = [self._rows(fitted.X, targets, fitted.weights, options)
-                              for targets in targets_of(fitted.y, len(classes), options.loss)]
-        if apart is None:
-            return sources, None
-        return sources, functools.partial(_accuracy, apart, int(options.fit_intercept), len(classes) > 2)
-
-    def _lazy_sources(self, options: Options, y: Any, X: Any, sample_weight: Any) -> list[Any]:
-        """The same of data that are not in memory, whose labels a first pass finds."""
-        pieces = pieces_of(y, X, sample_weight)
-        classes, sums = _lazy.classes_of(pieces)
-        self.classes_ = two_or_more(classes)
-        factors = weights_of_classes(self.class_weight, classes, sums)
-        by_class = None if factors is None else dict(zip(classes.tolist(), factors.tolist(), strict=True))
-        labels = labels_for(options.loss)
-        sources: list[Any] = []
-        for label in (classes if len(classes) > 2 else classes[1:]).tolist():
-            relabelled: Any = _lazy.Relabelled(pieces, label, labels, by_class)
-            sources.append(parted(relabelled, options.fit_intercept))
-            self._looked_at(sources[-1])
-        return sources
-
-    def _runs(self, options: Options, sources: list[Any], score: Callable[..., float] | None) -> list[Run]:
-        """The descent of each class; in threads where nobody looks on and the rows are in memory."""
-        starts, generators = self._starts(options, len(sources)), _generators(options, len(sources))
-        objectives = [objective_on(source, options, ALONE if len(sources) > 1 else options.threads)
-                      for source in sources]
-        if options.settings_for(sources[0].p).precondition is not None:
-            for objective in objectives[1:]:    # whose metrics are of the same columns
-                objective.__dict__["curvature"] = objectives[0].curvature
-
-        def done(k: int) -> Run:
-            of_class = None if score is None else functools.partial(score, k)
-            return run(objectives[k], options, starts[k], generator=generators[k], score=of_class)
-
-        is_free = options.settings.display is None and options.settings.callback is None
-        threads = options.threads if is_free and not sources[0].is_parted else ALONE
-        return [done(0), *threads.map(done, range(1, len(sources)))]
-
-    def _take(self, fits: list[Fit], options: Options) -> None:
-        """The attributes of the fits of all classes."""
-        thetas, first = np.array([fit.result.x for fit in fits]), int(options.fit_intercept)
-        self.coef_ = thetas[:, first:].copy()
-        self.intercept_ = thetas[:, 0].copy() if first else np.zeros(len(fits))
-        self._states = [fit.state for fit in fits] if options.settings.is_stochastic else None
-        self._take_iterations(fits, max(fit.iterations for fit in fits))
-
-
-def _generators(options: Options, count: int) -> list[np.random.BitGenerator | None]:
-    """A generator for each class, so that none waits for another."""
-    generator = options.settings.bit_generator
-    if generator is None or count == 1:
-        return [generator] * count
-    seeds = np.random.Generator(generator).integers(2**63, size=count)
-    return [np.random.PCG64(int(seed)) for seed in seeds]
-
-
-def _flat(predictions: DoubleArray) -> DoubleArray:
-    return predictions[:, 0] if predictions.shape[1] == 1 else predictions
-
-
-def _chosen(classes: NDArray[Any], predictions: DoubleArray) -> NDArray[Any]:
-    if predictions.shape[1] == 1:
-        return classes[(predictions[:, 0] > 0).astype(np.intp)]
-    return classes[predictions.argmax(axis=1)]
-
-
-def _log_probabilities(predictions: DoubleArray) -> DoubleArray:
-    if predictions.shape[1] == 1:
-        log_odds = predictions[:, 0]
-        return -np.logaddexp(0, np.column_stack([log_odds, -log_odds]))
-    logs = -np.logaddexp(0, -predictions)
-    found: DoubleArray = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
-    return found
-
-
-def _probabilities(predictions: DoubleArray) -> DoubleArray:
-    found: DoubleArray = np.exp(_log_probabilities(predictions))
-    return found
-
-
-def _accuracy(rows: Checked, first: int, is_one_of_many: bool, k: int, theta: DoubleArray) -> float:
-    """The part of the rows, by weight, that are on the right side."""
-    predictions = rows.X @ theta[first:] + (theta[0] if first else 0.0)
-    is_class = rows.y == (k if is_one_of_many else 1)
-    return float(np.average((predictions > 0) == is_class, weights=rows.weights))

@@ -74,7 +74,7 @@ def classes_of(pieces: Pieces) -> tuple[DoubleArray, DoubleArray]:
     """The distinct targets, and the sum of the weights of each."""
     found = list(pieces.map(_classes_in))
     classes, at = np.unique(np.concatenate([each for each, _ in found]), return_inverse=True)
-    return classes, np.bincount(at, np.concatenate([sums for _, sums in found]))
+    return classes, np.bincount(at, np.concatenate([sums for _, sums in found])).astype(np.float64)
 
 
 def _classes_in(piece: Piece) -> tuple[DoubleArray, DoubleArray]:
@@ -82,10 +82,13 @@ def _classes_in(piece: Piece) -> tuple[DoubleArray, DoubleArray]:
     return classes, np.bincount(at, piece.weights).astype(np.float64)
 
 
-def of_blocks(function: Callable[[Any], Any], X: Any, columns: int, outputs: int, dtype: Any) -> Any:
+def of_blocks(function: Callable[[Any], Any], X: Any, columns: int, names: Any, outputs: int, dtype: Any) -> Any:
     """`function` of the rows of a dask array or DataFrame, as a lazy dask array of so many outputs a row; 0 for one."""
     if not is_dask(X):
         refuse_lazy(X, "X")
+    if names is not None and hasattr(X, "columns") and [*map(str, X.columns)] != [*names]:
+        raise ValueError("The feature names should match those that were passed during fit: "
+                         f"{', '.join(names)}. Got {', '.join(map(str, X.columns))}.")
     array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     if array.ndim != 2:
         raise ValueError(f"Expected 2D array, got {array.ndim}D array instead.")

@@ -235,8 +235,9 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> DescentRegressor:
         """Make one epoch on rows that may be new; only for stochastic methods.
 
-        The learning rate, the average, which is of all updates, and the generator go on where they were; so do the
-        means and scales of the columns with which ``precondition="scale"`` makes its steps.
+        The learning rate, the average and the generator go on where they were; so do the means and scales of the
+        columns with which ``precondition="scale"`` makes its steps. The average is of all updates, of which the t-th
+        counts t times.
 
         Parameters
         ----------
@@ -272,7 +273,8 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         state: State | None = getattr(self, "_state", None)
         checked = self._checked(X, y, sample_weight, reset=state is None and not hasattr(self, "coef_"), y_numeric=True)
         objective = objective_on(self._rows(checked.X, checked.y, checked.weights, options), options, options.threads)
-        fit = resumed(objective, options, state, objective.source.theta(self._starts(options)[0], "theta0"))
+        theta0: Any = objective.source.theta(self._starts(options)[0], "theta0")
+        fit = resumed(objective, options, state, theta0)
         calls = getattr(self, "n_iter_", 0) if state is not None else 0
         before = self.loss_curve_ if state is not None else np.empty(0)
         self._take(fit._replace(iterations=calls + 1, curve=np.append(before, fit.curve)), options)

@@ -118,12 +118,16 @@ def _with_scale(objective: Objective, options: Options, state: State) -> State:
 
 
 def _with_epoch(state: State, outcome: Any) -> tuple[DoubleArray | None, int]:
-    """The mean of all thetas so far, and of how many."""
+    """The mean of all thetas so far, and of how many: that of update t counts t times, as the first are far away.
+
+    (S. Lacoste-Julien, M. Schmidt and F. Bach, "A simpler approach to obtaining an O(1/t) convergence rate for the
+    projected stochastic subgradient method", arXiv:1212.2002, 2012.)
+    """
     if outcome.average is None:
         return None, 0
     before = 0 if state.average is None else state.averaged
     averaged = before + outcome.updates
     mean = np.array(outcome.average)
     if state.average is not None:
-        mean = state.average + (mean - state.average) * (outcome.updates / averaged)
+        mean = state.average + (mean - state.average) * (1 - (before / averaged) ** 2)
     return mean, averaged

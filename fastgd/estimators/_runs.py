@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastgd.estimators._options import Options
 
 
-class ConvergenceWarning(results.ConvergenceWarning, exceptions.ConvergenceWarning):
+class ConvergenceWarning(results.ConvergenceWarning, exceptions.ConvergenceWarning):    # type: ignore[misc]
     """The fit ended at weights that need not be near a minimum; the message says why and what to do.
 
     It is fastgd's ConvergenceWarning and scikit-learn's, so that a filter for either meets it.
@@ -134,7 +134,8 @@ def ended(done: Run) -> Fit:
     objective, settings, outcome, looks = done.objective, done.settings, done.outcome, done.looks
     state = None if not settings.is_stochastic else State(
         np.array(outcome.theta), None if outcome.average is None else np.array(outcome.average),
-        max(1, round(outcome.updates / max(1.0, outcome.epochs))), outcome.updates, None, done.scale, settings.bit_generator)
+        max(1, round(outcome.updates / max(1.0, outcome.epochs))), outcome.updates, None, done.scale,
+        settings.bit_generator)
     if looks.is_separated:
         outcome = outcome._replace(status=LIMIT_REACHED)
     if looks.best is not None and outcome.status != NOT_FINITE:
