@@ -10,7 +10,7 @@
     is_convex               a chord that cuts below the curve of a loss
     check_gradient          a gradient against differences of its loss
     Blocks, open_parquet    data larger than memory: what a function brings in blocks, Parquet files
-    DescentResult, ConvergenceWarning, DivergenceError
+    DescentResult, ConvergenceWarning, DivergenceError, SourceError
                             what a descent gives back, and what it says when it did not go well
     show_config             the CPU, the kernels in use for it, compiler, numpy, threads
     fastgd.losses           the losses as classes with parameters, Huber(delta=2); your own from C functions
@@ -36,7 +36,7 @@ from fastgd._config import show_config
 from fastgd.descent import minimize, simple_minimize
 from fastgd.losses import builtin
 from fastgd.losses.builtin import *  # noqa: F403
-from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError
+from fastgd.results import ConvergenceWarning, DescentResult, DivergenceError, SourceError
 from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ __all__ = [
     "ConvergenceWarning",
     "DescentResult",
     "DivergenceError",
+    "SourceError",
     "check_gradient",
     "datasets",
     "is_convex",

@@ -6,9 +6,10 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastgd._run import passes_instead
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict, judge
-from fastgd._words import Words, on_order
+from fastgd._words import Words, on_order, on_passes
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -55,6 +56,8 @@ def _concluded(objective: Objective, settings: Settings, outcome: Outcome, histo
         return outcome.x
     words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
     message = f"{settings.method} {words}"
+    if objective.source.is_parted and not settings.is_stochastic:
+        message += on_passes(passes_instead(objective, settings), outcome.updates)
     if verdict.status == NOT_FINITE:
         raise DivergenceError(message, result_of(objective, outcome, history, verdict, message))
     if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:
@@ -69,7 +72,7 @@ def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | No
         history = history.iloc[:-1]    # up to the last finite theta
     source = objective.source
     found: dict[str, Any] = {"x": outcome.x, "fun": objective.value(outcome.x), "jac": objective.slope(outcome.x)}
-    read = {"passes": source.pieces.passes, "bytes_read": source.pieces.bytes_read} if source.is_parted else {}
+    read = {} if source.reads is None else dict(zip(("passes", "bytes_read"), source.reads, strict=True))
     return DescentResult(
         **found, nit=outcome.updates, success=verdict.status == CONVERGED, status=verdict.status, message=message,
         history=history, feature_names=source.names, fit_intercept=source.intercept, **read)

@@ -24,6 +24,8 @@ MANY_FOR_UPDATES = 2_000_000
 #: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
 #: together, and no more, as between two parts they wait for each other.
 POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
+#: Points that what goes over them slice by slice takes at once: 5 ms of what finds a bucket for each.
+SLICE_OF_EACH = 2**20
 #: Points or rows that the trees of sums do not cut; the kernels' own.
 LEAF = 128
 #: Points that stay in the first cache while every theta passes over them; the kernels' own block.
@@ -43,9 +45,9 @@ CACHED_NUMBERS = 2**15
 
 # Data in blocks.
 
-#: Rows of a Parquet file that are decoded at once, and bytes of it that are read at once: the fastest of 2**15 to 2**19
-#: rows, and 40 MB of memory with row groups of any size.
-ROWS_OF_A_BATCH, BYTES_OF_A_READ = 2**17, 2**20
+#: Rows of a Parquet file that are decoded at once, and bytes of it that are read at once: 2**18 rows of one column take
+#: 1.2 times as long as `iter_batches` alone, 2**17 1.4 times, and 40 MB of memory, with row groups of any size.
+ROWS_OF_A_BATCH, BYTES_OF_A_READ = 2**18, 2**20
 #: Numbers of such a batch: fewer rows of many columns.
 NUMBERS_OF_A_BATCH = 2**20
 #: Bytes of a block that are copied so that its reader may go on; a larger one is kept from it until it is worked on.
@@ -84,6 +86,25 @@ UNEVEN = 4.0
 RATES_OF_A_BLOCK = 16_384
 #: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.
 SINGLE_RATES = 64
+
+# Few passes.
+
+#: Buckets where the descent passes, whose totals stay in the second cache, and those of each wider row beside them.
+BUCKETS, FAR_BUCKETS = 2**14, 512
+#: Points for each bucket, of few points.
+POINTS_OF_A_BUCKET = 8
+#: Slices above which there are fewer of them: those of all slices are kept until they are added, 900 KB for each slice.
+FEW_SLICES, FEWER_BUCKETS = 64, 2**12
+#: Points up to which all are gathered at once, and of a sample that says where the descent passes.
+FEW_TO_GATHER = 2**14
+#: Different values that are gathered in all: 16 MiB, and up to five times as much for the sums of those that are used.
+MOST_TO_GATHER = 2**21
+#: Cells that those are split into which hold too many points to be gathered.
+SPLIT = 2**14
+#: Passes that a descent may ask for before it goes by the loop, and of those that are asked for later.
+MOST_PASSES = 12
+#: A cell with a break so near, in parts of the width of its neighbour, is gathered with it.
+NEAR_EDGE = 16
 
 # Differences and chords.
 

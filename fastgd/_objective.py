@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, is_lazy, one_number
+from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
 from fastgd._equality import same
@@ -45,6 +45,8 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
                         f"Python makes its mean itself. Got {loss_fn!r} and {grad_loss_fn!r}.")
     if is_lazy(dataset, X, sample_weight):
         objective.check_own("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
+        if any(map(is_dask, (dataset, X, sample_weight))):
+            objective.check_can_be_sent()
     objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     objective.check_loss_of_rows()
     return objective
@@ -149,6 +151,17 @@ class Objective:
                                 "a function in Python needs all points at once. "
                                 f"Got {given!r}; fastgd.losses.compiled makes a loss of C functions.")
 
+    def check_can_be_sent(self) -> None:
+        """Raise TypeError if dask cannot send the functions to where it computes."""
+        from fastgd._source import dasks  # here, because it imports dask
+
+        dasks.check_can_be_sent((self._loss, self.gradient))
+
+    def close(self) -> None:
+        """Let go of data that are not in memory."""
+        if self.source.is_parted:
+            self.source.pieces.close()
+
     def on(self, source: Source) -> Objective:
         """The same functions on another source."""
         objective = object.__new__(Objective)
@@ -233,6 +246,13 @@ class Objective:
     def is_called(self) -> bool:
         """Whether the loss is a Python function, whose rounding is unknown."""
         return self._loss is None
+
+    @property
+    def losses(self) -> list[Loss] | None:
+        """The losses that are descended on and shown, if both are our own."""
+        if self.gradient is None or (self.is_called and self._loss_fn is not None):
+            return None
+        return [self.gradient.loss] if self._loss is None else list({self.gradient.loss, self._loss.loss})
 
     def values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
         """The loss that was given plus the penalty, at each of several thetas; NaN if none was given."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DoubleArray: TypeAlias = NDArray[np.float64]
 IndexArray: TypeAlias = NDArray[np.intp]
+Integers: TypeAlias = NDArray[np.int64]
 #: One number for the constant model, an array for a linear one.
 Theta: TypeAlias = float | DoubleArray
 
@@ -130,6 +131,7 @@ class OptionsOfPoints(_Options, total=False):
     fit_intercept: Literal[False]
     theta0: Number
     callback: Callback[float] | None
+    few_passes: bool
 
 
 class OptionsOfRows(_Options, total=False):

@@ -203,9 +203,9 @@ def minimize_sgd(
 
     Notes
     -----
-    Data that are not in memory are cut into blocks of fixed lengths, wherever those of the source end. Before each epoch
-    the order of the blocks is shuffled; then the rows of 64 of them at a time (about a million numbers of X) are held,
-    shuffled together and visited. So the draws are others than those on an array, and the same for any chunks, threads
+    Data that are not in memory are cut into blocks of fixed lengths, wherever those of the source end. Before each
+    epoch the order of the blocks is shuffled; then the rows of 64 of them at a time (about a million numbers of X) are
+    held, shuffled together and visited. So the draws are others than those on an array, and the same for any chunks, threads
     and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless there is a cache.
 
     References
@@ -227,7 +227,10 @@ def minimize_sgd(
                                    in_place, progress, callback, history, full_output, precondition)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
                              penalty=penalty, sample_weight=sample_weight)
-    return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+    try:
+        return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+    finally:
+        objective.close()
 
 
 @overload
@@ -346,4 +349,7 @@ def minimize_mini_batch(
     if minibatch_size >= objective.source.n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
                          f"Got minibatch_size={minibatch_size} and {objective.source.n} points.")
-    return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+    try:
+        return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+    finally:
+        objective.close()

@@ -1,5 +1,9 @@
 """Chunks of dask as pieces: the numbers of one array whatever the chunks, the scheduler and the workers that die."""
+import contextlib
+import ctypes
+import ctypes.util
 import functools
+import gc
 import os
 import re
 import signal
@@ -8,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from types import SimpleNamespace
 
 import cloudpickle
@@ -17,17 +22,17 @@ import pytest
 from helpers import LOSSES
 
 import fastgd
-from fastgd import SourceError
 from fastgd._checks import is_dask
 from fastgd._source import cluster as engine
 from fastgd.losses import compiled
+from fastgd.results import SourceError
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
-from fastgd._source.dasks import pieces_of  # noqa: E402
+from fastgd._source.dasks import check_can_be_sent, pieces_of  # noqa: E402
 
 pytestmark = [
     pytest.mark.thread_unsafe(reason="one client is the ambient one of the process"),
@@ -39,7 +44,7 @@ pytestmark = [
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 N = 1000
-Y, X, W = (np.random.default_rng(0).normal(size=(N, 5))[:, part] for part in (0, slice(1, 4), 4))
+Y, X, W = (np.random.default_rng(0).normal(size=(N, 5))[:, part].copy() for part in (0, slice(1, 4), 4))
 W = np.abs(W)
 FRAME = pd.DataFrame(X, columns=list("abc")).assign(y=Y, w=W, text="words")
 
@@ -83,20 +88,15 @@ def slow_total(piece):
 
 
 def assert_same(pieces, y=Y, X=None, weights=None):
-    """Fail unless the pieces are these arrays, numbered from 0, and give the rows that are asked of them."""
+    """Fail unless the pieces are these arrays, numbered from 0."""
     found = list(pieces.map(itself))
-    assert [piece.index for piece in found] == list(range(len(found)))
-    ranges = [(N - 10, N), (0, 3), (5, 5), (300, 720)]
-    rows = np.concatenate([np.arange(*each) for each in ranges])
-    for place, (name, expected) in enumerate((("X", X), ("targets", y), ("weights", weights))):
+    assert [piece.place for piece in found] == list(range(len(found)))
+    for name, expected in (("X", X), ("targets", y), ("weights", weights)):
         arrays = [getattr(piece, name) for piece in found]
-        some = pieces.rows_at(ranges)[place]
         if expected is None:
-            assert some is None
             assert set(arrays) == {None}
         else:
             np.testing.assert_array_equal(np.concatenate(arrays), expected, strict=True)
-            np.testing.assert_array_equal(some, expected[rows], strict=True)
             assert all(array.flags.c_contiguous for array in arrays)
     return found
 
@@ -113,6 +113,93 @@ def tasks_left(client):
 
 def random_cuts(rng, n=N):
     return tuple(np.diff([0, *np.sort(rng.integers(0, n + 1, rng.integers(0, 12))), n]).tolist())
+
+
+LOSSES_OF_DESCENTS = [fastgd.huber_loss, fastgd.mse, fastgd.Pinball(0.7, smoothing=0.5)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_descent_has_the_bits_of_the_array(request, seed):
+    """Random lengths, types, chunks, points and rows, weights, penalties and ways to descend."""
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(1, 3000)), int(rng.integers(1, 4))
+    dtype = rng.choice([np.float64, np.float32])
+    rows = rng.normal(size=(n, p)).astype(dtype)
+    arrays = {"dataset": (rows @ np.ones(p) + rng.normal(size=n)).astype(dtype)}
+    options = {}
+    if rng.random() < 0.7:
+        arrays["X"] = rows
+        options["fit_intercept"] = bool(rng.random() < 0.5)
+    if rng.random() < 0.5:
+        arrays["sample_weight"] = rng.integers(0, 3, n) + (np.arange(n) == 0) * 1.0
+    options.update([{}, {"momentum": "nesterov"}, {"precondition": "gram"}, {"precondition": "scale"},
+                    {"penalty": fastgd.penalties.L2(0.1)}][int(rng.integers(5))])
+    if "X" not in arrays and "momentum" not in options:
+        options.pop("precondition", None)
+    lazy = {name: da.from_array(array, chunks=(random_cuts(rng, n), *array.shape[1:]))
+            for name, array in arrays.items()}
+    loss, alpha = LOSSES_OF_DESCENTS[seed % 3], rng.choice(["auto", "adaptive"])
+    if alpha == "adaptive":
+        options.pop("momentum", None)
+    scheduler = ("synchronous", "threads", "distributed")[seed // 3 % 3]
+    if scheduler == "distributed":
+        request.getfixturevalue("client")
+    found = []
+    for given in (arrays, lazy):
+        with (warnings.catch_warnings(), dask.config.set(scheduler=scheduler)):
+            warnings.simplefilter("ignore", fastgd.ConvergenceWarning)
+            found.append(fastgd.minimize(loss, None, given["dataset"], alpha, False, max_iter=30, full_output=True,
+                                         **{name: given[name] for name in given if name != "dataset"}, **options))
+    assert found[0] == found[1], (found, options)
+
+
+def test_a_worker_that_is_killed_in_a_descent_costs_no_bit(client):
+    frame = dd.from_pandas(FRAME, npartitions=9)
+    running = pids(client)
+
+    def kill_one(result):
+        if result.nit == 3:
+            os.kill(min(running), signal.SIGKILL)
+
+    options = {"alpha": "auto", "progress": False, "fit_intercept": True, "tol": 1e-6, "full_output": True}
+    expected = fastgd.minimize(fastgd.huber_loss, None, FRAME["y"], X=FRAME[["a", "b"]], **options)
+    found = fastgd.minimize(fastgd.huber_loss, None, frame["y"], X=frame[["a", "b"]], callback=kill_one, **options)
+    assert found == expected
+    assert found.nit > 3
+    assert list(found.coef.index) == ["a", "b"]
+    client.wait_for_workers(2)
+    assert pids(client) != running
+
+
+def test_a_descent_that_loses_its_data_goes_on_from_its_result():
+    reads = []
+
+    def read(block):
+        reads.append(1)
+        if len(reads) == 150:
+            raise FileNotFoundError("the file")
+        return block
+
+    y = da.from_array(Y, chunks=100).map_blocks(read, dtype=float, meta=np.empty(0))
+    options = {"alpha": 0.1, "progress": False, "tol": 1e-6, "full_output": True}
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.raises(SourceError, match="cannot be read: FileNotFoundError: the file") as caught:
+            fastgd.minimize(fastgd.mse, None, y, **options)
+        assert caught.value.result.nit > 5
+        found = fastgd.minimize(fastgd.mse, None, y, theta0=caught.value.result.x, **options)
+    assert found.x == fastgd.minimize(fastgd.mse, None, Y, **options).x
+
+
+@pytest.mark.parametrize("size", [None, 16])
+def test_stochastic_descent_does_not_depend_on_chunks_or_workers(client, size):
+    verb = fastgd.minimize_sgd if size is None else functools.partial(fastgd.minimize_mini_batch, minibatch_size=size)
+    found = []
+    for scheduler, chunks in (("threads", 1000), ("threads", (30, 300, 670)), ("distributed", 70)):
+        with dask.config.set(scheduler=scheduler), warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastgd.ConvergenceWarning)
+            found.append(verb(fastgd.huber_loss, None, da.from_array(Y, chunks=(chunks,)), X=da.from_array(
+                X, chunks=(chunks, 2)), alpha=0.01, rng=0, max_epochs=3, progress=False, full_output=True))
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -161,6 +248,22 @@ def test_passes_and_bytes_are_counted(scheduler):
     assert (pieces.passes, pieces.bytes_read) == (2, 2 * (Y.nbytes + X.nbytes))
 
 
+def test_pieces_that_are_not_asked_for_are_not_read(tmp_path):
+    def read(block, block_info=None):
+        (tmp_path / str(block_info[0]["chunk-location"][0])).touch()
+        return block
+
+    y = da.from_array(Y, chunks=100).map_blocks(read, dtype=float, meta=np.empty(0))
+    with dask.config.set(scheduler="synchronous"):
+        pieces = pieces_of(y, None, None)
+        all_of_them = list(pieces.map(total))
+        for path in tmp_path.iterdir():
+            path.unlink()
+        assert list(pieces.map(total, [7, 2])) == [all_of_them[7], all_of_them[2]]
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "7"}
+    assert pieces.passes == 1
+
+
 def test_processes_give_the_same():
     with dask.config.set(scheduler="processes", num_workers=2):
         pieces = pieces_of(da.from_array(Y, chunks=300), None, None)
@@ -180,8 +283,10 @@ def test_any_number_of_workers_gives_the_same(cluster, client):
 def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
     def who(piece):
         time.sleep(0.01)
-        worker = distributed.get_worker() if threading.current_thread().name.startswith("Dask") else None
-        return os.getpid(), threading.get_ident(), worker and worker.get_current_task()
+        task = None
+        with contextlib.suppress(ValueError):    # a thread that helps knows of no task
+            task = distributed.get_worker().get_current_task()
+        return os.getpid(), threading.get_ident(), task
 
     found = list(pieces_of(da.from_array(Y, chunks=10), None, None).map(who))
     assert len({task for *_, task in found if task}) == len({pid for pid, *_ in found}) == 2
@@ -197,14 +302,13 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
     (lambda f: (dask.delayed(Y), None, None), TypeError, "'dataset' parameter cannot be a Delayed.*from_delayed"),
     (lambda f: (Y, pytest.importorskip("dask.bag").from_sequence([1]), None), TypeError,
      "'X' parameter cannot be a Bag"),
-    (lambda f: (f.index, None, None), TypeError, "'dataset' parameter cannot be a Index"),
     (lambda f: (da.ones(9), da.ones((8, 2)), None), ValueError, r"numbers of samples: \[8, 9\] \(rows of X, points"),
     (lambda f: (da.ones(9), None, np.ones(8)), ValueError, r"numbers of samples: \[9, 8\] \(points of dataset, sample"),
     (lambda f: (f["y"], f[["a"]].repartition(npartitions=2), None), ValueError, "2 of X, 4 of dataset"),
     (lambda f: (f["y"], None, -W), ValueError, r"'sample_weight' parameter must be numbers in the range \[0, inf\)"),
-    (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, "Chunk 0: Complex data not supported"),
-    (lambda f: (f["text"], None, None), TypeError, "Chunk 0: Input dataset should be a 1d array of real numbers"),
-    (lambda f: (f["y"], f[["a", "text"]], None), TypeError, "Chunk 0: Input X .*'text'"),
+    (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, r"Chunk \d: Complex data not supported"),
+    (lambda f: (f["text"], None, None), TypeError, r"Chunk \d: Input dataset should be a 1d array of real numbers"),
+    (lambda f: (f["y"], f[["a", "text"]], None), TypeError, r"Chunk \d: Input X .*'text'"),
 ])
 def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
     with dask.config.set(scheduler="synchronous"), pytest.raises(error, match=message):
@@ -244,7 +348,7 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
 
 def test_an_error_of_the_function_is_raised_as_it_is(scheduler):
     def refuse(piece):
-        if piece.index == 3:
+        if piece.place == 3:
             raise ZeroDivisionError("the third")
         return 1
 
@@ -295,9 +399,13 @@ def test_kept_pieces_do_not_keep_the_frame_they_came_from(client):
 
 def test_data_are_let_go_with_the_pieces(client):
     pieces = pieces_of(da.from_array(Y, chunks=100), None, None)
-    pieces.map(total)
-    assert client.futures
-    del pieces
+    for let_go in (pieces.close, lambda: None):
+        before = list(pieces.map(total))
+        assert client.futures
+        let_go()
+        assert let_go != pieces.close or not tasks_left(client)
+        assert list(pieces.map(total)) == before
+    del pieces, let_go
     assert not tasks_left(client)
 
 
@@ -319,7 +427,7 @@ def test_a_worker_that_is_killed_within_a_pass_costs_no_bit(client, tmp_path):
     flag = str(tmp_path / "killed")
 
     def total_or_die(piece):
-        if piece.index == 20 and not os.path.exists(flag):
+        if piece.place == 20 and not os.path.exists(flag):
             open(flag, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         return total(piece)
@@ -345,7 +453,8 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
 
 def test_a_cluster_without_workers_is_given_up(monkeypatch):
     monkeypatch.setattr(engine, "NO_WORKERS", 0.2)
-    with (distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, silence_logs=50) as empty,
+    with (dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),    # after which a client looks no more
+          distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as empty,
           distributed.Client(empty)):
         with pytest.raises(SourceError, match=r"no workers for .* seconds\. theta0=error\.result\.x"):
             pieces_of(da.from_array(Y, chunks=30), None, None).map(total)
@@ -399,13 +508,21 @@ def test_an_interrupt_is_answered_and_leaves_a_client_that_works(client):
     assert re.fullmatch(r"\[\] \{('tcp://[0-9.:]+': \[\](, )?)+\}\n", left), left
 
 
+@pytest.fixture
+def no_garbage():
+    """A cluster in this process has a callback of the collector, out of which an interrupt does not come."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage")
 @pytest.mark.parametrize("name", ["synchronous", "threads"])
 def test_an_interrupt_is_answered_without_a_cluster(interrupted, name):
     with dask.config.set(scheduler=name):
         pieces = pieces_of(da.from_array(Y, chunks=10), None, None)
         with interrupted():
-            for _ in range(100):
-                pieces.map(slow_total)
+            pieces.map(slow_total)
         assert len(list(pieces.map(total))) == 100
 
 
@@ -417,9 +534,10 @@ def test_losses_and_gradients_can_be_sent(name):
 
 
 def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
-    ctypes = pytest.importorskip("ctypes")
-    signature = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)
-    own = compiled(signature(lambda theta, y: 1.0), signature(lambda theta, y: 0.0), name="own")
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    for function in (library.fmax, library.fmin):
+        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double, ctypes.c_double]
+    own = compiled(library.fmax, library.fmin, name="own")
     read = []
 
     def seen(block):
@@ -429,24 +547,20 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
     pieces = pieces_of(da.from_array(Y, chunks=300).map_blocks(seen, dtype=float, meta=np.empty(0)), None, None)
     called = functools.partial(lambda loss, piece: len(piece.targets), own)
     if scheduler in ("synchronous", "threads"):
-        pieces.check(own)
+        check_can_be_sent(own)
         assert sum(pieces.map(called)) == N
     else:
-        for refused in (pieces.check, pieces.map):
-            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(cannot pickle own.*threads"):
+        for refused in (check_can_be_sent, pieces.map):
+            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(.*<compiled loss own>.*threads"):
                 refused(called)
-        assert not client_of(pieces).futures
+        assert not scheduler.futures
 
 
-def client_of(pieces):
-    return pieces._where._client
-
-
-def test_minimize_can_run_within_a_task(client):
-    """Whose place in the worker's pool others take meanwhile."""
+def test_passes_can_be_made_within_tasks(client):
+    """Whose places in the workers' pools, here all, the tasks of these passes take meanwhile."""
     y = da.from_array(Y, chunks=300)
-    found = client.submit(lambda: list(pieces_of(y, None, None).map(total)), pure=False)
-    assert found.result(timeout=20) == list(pieces_of(y, None, None).map(total))
+    found = client.map(lambda _: list(pieces_of(y, None, None).map(total)), range(4), pure=False)
+    assert [each.result(timeout=20) for each in found] == [list(pieces_of(y, None, None).map(total))] * 4
 
 
 def test_what_is_of_dask_is_known_without_dask():

@@ -29,13 +29,18 @@ class Cut:
         self.parts = [slice(start, stop) for start, stop in itertools.pairwise(ends) if stop > start]
         self.passes = self.bytes_read = 0
 
-    def map(self, function):
-        self.passes += 1
+    def map(self, function, places=None):
+        self.passes += places is None
         for index, part in enumerate(self.parts):
+            if places is not None and index not in places:
+                continue
             piece = Piece(index, *(None if array is None else array[part].copy()
                                    for array in (self.X, self.y, self.weights)))
             self.bytes_read += piece.nbytes
             yield function(piece)
+
+    def close(self):
+        pass
 
     @contextlib.contextmanager
     def on_disk(self):

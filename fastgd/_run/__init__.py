@@ -8,13 +8,14 @@ from fastgd._limits import BATCH_UPDATES
 from fastgd._run.choice import arriving_runner, runner_and_rates, stochastic_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd._run.epochs import Epochs
+from fastgd._run.few import in_few_passes, passes_instead
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.many import run_many
 from fastgd._run.python import NesterovBatch, PythonBatch
 from fastgd._run.shuffled import Cut, ShuffledBlocks, unevenness
 from fastgd._run.watch import Watch
 from fastgd._theta import largest
-from fastgd.results import CONVERGED
+from fastgd.results import CONVERGED, SourceError, lost
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     #: How a run ended, and its history if there is one.
     Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
-__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "run_many"]
+__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "in_few_passes",
+           "passes_instead", "run_many"]
 
 
 def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
@@ -80,16 +82,24 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     finally:
         if isinstance(runner, ShuffledBlocks):
             runner.close()
-    outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(source))
-    if outcome.status == CONVERGED:
-        step: Any = objective.slope(outcome.x)
-        if settings.precondition is not None:
-            metric = objective.metric(settings.precondition, is_stochastic=True)
-            per_rate = metric.size(metric.direction(step))
-        else:
-            per_rate = largest(step)
-        outcome = outcome._replace(full_step=per_rate * outcome.alpha)
+    try:
+        outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(source))
+        if outcome.status == CONVERGED:
+            outcome = outcome._replace(full_step=_full_step(objective, settings, outcome))
+    except SourceError as error:
+        error.result = lost(outcome.x, outcome.updates)
+        raise
     return outcome, history
+
+
+def _full_step(objective: Objective, settings: Settings, outcome: Outcome) -> float:
+    """How long a step on all of the data would be where a stochastic run ended."""
+    step: Any = objective.slope(outcome.x)
+    if settings.precondition is None:
+        return outcome.alpha * largest(step)
+    metric = objective.metric(settings.precondition, is_stochastic=True)
+    length: float = metric.size(metric.direction(step))
+    return length * outcome.alpha
 
 
 def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epochs: Epochs | None) -> Run:

@@ -70,42 +70,45 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
     fastest = 0.0
     theta: Theta = runner.theta
     start, done = theta, 0
-    while True:
-        before = theta
-        size = min(most, limit - done)
-        if cycles is not None:
-            size = min(size, cycles.room(done))
-        if epochs is not None:
-            size = min(size, epochs.room(done))
-        if pace is not None:
-            size = min(size, pace.updates)
-        alphas = rates(done, size)    # perhaps fewer than asked for
-        if warm_up is not None:
-            alphas = warm_up.cut(alphas)
-            fastest = max(fastest, alphas.item(alphas.argmax()))
-        if watch is not None:
-            watch.before_chunk(done, before)
-        try:
-            count, converged = runner.advance(alphas, thetas) if pace is None else pace.timed(alphas, thetas)
-        except SourceError as error:
-            error.result = lost(own(runner.theta), done)
-            raise
-        theta, period = runner.theta, 0
-        if cycles is not None and not converged:
-            period = cycles.find(done, thetas, count)
-            if period:
-                count = cycles.found_at
-                theta = thetas[count - 1]
-        done += count
-        if epochs is not None and epochs.look_at(done, count, thetas[:count], theta):
-            converged |= warm_up is None or warm_up.is_over
-        stopped = watch is not None and watch.after_chunk(done, alphas[:count], thetas[:count])
-        if converged or done == limit or stopped or period or not is_finite(theta):
-            previous = runner.previous if not period else thetas[count - 2] if count > 1 else before
-            if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
-                theta, previous = own(theta), own(previous)
-            return Outcome(start, theta, previous, done, _status(stopped, converged, period, theta),
-                           alphas.item(count - 1), fastest, period, None if epochs is None else epochs.average)
+    try:
+        while True:
+            before = theta
+            size = min(most, limit - done)
+            if cycles is not None:
+                size = min(size, cycles.room(done))
+            if epochs is not None:
+                size = min(size, epochs.room(done))
+            if pace is not None:
+                size = min(size, pace.updates)
+            alphas = rates(done, size)    # perhaps fewer than asked for
+            if warm_up is not None:
+                alphas = warm_up.cut(alphas)
+                fastest = max(fastest, alphas.item(alphas.argmax()))
+            if watch is not None:
+                watch.before_chunk(done, before)
+            if pace is None:
+                count, converged = runner.advance(alphas, thetas)
+            else:
+                count, converged = pace.timed(alphas, thetas)
+            theta, period = runner.theta, 0
+            if cycles is not None and not converged:
+                period = cycles.find(done, thetas, count)
+                if period:
+                    count = cycles.found_at
+                    theta = thetas[count - 1]
+            done += count
+            if epochs is not None and epochs.look_at(done, count, thetas[:count], theta):
+                converged |= warm_up is None or warm_up.is_over
+            stopped = watch is not None and watch.after_chunk(done, alphas[:count], thetas[:count])
+            if converged or done == limit or stopped or period or not is_finite(theta):
+                previous = runner.previous if not period else thetas[count - 2] if count > 1 else before
+                if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
+                    theta, previous = own(theta), own(previous)
+                return Outcome(start, theta, previous, done, _status(stopped, converged, period, theta),
+                               alphas.item(count - 1), fastest, period, None if epochs is None else epochs.average)
+    except SourceError as error:
+        error.result = lost(own(runner.theta), done)
+        raise
 
 
 def _status(stopped: bool, converged: bool, period: int, theta: Theta) -> int:

@@ -6,6 +6,7 @@ A source has
     is_rows, is_parted          whether theta is an array; whether the data are not in memory together
     parameter_names, names      of the components of theta, and of the columns if they have any
     intercept                   whether theta[0] is one
+    reads                       passes and bytes read so far of what is not in memory, else None
     extremes, has_signs         the least and the largest target; whether all are -1 or 1, and some -1
     is_weighted, largest_weight of the points or rows, whose mean weight is 1
     theta(value, name)          `value` as a theta, checked

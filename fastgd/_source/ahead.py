@@ -18,13 +18,13 @@ _END = object()
 
 
 class Ahead(Iterator[T], Generic[T]):
-    """What a generator of (item, is_ours) brings, in order.
+    """What a generator brings, in order; the next one is read from when it is asked for.
 
-    The next one is read as soon as the caller has this one, so that there are two at most; or, where the reader may
-    overwrite this one, once the caller is done with it and asks. The generator is closed in the thread that runs it.
+    That is when the caller has read what the generator may overwrite of this one, or else when it wants the next one;
+    so there are two at most. The generator is closed in the thread that runs it.
     """
 
-    def __init__(self, items: Generator[tuple[T, bool]]) -> None:
+    def __init__(self, items: Generator[T]) -> None:
         self._asks: SimpleQueue[bool] = SimpleQueue()
         self._found: SimpleQueue[Any] = SimpleQueue()
         self._is_asked = False
@@ -33,10 +33,15 @@ class Ahead(Iterator[T], Generic[T]):
                                        daemon=True)
         self.thread.start()
 
-    def __next__(self) -> T:
+    def ask(self) -> None:
+        """Let the next one be read, if it is not yet."""
         if not self._is_asked:
-            self._ask()
-        item, is_ours, error = self._found.get()
+            self._is_asked = True
+            self._asks.put(True)
+
+    def __next__(self) -> T:
+        self.ask()
+        item, error = self._found.get()
         self._is_asked = False
         if error is not None:
             try:
@@ -45,14 +50,8 @@ class Ahead(Iterator[T], Generic[T]):
                 del error    # whose traceback leads back here, and to the data
         if item is _END:
             raise StopIteration
-        if is_ours:
-            self._ask()
         found: T = item
         return found
-
-    def _ask(self) -> None:
-        self._is_asked = True
-        self._asks.put(True)
 
     def close(self) -> bool:
         """Let the thread end, and see whether it did; one in the midst of a long read ends after it."""
@@ -61,13 +60,13 @@ class Ahead(Iterator[T], Generic[T]):
         return not self.thread.is_alive()
 
 
-def _read(items: Generator[tuple[Any, bool]], asks: SimpleQueue[bool], found: SimpleQueue[Any]) -> None:
+def _read(items: Generator[Any], asks: SimpleQueue[bool], found: SimpleQueue[Any]) -> None:
     """Put the next item each time one is asked for. No variable here holds one while the caller has it."""
     try:
         try:
             while asks.get():
-                found.put((*next(items, (_END, True)), None))
+                found.put((next(items, _END), None))
         finally:
             items.close()
     except BaseException as error:
-        found.put((None, True, error))
+        found.put((None, error))

@@ -77,55 +77,61 @@ class BlockPieces:
         self._kept: Kept | None = None
         self._first: list[_Seen] | None = None
         self._form: dict[str, Any] | None = None
-        self._left: Ahead[Piece] | None = None
+        self._left: Ahead[Raw] | None = None
 
     def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
-        """`function` of each piece, in order: one pass, in which the next piece is read meanwhile."""
+        """`function` of each piece, in order: one pass, in which the next block is read meanwhile."""
         if self._left is not None:
             self._left.thread.join()    # as a factory need not bear two passes at once
-        self.passes += 1
-        self._left = ahead = Ahead(self._pieces())
-        try:
-            for piece in ahead:
-                self.bytes_read += piece.nbytes
-                result = function(piece)
-                del piece    # before the next one is waited for
-                yield result
-                del result
-        finally:
-            if ahead.close():
-                self._left = None
-
-    def _pieces(self) -> Generator[tuple[Piece, bool]]:
-        """Each piece, and whether it stays as it is when the next block is read."""
         if self._kept is None and self._cache is not None:
             self._kept = self._found(self._cache)
-        kept, this = self._kept, _Pass()
-        spill = self._cache.spill() if self._cache is not None and kept is None else None
-        try:
-            with contextlib.closing(self._table.read(self._wanted) if kept is None else _blocks_of(kept)) as raws:
-                for raw in raws:
+        self.passes += 1
+        this = _Pass()
+        with self._spilling(this) as spill:
+            raws = self._table._read(self._wanted) if self._kept is None else _blocks_of(self._kept)
+            self._left = ahead = Ahead(raws)
+            try:
+                for raw in ahead:
+                    if raw.is_ours:
+                        ahead.ask()
                     piece, is_ours = self._piece(raw, this, spill)
                     del raw
                     if piece is not None:
-                        yield piece, is_ours
-                    del piece
+                        if is_ours:
+                            ahead.ask()
+                        self.bytes_read += piece.nbytes
+                        result = function(piece)
+                        del piece    # before the next one is waited for
+                        yield result
+                        del result
+            finally:
+                if ahead.close():
+                    self._left = None
             self._end(this)
-            if spill is not None and self._cache is not None:
-                self._kept = self._cache.keep(spill, self._table.identity(), [each.rows for each in this.seen],
-                                              self.names if self._memory.X is None else None)
+
+    @contextlib.contextmanager
+    def _spilling(self, this: _Pass) -> Iterator[Spill | None]:
+        """What the pass writes to the cache, where there is one to be filled; kept if the pass comes to its end."""
+        if self._cache is None or self._kept is not None:
+            yield None
+            return
+        spill = self._cache.spill()
+        try:
+            yield spill
+            lengths = [seen.rows for seen in this.seen]
+            names = self.names if self._memory.X is None else None
+            self._kept = self._cache.keep(spill, self._table._identity(), lengths, names)
         except BaseException:
-            if spill is not None and self._cache is not None:
-                self._cache.discard(spill)
+            self._cache.discard(spill)
             raise
 
     def _found(self, cache: Cache) -> Kept | None:
         """What the cache has of these data, as far as their first block tells or what they know of themselves."""
-        identity = self._table.identity()
+        identity = self._table._identity()
         kept = cache.find(identity)
         if kept is None or identity is not None:
             return kept
-        with contextlib.closing(self._table.read(self._wanted)) as raws:
+        with contextlib.closing(self._table._read(self._wanted)) as raws:
             for raw in raws:
                 parts = _present(raw.X, raw.targets, raw.weights)
                 if any(map(_length, parts.values())):
@@ -204,7 +210,7 @@ class BlockPieces:
 
     def _check_form(self, where: str, arrays: dict[str, FloatArray], names: list[str] | None) -> None:
         """Raise an error for a block that does not go together with the first one."""
-        form: dict[str, Any] = {_ARGUMENTS[role]: str(array.dtype) for role, array in arrays.items()}
+        form: dict[str, Any] = {_ARGUMENTS[role]: array.dtype.type.__name__ for role, array in arrays.items()}
         if "X" in arrays:
             form |= {"the number of columns": arrays["X"].shape[1], "the names of columns": names}
         if self._form is None:
@@ -237,6 +243,9 @@ class BlockPieces:
             raise ValueError("The 'sample_weight' parameter must have a number above 0. "
                              f"Got {this.rows} zeros.")
         self._first = this.seen
+
+    def close(self) -> None:
+        """There is nothing to let go of between two passes."""
 
     @contextlib.contextmanager
     def on_disk(self, folder: str | None = None) -> Iterator[Stored]:

@@ -63,7 +63,7 @@ class Blocks(Table):
     def __repr__(self) -> str:
         return f"Blocks({getattr(self._factory, '__qualname__', type(self._factory).__name__)})"
 
-    def read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, wanted: Wanted) -> Generator[Raw]:
         """The blocks of a fresh iterator; SourceError where the function raises."""
         place = 0
         blocks = self._fresh()
@@ -152,7 +152,7 @@ def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None) -> BlockPi
             raise TypeError(f"{first} is read in blocks, and {name} by dask: both must be in blocks, or both in dask. "
                             f"Got an object of type {type(value).__name__} for {name}.")
     if isinstance(dataset, Table):
-        wanted = table.whole()
+        wanted = table._whole()
     else:
         targets, features, weights = (value.names if isinstance(value, Selection) else None for value in given.values())
         wanted = Wanted(cast("str | None", targets), cast("tuple[str, ...] | None", features),

@@ -80,6 +80,7 @@ class Spill:
         """Close the files; those without a name are then gone once nothing maps them."""
         for file in self._files.values():
             with contextlib.suppress(OSError):    # what a full disk did not take is written once more
+                _lock(file, "LOCK_UN")
                 file.close()
 
 
@@ -156,8 +157,7 @@ class Cache:
 
     def _create(self, role: str) -> IO[bytes]:
         file = open(self._path(f"-{self._token}.{role}"), "x+b")    # noqa: SIM115
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file, "LOCK_EX")
         return file
 
     def keep(self, spill: Spill, source: Any, lengths: list[int], names: list[str] | None) -> Kept:
@@ -172,7 +172,7 @@ class Cache:
             with open(draft, "x", encoding="utf-8") as file:
                 json.dump(manifest, file)
             os.replace(draft, self._path(".json"))
-        spill.close()
+        spill.close()    # the lock too, which else would last as long as the files are mapped
         self._remove_leftovers()
         return Kept(arrays, lengths, names)
 
@@ -198,12 +198,16 @@ class Cache:
                         os.remove(os.path.join(self._folder, name))
 
 
+def _lock(file: IO[bytes], *how: str) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, sum(getattr(fcntl, each) for each in how))
+
+
 @contextlib.contextmanager
 def _all_locked(folder: str, start: str) -> Iterator[None]:
     """Hold the locks of the files that one writer made; BlockingIOError if it still writes."""
     with contextlib.ExitStack() as files:
         for name in os.listdir(folder):
-            if name.startswith(start) and fcntl is not None:
-                file = files.enter_context(open(os.path.join(folder, name), "rb"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if name.startswith(start):
+                _lock(files.enter_context(open(os.path.join(folder, name), "rb")), "LOCK_EX", "LOCK_NB")
         yield

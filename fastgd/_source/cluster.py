@@ -62,25 +62,21 @@ class Cluster:
         self._chunks = chunks
         self._pieces: list[Any] = []
         self._numbers: list[int] = []
-        self.lengths: list[int] | None = None
+        self._lengths: list[int] | None = None
         _leave_the_pool()
-
-    def check(self, function: object) -> None:
-        """Raise TypeError if it cannot be sent to the workers."""
-        dumped(function)
 
     def answers(self, function: Callable[[Piece], Any], places: Sequence[int] | None = None) -> list[Answer]:
         """The function's answers for the pieces at these places, or for all, in order."""
         sent = dumped(function)
         if not self._pieces:
             self._load()
-        assert self.lengths is not None
+        assert self._lengths is not None
         places = range(len(self._pieces)) if places is None else places
         found: dict[int, Answer] = {}
         tasks: list[Any] = []
         try:
             for worker, group in self._by_worker(places).items():
-                asked = [(self._numbers[place], place, self.lengths[place]) for place in group]
+                asked = [(self._numbers[place], place, self._lengths[place]) for place in group]
                 tasks.append(self._client.submit(
                     _answers, sent, asked, [self._pieces[place] for place in group], pure=False,
                     key=f"fastgd-pass-{time.perf_counter_ns():x}-{len(tasks)}",
@@ -91,10 +87,15 @@ class Cluster:
             raise
         return [found[place] for place in places]
 
+    def close(self) -> None:
+        """Let the workers forget the pieces."""
+        self._pieces = []
+
     def _load(self) -> None:
         """Compute the pieces where the workers are; refuse the first chunk that is found to be wrong."""
         import dask
 
+        self._numbers = list(self._chunks.numbers)
         looks = [dask.delayed(_look, pure=False)(task) for task in self._chunks.tasks]
         seen: dict[str, Any] = {}
         facts: list[Any] = []
@@ -121,7 +122,7 @@ class Cluster:
             raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
         self._pieces = [self._pieces[k] for k in kept]
         self._numbers = [self._chunks.numbers[k] for k in kept]
-        self.lengths = [seen[keys[k]] for k in kept]
+        self._lengths = [seen[keys[k]] for k in kept]
 
     def _by_worker(self, places: Sequence[int]) -> dict[str | None, list[int]]:
         """The places of the pieces that each worker is to answer for; those that no worker has yet at None."""
@@ -172,7 +173,7 @@ class Cluster:
             return _because(error, f"A task ended every worker that it ran on, {error.allowed_failures + 1} of them; "
                                    "where chunks are larger than a worker's memory, smaller ones help "
                                    f"({_said(error)}). {GOES_ON}")
-        bad = [number for number, piece in zip(self._numbers or self._chunks.numbers, self._pieces, strict=True)
+        bad = [number for number, piece in zip(self._numbers, self._pieces, strict=True)
                if piece.status == "error"]
         what = f"Chunk {bad[0]} cannot be read" if bad else "A pass over the chunks failed on the cluster"
         return _because(error, f"{what}: {_said(error)}")

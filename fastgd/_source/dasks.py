@@ -2,11 +2,9 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from fastgd._checks import is_dask
 from fastgd._source.chunks import chunks_of
 from fastgd._source.cluster import Answer, Cluster, Raised, answer, dumped
 from fastgd.results import SourceError
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastgd._source.chunks import Chunks
     from fastgd._source.pieces import Piece
-    from fastgd._types import DoubleArray, FloatArray, R
+    from fastgd._types import R
 
 
 def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> DaskPieces:
@@ -38,14 +36,32 @@ def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> DaskPieces:
     TypeError, ValueError
         If an argument is not as described, or if what is known before anything is read does not agree.
     """
+    get, client = _ambient([value for value in (dataset, X, sample_weight) if is_dask(value)])
+    chunks = chunks_of(dataset, X, sample_weight, client is not None)
+    return DaskPieces(chunks, _Scheduler(get, chunks) if client is None else Cluster(client, chunks))
+
+
+def check_can_be_sent(function: object) -> None:
+    """Raise TypeError if it cannot be sent where dask's ambient scheduler computes; before anything is read."""
+    get, _ = _ambient([])
+    if not _is_here(get):
+        dumped(function)
+
+
+def _ambient(collections: list[Any]) -> tuple[Any, Any]:
+    """The scheduler that dask would use for the collections, and the client whose it is, or None."""
     from dask.base import get_scheduler
 
-    get = get_scheduler(collections=[value for value in (dataset, X, sample_weight)
-                                     if hasattr(value, "__dask_scheduler__")][:1])
+    get = get_scheduler(collections=collections[:1])
     client = getattr(get, "__self__", None)    # of a client's own method
-    is_kept = hasattr(client, "who_has")
-    chunks = chunks_of(dataset, X, sample_weight, is_kept)
-    return DaskPieces(chunks, Cluster(client, chunks) if is_kept else _Scheduler(get, chunks))
+    return get, client if hasattr(client, "who_has") else None
+
+
+def _is_here(get: Any) -> bool:
+    """Whether a scheduler computes in this process; None is what each collection has as its own, which is threads."""
+    from dask import local, threaded
+
+    return get in (None, threaded.get, local.get_sync)
 
 
 class DaskPieces:
@@ -60,74 +76,53 @@ class DaskPieces:
         self.bytes_read = 0
         self._where = where
 
-    def check(self, function: object) -> None:
-        """Raise TypeError if it cannot be sent where the pieces are."""
-        self._where.check(function)
+    def map(self, function: Callable[[Piece], R], places: Sequence[int] | None = None) -> Iterator[R]:
+        """`function` of each piece, in order, all computed at the call: one pass.
 
-    def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
-        """`function` of each piece, in order, all computed at the call: one pass."""
-        answers = self._where.answers(function)
-        self._count(answers)
-        self.passes += 1
+        After the first pass those at some `places` can be asked alone, and only they are read.
+        """
+        answers = self._where.answers(function, places)
+        self.bytes_read += sum(found.nbytes for found in answers)
+        self.passes += places is None
         return iter([found.value for found in answers])
 
-    def rows_at(self, starts: Sequence[tuple[int, int]]) -> tuple[FloatArray | None, FloatArray, DoubleArray | None]:
-        """X, targets and weights of the rows [start, stop) of all data, one such range after another.
-
-        The pieces that have none of them are not read.
-        """
-        if self._where.lengths is None:
-            self._where.answers(_length)
-            self.passes += 1
-        assert self._where.lengths is not None
-        wanted = _by_piece(starts, self._where.lengths)
-        answers = self._where.answers(partial(_rows, wanted), sorted(wanted))
-        self._count(answers)
-        slices = sorted((order, *arrays) for found in answers for order, arrays in found.value)
-        X, targets, weights = ([piece[k] for piece in slices] for k in (1, 2, 3))
-        return (None if X[0] is None else np.concatenate(X), np.concatenate(targets),
-                None if weights[0] is None else np.concatenate(weights))
-
-    def _count(self, answers: list[Answer]) -> None:
-        self.bytes_read += sum(found.nbytes for found in answers)
+    def close(self) -> None:
+        """Let the workers forget the pieces; a pass brings them again."""
+        self._where.close()
 
 
 class _Scheduler:
     """The pieces by one of dask's schedulers without a client: each pass computes the graph anew and keeps nothing."""
 
     def __init__(self, get: Any, chunks: Chunks) -> None:
-        from dask import local, threaded
-
         self._get, self._tasks, self._numbers = get, chunks.tasks, chunks.numbers
-        self._is_here = get in (threaded.get, local.get_sync)
-        self.lengths = chunks.lengths
-
-    def check(self, function: object) -> None:
-        """Raise TypeError if it cannot be sent to the processes that the scheduler has, if it has some."""
-        if not self._is_here:
-            dumped(function)
+        self._lengths = chunks.lengths
 
     def answers(self, function: Callable[[Piece], Any], places: Sequence[int] | None = None) -> list[Answer]:
         """The function's answers for the pieces at these places, or for all, in order."""
-        self.check(function)
+        if not _is_here(self._get):
+            dumped(function)
         found = self._computed(function, range(len(self._tasks)) if places is None else places)
-        if self.lengths is not None:
+        if self._lengths is not None:
             return found
         kept = [place for place, each in enumerate(found) if each is not None]
         if not kept:
             raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
-        self.lengths = [found[place].n_rows for place in kept]
+        self._lengths = [found[place].n_rows for place in kept]
         if len(kept) == len(found):
             return found
         # The function was told of places that count the empty chunks too.
         self._tasks, self._numbers = [self._tasks[k] for k in kept], [self._numbers[k] for k in kept]
         return self._computed(function, range(len(kept)))
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     def _computed(self, function: Callable[[Piece], Any], places: Sequence[int]) -> list[Answer]:
         import dask
 
         asked = dask.delayed(partial(answer, function), name="fastgd-pass", pure=False, traverse=False)
-        tasks = [asked(self._numbers[place], place, None if self.lengths is None else self.lengths[place],
+        tasks = [asked(self._numbers[place], place, None if self._lengths is None else self._lengths[place],
                        self._tasks[place]) for place in places]
         try:
             return list(dask.compute(*tasks, scheduler=self._get, traverse=False, optimize_graph=False))
@@ -135,28 +130,3 @@ class _Scheduler:
             raise raised.error from None
         except Exception as error:
             raise SourceError(f"A chunk cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _length(piece: Piece) -> int:
-    return len(piece.targets)
-
-
-def _by_piece(starts: Sequence[tuple[int, int]], lengths: list[int]) -> dict[int, list[tuple[int, slice]]]:
-    """Of each piece the slices that are asked of it, each with its place in the order of all slices."""
-    ends = np.array(list(accumulate(lengths)))
-    wanted: dict[int, list[tuple[int, slice]]] = {}
-    order = 0
-    for start, stop in starts:
-        place = int(np.searchsorted(ends, start, side="right"))
-        while start < stop:
-            first, end = int(ends[place]) - lengths[place], min(stop, int(ends[place]))
-            wanted.setdefault(place, []).append((order, slice(start - first, end - first)))
-            start, place, order = end, place + 1, order + 1
-    return wanted
-
-
-def _rows(wanted: dict[int, list[tuple[int, slice]]], piece: Piece) -> list[tuple[int, tuple[Any, ...]]]:
-    """The rows of a piece that are wanted, in memory of their own."""
-    arrays = piece[1:]
-    return [(order, tuple(None if array is None else array[part].copy() for array in arrays))
-            for order, part in wanted[piece.place]]

@@ -40,6 +40,7 @@ class InMemory:
     """
 
     is_parted: Literal[False] = False
+    reads: tuple[int, int] | None = None
     start = 0
     targets: FloatArray
     weights: FloatArray | None

@@ -187,7 +187,7 @@ class ParquetTable(Table):
     def __len__(self) -> int:
         return sum(file.rows for file in self._files)
 
-    def check_columns(self, names: tuple[str, ...]) -> None:
+    def _check_columns(self, names: tuple[str, ...]) -> None:
         """Raise ValueError for a name that is not of a column, TypeError for one of a column of other than numbers."""
         first = self._files[0]
         for name in names:
@@ -199,19 +199,19 @@ class ParquetTable(Table):
                                 f"{'there are several of this name' if kind is None else f'is {kind}'}. "
                                 "Convert it to numeric values explicitly instead.")
 
-    def whole(self) -> Wanted:
+    def _whole(self) -> Wanted:
         """Its one column; ValueError if it has several."""
         if len(self.columns) != 1:
             raise ValueError(f"{self!r} has the columns {_listed(self.columns)}: name the one that is to be dataset, "
                              f"table[{self.columns[-1]!r}], and those of X, table[[...]].")
-        self.check_columns((self.columns[0],))
+        self._check_columns((self.columns[0],))
         return Wanted(self.columns[0])
 
-    def identity(self) -> Any:
+    def _identity(self) -> Any:
         """The files, and what changes if they do."""
         return [[os.path.abspath(file.path), file.size, file.changed, file.footer] for file in self._files]
 
-    def read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, wanted: Wanted) -> Generator[Raw]:
         """The batches of each file; SourceError where it cannot be read, or is not as it was."""
         names = wanted.names
         rows = max(1, min(ROWS_OF_A_BATCH, NUMBERS_OF_A_BATCH // len(names)))
@@ -261,13 +261,25 @@ def _check_missing(path: str, start: int, batch: dict[str, Any]) -> None:
                              "the gaps.")
 
 
+class _Columns:
+    """Columns of a batch, which are put side by side when the array is asked for: in the thread that works on it."""
+
+    def __init__(self, columns: list[FloatArray], dtype: np.dtype[Any]) -> None:
+        self._columns, self._dtype = columns, dtype
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> FloatArray:
+        X = np.empty((len(self), len(self._columns)), self._dtype)
+        for place, column in enumerate(self._columns):
+            X[:, place] = column
+        return X
+
+
 def _raw(where: str, batch: dict[str, Any], wanted: Wanted, dtype: np.dtype[Any]) -> Raw:
     """The arrays of a batch, to which its memory belongs."""
-    X: FloatArray | None = None
-    if wanted.X is not None:
-        X = np.empty((len(batch[wanted.X[0]]), len(wanted.X)), dtype)
-        for place, name in enumerate(wanted.X):
-            X[:, place] = _numbers(batch[name])
+    X = None if wanted.X is None else _Columns([_numbers(batch[name]) for name in wanted.X], dtype)
     targets, weights = (None if name is None else _numbers(batch[name]) for name in (wanted.targets, wanted.weights))
     return Raw(where, X, targets, weights, wanted.X, is_ours=True)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_AT_ONCE
+from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, PARTS_OF_A_THREAD, POINTS_AT_ONCE, SLICE_OF_EACH
 from fastgd._source.pieces import Piece, taken
 from fastgd._source.points import AnyPoints, Points, sum_of_points, sums_at, typed
 from fastgd._source.rows import AnyRows, Rows, enough_rows
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastgd._source.pieces import Pieces
-    from fastgd._types import DoubleArray, FloatArray, IndexArray, OwnMean, R
+    from fastgd._types import DoubleArray, FloatArray, IndexArray, Integers, OwnMean, R
     from fastgd.losses.base import Loss
 
     #: Where a branch stops and its sum, or where a cut leaf stops and those of its rows that are in a piece.
@@ -239,6 +239,11 @@ class _Parted:
         """`function` of points or rows in memory and of a slice of them, one after another."""
         return list(itertools.chain.from_iterable(self.pieces.map(functools.partial(_each_in, self.view, function))))
 
+    @property
+    def reads(self) -> tuple[int, int]:
+        """Passes so far, and bytes read."""
+        return self.pieces.passes, self.pieces.bytes_read
+
     def total(self, sums: Callable[[Any, slice], Any], most: int, threads: Threads = ALONE) -> Any:
         """The sum over all of what `sums` of points or rows in memory and a branch of at most `most` answers."""
         if self.pieces.is_remote and self._leaves is None:
@@ -295,6 +300,43 @@ def _picked(piece: Piece, at: IndexArray) -> Piece:
     return taken(*(None if array is None else array[at] for array in piece[1:]))
 
 
+class _Adder:
+    """Adds up what a function answers; of small pieces for some together, as each answer has many numbers."""
+
+    def __init__(self, view: Any, function: Callable[[Points, slice], Integers], threads: Threads) -> None:
+        self._view, self._function, self._threads = view, function, threads
+        self._held: list[FloatArray] = []
+        self._total: Integers | None = None
+
+    def __call__(self, piece: Piece) -> None:
+        points = self._view.source(piece)
+        if points is None:
+            return
+        if points.n >= SLICE_OF_EACH:
+            self._add(points)
+            return
+        self._held.append(points.targets.copy())
+        if sum(targets.size for targets in self._held) >= SLICE_OF_EACH:
+            self.flush()
+
+    def _add(self, points: Points) -> None:
+        found = points.added(self._function, self._threads)
+        self._total = found if self._total is None else self._total + found
+
+    def flush(self) -> Integers:
+        """What all that came answered."""
+        if self._held:
+            self._add(Points(None, np.concatenate(self._held)))
+            self._held = []
+        assert self._total is not None
+        return self._total
+
+
+def _added_in(view: View | WeightsView, function: Callable[[Points, slice], Integers], piece: Piece) -> Integers | None:
+    points = view.source(piece)
+    return points.added(function) if isinstance(points, Points) else None
+
+
 class PartedPoints(_Parted, AnyPoints):
     """Points in pieces."""
 
@@ -326,6 +368,16 @@ class PartedPoints(_Parted, AnyPoints):
         means: FloatArray = self.total(functools.partial(sums_at, mean, values, thetas), most, threads)
         mean.version(divide, self.dtype)(mean.kernel, values, means, self.n)
         return means
+
+    def added(self, function: Callable[[Points, slice], Integers], threads: Threads = ALONE) -> Integers:
+        """The sum of the integers that `function` of points in memory and of a slice answers."""
+        if self.pieces.is_remote:
+            found = self.pieces.map(functools.partial(_added_in, self.view, function))
+            return functools.reduce(np.add, (each for each in found if each is not None))
+        adder = _Adder(self.view, function, threads)
+        for _ in self.pieces.map(adder):
+            pass
+        return adder.flush()
 
     def drawn(self, size: int) -> Points:
         """So many of the points, drawn at random from a fixed seed, in memory; all if there are hardly more."""

@@ -61,5 +61,12 @@ class Pieces(Protocol):
     bytes_read: int
 
     def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
-        """`function` of each piece, in order: one pass. SourceError where a piece cannot be read, or changed."""
+        """`function` of each piece, in order: one pass. SourceError where a piece cannot be read, or changed.
+
+        Of remote pieces those at some `places` can be asked alone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is kept of the data; a pass may bring them again."""
         ...

@@ -14,6 +14,7 @@ from fastgd._limits import (
     PARTS_OF_A_THREAD,
     POINTS_AT_ONCE,
     POINTS_OF_A_PART,
+    SLICE_OF_EACH,
     THETAS_AT_ONCE,
 )
 from fastgd._source.facts import InMemory, with_weight
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, OwnMean, R
+    from fastgd._types import DoubleArray, FloatArray, Integers, OwnMean, R
     from fastgd.losses.base import Loss
 
 
@@ -60,9 +61,14 @@ class Points(InMemory, AnyPoints):
         self.n = targets.size
         self.everything: Any = as_given(dataset, targets)
 
-    def each(self, function: Callable[[Points, slice], R], threads: Threads = ALONE) -> list[R]:
-        """`function` of the points and of one slice of them after another."""
-        return threads.map(functools.partial(function, self), slices_of_rows(self.targets, POINTS_AT_ONCE))
+    def each(self, function: Callable[[Points, slice], R], threads: Threads = ALONE,
+             size: int = POINTS_AT_ONCE) -> list[R]:
+        """`function` of the points and of one slice of about so many of them after another."""
+        return threads.map(functools.partial(function, self), slices_of_rows(self.targets, size))
+
+    def added(self, function: Callable[[Points, slice], Integers], threads: Threads = ALONE) -> Integers:
+        """The sum of the integers that `function` of the points and of one slice after another answers."""
+        return functools.reduce(np.add, self.each(function, threads, SLICE_OF_EACH))
 
     def total(self, sums: Callable[[Points, slice], FloatArray], most: int, threads: Threads = ALONE) -> FloatArray:
         """The sum over all points of what `sums` of the points and of a branch of at most `most` answers."""

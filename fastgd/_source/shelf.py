@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -80,9 +81,12 @@ class RemoteShelf:
         view = self._source.view
         found: list[tuple[int, Piece]] = []
         assert isinstance(view, View)
-        for some in self._source.pieces.map(functools.partial(_slices_in, view, slices)):
+        pieces = cast("Any", self._source.pieces)
+        ends = [(part.start, part.stop) for part in slices]
+        places = [place for place, (first, end) in enumerate(itertools.pairwise(view.starts))
+                  if any(start < end and first < stop for start, stop in ends)]
+        for some in pieces.map(functools.partial(_slices_in, view, slices), places):
             found.extend(some)
-        self._source.pieces.passes -= 1    # but a part of one
         found.sort(key=lambda item: item[0])    # those of a slice are in order, as pieces are
         return view.taken(joined([piece for _, piece in found]))
 

@@ -70,27 +70,27 @@ class Table(Lazy):
         Nothing is read.
         """
         if isinstance(names, str):
-            self.check_columns((names,))
+            self._check_columns((names,))
             return Selection(self, names)
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names) or not names:
             raise TypeError(f"Columns are chosen by a name, or by a list of names. Got {names!r}.")
-        self.check_columns(tuple(names))
+        self._check_columns(tuple(names))
         return Selection(self, tuple(names))
 
     __iter__ = None    # else Python would try table[0], table[1], ...
 
-    def check_columns(self, names: tuple[str, ...]) -> None:
+    def _check_columns(self, names: tuple[str, ...]) -> None:
         """Raise ValueError or TypeError for what is known to be no column of numbers."""
 
-    def whole(self) -> Wanted:
+    def _whole(self) -> Wanted:
         """What is read if the table is given as `dataset` alone."""
         return Wanted()
 
-    def read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, wanted: Wanted) -> Generator[Raw]:
         """All blocks; SourceError where one cannot be read."""
         raise NotImplementedError
 
-    def identity(self) -> Any:
+    def _identity(self) -> Any:
         """What can go in JSON and changes if the data do; None if only the data themselves tell."""
         return None
 
