@@ -1,12 +1,14 @@
 """Data that are not in memory: classes of the targets, and predictions that are as lazy as X."""
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._checks import is_dask, refuse_lazy
+from fastgd._source.pieces import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,29 +32,59 @@ class Relabelled:
         By class what the weight of a row is multiplied by.
     """
 
-    def __init__(self, pieces: Pieces, positive: float, labels: tuple[float, float],
+    def __init__(self, pieces: Any, positive: float, labels: tuple[float, float],
                  class_weights: Mapping[float, float] | None) -> None:
         self._pieces = pieces
+        self.what, self.names, self.is_remote = pieces.what, pieces.names, pieces.is_remote
         self._relabelled = functools.partial(_relabelled, positive, labels, class_weights)
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_pieces":    # asked for before it is there, as where a copy is made
-            raise AttributeError(name)
-        return getattr(self._pieces, name)
+    @property
+    def passes(self) -> int:
+        """As of the pieces, which count them."""
+        return int(self._pieces.passes)
 
-    def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
+    @passes.setter
+    def passes(self, passes: int) -> None:
+        self._pieces.passes = passes
+
+    @property
+    def bytes_read(self) -> int:
+        """As of the pieces, which count them."""
+        return int(self._pieces.bytes_read)
+
+    @bytes_read.setter
+    def bytes_read(self, count: int) -> None:
+        self._pieces.bytes_read = count
+
+    def map(self, function: Callable[[Piece], R], *places: Sequence[int] | None) -> Iterator[R]:
         """`function` of each piece, as of any pieces."""
-        return self._pieces.map(functools.partial(_of_relabelled, self._relabelled, function))
+        found: Iterator[R] = self._pieces.map(functools.partial(_of_relabelled, self._relabelled, function), *places)
+        return found
 
-    def rows_at(self, starts: Sequence[tuple[int, int]]) -> Any:
-        """Rows for a stochastic descent, of pieces in chunks of dask."""
-        X, targets, weights = self._pieces.rows_at(starts)    # type: ignore[attr-defined]
-        return self._relabelled_arrays(X, targets, weights)
+    @contextlib.contextmanager
+    def on_disk(self) -> Iterator[Any]:
+        """All rows, as of pieces that are read in blocks; labels become targets when they are asked for."""
+        with self._pieces.on_disk() as (X, labels, weights):
+            parts = [_Part(self._relabelled, labels, weights, role) for role in ("targets", "weights")]
+            yield X, parts[0], None if parts[1][:1] is None else parts[1]
 
-    def _relabelled_arrays(self, X: Any, targets: Any, weights: Any) -> Any:
-        from fastgd._source.pieces import taken
+    def close(self) -> None:
+        """As of the pieces."""
+        self._pieces.close()
 
-        return self._relabelled(taken(X, targets, weights))[1:]
+
+class _Part:
+    """The targets of rows on disk, or their weights."""
+
+    def __init__(self, relabelled: Callable[[Piece], Piece], labels: Any, weights: Any, role: str) -> None:
+        self._relabelled, self._labels, self._weights, self._role = relabelled, labels, weights, role
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, part: Any) -> Any:
+        some = taken(None, self._labels[part], None if self._weights is None else self._weights[part])
+        return getattr(self._relabelled(some), self._role)
 
 
 def _relabelled(positive: float, labels: tuple[float, float], class_weights: Mapping[float, float] | None,

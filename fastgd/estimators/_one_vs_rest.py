@@ -56,7 +56,11 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
             sources, score = self._sources(options, self._checked(X, y, sample_weight, y_numeric=False))
         if before is None or not np.array_equal(before, self.classes_):
             options = options._replace(warm_start=False)
-        self._take([ended(done) for done in self._runs(options, sources, score)], options)
+        try:
+            self._take([ended(done) for done in self._runs(options, sources, score)], options)
+        finally:
+            if sources[0].is_parted:
+                sources[0].pieces.close()
 
     def _resume(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
         """An epoch of each class."""

@@ -228,7 +228,11 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
             if apart is not None:
                 score = functools.partial(_r_squared, apart, int(options.fit_intercept))
         start = self._starts(options)[0]
-        self._take(ended(run(objective_on(source, options, options.threads), options, start, score=score)), options)
+        objective = objective_on(source, options, options.threads)
+        try:
+            self._take(ended(run(objective, options, start, score=score)), options)
+        finally:
+            objective.close()
         return self
 
     @available_if(is_stochastic)    # type: ignore[untyped-decorator]
