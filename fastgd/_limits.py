@@ -151,6 +151,8 @@ ROUNDING = 1e-13
 #: A bound below this part of the loss says that the exact minimum is near; it is looked for along at most so many edges
 #: where the rows have at most so many numbers, with which that takes as long as one more stage.
 NEAR_A_VERTEX, EDGES, NUMBERS_FOR_VERTEX = 1e-3, 500, 2**17
+#: The part of the largest target by which the targets are moved apart.
+TIE_BREAKER = 1e-11
 #: The part of a jump by which a slope at a kink may be beyond it, by rounding.
 ROUNDING_OF_SLOPES = 1e-9
 

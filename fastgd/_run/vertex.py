@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import EDGES, NUMBERS_FOR_VERTEX, ROUNDING_OF_SLOPES
+from fastgd._limits import EDGES, NUMBERS_FOR_VERTEX, PART_OF_A_TIE, ROUNDING_OF_SLOPES, TIE_BREAKER
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._source.rows import Rows
-    from fastgd._types import DoubleArray
+    from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
 
 
@@ -48,11 +48,31 @@ class _Vertex:
         self._A /= self._units
         self._weights = np.ones(rows.n) if rows.weights is None else rows.weights
         self._targets = rows.targets
+        # Moved by less than counts, so that not more rows than parameters lie on kinks: by ties it could go in circles.
+        size = TIE_BREAKER * float(np.abs(rows.targets).max())
+        self._apart = rows.targets + size * np.random.default_rng(0).random(rows.n)
         self._offsets, self._jumps = (np.array(each) for each in zip(*loss.kinks, strict=True))
         self._steepest = float(loss.gradient(0.0, [self._offsets.min() - 1.0]))    # where no kink is below the residual
         distances = np.abs((self._targets - self._A @ (theta * self._units))[:, None] - self._offsets)
-        self._basis = np.argpartition(distances.min(axis=1), rows.n_parameters - 1)[:rows.n_parameters]
+        self._basis = self._nearest(distances.min(axis=1))
         self._kinks = distances[self._basis].argmin(axis=1)
+
+    def _nearest(self, distances: DoubleArray) -> IndexArray:
+        """The rows that are nearest to kinks, without those that nearer ones determine."""
+        q = self._A.shape[1]
+        across = np.zeros((q, q))
+        basis: list[int] = []
+        for row in np.argsort(distances, kind="stable").tolist():
+            part = self._A[row]
+            for _ in range(2):    # as once leaves some of what is along
+                part = part - across.T @ (across @ part)
+            length = float(np.linalg.norm(part))
+            if length > PART_OF_A_TIE * float(np.linalg.norm(self._A[row])):
+                across[len(basis)] = part / length
+                basis.append(row)
+                if len(basis) == q:
+                    return np.array(basis)
+        raise np.linalg.LinAlgError
 
     def moved(self) -> DoubleArray | None:
         """The theta if it is the least, which its slopes prove; if not, go along the edge that is steepest.
@@ -60,17 +80,17 @@ class _Vertex:
         It is the least if slopes of the rows on kinks, each between those beside its kink, make the sum of all 0.
         """
         basis, A = self._basis, self._A[self._basis]
-        theta: DoubleArray = np.linalg.solve(A, self._targets[basis] - self._offsets[self._kinks])
-        residuals = self._targets - self._A @ theta
+        offsets = self._offsets[self._kinks]
+        residuals = self._apart - self._A @ np.linalg.solve(A, self._apart[basis] - offsets)
         slopes = self._slopes(residuals)
         slopes[basis] = 0.0
         needed = np.linalg.solve(A.T, -(self._weights * slopes) @ self._A) / self._weights[basis]
-        above = self._slopes(np.nextafter(self._offsets[self._kinks], np.inf))
+        above = self._slopes(np.nextafter(offsets, np.inf))
         below = above + self._jumps[self._kinks]
         excess = np.maximum(above - needed, needed - below) / self._jumps[self._kinks]
         leaving = int(excess.argmax())
         if not excess[leaving] > ROUNDING_OF_SLOPES:
-            theta /= self._units
+            theta: DoubleArray = np.linalg.solve(A, self._targets[basis] - offsets) / self._units
             return theta
         direction = np.zeros(len(basis))
         direction[leaving] = 1.0 if needed[leaving] > below[leaving] else -1.0

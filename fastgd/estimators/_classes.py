@@ -27,7 +27,7 @@ def two_or_more(classes: NDArray[Any]) -> NDArray[Any]:
     """The classes; ValueError if there is only one."""
     if len(classes) < 2:
         raise ValueError("This solver needs samples of at least 2 classes in the data, but the data contains only one "
-                         f"class: {classes[0]!r}.")
+                         f"class: {classes.tolist()[0]!r}.")
     return classes
 
 

@@ -55,14 +55,15 @@ class DescentClassifier(OneVsRest):
         One of `fastgd.penalties`, of the weights; an intercept is free. Strengths are of the mean loss: ``L2(1 / (n *
         C))`` is scikit-learn's ``LogisticRegression(C=C)`` on n rows.
     tol : float, optional
-        When the descent ends, as for the method: in units of the prediction, which are log-odds. None is 1e-9, for the
-        loss 1e-7, for epochs 1e-4.
+        When the descent ends, as for the method: in units of the prediction, which are log-odds, or of the loss. None
+        is 1e-9, and for the loss 1e-7; for stochastic methods 1e-4, and for the loss 1e-5.
     max_iter : int, default 1000
         Updates of "batch" at most.
     max_epochs : int, default 1000
         Epochs of the other methods at most.
     stop : {"step", "loss", "epoch"}, optional
-        The rule of the end, as for the method. None is "step" for "batch", for a loss with kinks "loss"; else "epoch".
+        The rule of the end, as for the method. None is "step" for "batch"; "loss" for the others, and for a loss with
+        kinks, which is then proved to be within `tol` of its least.
     average : bool, optional
         As for `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 EFFICIENT_DELTA = 1.345
 #: The steps of a stochastic descent, in units of half the stable limit: they fall as slowly as averages bear.
 FALLING = inverse_scaling(1.0, 0.5)
-#: What `tol` is where it is None, by the rule: in standard deviations of the targets, or of the loss of their mean.
-TOLERANCES = {"step": 1e-9, "loss": 1e-7, "epoch": 1e-4}
+#: What `tol` is where it is None, by the rule: in standard deviations of the targets, or a part of the loss of their
+#: mean; of the weights themselves where epochs are compared.
+TOLERANCES = {"step": 1e-9, "loss": 1e-7}
+STOCHASTIC_TOLERANCES = {"step": 1e-4, "loss": 1e-5, "epoch": 1e-4}
 
 
 class Options(NamedTuple):
@@ -89,8 +91,8 @@ def options_of(estimator: Any, scale: Any = None) -> Options:
     check_option(estimator.method, "method", ("batch", "sgd", "mini-batch"))
     stop = estimator.stop
     if stop is None:
-        stop = "epoch" if estimator.method != "batch" else "loss" if loss.kinks else "step"
-    if isinstance(scale, str) and stop == "loss":
+        stop = "loss" if estimator.method != "batch" or loss.kinks else "step"
+    if isinstance(scale, str) and stop == "loss" and estimator.method == "batch":
         raise ValueError("scale='mad' changes the loss from one update to the next, and cannot be used with "
                          "stop='loss'. Use stop='step', or a number for scale.")
     settings = (_batch if estimator.method == "batch" else _stochastic)(estimator, stop)
@@ -141,7 +143,7 @@ def _batch(estimator: Any, stop: str) -> Settings:
     alpha = estimator.alpha
     if alpha is None:
         alpha = "adaptive" if estimator.momentum is None else "auto"
-    tol = TOLERANCES[stop] if estimator.tol is None and stop in TOLERANCES else estimator.tol
+    tol = TOLERANCES.get(stop) if estimator.tol is None else estimator.tol
     precondition = None if _is_auto(estimator.precondition) else estimator.precondition
     return batch_settings(type(estimator).__name__, alpha, tol, estimator.max_iter, stop, _shown(estimator.verbose),
                           estimator.callback, estimator.history, True, precondition, estimator.momentum)
@@ -153,10 +155,10 @@ def _stochastic(estimator: Any, stop: str) -> Settings:
                          f"method={estimator.method!r}.")
     size = None if estimator.method == "sgd" else check_count(estimator.batch_size, "batch_size")
     precondition = None if _is_auto(estimator.precondition) else estimator.precondition
+    tol = STOCHASTIC_TOLERANCES.get(stop) if estimator.tol is None else estimator.tol
     return stochastic_settings(
         type(estimator).__name__, size, FALLING if estimator.alpha is None else estimator.alpha,
-        bit_generator_of(estimator.random_state), TOLERANCES["epoch"] if estimator.tol is None else estimator.tol,
-        estimator.max_epochs, stop, True if estimator.average is None else estimator.average, False,
+        bit_generator_of(estimator.random_state), tol, estimator.max_epochs, stop, True if estimator.average is None else estimator.average, False,
         _shown(estimator.verbose), estimator.callback, estimator.history, True, precondition)
 
 

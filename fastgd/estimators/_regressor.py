@@ -9,7 +9,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from fastgd._checks import is_lazy
-from fastgd._source import as_source
+from fastgd._source import pieces_of
+from fastgd._source.parted import parted
 from fastgd.estimators._base import Descent, refuse_early_stop
 from fastgd.estimators._options import options_of
 from fastgd.estimators._resumed import resumed
@@ -63,15 +64,16 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
     penalty : Penalty, optional
         One of `fastgd.penalties`, of the weights; an intercept is free. Strengths are of the mean loss.
     tol : float, optional
-        When the descent ends, as for the method: in standard deviations of y, or with "mad" of the residuals, and with
-        ``stop="loss"`` as a part of the loss of the mean of y. None is 1e-9, for the loss 1e-7, for epochs 1e-4.
+        When the descent ends, as for the method: in standard deviations of y, or with "mad" of the residuals, with
+        ``stop="loss"`` as a part of the loss of the mean of y. None is 1e-9, and for the loss 1e-7; for stochastic
+        methods 1e-4, and for the loss 1e-5.
     max_iter : int, default 1000
         Updates of "batch" at most.
     max_epochs : int, default 1000
         Epochs of the other methods at most.
     stop : {"step", "loss", "epoch"}, optional
-        The rule of the end, as for the method. None is "step" for "batch", for a loss with kinks "loss", which is then
-        proved to be within `tol` of its least; else "epoch".
+        The rule of the end, as for the method. None is "step" for "batch"; "loss" for the others, and for a loss with
+        kinks, which is then proved to be within `tol` of its least.
     average : bool, optional
         As for `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True
@@ -220,7 +222,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         if is_lazy(X, y, sample_weight):
             refuse_early_stop(options)
             dataset, rows = (X, None) if y is None else (y, X)
-            source: Any = as_source(dataset, rows, options.fit_intercept, sample_weight=sample_weight)
+            source: Any = parted(pieces_of(dataset, rows, sample_weight), options.fit_intercept)
             self._looked_at(source)
         else:
             fitted, apart = self._splits(options, self._checked(X, y, sample_weight, y_numeric=True))
@@ -333,9 +335,9 @@ def _itself(predictions: Any) -> Any:
 
 
 def _r_squared(rows: Checked, first: int, theta: DoubleArray) -> float:
-    from sklearn.metrics import r2_score
-
-    predictions = rows.X @ theta[first:] + (theta[0] if first else 0.0)
-    if not np.isfinite(predictions).all():
-        return -np.inf
-    return float(r2_score(rows.y, predictions, sample_weight=rows.weights))
+    """Of rows by their weights; where the targets are all the same, less the mean square of the residuals."""
+    residuals = rows.y - rows.X @ theta[first:] - (theta[0] if first else 0.0)
+    unexplained = np.average(residuals**2, weights=rows.weights)
+    spread = np.average((rows.y - np.average(rows.y, weights=rows.weights)) ** 2, weights=rows.weights)
+    score = float(1 - unexplained / spread if spread > 0 else -unexplained)
+    return score if np.isfinite(score) else -np.inf

@@ -159,7 +159,7 @@ def _unit(objective: Objective, stop: str) -> float:
     """What `tol` is in units of: the standard deviation of the targets, or the loss of their mean."""
     loss, source = objective.descended, objective.source
     assert loss is not None
-    if loss.link != "identity":
+    if loss.link != "identity" or stop == "epoch":
         return 1.0
     targets = (source.sample(SAMPLE) if source.is_parted else objective.in_memory).targets
     centre = float(targets.mean())
