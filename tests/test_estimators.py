@@ -6,7 +6,7 @@ import pytest
 from helpers import in_threads
 
 import fastgd
-from fastgd import EpsilonInsensitive, Huber, Pinball, penalties, schedules
+from fastgd import EpsilonInsensitive, Huber, Pinball, schedules
 from fastgd.penalties import L1, L2
 
 pytest.importorskip("sklearn")
@@ -230,8 +230,7 @@ def test_attributes_of_a_fit():
 
 def test_the_curve_of_a_long_run_is_thinned():
     X, y = line(50)
-    curves = [DescentRegressor("mse", alpha=1e-5, precondition=None, momentum=None, tol=0, max_iter=count) for count in (
-        1500, 5000)]
+    curves = [DescentRegressor("mse", alpha=1e-5, precondition=None, tol=0, max_iter=count) for count in (1500, 5000)]
     with pytest.warns(ConvergenceWarning):
         lengths = [len(each.fit(X, y).loss_curve_) for each in curves]
     assert lengths[0] == 1500
@@ -420,7 +419,7 @@ def test_what_partial_fit_refuses():
     model.partial_fit(X, labels, classes=["no", "yes"])
     with pytest.raises(ValueError, match="are not those of the first call"):
         model.partial_fit(X, labels, classes=["no", "perhaps"])
-    with pytest.raises(ValueError, match="the label .*perhaps.*is not one of the classes"):
+    with pytest.raises(ValueError, match=r"the label .*perhaps.*is not one of the classes"):
         model.partial_fit(X, np.where(labels == "no", "no", "perhaps"))
     with pytest.raises(ValueError, match="class_weight='balanced' is not supported for partial_fit"):
         DescentClassifier(method="sgd", class_weight="balanced").partial_fit(X, labels, classes=["no", "yes"])
@@ -470,5 +469,6 @@ def test_the_optimum_of_a_penalty_is_ranked_as_by_ridge():
     X, y = RAW
     strengths = np.logspace(-4, 2, 20)
     ridge = GridSearchCV(Ridge(), {"alpha": strengths * 442 * 0.8 / 2}, cv=5).fit(X, y)
-    ours = GridSearchCV(DescentRegressor("mse"), {"penalty": [penalties.L2(each) for each in strengths]}, cv=5).fit(X, y)
+    penalties = {"penalty": [L2(each) for each in strengths]}
+    ours = GridSearchCV(DescentRegressor("mse"), penalties, cv=5).fit(X, y)
     assert np.array_equal(ours.cv_results_["rank_test_score"], ridge.cv_results_["rank_test_score"])

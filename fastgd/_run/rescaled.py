@@ -97,6 +97,11 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
     Of many rows a sample says between which two numbers it will be, and only the residuals there are gathered.
     """
     low, high = 0.0, np.inf
+    if rows.n <= 2 * SAMPLE and not rows.is_parted and not rows.is_weighted:    # the small call
+        middle = rows.n // 2
+        sizes = np.partition(_sizes_in(theta, rows, slice(0, rows.n)), (max(middle - 1, 0), middle))
+        median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
+        return float(median) / NORMAL_MAD
     if rows.n > 2 * SAMPLE:
         some = rows.sample(SAMPLE)
         low, high = np.quantile(_sizes_in(theta, some, slice(0, some.n)), [0.47, 0.53]).tolist()

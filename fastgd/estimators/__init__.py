@@ -8,9 +8,9 @@ Linear models whose loss is any of fastgd's or of your own, fitted by `fastgd.mi
     ConvergenceWarning      fastgd's and scikit-learn's in one
 
 >>> from fastgd.estimators import DescentRegressor
->>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.1, 4.9, 7.0, 90.0]
->>> DescentRegressor().fit(X, y).predict([[5.0]]).round(1)
-array([11.1])
+>>> X = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [6.0]]
+>>> DescentRegressor().fit(X, [1.0, 3.1, 4.9, 90.0, 9.1, 10.9, 13.0]).predict([[7.0]]).round(1)
+array([15.])
 """
 from importlib.util import find_spec as _find_spec
 

@@ -202,9 +202,9 @@ class DescentClassifier(OneVsRest):
         Examples
         --------
         >>> from fastgd.estimators import DescentClassifier
-        >>> model = DescentClassifier().fit([[0.0], [1.0], [1.0], [2.0]], ["low", "low", "high", "high"])
-        >>> model.decision_function([[1.0]]).round(6), model.classes_
-        (array([0.]), array(['high', 'low'], dtype='<U4'))
+        >>> model = DescentClassifier().fit([[0.0], [1.0], [2.0], [3.0]], ["low", "high", "low", "high"])
+        >>> model.predict([[0.0], [3.0]]), model.classes_
+        (array(['low', 'high'], dtype='<U4'), array(['high', 'low'], dtype='<U4'))
         """
         self._fit(X, y, sample_weight)
         return self
@@ -274,8 +274,8 @@ class DescentClassifier(OneVsRest):
         Examples
         --------
         >>> from fastgd.estimators import DescentClassifier
-        >>> model = DescentClassifier().fit([[0.0], [1.0], [1.0], [2.0]], [0, 0, 1, 1])
-        >>> model.decision_function([[1.0], [3.0]]) > 0.1
+        >>> model = DescentClassifier().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+        >>> model.decision_function([[1.0], [3.0]]) > 0
         array([False,  True])
         """
         found: DoubleArray = self._predictions(X, flat, self._outputs())
@@ -301,7 +301,7 @@ class DescentClassifier(OneVsRest):
         Examples
         --------
         >>> from fastgd.estimators import DescentClassifier
-        >>> DescentClassifier().fit([[0.0], [1.0], [1.0], [2.0]], [0, 0, 1, 1]).predict([[-1.0], [3.0]])
+        >>> DescentClassifier().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).predict([[-1.0], [3.0]])
         array([0, 1])
         """
         check_is_fitted(self)
@@ -331,7 +331,7 @@ class DescentClassifier(OneVsRest):
         Examples
         --------
         >>> from fastgd.estimators import DescentClassifier
-        >>> DescentClassifier().fit([[0.0], [1.0], [1.0], [2.0]], [0, 0, 1, 1]).predict_proba([[1.0]]).round(6)
+        >>> DescentClassifier().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).predict_proba([[1.5]]).round(6)
         array([[0.5, 0.5]])
         """
         check_is_fitted(self)
@@ -359,7 +359,7 @@ class DescentClassifier(OneVsRest):
         Examples
         --------
         >>> from fastgd.estimators import DescentClassifier
-        >>> DescentClassifier().fit([[0.0], [1.0], [1.0], [2.0]], [0, 0, 1, 1]).predict_log_proba([[1.0]]).round(3)
+        >>> DescentClassifier().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).predict_log_proba([[1.5]]).round(3)
         array([[-0.693, -0.693]])
         """
         check_is_fitted(self)

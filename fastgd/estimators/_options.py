@@ -156,9 +156,10 @@ def _stochastic(estimator: Any, stop: str) -> Settings:
     size = None if estimator.method == "sgd" else check_count(estimator.batch_size, "batch_size")
     precondition = None if _is_auto(estimator.precondition) else estimator.precondition
     tol = STOCHASTIC_TOLERANCES.get(stop) if estimator.tol is None else estimator.tol
+    average = True if estimator.average is None else estimator.average
     return stochastic_settings(
         type(estimator).__name__, size, FALLING if estimator.alpha is None else estimator.alpha,
-        bit_generator_of(estimator.random_state), tol, estimator.max_epochs, stop, True if estimator.average is None else estimator.average, False,
+        bit_generator_of(estimator.random_state), tol, estimator.max_epochs, stop, average, False,
         _shown(estimator.verbose), estimator.callback, estimator.history, True, precondition)
 
 
