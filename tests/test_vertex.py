@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from helpers import rows
 
-from fastgd import AbsoluteError, EpsilonInsensitive, Pinball, minimize
+from fastgd import AbsoluteError, Blocks, EpsilonInsensitive, Pinball, minimize
 from fastgd._objective import objective_of
 from fastgd._run import vertex
 from fastgd._run.vertex import least_vertex
@@ -64,3 +64,12 @@ def test_a_descent_ends_there(loss):
     X, y = rows(300)
     theta = minimize(loss, None, y, "adaptive", False, X=X, fit_intercept=True, precondition="gram")
     assert loss(theta, y, X=X, fit_intercept=True) == pytest.approx(least(loss, np.c_[np.ones(300), X], y), rel=1e-10)
+
+
+def test_blocks_have_the_bits_of_one_array():
+    X, y = rows(300)
+    weights = np.random.default_rng(1).random(300)
+    blocks = Blocks(lambda: [(X[k:k + 70], y[k:k + 70], weights[k:k + 70]) for k in range(0, 300, 70)])
+    options = {"fit_intercept": True, "precondition": "gram"}
+    expected = minimize(Pinball(0.3), None, y, "adaptive", False, X=X, sample_weight=weights, **options)
+    assert np.array_equal(minimize(Pinball(0.3), None, blocks, "adaptive", False, **options), expected)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import EDGES, NUMBERS_FOR_VERTEX, PART_OF_A_TIE, ROUNDING_OF_SLOPES, TIE_BREAKER
+from fastgd._limits import EDGES, FEW_KINKS, NUMBERS_FOR_VERTEX, PART_OF_A_TIE, ROUNDING_OF_SLOPES, TIE_BREAKER
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def least_vertex(objective: Objective, theta: DoubleArray) -> DoubleArray | None:
     """The theta of the least loss, from one that is near it; None if it is not reached, or the rows are many."""
     rows, loss = objective.source, objective.descended
-    if (rows.is_parted or not rows.is_rows or loss is None or objective.penalty is not None
+    if (not rows.is_rows or loss is None or objective.penalty is not None
             or rows.n * rows.n_parameters > NUMBERS_FOR_VERTEX or rows.n <= rows.n_parameters):
         return None
     try:
-        vertex = _Vertex(rows, loss, theta)
+        vertex = _Vertex(rows.sample(rows.n), loss, theta)    # all of them, in memory
         for _ in range(EDGES):
             found = vertex.moved()
             if found is not None:
@@ -110,14 +110,21 @@ class _Vertex:
             times = (residuals[:, None] - self._offsets) / speeds[:, None]
         is_met = (times > 0) & np.isfinite(times) & ~stays[:, None]
         is_met[at_kink >= 0, at_kink[at_kink >= 0]] = False
-        rows, kinks = np.nonzero(is_met)
-        order = np.argsort(times[rows, kinks])
-        rows, kinks = rows[order], kinks[order]
-        rises = np.cumsum(self._weights[rows] * self._jumps[kinks] * np.abs(speeds[rows]))
-        met = int(np.searchsorted(rises, fall))
-        if met == len(rows):
-            raise np.linalg.LinAlgError    # by rounding, as a mean that has a least never falls for ever
-        self._basis[leaving], self._kinks[leaving] = rows[met], kinks[met]
+        places = np.flatnonzero(is_met)
+        times, first = times.ravel()[places], FEW_KINKS
+        while True:
+            # It is one of the first ones, as a rule.
+            some = np.argpartition(times, first)[:first] if first < len(places) else np.arange(len(places))
+            some = some[np.argsort(times[some])]
+            rows, kinks = np.divmod(places[some], len(self._offsets))
+            rises = np.cumsum(self._weights[rows] * self._jumps[kinks] * np.abs(speeds[rows]))
+            met = int(np.searchsorted(rises, fall))
+            if met < len(rows):
+                self._basis[leaving], self._kinks[leaving] = rows[met], kinks[met]
+                return
+            if first >= len(places):
+                raise np.linalg.LinAlgError    # by rounding, as a mean that has a least never falls for ever
+            first *= 16
 
     def _slopes(self, residuals: DoubleArray) -> DoubleArray:
         """The slopes in the prediction, which fall by the jump of each kink below the residual."""

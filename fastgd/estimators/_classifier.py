@@ -99,7 +99,7 @@ class DescentClassifier(OneVsRest):
         Updates, or epochs; of several classes the most.
     loss_curve_ : ndarray, of more than two classes list of ndarray
         The loss with the penalty after each update or epoch; of more than 2,000 of them after every second, fourth and
-        so on. Of more than 8,192 rows on a sample of them.
+        so on. Of more than 2,048 rows on a sample of them.
     converged_ : bool
         Whether the rule was met, at a place that deserves it, by all classes.
     result_ : DescentResult, of more than two classes list of DescentResult

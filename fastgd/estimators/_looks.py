@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import IMPROVED, POINTS_OF_A_CURVE, SAMPLE
+from fastgd._limits import IMPROVED, POINTS_OF_A_CURVE, ROWS_OF_A_CURVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,4 +76,4 @@ class Looks:
         if not self._thetas:
             return np.empty(0)
         thetas: Any = np.array(self._thetas)
-        return np.array(self._objective.descended_values(thetas, SAMPLE))
+        return np.array(self._objective.descended_values(thetas, ROWS_OF_A_CURVE))

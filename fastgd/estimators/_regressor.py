@@ -108,7 +108,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         Updates, or epochs.
     loss_curve_ : ndarray
         The loss with the penalty after each update or epoch; of more than 2,000 of them after every second, fourth and
-        so on. Of more than 8,192 rows on a sample of them.
+        so on. Of more than 2,048 rows on a sample of them.
     converged_ : bool
         Whether the rule was met, at a place that deserves it.
     result_ : DescentResult

@@ -163,7 +163,8 @@ def _unit(objective: Objective, stop: str) -> float:
         return 1.0
     targets = (source.sample(SAMPLE) if source.is_parted else objective.in_memory).targets
     centre = float(targets.mean())
-    unit = loss(centre, targets) if stop == "loss" else float(targets.std())
+    apart = targets - centre
+    unit = loss(centre, targets) if stop == "loss" else math.sqrt(float(apart @ apart) / len(apart))
     return unit if 0 < unit < math.inf else abs(centre) or 1.0
 
 
