@@ -125,13 +125,13 @@ class _Options(TypedDict, total=False):
     momentum: Literal["nesterov"] | None
     penalty: Penalty | None
     sample_weight: ArrayLike | None
+    few_passes: bool
 
 
 class OptionsOfPoints(_Options, total=False):
     fit_intercept: Literal[False]
     theta0: Number
     callback: Callback[float] | None
-    few_passes: bool
 
 
 class OptionsOfRows(_Options, total=False):

@@ -292,7 +292,7 @@ class DescentResult(Generic[Theta_co]):
         if not isinstance(other, DescentResult):
             return NotImplemented
         return all(same(getattr(self, name), getattr(other, name)) for name in (
-            "x", "fun", "jac", "nit", "status", "message", "feature_names", "fit_intercept"))
+            "x", "fun", "jac", "nit", "status", "feature_names", "fit_intercept"))
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -205,8 +205,9 @@ def minimize_sgd(
     -----
     Data that are not in memory are cut into blocks of fixed lengths, wherever those of the source end. Before each
     epoch the order of the blocks is shuffled; then the rows of 64 of them at a time (about a million numbers of X) are
-    held, shuffled together and visited. So the draws are others than those on an array, and the same for any chunks, threads
-    and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless there is a cache.
+    held, shuffled together and visited. So the draws are others than those on an array, and the same for any chunks,
+    threads and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless there is a
+    cache.
 
     References
     ----------

@@ -59,7 +59,7 @@ class Cut(Points):
         super().__init__(None, y)
         self.rng, self.passes = np.random.default_rng(seed), 0
 
-    def each(self, function, threads=None):
+    def each(self, function, threads=None, size=None):
         self.passes += 1
         cuts = np.sort(self.rng.integers(0, self.n + 1, 6))
         function = pickle.loads(pickle.dumps(function))    # as it comes to another process

@@ -1,9 +1,12 @@
 """The descent of one number in few passes over the points: what is refused, and what is read before it begins."""
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from fastgd._limits import FAR, FEW_TO_GATHER
+import numpy as np
+
+from fastgd._limits import BATCH_UPDATES, FAR, FEW_TO_GATHER
 from fastgd._run.choice import runner_and_rates
 from fastgd._run.driver import drive
 from fastgd._run.epochs import Epochs
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from fastgd._objective import Objective
+    from fastgd._run.watch import Watch
     from fastgd._settings import Settings
+    from fastgd._types import DoubleArray
     from fastgd.losses.base import Loss
 
 #: Passes of a run for which the first plan was good: the ends, the buckets, the points of those with a break.
@@ -82,20 +87,38 @@ def _window(objective: Objective, losses: Collection[Loss], settings: Settings, 
     """Where the breaks are in a descent on a sample of the points, and somewhat beyond."""
     source: Any = objective.source
     few = source.drawn(FEW_TO_GATHER)
-    summary: Any = Summary(few, losses)
-    summary.gather_all()
-    _descend(objective.on(summary), settings, start)
+    reach: Any = _Reach()
+    reach.after_chunk(0, np.empty(0), np.array(_descend(objective.on(few), settings, start, reach)))
     start, stop = bulk_of(few)
     beyond = _BEYOND * (stop - start)
     offsets = [offset for loss in losses for offset in loss.breaks or ()]
-    return summary.reach[0] + min(offsets) - beyond, summary.reach[1] + max(offsets) + beyond
+    return reach.least + min(offsets) - beyond, reach.most + max(offsets) + beyond
 
 
-def _descend(objective: Objective, settings: Settings, start: float) -> None:
+class _Reach:
+    """Sees all thetas of a run, as a Watch does."""
+
+    wants_every = True
+    least, most = math.inf, -math.inf
+
+    def before_chunk(self, done: int, theta: float) -> None:
+        """Nothing is shown."""
+
+    def after_chunk(self, done: int, alphas: DoubleArray, new: DoubleArray) -> bool:
+        """Take in the thetas, and let the run go on."""
+        finite = new[np.isfinite(new)]
+        self.least = min(self.least, finite.min(initial=math.inf))
+        self.most = max(self.most, finite.max(initial=-math.inf))
+        return False
+
+
+def _descend(objective: Objective, settings: Settings, start: float, watch: Watch | None = None) -> list[float]:
     """Descend as the run will, and look where the verdict will."""
-    runner, rates = runner_and_rates(objective, settings, start, 1)
+    runner, rates = runner_and_rates(objective, settings, start, BATCH_UPDATES)
     epochs = None
     if settings.stop == "loss":
         epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value)
-    theta: Any = drive(runner, rates, settings.limit, epochs=epochs).x
-    objective.slopes([start, *(theta + step * settings.tol for step in (-FAR * FAR, -FAR, 0.0, FAR, FAR * FAR))])
+    theta: Any = drive(runner, rates, settings.limit, watch=watch, epochs=epochs).x
+    places = [start, *(theta + step * settings.tol for step in (-FAR * FAR, -FAR, 0.0, FAR, FAR * FAR))]
+    objective.slopes(places)
+    return places

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastgd._source.points import Points
-    from fastgd._types import DoubleArray, IndexArray
-
-    Integers = NDArray[np.int64]
+    from fastgd._types import DoubleArray, IndexArray, Integers
 
 #: Bits of half an offset, and points that the kernel adds up at once: its own.
 HALF_BITS, AT_ONCE = 21, 2**20

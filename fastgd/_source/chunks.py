@@ -190,7 +190,7 @@ def _counted(value: Any) -> list[int]:
 def _check_totals(lengths: list[int], lazy: dict[str, Any], ready: dict[str, FloatArray]) -> None:
     """Raise ValueError unless all that is known to have a length has the same."""
     totals = {name: len(ready[name]) if name in ready else _known(lazy[name]) for name in _ROWS_OF
-        if name in ready or name in lazy}
+              if name in ready or name in lazy}
     numbers = {name: sum(lengths) if known is None else known if isinstance(known, int) else sum(known)
                for name, known in totals.items()}
     if len(set(numbers.values())) > 1:
@@ -201,14 +201,16 @@ def _check_totals(lengths: list[int], lazy: dict[str, Any], ready: dict[str, Flo
 def _tasks_of(lazy: dict[str, Any], lengths: list[int] | None) -> dict[str, list[Any]]:
     """Of each collection a delayed object for each chunk, all columns of X in one, arrays cut as `lengths` say.
 
-    Frames are not fused: two that were made of one then share the tasks that read it.
+    Frames read the columns that they have, and nothing else of dask's `optimize` is done to them: it would fuse small
+    partitions of a file, more of them the fewer columns are read, so that those of X and of the targets would differ.
     """
     import dask
 
     frames = {name: value for name, value in lazy.items() if hasattr(value, "divisions")}
     arrays = {name: _rechunked(value, lengths) for name, value in lazy.items() if name not in frames}
     optimized = dict(zip(arrays, dask.optimize(*arrays.values()), strict=True))
-    return {**{name: value.optimize(fuse=False).to_delayed(optimize_graph=False) for name, value in frames.items()},
+    return {**{name: value.simplify().lower_completely().to_delayed(optimize_graph=False)
+               for name, value in frames.items()},
             **{name: value.to_delayed(optimize_graph=False).ravel().tolist() for name, value in optimized.items()}}
 
 

@@ -13,11 +13,8 @@ import numpy as np
 from fastgd._limits import BUCKETS, FAR_BUCKETS, FEW_SLICES, FEWER_BUCKETS, POINTS_OF_A_BUCKET, SLICE_OF_EACH
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
-    from fastgd._types import DoubleArray
-
-    Integers = NDArray[np.int64]
+    from fastgd._types import DoubleArray, Integers
 
 #: Bits of an offset: the kernel's own.
 OFFSET_BITS = 42

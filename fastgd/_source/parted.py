@@ -125,9 +125,10 @@ def looked_at(piece: Piece) -> Facts:
     return Facts(targets.size, p, dtype, float(targets.min()), float(targets.max()), are_signs, weights)
 
 
-def _each_in(view: View | WeightsView, function: Callable[[Any, slice], R], piece: Piece) -> list[R]:
+def _each_in(view: View | WeightsView, function: Callable[[Any, slice], R], threads: Threads, size: int,
+             piece: Piece) -> list[R]:
     source = view.source(piece)
-    return [] if source is None else source.each(function)
+    return [] if source is None else source.each(function, threads, size)
 
 
 def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads,
@@ -235,9 +236,11 @@ class _Parted:
         """Whether all targets are -1 or 1, and some -1."""
         return self._are_signs and self._least == -1
 
-    def each(self, function: Callable[[Any, slice], R], threads: Threads = ALONE) -> list[R]:
-        """`function` of points or rows in memory and of a slice of them, one after another."""
-        return list(itertools.chain.from_iterable(self.pieces.map(functools.partial(_each_in, self.view, function))))
+    def each(self, function: Callable[[Any, slice], R], threads: Threads = ALONE,
+             size: int = POINTS_AT_ONCE) -> list[R]:
+        """`function` of points or rows in memory and of a slice of about so many numbers of them, one after another."""
+        found = self.pieces.map(functools.partial(_each_in, self.view, function, threads, size))
+        return list(itertools.chain.from_iterable(found))
 
     @property
     def reads(self) -> tuple[int, int]:

@@ -76,8 +76,9 @@ class AnyRows:
         """The sum over all rows of what `sums` of rows in memory and of a branch of at most `most` of them answers."""
         raise NotImplementedError
 
-    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE) -> list[R]:
-        """`function` of rows in memory and of one slice of them after another."""
+    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE,
+             size: int = POINTS_AT_ONCE) -> list[R]:
+        """`function` of rows in memory and of one slice of about so many numbers of them after another."""
         raise NotImplementedError
 
     def sample(self, size: int) -> Rows:
@@ -168,8 +169,9 @@ class Rows(InMemory, AnyRows):
         kernels.predictions[C_NAMES[self.dtype]](self.X, theta, self.intercept, part.start, part.stop, out)
         return out
 
-    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE) -> list[R]:
-        return threads.map(functools.partial(function, self), self.parts(POINTS_AT_ONCE))
+    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE,
+             size: int = POINTS_AT_ONCE) -> list[R]:
+        return threads.map(functools.partial(function, self), self.parts(size))
 
     def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
         if self.n <= most:    # the small call

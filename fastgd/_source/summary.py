@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastgd._checks import check_number
-from fastgd._limits import FEW_TO_GATHER, MOST_PASSES, MOST_TO_GATHER, NEAR_EDGE, SPLIT
+from fastgd._limits import FEW_TO_GATHER, MOST_PASSES, MOST_TO_GATHER, NEAR_EDGE, SLICE_OF_EACH, SPLIT
 from fastgd._source.buckets import Cells, Gathered, bounds, counted, gathered, spans_of, split
 from fastgd._source.layout import NONE, OFFSET_BITS, Moments, layout_of
 from fastgd._source.points import Points, mean_over
@@ -96,6 +96,10 @@ class Summary:
         """Whether all points are -1 or 1, and some -1."""
         return self._source.has_signs
 
+    def each(self, function: Any, threads: Threads = ALONE) -> list[Any]:
+        """As that of the points, in a pass."""
+        return self._source.each(function, threads)
+
     def total(self, sums: Any, most: int, threads: Threads = ALONE) -> Any:
         """As that of the points, in a pass."""
         return self._source.total(sums, most, threads)
@@ -112,7 +116,7 @@ class Summary:
 
     def _each(self, function: Any) -> list[Any]:
         self.passes += 1
-        return self._source.each(function, self._threads)
+        return self._source.each(function, self._threads, SLICE_OF_EACH)
 
     def _added(self, function: Any) -> Any:
         self.passes += 1
