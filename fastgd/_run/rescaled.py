@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._limits import NORMAL_MAD, ROUNDING, SAMPLE, UPDATES_OF_A_SCALE
+from fastgd._source.rows import Rows
 from fastgd.losses.builtin import Huber
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from fastgd._objective import Objective
     from fastgd._run.python import PythonBatch
-    from fastgd._source.rows import AnyRows, Rows
+    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Theta
 
 
@@ -97,7 +98,7 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
     Of many rows a sample says between which two numbers it will be, and only the residuals there are gathered.
     """
     low, high = 0.0, np.inf
-    if rows.n <= 2 * SAMPLE and not rows.is_parted and not rows.is_weighted:    # the small call
+    if rows.n <= 2 * SAMPLE and isinstance(rows, Rows) and rows.weights is None:    # the small call
         middle = rows.n // 2
         sizes = np.partition(_sizes_in(theta, rows, slice(0, rows.n)), (max(middle - 1, 0), middle))
         median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
