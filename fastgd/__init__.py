@@ -16,6 +16,7 @@
     fastgd.losses           the losses as classes with parameters, Huber(delta=2); your own from C functions
     fastgd.schedules        learning rates that change with the update
     fastgd.penalties        what keeps the weights of a model small: L1, L2, ElasticNet
+    fastgd.estimators       models for scikit-learn's pipelines
     fastgd.plot             pictures, on matplotlib
     fastgd.reference        all of this in plain numpy, whose bits it has
     fastgd.datasets         the tips data
@@ -40,6 +41,7 @@ from fastgd.stochastic import minimize_mini_batch, minimize_sgd
 
 if TYPE_CHECKING:
     from fastgd import datasets as datasets
+    from fastgd import estimators as estimators
     from fastgd import plot as plot
     from fastgd import reference as reference
     from fastgd._source.blocks import Blocks as Blocks
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 #: Imported when they are wanted, as scipy does it: the module of each function, and modules.
 _WHEN_WANTED = {"Blocks": "_source.blocks", "check_gradient": "differences", "is_convex": "convexity",
                 "minimize_multistart": "multistart", "open_parquet": "_source.parquet"}
-_MODULES = ("convexity", "datasets", "differences", "multistart", "plot", "reference")
+_MODULES = ("convexity", "datasets", "differences", "estimators", "multistart", "plot", "reference")
 
 __all__ = [
     "Blocks",
@@ -90,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", "plot"])
+    return sorted([*__all__, "__version__", "estimators", "plot"])

@@ -82,6 +82,8 @@ class RowsCurvature(Curvature):
         self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._metrics: dict[tuple[str, bool, bool], Metric] = {}
+        self._decayed: tuple[Any, Metric] | None = None    # the last one of a penalty, and what it is for
+        self._spread: tuple[DoubleArray, DoubleArray] | None = None
 
     def gram(self) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
@@ -100,6 +102,11 @@ class RowsCurvature(Curvature):
         G. H. Golub and R. J. LeVeque, The American Statistician 37, 1983). A constant column has a covariance of 0,
         because c is found from differences to a row.
         """
+        if self._spread is None:
+            self._spread = self._new_spread()
+        return self._spread
+
+    def _new_spread(self) -> tuple[DoubleArray, DoubleArray]:
         rows, p = self._rows, self._rows.p
         if not rows.intercept:
             return np.zeros(p), self._products(np.zeros(p))[:p, :p]
@@ -197,7 +204,9 @@ class RowsCurvature(Curvature):
         is_rough &= (kind, is_stochastic, False) not in self._metrics    # a better one is there
         options = kind, is_stochastic, is_rough
         if decay:
-            return self._new_metric(*options, curvature, decay)
+            if self._decayed is None or self._decayed[0] != (options, curvature, decay):
+                self._decayed = (options, curvature, decay), self._new_metric(*options, curvature, decay)
+            return self._decayed[1]
         if options not in self._metrics:
             self._metrics[options] = self._new_metric(*options, 1.0, 0.0)
         return self._metrics[options].over(curvature)

@@ -36,22 +36,22 @@ if TYPE_CHECKING:
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
-def conclude(objective: Objective, settings: Settings, outcome: Outcome,
-             history: pd.DataFrame | None) -> Theta | DescentResult:
+def conclude(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
+             category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise as it deserves."""
     try:
-        return _concluded(objective, settings, outcome, history)
+        return _concluded(objective, settings, outcome, history, category)
     except SourceError as error:
         error.result = lost(outcome.x, outcome.updates)
         raise
 
 
-def _concluded(objective: Objective, settings: Settings, outcome: Outcome,
-               history: pd.DataFrame | None) -> Theta | DescentResult:
+def _concluded(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
+               category: type[ConvergenceWarning]) -> Theta | DescentResult:
     verdict = judge(objective, outcome, settings.tol, settings.stop, settings.is_stochastic)
     wants_result = settings.full_output or settings.history
     if outcome.unevenness is not None:
-        warn(f"{settings.method}: {on_order(outcome.unevenness)}")
+        warn(f"{settings.method}: {on_order(outcome.unevenness)}", category)
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
     words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
@@ -59,14 +59,15 @@ def _concluded(objective: Objective, settings: Settings, outcome: Outcome,
     if objective.source.is_parted and not settings.is_stochastic:
         message += on_passes(passes_instead(objective, settings), outcome.updates)
     if verdict.status == NOT_FINITE:
-        raise DivergenceError(message, _result(objective, outcome, history, verdict, message))
+        raise DivergenceError(message, result_of(objective, outcome, history, verdict, message))
     if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:
-        warn(message)
-    return _result(objective, outcome, history, verdict, message) if wants_result else outcome.x
+        warn(message, category)
+    return result_of(objective, outcome, history, verdict, message) if wants_result else outcome.x
 
 
-def _result(objective: Objective, outcome: Outcome, history: pd.DataFrame | None, verdict: Verdict,
-            message: str) -> DescentResult:
+def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | None, verdict: Verdict,
+              message: str) -> DescentResult:
+    """The DescentResult of a run that was judged."""
     if history is not None and not is_finite(outcome.theta):
         history = history.iloc[:-1]    # up to the last finite theta
     source = objective.source
@@ -100,9 +101,9 @@ def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[
     return runs
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[ConvergenceWarning] = ConvergenceWarning) -> None:
     """A ConvergenceWarning at the line that called the package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, ConvergenceWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

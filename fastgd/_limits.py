@@ -148,6 +148,36 @@ COST_OF_SMOOTHING, NARROWEST = 1e-4, 1e-10
 #: What is this part of what it is compared with is rounding.
 ROUNDING = 1e-13
 
+#: A bound below this part of the loss says that the exact minimum is near; it is looked for along at most so many edges
+#: where the rows have at most so many numbers, with which that takes as long as one more stage.
+NEAR_A_VERTEX, EDGES, NUMBERS_FOR_VERTEX = 1e-3, 500, 2**17
+#: Kinks along an edge that are sorted first: the one at its end is most often among them.
+FEW_KINKS = 64
+#: The part of the largest target by which the targets are moved apart.
+TIE_BREAKER = 1e-11
+#: The part of a jump by which a slope at a kink may be beyond it, by rounding.
+ROUNDING_OF_SLOPES = 1e-9
+
+# Scales.
+
+#: The median of abs(z) of a standard normal z: the quantile of it at 3/4.
+NORMAL_MAD = 0.6744897501960817
+#: Updates with one scale: more of them take longer, and with fewer the last digits are lost.
+UPDATES_OF_A_SCALE = 3
+
+# Estimators.
+
+#: Columns up to which a fit makes its steps in the metric of their Gram matrix, where none is named.
+MOST_FOR_FIT_BY_GRAM = 500
+#: Updates at most on the sample that tells a stochastic descent the scale of its residuals.
+UPDATES_ON_SAMPLE = 300
+#: Rows of a sample for a curve of the loss, which takes a tenth of the fit then.
+ROWS_OF_A_CURVE = 1024
+#: Points of a curve of the loss; it has up to twice as many.
+POINTS_OF_A_CURVE = 1000
+#: A score that rose by less has not improved.
+IMPROVED = 1e-4
+
 # Metrics.
 
 #: Eigenvalues of a Gram matrix of columns of size 1 below this part of the largest, for each column, are rounding.

@@ -178,14 +178,14 @@ class GramMetric(Metric):
 
         Where columns nearly determine each other rounding moves their weights, and not what they predict.
         """
+        moved = self.scaled(step)
         with np.errstate(all="ignore"):
-            return min(super().size(step), math.sqrt(self._squared(step) / self._of_intercept))
+            return min(float(np.abs(moved).max()), math.sqrt(self._squared(moved) / self._of_intercept))
 
     def squared(self, step: DoubleArray) -> float:
-        return self._times_curved * self._squared(step)
+        return self._times_curved * self._squared(self.scaled(step))
 
-    def _squared(self, step: DoubleArray) -> float:
-        moved = self.scaled(step)
+    def _squared(self, moved: DoubleArray) -> float:
         first = len(moved) - self._p
         along = moved[first:] @ self._root    # no step goes in a direction that was not kept
         return float((moved[:first] ** 2).sum() * self._of_intercept + along @ along)

@@ -177,6 +177,11 @@ class Objective:
         objective.__dict__["curvature"] = self.curvature
         return objective
 
+    def take_loss(self, loss: Loss) -> None:
+        """Go on with another loss, of our own and with the same largest curvature."""
+        self.gradient, self.descended, self._loss, self._loss_fn = loss.gradient, loss, loss, loss
+        self._last_value = self._last_slope = self._last_both = None
+
     @property
     def in_memory(self) -> Points | Rows:
         """The source, where nothing else can be."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fastgd._progress import Bar, Lines
-    from fastgd._types import Rates
+    from fastgd._types import DoubleArray, Rates
 
 
 class Settings(NamedTuple):
@@ -38,11 +38,18 @@ class Settings(NamedTuple):
     few_passes: bool = False
     is_rough: bool = False        # whether a metric of a sample will do
     bit_generator: np.random.BitGenerator | None = None
+    by_spread: bool = False       # whether delta and tol are in robust standard deviations of the residuals
+    trail: Callable[[DoubleArray, int], bool] | None = None    # looks at thetas up to an update; whether to stop
 
     @property
     def is_stochastic(self) -> bool:
         """Whether an update sees a part of the data."""
         return self.bit_generator is not None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anything looks at the thetas of a run."""
+        return self.display is not None or self.callback is not None or self.history or self.trail is not None
 
     @property
     def needs_loss(self) -> bool:

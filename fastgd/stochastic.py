@@ -347,6 +347,9 @@ def minimize_mini_batch(
         average, in_place, progress, callback, history, full_output, precondition)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
                              penalty=penalty, sample_weight=sample_weight)
+    if minibatch_size >= objective.source.n:
+        raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
+                         f"Got minibatch_size={minibatch_size} and {objective.source.n} points.")
     try:
         return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
     finally:

@@ -24,7 +24,8 @@ STOREYS = [
     ["_settings"],
     ["_run"],
     ["_shortfall", "_verdict", "_words", "_ending"],
-    ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "_config"],
+    ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "_config",
+     "estimators"],
     ["datasets", "reference"],    # stand apart
     ["__init__"],
     ["_column", "_report", "_pictures"],

@@ -4,13 +4,16 @@ import inspect
 import re
 import sys
 import types
+from importlib.util import find_spec
 
 import pytest
 
 import fastgd
 from fastgd import convexity, datasets, descent, differences, losses, multistart, plot, results, schedules
 
-MODULES = [fastgd, convexity, datasets, descent, differences, losses, multistart, plot, results, schedules]
+#: Each needs scikit-learn.
+ESTIMATORS = [fastgd.estimators] if find_spec("sklearn") else []
+MODULES = [*ESTIMATORS, fastgd, convexity, datasets, descent, differences, losses, multistart, plot, results, schedules]
 #: What stands behind a signature of an object that is no function or class.
 VALUES = (losses.Loss, losses.Gradient)
 #: Methods of a loss that are there for the other modules of fastgd and take arguments that were checked.
@@ -34,7 +37,7 @@ def public_objects():
     for thing in list(found.values()):
         if inspect.isclass(thing):
             for name, member in inspect.getmembers(thing, inspect.isfunction):
-                if not name.startswith("_") and name not in INTERNAL:
+                if not name.startswith("_") and name not in INTERNAL and member.__module__.startswith("fastgd"):
                     found[f"{member.__module__}.{member.__qualname__}"] = member
     return found
 

@@ -45,7 +45,7 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     if settings.stop == "loss" and not isinstance(runner, SmoothedKinks):
         epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value)
     watch = None
-    if settings.display is not None or settings.callback is not None or settings.history:
+    if settings.is_watched:
         watch = Watch(objective, settings, epochs)
     outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
     objective.reads_both = True    # by the verdict and the result
@@ -69,15 +69,12 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     elif rates is None:
         objective.check_curvature()
         rates = as_rates(1.0)
-    if size is not None and size >= source.n:
-        raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
-                         f"Got minibatch_size={size} and {source.n} points.")
     period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
     watch = epochs = None
-    if settings.average or not by_step or settings.display is not None or settings.callback is not None:
+    if settings.average or not by_step or settings.is_watched:
         epochs = Epochs(period, start, None if by_step else settings.tol, settings.average,
                         objective.value if settings.stop == "loss" else None)
-    if settings.display is not None or settings.callback is not None or settings.history:
+    if settings.is_watched:
         watch = Watch(objective, settings, epochs)
     runner = stochastic_runner(objective, settings, dataset, start)
     try:

@@ -24,6 +24,7 @@ from fastgd._run.bracket import bracket_of
 from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic, OfOneWeight
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.python import NesterovBatch, PythonBatch, PythonStochastic
+from fastgd._run.rescaled import Rescaled
 from fastgd._run.shuffled import ShuffledBlocks
 from fastgd._run.update import Update
 from fastgd._settings import batch_settings
@@ -55,6 +56,10 @@ def runner_and_rates(objective: Objective, settings: Settings, theta0: Any, most
         enough = None if by_step else settings.tol
         kinks = SmoothedKinks(objective, theta0, functools.partial(_beyond_plain, settings, sizes=sizes), enough)
         return kinks, OwnRates(lambda: kinks.next_rate())
+    if settings.by_spread:
+        rescaled = Rescaled(objective, theta0, functools.partial(_beyond_plain, settings, objective, is_warm=True),
+                            settings.tol)
+        return rescaled, rates or OwnRates(lambda: rescaled.next_rate())
     if settings.is_adaptive or settings.momentum is not None or settings.precondition is not None:
         runner, next_rate = _beyond_plain(settings, objective, theta0, settings.tol, by_step=by_step)
         return runner, rates or (OwnRates(next_rate) if settings.is_adaptive else as_rates(next_rate()))
@@ -84,11 +89,11 @@ def _sizes(objective: Objective) -> DoubleArray:
 
 
 def _beyond_plain(settings: Settings, objective: Objective, theta0: Any, tol: float, *, by_step: bool = True,
-                  sizes: DoubleArray | None = None,
-                  is_safe: bool = False) -> tuple[PythonBatch, Callable[[], float]]:
+                  sizes: DoubleArray | None = None, is_safe: bool = False,
+                  is_warm: bool = False) -> tuple[PythonBatch, Callable[[], float]]:
     """A batch descent with momentum, a metric or lengths of its own, and what says its next rate if nobody does.
 
-    One that is safe has momentum in place of adaptive lengths.
+    One that is safe has momentum in place of adaptive lengths; one that is warm begins where it is.
     """
     if is_safe and settings.is_adaptive:
         settings = settings._replace(is_adaptive=False, momentum="nesterov")
@@ -103,7 +108,7 @@ def _beyond_plain(settings: Settings, objective: Objective, theta0: Any, tol: fl
     if settings.is_adaptive:
         is_known = objective.descended is not None and objective.descended.max_stable_alpha is not None
         first = 1.0 if metric is not None else objective.safe_rate(False) if is_known else None
-        guess = None if metric is None or settings.is_rough else _guess(settings, objective, theta0)
+        guess = None if metric is None or settings.is_rough or is_warm else _guess(settings, objective, theta0)
         lengths = BarzilaiBorwein(gradient, part, theta0, tol, by_step, update, first, guess)
         return lengths, lengths.next_rate
 

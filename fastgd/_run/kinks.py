@@ -14,12 +14,14 @@ from fastgd._limits import (
     LOOKS_BEFORE_SORTING,
     NARROWER,
     NARROWEST,
+    NEAR_A_VERTEX,
     NEGLIGIBLE,
     PATIENCE,
     POINTS_AT_ONCE,
     ROUNDING,
     SHORT_FOR_STAGE,
 )
+from fastgd._run.vertex import least_vertex
 from fastgd._sums import column_sums
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ class SmoothedKinks:
     It ends where smoothing can have cost so little as was asked, of which `bound` is a bound: with a the slopes of the
     smoothed loss, of which sum(a x) is 0 at its minimum, sum(a r) is below the least loss by duality, so that the loss
     is at most the mean of jump / 2 * t (1 - t / h) above it, over the residuals whose distance t from a kink is below
-    h; as sum(a x) is never quite 0, its length in the metric of the data times the mean of all t is added.
+    h; as sum(a x) is never quite 0, its length in the metric of the data times the mean of all t is added. Of few rows
+    the exact minimum is found once it is near.
 
     Parameters
     ----------
@@ -167,6 +170,7 @@ class SmoothedKinks:
     is_deterministic = False
     evaluations = at_once = 0
     ends_when_short = True
+    _vertex: DoubleArray | None = None
 
     def __init__(self, objective: Objective, theta0: DoubleArray,
                  runner_of: Callable[..., tuple[PythonBatch, Callable[[], float]]], by_loss: float | None) -> None:
@@ -186,11 +190,11 @@ class SmoothedKinks:
 
     @property
     def theta(self) -> Theta:
-        return self._runner.theta
+        return self._runner.theta if self._vertex is None else self._vertex
 
     @property
     def previous(self) -> Theta:
-        return self._runner.previous
+        return self._runner.previous if self._vertex is None else self._runner.theta
 
     def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
         return self._runner.buffer(limit, every)
@@ -211,6 +215,11 @@ class SmoothedKinks:
         enough = COST_OF_SMOOTHING * abs(self._loss) if self._by_loss is None else self._by_loss
         if self.bound <= max(enough, NEGLIGIBLE * self._start) or self._width < NARROWEST * self._first:
             return count, self.ends_when_short
+        if self.bound <= NEAR_A_VERTEX * abs(self._loss):
+            self._vertex = least_vertex(self._objective, theta)
+            if self._vertex is not None:
+                self.bound, thetas[count - 1] = ROUNDING * abs(self._loss), self._vertex
+                return count, self.ends_when_short
         if not_there > max(cost, enough) / 2 and self._tol > ROUNDING * self._width:
             self._tol /= 4
             self._runner.tol = self._tol

@@ -1,4 +1,4 @@
-"""What looks at a run: lines or a bar, a callback, a history."""
+"""What looks at a run: lines or a bar, a callback, a history, a trail."""
 from __future__ import annotations
 
 import inspect
@@ -33,6 +33,7 @@ class Watch:
         self._by_step = settings.stop == "step"
         self._callback = None if settings.callback is None else _called_as_in_scipy(settings.callback)
         self._history: list[tuple[DoubleArray, DoubleArray]] | None = [] if settings.history else None
+        self._trail = settings.trail
         self._epochs = epochs
         self._period = epochs.period if epochs is not None else 1
         self._before: Theta = 0.0    # the last chunk
@@ -56,6 +57,9 @@ class Watch:
             self._history.append((alphas.copy(), new.copy()))
         if self._bar is not None and done % self._period == 0:
             self._move(self._bar, done, own(new[-1]), own(new[-2]) if len(new) > 1 else self._before)
+        if self._trail is not None and done % self._period == 0 and self._trail(
+                new if self._period == 1 else np.array([self._answer(new[-1])]), done):
+            return True
         if self._callback is not None and done % self._period == 0 and is_finite(new[-1]):
             theta = self._answer(new[-1])
             try:

@@ -60,21 +60,23 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
     return Points(dataset, targets, weights)
 
 
-def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
-    # Each is imported where it is used.
-    from fastgd._source.parted import parted
-
-    pieces: Pieces
+def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> Pieces:
+    """What brings the pieces of arguments of which at least one is lazy."""
     if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
             getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
+        # Each is imported where it is used.
         from fastgd._source import dasks
 
-        pieces = dasks.pieces_of(dataset, X, sample_weight)
-    else:
-        from fastgd._source import blocks
+        return dasks.pieces_of(dataset, X, sample_weight)
+    from fastgd._source import blocks
 
-        pieces = blocks.pieces_of(dataset, X, sample_weight)
-    source = parted(pieces, fit_intercept)
+    return blocks.pieces_of(dataset, X, sample_weight)
+
+
+def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
+    from fastgd._source.parted import parted
+
+    source = parted(pieces_of(dataset, X, sample_weight), fit_intercept)
     if not source.is_rows:
         no_intercept_without_rows(fit_intercept)
     return source
