@@ -176,6 +176,12 @@ def test_what_is_no_error_passes(error):
         list(pieces_of(Blocks(lambda: failing(error()))).map(itself))
 
 
+@pytest.mark.parametrize("block", [None, (None,), ([[1.0]], None)])
+def test_a_block_of_nothing_is_no_empty_one(block):
+    with pytest.raises(TypeError, match="^Block 1 should .* Got None"):
+        list(pieces_of(Blocks(lambda: [(np.ones((1, 1)), [1.0]), block])).map(len))
+
+
 def test_an_iterator_that_can_be_read_only_once_is_refused():
     with pytest.raises(TypeError, match=r"must be a function that returns.*generator, which can be read only once"):
         Blocks(cut(Y))

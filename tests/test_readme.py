@@ -58,7 +58,8 @@ def said_in(block):
 def test_each_piece_of_code_runs_by_itself_and_gives_what_it_says(name, tmp_path):
     """In a new Python and an empty folder; a repr starts with what is said, up to a final ellipsis."""
     block = PIECES[name]
-    for needed, module in (("import numba", "numba"), ("_parquet(", "pyarrow"), ("import dask", "distributed")):
+    for needed, module in (("import numba", "numba"), ("_parquet(", "pyarrow"), ("import dask", "distributed"),
+                           ("fastgd.estimators", "sklearn")):
         if needed in block and not importlib.util.find_spec(module):
             pytest.skip(f"there is no {module}")
     if '"cc ' in block and not shutil.which("cc"):
@@ -81,7 +82,7 @@ class TestReadme:
     text = README.read_text(encoding="utf-8") if README.exists() else ""
 
     def test_a_stranger_can_read_it_at_a_stretch(self):
-        assert len(self.text.splitlines()) <= 240    # of which one for each loss
+        assert len(self.text.splitlines()) <= 280    # of which one for each loss
         assert len(blocks_of_the_readme()) >= 3
 
     def test_its_two_commands_stand_where_the_checks_look_for_them(self):

@@ -120,7 +120,11 @@ def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
         if not 1 <= len(block) <= 3:
             raise ValueError(f"{where} should be (y,), (X, y) or (X, y, sample_weight). Got a tuple of {len(block)}.")
         X, targets, weights = block if len(block) == 3 else (*block, None) if len(block) == 2 else (None, *block, None)
+        if targets is None:
+            raise TypeError(f"{where} should have targets, as (y,), (X, y) or (X, y, sample_weight). Got None for y.")
         return Raw(where, X, targets, weights)
+    if block is None:
+        raise TypeError(f"{where} should be an array, a tuple of arrays or a DataFrame. Got None.")
     if is_frame:
         names = list(block.columns)
         if len(names) != 1:
