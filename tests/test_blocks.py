@@ -117,7 +117,7 @@ BAD = {
         (FRAME[["bill", "size"]], Y), (FRAME[["size", "bill"]], Y)],
     "Block 1 does not go with the first block: X is None": [(X, Y), Y],
     "Block 1 does not go with the first block: sample_weight is float64, and was None": [(X, Y), (X, Y, W)],
-    "Block 0: it has no targets": [(X, None)],
+    "Block 0 should have targets": [(X, None)],
     r"Block 0 should be \(y,\), \(X, y\) or \(X, y, sample_weight\). Got a tuple of 4": [(1, 2, 3, 4)],
     "Block 0 has the columns 'tip', 'bill', 'size', 'weight': name the one": [FRAME],
     r"Found array dataset with 0 sample\(s\)": [],
