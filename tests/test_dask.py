@@ -15,7 +15,6 @@ import time
 import warnings
 from types import SimpleNamespace
 
-import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +26,7 @@ from fastgd._source import cluster as engine
 from fastgd.losses import compiled
 from fastgd.results import SourceError
 
+cloudpickle = pytest.importorskip("cloudpickle")
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
