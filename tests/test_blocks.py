@@ -178,7 +178,7 @@ def test_what_is_no_error_passes(error):
 
 @pytest.mark.parametrize("block", [None, (None,), ([[1.0]], None)])
 def test_a_block_of_nothing_is_no_empty_one(block):
-    with pytest.raises(TypeError, match="^Block 1 should .* Got None"):
+    with pytest.raises(TypeError, match=r"^Block 1 should .* Got None"):
         list(pieces_of(Blocks(lambda: [(np.ones((1, 1)), [1.0]), block])).map(len))
 
 
