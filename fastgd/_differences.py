@@ -13,9 +13,8 @@ from fastgd._limits import SPREAD_SAMPLE
 from fastgd._source import Rows
 
 if TYPE_CHECKING:
-    from fastgd._source import Points, Rows
+    from fastgd._source import Points
     from fastgd._types import DoubleArray, FloatArray, LossFunction
-
 
 
 def differences_of(loss: LossFunction, source: Points | Rows) -> DifferenceGradient | RowsDifferenceGradient:

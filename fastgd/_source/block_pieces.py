@@ -176,8 +176,6 @@ class BlockPieces:
                     names = names or found
                 else:
                     arrays[role] = check_dataset(part) if role == "targets" else as_weights(part)
-            if "targets" not in arrays and self._memory.targets is None:
-                raise ValueError("it has no targets.")
             if len({len(array) for array in arrays.values()}) > 1:
                 raise ValueError("Found input variables with inconsistent numbers of samples: "
                                  f"{[len(array) for array in arrays.values()]} "

@@ -15,7 +15,7 @@ from fastgd._source.facts import InMemory, with_weight
 from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -158,10 +158,6 @@ class Rows(InMemory, AnyRows):
     def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:
         """Parts of about so many numbers of X: branches of the tree of the rows."""
         return branches(self.n, self.rows_of(numbers))
-
-    def blocks(self, numbers: int = CACHED_NUMBERS) -> Iterator[tuple[DoubleArray, DoubleArray]]:
-        """X and the targets of each of the `parts`, in double."""
-        return ((self.X[part].astype(np.float64, copy=False), self.targets[part]) for part in self.parts(numbers))
 
     def predictions(self, theta: DoubleArray, part: slice) -> DoubleArray:
         """For the rows of a part, each with the same bits wherever it is."""
