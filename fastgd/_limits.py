@@ -122,18 +122,8 @@ MOST_FOR_EIGENVALUES = 512
 
 # Adaptive steps.
 
-#: The first step of theta where no curvature is known: this part of theta, and of 1.
-FIRST_STEP = 1e-3
 #: Rows for each row of a sample from which on a descent on the sample says where to begin.
 FEW_ENOUGH = 8
-#: A step whose end is so many times as steep as any of the last ones, of which there are so many, is taken back.
-STEEPER, FURTHER = 1e4, 10
-#: The shorter of two lengths of Barzilai and Borwein is taken where it is below this part of the longer.
-LONG_STEPS = 0.5
-#: A bound on the length of steps grows by this factor with each step that meets it.
-LONGER = 1.5
-#: No step is so many times as long as the last one.
-MUCH_LONGER = 100
 #: Points in a bracket that are gathered and sorted; and looks after which they are, however many.
 FEW_TO_SORT, LOOKS_BEFORE_SORTING = 4096, 12
 

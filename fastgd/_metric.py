@@ -11,11 +11,12 @@ quadratic-approximation algorithms", Annals of the Institute of Statistical Math
 """
 from __future__ import annotations
 
-import math
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._kernels import metric as kernels
 from fastgd._limits import LOST_FOR_EVER, LOST_IN_ROUNDING, PART_OF_A_TIE
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Metric:
     ----------
     shift, sizes : ndarray of shape (p,)
         The centre and the unit of each column.
-    unit : float
-        What P is.
+    kernel : fastgd._kernels.metric.Metric
+        What computes in it.
     ties : tuple of int
         Columns that others determine, and those that do; none where that was not looked at.
     """
@@ -40,64 +41,47 @@ class Metric:
     ties: tuple[int, ...] = ()
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, unit: float) -> None:
-        self.shift, self.sizes, self.unit = shift, sizes, unit
-        self._p = len(sizes)
+        self.shift, self.sizes = shift, sizes
+        self.kernel = kernels.Metric(shift, sizes, unit)
+
+    @property
+    def unit(self) -> float:
+        """What P is."""
+        return self.kernel.unit
 
     def over(self, curvature: float) -> Metric:
         """That of a loss so many times as curved."""
-        return Metric(self.shift, self.sizes, self.unit / curvature)
+        other = copy.copy(self)
+        other.kernel = self.kernel.over(curvature)
+        return other
 
     def scaled(self, step: DoubleArray) -> DoubleArray:
         """A step of theta as one of b and w."""
-        first = len(step) - self._p
-        moved: DoubleArray = step.copy()
-        moved[first:] *= self.sizes
-        if first:
-            moved[0] += self.shift @ step[1:]
-        return moved
+        return self._in_units(step)[0]
 
     def size(self, step: DoubleArray) -> float:
         """The largest component of a step of theta, scaled."""
-        return float(np.abs(self.scaled(step)).max())
-
-    def _slopes(self, gradient: DoubleArray) -> DoubleArray:
-        """A gradient in theta as one in b and w."""
-        first = len(gradient) - self._p
-        slopes: DoubleArray = gradient.copy()
-        if first:
-            slopes[1:] -= self.shift * gradient[0]
-        slopes[first:] /= self.sizes
-        return slopes
-
-    def _times(self, slopes: DoubleArray) -> DoubleArray:
-        """P @ slopes."""
-        return slopes * self.unit
-
-    def direction(self, gradient: DoubleArray) -> DoubleArray:
-        """P @ gradient, in the units of theta."""
-        step = self._times(self._slopes(gradient))
-        first = len(step) - self._p
-        step[first:] /= self.sizes
-        if first:
-            step[0] -= self.shift @ step[1:]
-        return step
+        return self._in_units(step)[1]
 
     def squared(self, step: DoubleArray) -> float:
         """The squared length of a step in this metric, step @ pinv(P) @ step."""
-        moved = self.scaled(step)
-        return float(moved @ moved) / self.unit
+        return self._in_units(step)[2]
+
+    def _in_units(self, step: DoubleArray) -> tuple[DoubleArray, float, float]:
+        out = np.empty(len(step))
+        return out, *self.kernel.in_units(step, out, np.empty((2, len(step))))
+
+    def direction(self, gradient: DoubleArray) -> DoubleArray:
+        """P @ gradient, in the units of theta."""
+        out = np.empty(len(gradient))
+        self.kernel.direction(gradient, out, np.empty((2, len(gradient))))
+        return out
 
     def moved(self, theta: DoubleArray, rate: float, gradient: DoubleArray, shrinkage: float) -> DoubleArray:
         """Where a step leads, the weights shrunk by the proximal step of `shrinkage` * sum(abs(weight)) after it."""
-        first = len(theta) - self._p
-        step = self._times(self._slopes(gradient)) * -rate
-        new: DoubleArray = theta.copy()
-        new[first:] += step[first:] / self.sizes
-        if shrinkage:
-            new[first:] = shrunk(new[first:], rate * self.unit * shrinkage / self.sizes**2)
-        if first:
-            new[0] += step[0] - self.shift @ (new[1:] - theta[1:])
-        return new
+        out = np.empty(len(theta))
+        self.kernel.moved(theta, rate, gradient, shrinkage, out, np.empty((2, len(theta))))
+        return out
 
 
 class NumberMetric:
@@ -129,6 +113,9 @@ class NumberMetric:
 class GramMetric(Metric):
     """Of the Gram matrix of the columns: "gram".
 
+    The size of a step is the root mean square of what it does to the predictions if that is less than its largest
+    component: where columns nearly determine each other rounding moves their weights, and not what they predict.
+
     Parameters
     ----------
     shift, sizes
@@ -144,8 +131,7 @@ class GramMetric(Metric):
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, curved: DoubleArray, of_intercept: float,
                  along: Callable[[DoubleArray], DoubleArray] | None = None) -> None:
-        super().__init__(shift, sizes, 1.0)
-        self._times_curved, self._of_intercept = 1.0, of_intercept
+        self.shift, self.sizes = shift, sizes
         values, vectors = np.linalg.eigh(curved)
         kept = values > LOST_IN_ROUNDING * len(values) * max(float(values[-1]), 0.0)
         lost = vectors[:, ~kept]
@@ -155,40 +141,9 @@ class GramMetric(Metric):
             kept = found > LOST_FOR_EVER * len(lost) * float(values[-1])
             values, vectors = np.r_[found[kept], values], np.c_[lost @ mixed[:, kept], vectors]
             lost = lost @ mixed[:, ~kept]
-        self._inverse = (vectors / values) @ vectors.T
-        self._root = vectors * np.sqrt(values)
+        inverse, root = (vectors / values) @ vectors.T, vectors * np.sqrt(values)
+        self.kernel = kernels.Metric(shift, sizes, 1.0, inverse, np.ascontiguousarray(root.T), of_intercept)
         self.ties = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > PART_OF_A_TIE))
-
-    def over(self, curvature: float) -> GramMetric:
-        other = object.__new__(GramMetric)
-        other.__dict__.update(self.__dict__)
-        other._times_curved = self._times_curved * curvature
-        return other
-
-    def _times(self, slopes: DoubleArray) -> DoubleArray:
-        first = len(slopes) - self._p
-        product: DoubleArray = np.empty_like(slopes)
-        product[:first] = slopes[:first] / self._of_intercept
-        product[first:] = self._inverse @ slopes[first:]
-        product /= self._times_curved
-        return product
-
-    def size(self, step: DoubleArray) -> float:
-        """As of any metric, or the root mean square of what it does to the predictions if that is less.
-
-        Where columns nearly determine each other rounding moves their weights, and not what they predict.
-        """
-        moved = self.scaled(step)
-        with np.errstate(all="ignore"):
-            return min(float(np.abs(moved).max()), math.sqrt(self._squared(moved) / self._of_intercept))
-
-    def squared(self, step: DoubleArray) -> float:
-        return self._times_curved * self._squared(self.scaled(step))
-
-    def _squared(self, moved: DoubleArray) -> float:
-        first = len(moved) - self._p
-        along = moved[first:] @ self._root    # no step goes in a direction that was not kept
-        return float((moved[:first] ** 2).sum() * self._of_intercept + along @ along)
 
 
 def shrunk(weights: Any, by: Any) -> Any:

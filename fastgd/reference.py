@@ -168,6 +168,8 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
              curvature=None):
     model = _Model(loss_fn, grad_loss_fn, dataset, X, fit_intercept, l1, l2, sample_weight)
     units = _units_of(model, precondition, curvature)
+    if alpha == "adaptive":
+        return _adaptive(model, units, model.start(theta0), tol, max_iter)
     theta = ahead = model.start(theta0)
     moves = False    # a warm-up may begin with rates of 0
     count = 1
@@ -176,7 +178,7 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
             print(f"theta: {_rounded(theta)} | loss: {model.loss(theta):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
         moves = moves or rate != 0
-        new = units.proximal(ahead - rate * units.direction(model.gradient(ahead)), rate)
+        new = units.moved(ahead, rate, model.gradient(ahead))
         change = max(units.size(new - ahead), units.size(new - theta))
         if stop == "loss":
             change = abs(model.loss(new) - model.loss(theta))
@@ -188,6 +190,47 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
             ahead = new
         theta = new
     return theta
+
+
+def _adaptive(model, units, theta, tol, max_iter):
+    """Steps as long as the last step s and the change d of the gradient over it ask for: s.s / s.d, or s.d / d.d."""
+    before, steepnesses = None, []
+    rate, longest, across, steep = 1.0, np.inf, 0.0, 0.0
+    for t in range(max_iter):
+        gradient = model.gradient(theta)
+        steepness = gradient @ units.direction(gradient)
+        if before is not None and not steepness <= 1e4 * max(steepnesses[-10:]):
+            (theta, gradient), rate = before, rate / 10    # back to where it was less steep
+        else:
+            if before is None:
+                rate = units.first_rate or 1e-3 * (1 + np.max(np.abs(theta))) / np.max(np.abs(gradient))
+            else:
+                step, change, length = theta - before[0], gradient - before[1], units.length(theta - before[0])
+                against = step @ gradient / (rate * np.sqrt(steepness * steepnesses[-1]))
+                if against > 0.5 and (0.5 < steepness / steepnesses[-1] < 2 or length >= across * (1 - 1e-9)):
+                    longest, steep = length / 2, min(steepness, steepnesses[-1])
+                elif steepness < steep / 10:
+                    longest = np.inf
+                elif against > 0.5:
+                    longest = min(longest, length)
+                across = length if against > 0.5 else across
+                along, of_change = step @ change, change @ units.direction(change)
+                is_straight = along <= 1e-13 * abs(step @ before[1]) or of_change <= 0
+                rate = 10 * rate if is_straight else _secant(length ** 2 / along, along / of_change)
+                most = min(longest, 100 * length)
+                next_length = units.length(units.moved(theta, rate, gradient) - theta)
+                if next_length >= most * (1 - 1e-9):
+                    rate, longest = rate * most / next_length, longest * 1.5
+            steepnesses.append(steepness)
+        before, theta = (theta, gradient), units.moved(theta, rate, gradient)
+        size = units.size(theta - before[0])
+        if size == 0 or (size < tol and (units.first_rate or t > 1)):
+            break
+    return theta
+
+
+def _secant(longer, shorter):
+    return shorter if shorter < longer / 2 else longer
 
 
 def _look_ahead(theta, move, agrees, count):
@@ -246,8 +289,16 @@ class _Model:
 class _Units:
     """The units in which a step is made and measured: those of theta, with `unit` for a learning rate of 1."""
 
+    first_rate = None    # of adaptive steps
+
     def __init__(self, model, unit=1):
         self.model, self.unit = model, unit
+
+    def moved(self, theta, rate, gradient):
+        return self.proximal(theta - rate * self.direction(gradient), rate)
+
+    def length(self, step):
+        return np.sqrt(self.inner(step, step))
 
     def direction(self, gradient):
         return self.unit * gradient
@@ -271,6 +322,7 @@ class _ScaledUnits(_Units):
 
     def __init__(self, model, T, P):
         super().__init__(model)
+        self.first_rate = 1.0
         self.T, self.to_scaled, self.P = T, np.linalg.inv(T), P
 
     def direction(self, gradient):
@@ -352,7 +404,7 @@ def _descend_on_pieces(model, size, alpha, rng, theta0, tol, max_epochs, precond
         for piece in order if size is None else [order[i:i + size] for i in range(0, len(order), size)]:
             rate = alpha(t) if callable(alpha) else alpha
             moves = moves or rate != 0
-            new = units.proximal(theta - rate * units.direction(model.gradient(theta, piece)), rate)
+            new = units.moved(theta, rate, model.gradient(theta, piece))
             if moves and units.size(new - theta) < tol:
                 return new
             theta, t = new, t + 1

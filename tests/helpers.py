@@ -162,8 +162,8 @@ def raw_rows(name, n=60, seed=0, dtype=float):
     return X, y, rng.integers(0, 4, n).astype(float)
 
 
-def same_as_the_oracle(verb, name, y, *args, l1=0.0, l2=0.0, called=False, **options):
-    """Fail unless a verb and its oracle end at the same predictions, to 1e-9, and l1 at the same zeros."""
+def same_as_the_oracle(verb, name, y, *args, l1=0.0, l2=0.0, called=False, rel=1e-9, **options):
+    """Fail unless a verb and its oracle end at the same predictions, and l1 at the same zeros."""
     loss = LOSSES[name]
     functions = (oracle(name, ""), oracle(name)) if called else (loss, loss.gradient)
     theta = getattr(fastgd, verb)(*functions, y, *args, penalty=penalty_of(l1, l2), **options)
@@ -173,5 +173,5 @@ def same_as_the_oracle(verb, name, y, *args, l1=0.0, l2=0.0, called=False, **opt
     X = options.get("X", np.ones((1, 1)))
     X = reference.with_intercept(X) if options.get("fit_intercept") else X
     ours, theirs = X @ np.atleast_1d(theta), X @ np.atleast_1d(expected)
-    assert np.abs(ours - theirs).max() <= 1e-9 * np.abs(theirs).max(), (theta, expected)
+    assert np.abs(ours - theirs).max() <= rel * np.abs(theirs).max(), (theta, expected)
     assert not l1 or np.array_equal(np.atleast_1d(theta) == 0, np.atleast_1d(expected) == 0)

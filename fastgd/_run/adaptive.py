@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastgd._limits import FIRST_STEP, FURTHER, LONG_STEPS, LONGER, MUCH_LONGER, STEEPER
 from fastgd._run.python import PythonBatch
-from fastgd._theta import is_finite, largest
+from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,91 +46,30 @@ class BarzilaiBorwein(PythonBatch):
 
     is_deterministic = False
     enough = 0.0    # the squared length of the gradient in the metric at which the run may end
-    _slope: Any = None
-    _rate = 1.0
-    _longest = math.inf
-    _steep = _across = 0.0
-    _steps = 1
 
     def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: Any, tol: float, by_step: bool,
                  update: Update, first_rate: float | None, guess: DoubleArray | None = None) -> None:
         super().__init__(gradient, part, theta0, tol, by_step, 1, update)
-        self._first_rate, self._guess = first_rate, guess
-        self._steepness: list[float] = []
+        self._guess = guess
+        # The first step may be a mere probe, and says nothing.
+        self._probes = 2 if first_rate is None else 0
+        self._now = theta0.copy()
+        self._lengths = update.lengths(self._now, theta0.copy(), first_rate or 0.0)
 
     def next_rate(self) -> float:
         """The length of the step from here, for which the gradient is looked at."""
-        slope = self.slope_at(self.theta)
-        with np.errstate(all="ignore"):
-            return self._rate_with(slope)
-
-    def _rate_with(self, slope: Any) -> float:
-        steepness = self._steepness_of(slope)
-        if self._slope is not None and not steepness <= STEEPER * max(self._steepness):
-            self.theta, self._rate = self.previous, self._rate / 10
-            return self._rate
-        if self._slope is None:
-            self._rate = self._first_rate or FIRST_STEP * (1 + largest(self.theta)) / (largest(slope) or 1.0)
-        else:
-            step = self.theta - self.previous
-            self._bound_steps(step, slope, steepness)
-            self._rate = self._length(step, slope - self._slope)
-            # A proximal step may be far shorter than the gradient says.
-            length = (self._length_of(self._update.moved(self.theta, self._rate, slope) - self.theta)
-                      if self._update.has_kink else self._rate * math.sqrt(steepness))
-            most = MUCH_LONGER * self._length_of(step)
-            if length > min(self._longest, most):
-                self._rate *= min(self._longest, most) / length
-                self._longest *= LONGER
-        self._steepness = [*self._steepness[1 - FURTHER:], steepness]
-        self._slope = slope
-        return self._rate
-
-    def _bound_steps(self, step: Any, slope: Any, steepness: float) -> None:
-        """If the slope is against the last, and as steep or the last step that was so shorter; until it is far less."""
-        before, length = self._steepness[-1], self._length_of(step)
-        against = float(np.dot(step, slope)) / (self._rate * math.sqrt(steepness * before) or 1.0)
-        if against > 0.5 and (before / 2 < steepness < before * 2 or length >= self._across):
-            self._longest, self._steep = length / 2, min(steepness, before)    # one side may be far less steep
-        elif steepness < self._steep / 10:
-            self._longest = math.inf
-        elif against > 0.5 and self._longest < math.inf:
-            self._longest = min(self._longest, length)
-        if against > 0.5:
-            self._across = length
-
-    def _length_of(self, step: Any) -> float:
-        metric = self._update.metric
-        return math.sqrt(float(np.dot(step, step)) if metric is None else metric.squared(step))
-
-    def _steepness_of(self, slope: Any) -> float:
-        if not is_finite(slope):
-            return math.inf
-        metric = self._update.metric
-        # Where columns nearly determine each other rounding may bring it below 0.
-        return max(0.0, float(np.dot(slope, slope if metric is None else metric.direction(slope))))
-
-    def _length(self, step: Any, change: Any) -> float:
-        metric = self._update.metric
-        along = float(np.dot(step, change))
-        of_step = self._length_of(step) ** 2
-        of_change = float(np.dot(change, change if metric is None else metric.direction(change)))
-        if not (along > 0 and of_change > 0):
-            return 10 * self._rate
-        longer, shorter = of_step / along, along / of_change
-        return shorter if shorter < LONG_STEPS * longer else longer
+        rate, is_back = self._lengths.next_rate(np.ascontiguousarray(self.slope_at(self.theta)))
+        if is_back:
+            self.theta = self.previous
+        return rate
 
     def step(self, rate: float) -> bool:
-        self.previous = self.theta
-        with np.errstate(all="ignore"):
-            self.theta = self._update.moved(self.theta, rate, self._slope) if self._guess is None else self._guess
+        size, steepness = self._lengths.step(rate) if self._guess is None else self._lengths.step_to(self._guess)
         self._guess = None
-        size = self._update.size(self.theta - self.previous)
-        # The first step may have been a mere probe, and says nothing. A steepness of 0 is one whose square no double
-        # holds, so that the lengths of further steps would mean nothing.
-        knows_length = self._first_rate is not None or self._steps > 2
-        self._steps += 1
-        return size == 0 or (knows_length and size < self.tol) or self._steepness[-1] <= self.enough
+        self.previous, self.theta = self.theta, self._now.copy()
+        self._probes -= 1
+        # A steepness of 0 is one whose square no double holds, so that the lengths of further steps would mean nothing.
+        return size == 0 or (self._probes < 0 and size < self.tol) or steepness <= self.enough
 
 
 class Bracket(PythonBatch):

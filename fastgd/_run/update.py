@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._metric import shrunk
+from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
+from fastgd._metric import Metric, NumberMetric, shrunk
 from fastgd._theta import largest
 
 if TYPE_CHECKING:
-    from fastgd._metric import Metric, NumberMetric
     from fastgd._objective import Objective
     from fastgd._types import DoubleArray
 
@@ -28,6 +28,18 @@ class Update:
         self.metric, self._sizes = metric, sizes
         self._first = 0 if objective is None else int(objective.source.intercept)
         self._decay, self._shrinkage = (0.0, 0.0) if penalty is None else (penalty.l2, penalty.l1)
+
+    def lengths(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> BarzilaiBorwein:
+        """What chooses the lengths of steps of a theta of rows, and makes them in these two arrays."""
+        q = len(now)
+        if self.metric is None:
+            p = q - self._first
+            metric, measure = Metric(np.zeros(p), np.ones(p), 1.0), self._sizes
+        else:
+            assert not isinstance(self.metric, NumberMetric)
+            metric, measure = self.metric, None
+        return BarzilaiBorwein(metric.kernel, now, before, np.empty((rows_of_room(), q)), first_rate, self._shrinkage,
+                               measure)
 
     def with_decay(self, theta: Any, gradient: Any) -> Any:
         """The gradient of the loss, with that of l2."""

@@ -1,0 +1,19 @@
+from typing import final
+
+from fastgd._types import DoubleArray
+
+@final
+class Metric:
+    def __init__(
+        self, shift: DoubleArray, sizes: DoubleArray, unit: float, inverse: DoubleArray | None = None,
+        root: DoubleArray | None = None, of_intercept: float = 1.0,
+    ) -> None: ...
+    @property
+    def unit(self) -> float: ...
+    def over(self, curvature: float) -> Metric: ...
+    def direction(self, gradient: DoubleArray, out: DoubleArray, room: DoubleArray) -> None: ...
+    def in_units(self, step: DoubleArray, out: DoubleArray, room: DoubleArray) -> tuple[float, float]: ...
+    def moved(
+        self, theta: DoubleArray, rate: float, gradient: DoubleArray, shrinkage: float, out: DoubleArray,
+        room: DoubleArray,
+    ) -> None: ...
