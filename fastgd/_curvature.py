@@ -224,23 +224,24 @@ class RowsCurvature(Curvature):
             largest = (self._largest_scaled_row(shift, sizes) if is_stochastic else
                        float(p) if is_rough else self._largest_by_products(shift, sizes))
         else:
-            shift, covariance = self._rough_spread() if is_rough else self.spread()
+            shift, covariance, of = self._rough_spread() if is_rough else (*self.spread(), self)
             sizes, correlation = _scaled(kind, shift, covariance)
             if kind == "gram":
                 curved = curvature * correlation
                 if decay:
                     curved += decay * np.diag(sizes**-2.0)
-                again = None if decay or is_rough else functools.partial(self._squares_along, shift, sizes, curvature)
+                again = None if decay else functools.partial(of._squares_along, curvature)
                 return GramMetric(shift, sizes, curved, curvature, again)
             largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
         if decay:
             sizes = np.sqrt(sizes**2 + decay / (curvature * largest))
         return Metric(shift, sizes, 1 / (curvature * (largest or 1.0)))
 
-    def _squares_along(self, shift: DoubleArray, sizes: DoubleArray, curvature: float,
-                       directions: DoubleArray) -> DoubleArray:
+    def _squares_along(self, curvature: float, directions: DoubleArray) -> DoubleArray:
         """The mean squares of the scaled columns along `directions`, times the curvature, in one pass."""
         rows, k = self._rows, directions.shape[1]
+        shift, covariance = self.spread()
+        sizes = _sizes_of("gram", shift, np.diag(covariance))
         sums = rows.total(functools.partial(_along_in, shift, sizes, directions), rows.rows_of(CACHED_NUMBERS))
         means: DoubleArray = sums[:k, :k] / rows.n
         if rows.intercept:
@@ -248,19 +249,20 @@ class RowsCurvature(Curvature):
             means -= np.outer(total, total) / rows.n**2
         return curvature * means
 
-    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray]:
-        """As `spread`, with the correlations of a sample of many rows.
+    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray, RowsCurvature]:
+        """As `spread`, with the correlations of a sample of many rows, and that of the sample.
 
         A column that is constant in the sample, as one that hardly any row has may be, has none.
         """
         sample = self._rows.sample(enough_rows(self._rows.n_parameters))
         if sample.n == self._rows.n:
-            return self.spread()
-        correlation = _scaled("gram", *RowsCurvature(sample).spread())[1]
+            return *self.spread(), self
+        of_sample = RowsCurvature(sample)
+        correlation = _scaled("gram", *of_sample.spread())[1]
         np.fill_diagonal(correlation, 1.0)
         shift, squares = self._columns()
         deviations = np.sqrt(np.maximum(squares, 0))
-        return shift, correlation * deviations * deviations[:, None]
+        return shift, correlation * deviations * deviations[:, None], of_sample
 
 
 def _products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:

@@ -60,7 +60,8 @@ class DifferenceGradient:
     def step(self, theta: float) -> float:
         """The h at theta: a power of two, and far above the distance of two floats there."""
         h = self._eps ** (1 / 3) * min(max(self._spread, abs(theta - self._center)), sys.float_info.max)
-        return 2.0 ** math.ceil(math.log2(max(h, 64 * self._eps * abs(theta), sys.float_info.min)))
+        h = min(max(h, 64 * self._eps * abs(theta), sys.float_info.min), sys.float_info.max / 4)
+        return 2.0 ** math.ceil(math.log2(h))
 
     def __call__(self, theta: float, dataset: Any) -> float:
         return self.with_noise(float(theta), dataset)[0]

@@ -172,8 +172,9 @@ IMPROVED = 1e-4
 
 #: Eigenvalues of a Gram matrix of columns of size 1 below this part of the largest, for each column, are rounding.
 LOST_IN_ROUNDING = 1e-14
-#: The same of the squares of the columns along the directions that were lost, which a second pass finds.
-LOST_FOR_EVER = 1e-28
+#: Columns that differ along a direction by less than so many roundings of their numbers are the same there; numpy's
+#: least squares of as many rows allows as much.
+ROUNDINGS = 1000
 #: A column is part of a tie if its share in a direction in which the matrix is 0 is above this.
 PART_OF_A_TIE = 1e-4
 #: Columns above which a Gram matrix, of which a pseudo-inverse is taken, would take minutes.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._kernels import metric as kernels
-from fastgd._limits import LOST_FOR_EVER, LOST_IN_ROUNDING, PART_OF_A_TIE
+from fastgd._limits import LOST_IN_ROUNDING, PART_OF_A_TIE, ROUNDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,22 +127,24 @@ class GramMetric(Metric):
     along : callable, optional
         From directions, the columns of an array W, to c (Z W)'(Z W) / n. The Gram matrix has the squares of what
         columns differ by, of which doubles hold half the digits; this has the rest.
+
+    Along a direction in which the columns differ by less than some roundings of their own numbers no step is made.
     """
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, curved: DoubleArray, of_intercept: float,
                  along: Callable[[DoubleArray], DoubleArray] | None = None) -> None:
         self.shift, self.sizes = shift, sizes
         values, vectors = np.linalg.eigh(curved)
-        kept = values > LOST_IN_ROUNDING * len(values) * max(float(values[-1]), 0.0)
+        is_rounding = values <= LOST_IN_ROUNDING * len(values) * max(float(values[-1]), 0.0)
+        values[is_rounding] = 0.0
+        if along is not None and is_rounding.any() and not is_rounding.all():
+            values[is_rounding], mixed = np.linalg.eigh(along(vectors[:, is_rounding]))
+            vectors[:, is_rounding] = vectors[:, is_rounding] @ mixed
+        roundings = ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
+        kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         lost = vectors[:, ~kept]
-        values, vectors = values[kept], vectors[:, kept]
-        if along is not None and lost.shape[1] and len(values):
-            found, mixed = np.linalg.eigh(along(lost))
-            kept = found > LOST_FOR_EVER * len(lost) * float(values[-1])
-            values, vectors = np.r_[found[kept], values], np.c_[lost @ mixed[:, kept], vectors]
-            lost = lost @ mixed[:, ~kept]
-        inverse, root = (vectors / values) @ vectors.T, vectors * np.sqrt(values)
-        self.kernel = kernels.Metric(shift, sizes, 1.0, inverse, np.ascontiguousarray(root.T), of_intercept)
+        self.kernel = kernels.Metric(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
+                                     1 / np.sqrt(values[kept]), of_intercept)
         self.ties = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > PART_OF_A_TIE))
 
 

@@ -367,6 +367,12 @@ class Objective:
             return self.value(theta)
         return self.descended_values([theta])[0]
 
+    def value_before_slope(self, theta: Any) -> float:
+        """The same where the slope there is asked for next: of our own functions in one pass."""
+        if self.gradient is None or self.descended is None:
+            return self.descended_value(theta)
+        return float(self._with_penalty([self.own_value_and_slope(theta)[0]], [theta])[0])
+
     def _own_slope(self, theta: Any) -> Any:
         """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
         assert self.gradient is not None

@@ -194,19 +194,23 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
 
 def _adaptive(model, units, theta, tol, max_iter):
     """Steps as long as the last step s and the change d of the gradient over it ask for: s.s / s.d, or s.d / d.d."""
-    before, steepnesses = None, []
+    before, steepnesses, losses = None, [], []
     rate, longest, across, steep = 1.0, np.inf, 0.0, 0.0
     for t in range(max_iter):
         gradient = model.gradient(theta)
-        steepness = gradient @ units.direction(gradient)
-        if before is not None and not steepness <= 1e4 * max(steepnesses[-10:]):
-            (theta, gradient), rate = before, rate / 10    # back to where it was less steep
+        whole = units.with_kinks(theta, gradient)
+        steepness = whole @ units.direction(whole)
+        loss = model.loss(theta) if model.l1 else 0.0
+        is_higher = bool(losses) and loss > (1 + 1e-12) * max(losses[-10:]) and rate > (units.first_rate or 0)
+        if before is not None and (is_higher or not steepness <= 1e4 * max(steepnesses[-10:])):
+            rate = max(rate / 10, units.first_rate or 0) if is_higher else rate / 10
+            theta, gradient = before    # where it was less steep, and with l1 lower
         else:
             if before is None:
                 rate = units.first_rate or 1e-3 * (1 + np.max(np.abs(theta))) / np.max(np.abs(gradient))
             else:
                 step, change, length = theta - before[0], gradient - before[1], units.length(theta - before[0])
-                against = step @ gradient / (rate * np.sqrt(steepness * steepnesses[-1]))
+                against = step @ whole / (length * np.sqrt(steepness))
                 if against > 0.5 and (0.5 < steepness / steepnesses[-1] < 2 or length >= across * (1 - 1e-9)):
                     longest, steep = length / 2, min(steepness, steepnesses[-1])
                 elif steepness < steep / 10:
@@ -222,6 +226,7 @@ def _adaptive(model, units, theta, tol, max_iter):
                 if next_length >= most * (1 - 1e-9):
                     rate, longest = rate * most / next_length, longest * 1.5
             steepnesses.append(steepness)
+            losses.append(loss)
         before, theta = (theta, gradient), units.moved(theta, rate, gradient)
         size = units.size(theta - before[0])
         if size == 0 or (size < tol and (units.first_rate or t > 1)):
@@ -307,6 +312,11 @@ class _Units:
         """The weights moved towards 0 by what l1 asks of a step."""
         return _shrunk(theta, rate * self.unit * self.model.l1, self.model.intercept) if self.model.l1 else theta
 
+    def with_kinks(self, theta, gradient):
+        """The gradient with that of l1, where a weight is 0 the least."""
+        kink = self.model.l1 * self.model.penalised(np.ones(len(theta)))
+        return np.where(theta == 0, _towards_0(gradient, kink), gradient + kink * np.sign(theta))
+
     def size(self, step):
         return np.max(np.abs(step)) if isinstance(step, np.ndarray) else abs(step)
 
@@ -335,6 +345,11 @@ class _ScaledUnits(_Units):
         by = rate * self.P[0, 0] * self.model.l1 * np.diag(self.T)
         return self.T @ _shrunk(self.to_scaled @ theta, by, self.model.intercept)
 
+    def with_kinks(self, theta, gradient):
+        slope, kink = self.T.T @ gradient, self.model.l1 * np.diag(self.T) * self.model.penalised(np.ones(len(theta)))
+        whole = np.where(theta == 0, _towards_0(slope, kink), slope + kink * np.sign(theta))
+        return self.to_scaled.T @ whole
+
     def size(self, step):
         return super().size(self.to_scaled @ step)
 
@@ -343,8 +358,12 @@ class _ScaledUnits(_Units):
 
 
 def _shrunk(theta, by, intercept):
-    shrunk = np.sign(theta) * np.maximum(np.abs(theta) - by, 0)
+    shrunk = _towards_0(theta, by)
     return np.append(theta[0], shrunk[1:]) if intercept else shrunk
+
+
+def _towards_0(values, by):
+    return np.sign(values) * np.maximum(np.abs(values) - by, 0)
 
 
 def _units_of(model, precondition, curvature, of_rows=False):

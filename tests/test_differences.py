@@ -129,6 +129,11 @@ def test_each_update_costs_two_evaluations(five_points):
     assert len(calls) == 14
 
 
+@pytest.mark.parametrize("theta", [np.inf, -np.inf, 1.7e308, -1.7e308, np.nan])
+def test_the_step_at_the_ends_of_the_doubles_is_a_number(theta):
+    assert 0 < DifferenceGradient(reference.mse, np.array([0.0, 1.0, 5.0])).step(theta) < np.inf
+
+
 def test_data_smaller_than_any_step():
     assert quietly(minimize, reference.mse, None, [0.0, 1e-320], progress=False, max_iter=3) == 0
 

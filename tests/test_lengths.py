@@ -7,6 +7,7 @@ import fastgd
 from fastgd import huber_loss, minimize, reference
 from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
 from fastgd._kernels.metric import Metric
+from fastgd.penalties import L1
 
 SMOOTH = [name for name, loss in LOSSES.items() if not loss.kinks]
 #: Rounding grows from step to step, as it decides how long the next one is.
@@ -47,6 +48,41 @@ def test_updates_of_the_oracle_from_afar(name, theta0):
             same_as_the_oracle("minimize", name, y, "adaptive", False, X=(X - [3, -50, 0.1]) / [1, 20, 0.01], tol=0,
                                rel=REL, fit_intercept=True, called=called, theta0=theta0, max_iter=k,
                                precondition=None if called else "gram")
+
+
+def sparse(seed, p):
+    """Columns of many scales and with large means, their targets, and a strength of l1 that sets some weights to 0."""
+    rng = np.random.default_rng(seed)
+    scales = 10.0**rng.uniform(-2, 2, p)
+    X = (rng.normal(size=(100, p)) + rng.choice([1, 3, 10])) * scales
+    return X, X @ (rng.normal(size=p) / scales) + 2 + rng.normal(size=100), 10.0**rng.uniform(-3, 0) * np.median(scales)
+
+
+#: Where the loss rises on the way, and where steps bounded by the slope of its smooth part alone would end too soon.
+SPARSE = [(585, 3), (607, 3), (612, 3), (15, 6), (27, 6), (114, 6)]
+
+
+@pytest.mark.parametrize(("seed", "p"), SPARSE)
+def test_l1_arrives_where_the_way_is_hard(seed, p):
+    X, y, l1 = sparse(seed, p)
+    result = minimize(fastgd.mse, None, y, "adaptive", False, X=X, precondition="scale", penalty=L1(l1), tol=1e-9,
+                      full_output=True)
+    assert result.success
+    assert result.nit < 300
+    slope = reference.grad_mse(result.x, y, X=X)
+    at_0 = result.x == 0
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    assert (np.abs(slope) <= l1 + 1e-6 * sizes)[at_0].all()
+    assert (np.abs(slope + l1 * np.sign(result.x)) <= 1e-6 * sizes)[~at_0].all()
+
+
+@quiet
+@pytest.mark.parametrize(("seed", "p"), SPARSE)
+def test_updates_of_the_oracle_where_the_way_is_hard(seed, p):
+    X, y, l1 = sparse(seed, p)
+    for k in (*UPDATES, 10):
+        same_as_the_oracle("minimize", "mse", y, "adaptive", False, X=X, precondition="scale", l1=l1, tol=0, rel=REL,
+                           max_iter=k)
 
 
 @quiet
@@ -97,7 +133,7 @@ class TestKernels:
             self.lengths(**options)
 
     @pytest.mark.parametrize("call", [
-        lambda lengths: lengths.next_rate(np.ones(3)), lambda lengths: lengths.step_to(np.ones(5))])
+        lambda lengths: lengths.next_rate(np.ones(3), 0.0), lambda lengths: lengths.step_to(np.ones(5))])
     def test_vectors_of_other_lengths(self, call):
         with pytest.raises(ValueError, match="different lengths"):
             call(self.lengths())
@@ -109,28 +145,28 @@ class TestKernels:
     def test_a_step_is_measured_by_the_sizes_that_are_given(self):
         for measure, size in ((None, 1.0), (np.array([1, 0.5, 10.0, 2.0]), 5.0)):
             lengths = self.lengths(measure=measure)
-            assert lengths.next_rate(np.array([0.25, 1.0, -0.5, 0.0])) == (1.0, False)
+            assert lengths.next_rate(np.array([0.25, 1.0, -0.5, 0.0]), 0.0) == (1.0, False)
             assert lengths.step(1.0) == (size, 0.25**2 + 1 + 0.25)
 
     @pytest.mark.parametrize("far", [np.nan, np.inf, 1e3])
     def test_a_step_to_where_it_is_far_steeper_is_taken_back(self, far):
         theta = np.zeros(2)
         lengths = BarzilaiBorwein(self.metric(2), theta, np.zeros(2), np.empty((rows_of_room(), 2)), 1.0, 0.0)
-        lengths.next_rate(np.array([1.0, 1.0]))
+        lengths.next_rate(np.array([1.0, 1.0]), 0.0)
         lengths.step(1.0)
         assert theta.tolist() == [-1, -1]
-        assert lengths.next_rate(np.array([0.5, far])) == (0.1, True)
+        assert lengths.next_rate(np.array([0.5, far]), 0.0) == (0.1, True)
         assert theta.tolist() == [0, 0]
         assert lengths.step(0.1) == (pytest.approx(0.1), 2.0)
-        assert lengths.next_rate(np.array([0.5, 0.5]))[1] is False
+        assert lengths.next_rate(np.array([0.5, 0.5]), 0.0)[1] is False
 
     @pytest.mark.parametrize("places", [9, 10])
     def test_what_is_far_steeper_is_so_than_each_of_the_last_places(self, places):
         lengths = self.lengths()
         for slope in (10.0, *np.linspace(0.09, 0.08, places)):
-            rate, _ = lengths.next_rate(np.full(4, slope))
+            rate, _ = lengths.next_rate(np.full(4, slope), 0.0)
             lengths.step(rate)
-        assert lengths.next_rate(np.full(4, 20.0))[1] is (places == 10)
+        assert lengths.next_rate(np.full(4, 20.0), 0.0)[1] is (places == 10)
 
     @pytest.mark.parametrize("arrays", [
         (np.ones(3), np.ones(4), np.ones((2, 4))), (np.ones(2), np.ones(2), np.ones((2, 2))),
@@ -144,13 +180,13 @@ class TestKernels:
             with pytest.raises(ValueError, match="different lengths"):
                 call(given, out, room)
 
-    @pytest.mark.parametrize("shapes", [((3, 2), (3, 3)), ((2, 3), (3, 3)), ((3, 3), (3, 2)), ((2, 2), (2, 2))])
+    @pytest.mark.parametrize("shapes", [((3, 2), 3), ((2, 3), 3), ((4, 3), 4), ((2, 2), 2)])
     def test_a_matrix_of_another_size(self, shapes):
-        inverse, root = map(np.ones, shapes)
+        vectors, factors = map(np.ones, shapes)
         with pytest.raises(ValueError, match="another size"):
-            self.metric(inverse=inverse, root=root)
+            self.metric(vectors=vectors, factors=factors)
         with pytest.raises(ValueError, match="another size"):
-            self.metric(inverse=np.ones((3, 3)))
+            self.metric(vectors=np.ones((3, 3)))
 
     def test_columns_that_are_none(self):
         with pytest.raises(ValueError, match="different lengths"):

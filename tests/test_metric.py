@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_oracle
 
-from fastgd import huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties
+from fastgd import huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties, reference
 
 UPDATES = (1, 2, 7, 20)
 
@@ -103,6 +103,36 @@ def test_constant_and_collinear_columns_are_named_and_have_the_least_norm():
     weights = np.linalg.lstsq((X - X.mean(axis=0)) / sizes, y - y.mean(), rcond=1e-10)[0]
     assert run.x[1:] * sizes == pytest.approx(weights, abs=1e-8)
     assert run.x[2] == pytest.approx(0, abs=1e-12)
+
+
+def nearly_collinear(kind, seed, n=300):
+    """Columns that nearly determine each other, and targets."""
+    rng = np.random.default_rng(seed)
+    z, other, noise = rng.normal(size=(3, n))
+    y = z + 2 * other + rng.standard_t(3, n)
+    if kind == "seconds and days":
+        seconds = 1.7e9 + np.sort(rng.uniform(0, 30 * 86400, n))
+        return np.c_[seconds, other, seconds / 86400], y
+    if kind == "a copy far away":
+        return np.c_[z, other, z + 1e6], y
+    return np.c_[z, other, z * (1 + kind * noise)], y + 0.3 * noise
+
+
+@pytest.mark.parametrize("kind", ["seconds and days", "a copy far away", 1e-14, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6])
+@pytest.mark.parametrize("way", [{"alpha": "auto"}, {"alpha": "auto", "momentum": "nesterov"}, {"alpha": "adaptive"}])
+def test_columns_that_nearly_determine_each_other(kind, way):
+    """It arrives where least squares does, without the directions in which columns differ by roundings alone."""
+    for seed in range(4):
+        X, y = nearly_collinear(kind, seed)
+        result = minimize(mse, None, y, progress=False, X=X, fit_intercept=True, full_output=True,
+                          precondition="gram", **way)
+        assert result.success
+        Z = reference.with_intercept((X - X.mean(axis=0)) / X.std(axis=0))
+        if kind in ("a copy far away", 1e-14):
+            Z = Z[:, :3]
+        least = np.mean((Z @ np.linalg.lstsq(Z, y, rcond=1e-16)[0] - y)**2)
+        # A direction of roundings is noise, which explains about a part in n of any targets.
+        assert result.fun <= least * (1 + (0.05 if kind == "seconds and days" else 1e-5))
 
 
 def test_constant_columns_do_no_harm_to_scale():

@@ -1,7 +1,9 @@
 """Steps of a theta of rows in the metric of the data: the maths of `fastgd._metric`.
 
-A vector "in units" is that of the columns z = (x - shift) / size: the intercept of z, if there is one, and its weights.
-All vectors are as long as theta, q numbers, of which the last are the weights.
+All vectors are as long as theta, q numbers, of which the last are the weights. A vector "in units" is that of the
+columns z = (x - shift) / size: the intercept of z, if there is one, and its weights. A "white" one is in coordinates in
+which P is the identity, so that lengths and products there are those of the metric: with P = R R' a slope s in units is
+R's there, and a white step w is R w in units. They have `dimensions` numbers, and zeros after these.
 """
 cimport cython
 
@@ -12,15 +14,16 @@ cdef class Metric:
     cdef Py_ssize_t p
     cdef const double[::1] shift
     cdef const double[::1] sizes
-    cdef const double[:, ::1] inverse
-    cdef const double[:, ::1] root
+    cdef const double[:, ::1] vectors
+    cdef const double[::1] factors
     cdef double of_intercept
 
     cdef void slopes(self, const double* gradient, Py_ssize_t q, double* out) noexcept nogil
-    cdef void times(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil
+    cdef void white_slopes(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil
+    cdef void steps(self, const double* white, Py_ssize_t q, double* out) noexcept nogil
     cdef void scaled(self, const double* step, Py_ssize_t q, double* out) noexcept nogil
-    cdef double squared(self, const double* scaled, Py_ssize_t q) noexcept nogil
-    cdef double size(self, const double* scaled, Py_ssize_t q) noexcept nogil
+    cdef void white_step(self, const double* scaled, Py_ssize_t q, double* out) noexcept nogil
+    cdef double size(self, const double* scaled, const double* white, Py_ssize_t q) noexcept nogil
     cdef void move(self, const double* theta, double rate, const double* steps, double shrinkage, Py_ssize_t q,
                    double* out) noexcept nogil
 

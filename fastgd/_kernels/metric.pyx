@@ -1,5 +1,6 @@
 cimport cython
 from libc.math cimport fmin, sqrt
+from libc.string cimport memset
 
 from fastgd._kernels.step cimport shrunk
 
@@ -18,24 +19,25 @@ cdef inline Py_ssize_t checked(
 cdef class Metric:
     """Of columns with these shifts and sizes.
 
-    P is `unit`, or with a matrix `inverse` that and `1 / of_intercept`, times `unit`; `root` has the rows r of which
-    the sum of r r' is the pseudo-inverse of `inverse`.
+    P is `unit`; with `vectors`, the rows v of a matrix of orthogonal directions, it is `unit` times the sum of
+    f * f * v v' with `factors` f, and `unit / of_intercept` for the intercept. The directions are kept apart, and not
+    multiplied out, because the factors of columns that nearly determine each other are huge.
     """
 
     def __init__(self, const double[::1] shift not None, const double[::1] sizes not None, double unit,
-                 const double[:, ::1] inverse=None, const double[:, ::1] root=None, double of_intercept=1.0):
+                 const double[:, ::1] vectors=None, const double[::1] factors=None, double of_intercept=1.0):
         self.p = sizes.shape[0]
         if self.p == 0 or shift.shape[0] != self.p:
             raise ValueError("Metric: arrays of different lengths")
-        if inverse is not None and (
-                root is None or not inverse.shape[0] == inverse.shape[1] == self.p == root.shape[1]):
+        if vectors is not None and (factors is None or vectors.shape[0] != factors.shape[0]
+                                    or vectors.shape[0] > self.p or vectors.shape[1] != self.p):
             raise ValueError("Metric: a matrix of another size")
         self.shift, self.sizes, self.unit = shift, sizes, unit
-        self.inverse, self.root, self.of_intercept = inverse, root, of_intercept
+        self.vectors, self.factors, self.of_intercept = vectors, factors, of_intercept
 
     def over(self, double curvature):
         """That of a loss so many times as curved."""
-        return Metric(self.shift, self.sizes, self.unit / curvature, self.inverse, self.root, self.of_intercept)
+        return Metric(self.shift, self.sizes, self.unit / curvature, self.vectors, self.factors, self.of_intercept)
 
     cdef void slopes(self, const double* gradient, Py_ssize_t q, double* out) noexcept nogil:
         """A gradient in units."""
@@ -46,25 +48,36 @@ cdef class Metric:
         for j in range(self.p):
             out[first + j] = (gradient[first + j] - self.shift[j] * of_intercept) / self.sizes[j]
 
-    cdef void times(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil:
-        """P @ slopes, in units; `out` is another vector."""
-        cdef Py_ssize_t first = q - self.p, j, k
-        cdef const double* row
-        cdef double here
-        if self.inverse is None:
-            for j in range(q):
-                out[j] = slopes[j] * self.unit
+    cdef void white_slopes(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil:
+        """White slopes from those in units; `out` is another vector."""
+        cdef Py_ssize_t first = q - self.p, k
+        cdef double root = sqrt(self.unit)
+        memset(out, 0, q * sizeof(double))
+        if self.vectors is None:
+            for k in range(q):
+                out[k] = slopes[k] * root
             return
         if first:
-            out[0] = slopes[0] / self.of_intercept
-        for j in range(first, q):
-            out[j] = 0
-        for k in range(self.p):    # the matrix is symmetric, and sums over rows stand in vectors
-            row, here = &self.inverse[k, 0], slopes[first + k]
+            out[0] = slopes[0] * (root / sqrt(self.of_intercept))
+        for k in range(self.vectors.shape[0]):
+            out[first + k] = product(&self.vectors[k, 0], slopes + first, self.p) * (root * self.factors[k])
+
+    cdef void steps(self, const double* white, Py_ssize_t q, double* out) noexcept nogil:
+        """Steps in units from white ones; `out` is another vector."""
+        cdef Py_ssize_t first = q - self.p, k, j
+        cdef double root = sqrt(self.unit), along
+        cdef const double* vector
+        if self.vectors is None:
+            for k in range(q):
+                out[k] = white[k] * root
+            return
+        memset(out, 0, q * sizeof(double))
+        if first:
+            out[0] = white[0] * (root / sqrt(self.of_intercept))
+        for k in range(self.vectors.shape[0]):
+            vector, along = &self.vectors[k, 0], white[first + k] * (root * self.factors[k])
             for j in range(self.p):
-                out[first + j] += row[j] * here
-        for j in range(q):
-            out[j] *= self.unit
+                out[first + j] += vector[j] * along
 
     cdef void scaled(self, const double* step, Py_ssize_t q, double* out) noexcept nogil:
         """A step of theta in units."""
@@ -76,29 +89,30 @@ cdef class Metric:
         if first:
             out[0] = step[0] + absorbed
 
-    cdef double squared(self, const double* scaled, Py_ssize_t q) noexcept nogil:
-        """step @ pinv(P) @ step of a step in units."""
+    cdef void white_step(self, const double* scaled, Py_ssize_t q, double* out) noexcept nogil:
+        """A white step from one in units, as far as it goes in a direction that was kept; `out` is another vector."""
         cdef Py_ssize_t first = q - self.p, k
-        cdef double total = 0, along
-        if self.inverse is None:
-            return product(scaled, scaled, q) / self.unit
-        for k in range(self.root.shape[0]):    # no step goes in a direction that was not kept
-            along = product(&self.root[k, 0], scaled + first, self.p)
-            total += along * along
+        cdef double root = sqrt(self.unit)
+        memset(out, 0, q * sizeof(double))
+        if self.vectors is None:
+            for k in range(q):
+                out[k] = scaled[k] / root
+            return
         if first:
-            total += scaled[0] * scaled[0] * self.of_intercept
-        return total / self.unit
+            out[0] = scaled[0] / (root / sqrt(self.of_intercept))
+        for k in range(self.vectors.shape[0]):
+            out[first + k] = product(&self.vectors[k, 0], scaled + first, self.p) / (root * self.factors[k])
 
-    cdef double size(self, const double* scaled, Py_ssize_t q) noexcept nogil:
+    cdef double size(self, const double* scaled, const double* white, Py_ssize_t q) noexcept nogil:
         """The largest component of a step in units, or what it does to predictions if that is less.
 
         Where columns nearly determine each other rounding moves their weights, and not what they predict, whose root
         mean square this is.
         """
         cdef double most = largest(scaled, q)
-        if self.inverse is None or most != most:
+        if self.vectors is None or most != most:
             return most
-        return fmin(most, sqrt(self.squared(scaled, q) * self.unit / self.of_intercept))
+        return fmin(most, sqrt(product(white, white, q) * self.unit / self.of_intercept))
 
     cdef void move(self, const double* theta, double rate, const double* steps, double shrinkage, Py_ssize_t q,
                    double* out) noexcept nogil:
@@ -115,26 +129,27 @@ cdef class Metric:
             out[0] = theta[0] + (-rate * steps[0] - absorbed)
 
     def direction(self, const double[::1] gradient not None, double[::1] out not None, double[:, ::1] room not None):
-        """Write P @ gradient, in the units of theta."""
+        """Write P @ gradient, in the units of theta; return gradient @ P @ gradient."""
         cdef Py_ssize_t q = checked(self, gradient, out, room), first = q - self.p, j
         cdef double absorbed = 0
         with nogil:
             self.slopes(&gradient[0], q, &room[0, 0])
-            self.times(&room[0, 0], q, &out[0])
-            for j in range(first, q):
-                out[j] /= self.sizes[j - first]
-                absorbed += self.shift[j - first] * out[j]
+            self.white_slopes(&room[0, 0], q, &room[1, 0])
+            self.steps(&room[1, 0], q, &out[0])
+            for j in range(self.p):
+                out[first + j] /= self.sizes[j]
+                absorbed += self.shift[j] * out[first + j]
             if first:
                 out[0] -= absorbed
+        return product(&room[1, 0], &room[1, 0], q)
 
     def in_units(self, const double[::1] step not None, double[::1] out not None, double[:, ::1] room not None):
         """Write a step of theta in units; return its size, and its squared length in this metric."""
         cdef Py_ssize_t q = checked(self, step, out, room)
-        cdef double size, squared
         with nogil:
             self.scaled(&step[0], q, &out[0])
-            size, squared = self.size(&out[0], q), self.squared(&out[0], q)
-        return size, squared
+            self.white_step(&out[0], q, &room[0, 0])
+        return self.size(&out[0], &room[0, 0], q), product(&room[0, 0], &room[0, 0], q)
 
     def moved(self, const double[::1] theta not None, double rate, const double[::1] gradient not None,
               double shrinkage, double[::1] out not None, double[:, ::1] room not None):
@@ -143,5 +158,6 @@ cdef class Metric:
         checked(self, gradient, out, room)
         with nogil:
             self.slopes(&gradient[0], q, &room[0, 0])
-            self.times(&room[0, 0], q, &room[1, 0])
-            self.move(&theta[0], rate, &room[1, 0], shrinkage, q, &out[0])
+            self.white_slopes(&room[0, 0], q, &room[1, 0])
+            self.steps(&room[1, 0], q, &room[0, 0])
+            self.move(&theta[0], rate, &room[0, 0], shrinkage, q, &out[0])

@@ -42,15 +42,21 @@ class BarzilaiBorwein(PythonBatch):
     hardly less steep, bounds those that follow, as on a loss that is straight far from its minimum; one that led to
     where it is far steeper than it was for some time is taken back and made shorter. The first step leads to `guess`,
     if there is one.
+
+    With a penalty of l1 the slope is the least one where a weight is 0, a length goes by the smooth part alone, and a
+    step to where the loss, `value`, is higher than at all of the last places is taken back (S. J. Wright, R. D. Nowak
+    and M. A. T. Figueiredo, "Sparse reconstruction by separable approximation", IEEE Transactions on Signal Processing
+    57, 2009).
     """
 
     is_deterministic = False
     enough = 0.0    # the squared length of the gradient in the metric at which the run may end
 
     def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: Any, tol: float, by_step: bool,
-                 update: Update, first_rate: float | None, guess: DoubleArray | None = None) -> None:
+                 update: Update, first_rate: float | None, guess: DoubleArray | None = None,
+                 value: Callable[[Any], float] | None = None) -> None:
         super().__init__(gradient, part, theta0, tol, by_step, 1, update)
-        self._guess = guess
+        self._guess, self._value = guess, value
         # The first step may be a mere probe, and says nothing.
         self._probes = 2 if first_rate is None else 0
         self._now = theta0.copy()
@@ -58,7 +64,8 @@ class BarzilaiBorwein(PythonBatch):
 
     def next_rate(self) -> float:
         """The length of the step from here, for which the gradient is looked at."""
-        rate, is_back = self._lengths.next_rate(np.ascontiguousarray(self.slope_at(self.theta)))
+        value = math.nan if self._value is None else self._value(self.theta)
+        rate, is_back = self._lengths.next_rate(np.ascontiguousarray(self.slope_at(self.theta)), value)
         if is_back:
             self.theta = self.previous
         return rate

@@ -109,7 +109,8 @@ def _beyond_plain(settings: Settings, objective: Objective, theta0: Any, tol: fl
         is_known = objective.descended is not None and objective.descended.max_stable_alpha is not None
         first = 1.0 if metric is not None else objective.safe_rate(False) if is_known else None
         guess = None if metric is None or settings.is_rough or is_warm else _guess(settings, objective, theta0)
-        lengths = BarzilaiBorwein(gradient, part, theta0, tol, by_step, update, first, guess)
+        value = objective.value_before_slope if update.has_kink else None
+        lengths = BarzilaiBorwein(gradient, part, theta0, tol, by_step, update, first, guess, value)
         return lengths, lengths.next_rate
 
     def safe_rate() -> float:
