@@ -160,6 +160,22 @@ class TestKernels:
         assert lengths.step(0.1) == (pytest.approx(0.1), 2.0)
         assert lengths.next_rate(np.array([0.5, 0.5]), 0.0)[1] is False
 
+    def test_where_weights_shrink_a_step_to_a_higher_loss_is_taken_back_unless_it_is_safe(self):
+        lengths = BarzilaiBorwein(self.metric(2), np.zeros(2), np.zeros(2), np.empty((rows_of_room(), 2)), 1.0, 0.1)
+        assert lengths.next_rate(np.array([1.0, 0.0]), 5.0) == (1.0, False)
+        lengths.step(1.0)
+        rate, is_back = lengths.next_rate(np.array([0.9, 0.0]), 6.0)    # higher, by a step of the first length
+        assert rate == pytest.approx(9)
+        assert not is_back
+        lengths.step(rate)
+        assert lengths.next_rate(np.array([0.5, 0.0]), 6.1) == (1.0, True)    # no less than the first length
+        lengths.step(1.0)
+        rate, is_back = lengths.next_rate(np.array([0.8, 0.0]), 6.0)
+        assert rate > 1
+        assert not is_back
+        lengths.step(rate)
+        assert not lengths.next_rate(np.array([0.7, 0.0]), 6.0 * (1 + 1e-13))[1]    # as far as rounding tells
+
     @pytest.mark.parametrize("places", [9, 10])
     def test_what_is_far_steeper_is_so_than_each_of_the_last_places(self, places):
         lengths = self.lengths()

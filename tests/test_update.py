@@ -147,6 +147,18 @@ class TestMetrics:
         theta = np.arange(5.0 + intercept)
         assert metric.moved(theta, 0.5, gradient, 0.0) == pytest.approx(theta - 0.5 * direction, rel=1e-9, abs=1e-9)
 
+    @pytest.mark.parametrize("intercept", [False, True])
+    def test_a_size_is_no_more_than_what_the_step_does_to_predictions(self, intercept):
+        """Of columns that nearly determine each other; for any curvature of the loss."""
+        X, y = rows(300, 2)
+        X = np.c_[X, X[:, 0] * (1 + 1e-9 * np.arange(300))]
+        objective = objective_of(fastgd.mse, None, y, X, intercept)
+        metric = objective.metric("gram")
+        step = np.array([0.5] * intercept + [1e6, 0.0, -1e6])
+        change = X @ step[int(intercept):] + 0.5 * intercept
+        for curvature in (1.0, 7.0):
+            assert metric.over(curvature).size(step) == pytest.approx(np.sqrt(np.mean(change**2)), rel=1e-4)
+
     def test_over_is_that_of_a_loss_so_many_times_as_curved(self):
         X, y = rows(300, 5)
         gradient = np.random.default_rng(1).normal(size=6)
