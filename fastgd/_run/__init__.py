@@ -67,7 +67,7 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     if rates is None and settings.precondition is None:
         rates = as_rates(objective.safe_rate(True))
     elif rates is None:
-        objective.check_curvature()
+        objective.check_curvature(is_stochastic=True)
         rates = as_rates(1.0)
     period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
     watch = epochs = None

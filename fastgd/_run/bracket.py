@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastgd._checks import as_double
 from fastgd._limits import ENOUGH_LOOKS, FAR_AWAY, PLACES, PLACES_NEAR, ROUNDING, ROUNDING_OF_SUMS, SAMPLE
 from fastgd._run.adaptive import Bracket
 from fastgd._run.kinks import OrderStatistic
@@ -53,11 +54,11 @@ def quantiles(points: Points) -> DoubleArray:
     levels = (np.arange(PLACES) + 0.5) / PLACES - ROUNDING_OF_SUMS
     if points.weights is None:
         places = np.ceil(levels * points.n).astype(np.intp) - 1
-        return np.sort(points.targets)[places].astype(np.float64)
+        return as_double(np.sort(points.targets)[places])
     order = np.argsort(points.targets)
     sums = np.cumsum(points.weights[order], dtype=np.float64)
     places = order[np.searchsorted(sums, levels * sums[-1])]
-    return points.targets[places].astype(np.float64)
+    return as_double(points.targets[places])
 
 
 def _between(few: Objective, places: list[float], rate: float) -> tuple[float, float]:
