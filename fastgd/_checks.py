@@ -194,7 +194,8 @@ def raise_not_finite(array: FloatArray, name: str, advice: str | None = None) ->
             raise ValueError(f"Input {name} contains {contains}.")
         if count:
             drop = advice or f"Drop such values ({kept}{more}) or fill them."
-            raise ValueError(f"Input {name} contains {contains}: {_so_many(count, array.size)}at position {first}. {drop}")
+            raise ValueError(f"Input {name} contains {contains}: {_so_many(count, array.size)}at position {first}. "
+                             f"{drop}")
     raise ValueError(f"Input {name} was changed while it was read.")
 
 

@@ -188,6 +188,8 @@ LOST_FOR_EVER = 1e-28
 PART_OF_A_TIE = 1e-4
 #: Columns above which a Gram matrix, of which a pseudo-inverse is taken, would take minutes.
 MOST_FOR_METRIC = 2000
+#: The largest stable learning rate in any metric: they are made for half of it to be 1.
+LARGEST_IN_METRIC = 2.0
 #: A column whose deviation is below this part of its mean is constant, as far as a double can say.
 CONSTANT = 1e-15
 

@@ -333,7 +333,8 @@ class Objective:
         assert penalty is not None
         total, weights = np.array(slope, dtype=np.float64), np.asarray(self.weights_of(theta))
         part = total[first:] if total.ndim else total[()]
-        part = part + penalty.l2 * weights
+        with np.errstate(over="ignore", invalid="ignore"):    # of weights that diverge
+            part = part + penalty.l2 * weights
         part = np.where(weights == 0, shrunk(part, penalty.l1), part + penalty.l1 * np.sign(weights))
         if not total.ndim:
             return float(part)
