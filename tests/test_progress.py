@@ -172,7 +172,8 @@ def test_a_bar_shows_steps_in_the_units_of_the_rule(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
     monkeypatch.setitem(sys.modules, "tqdm.auto", types.SimpleNamespace(tqdm=FakeBar))
     X = np.random.default_rng(0).normal(size=(50, 1)) * 1e-4
-    result = fastgd.minimize(fastgd.mse, None, X[:, 0] * 1e4, 0.5, "bar", X=X, precondition="scale", history=True)
+    result = fastgd.minimize(fastgd.mse, None, X[:, 0] * 1e4, 0.5, "bar", X=X, precondition="scale", history=True,
+                             tol=1e-6)
     first, second = result.history["x0"][:2]
     size = np.sqrt(np.mean(X**2))
     assert f"step: {first * size:.2g} |" in shown[1]

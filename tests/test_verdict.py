@@ -497,9 +497,9 @@ class TestUnitsAndAdvice:
         sizes, successes = np.sqrt((X**2).mean(axis=0)), 0
         for seed in range(10):
             result = minimize_mini_batch(fastgd.mse, None, y, 100, 0.1, X=X, rng=seed, tol=0.02, precondition="scale",
-                                         average=True, history=True)
+                                         theta0=[1.0255, 10292.9], average=True, history=True)
             if result.success:
-                thetas = result.history[["x0", "x1"]].to_numpy()
+                thetas = np.vstack([[1.0255, 10292.9], result.history[["x0", "x1"]].to_numpy()])
                 step = (np.abs(thetas[-1] - thetas[-2]) * sizes).max()
                 assert f"moved theta by {step:.3g}, in units of the prediction, and tol is 0.02" in result.message
                 successes += 1
