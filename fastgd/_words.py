@@ -146,6 +146,8 @@ class Words:
     def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
         moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g}{self._units()},"
+        if self.stop == "epoch":
+            moved = f"ended an epoch that moved theta, {outcome.moved:.3g},"
         lower = "the least is" if shortfall.is_least else "it is still lower,"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
                 f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "

@@ -505,6 +505,12 @@ class TestUnitsAndAdvice:
                 successes += 1
         assert successes >= 2
 
+    def test_an_epoch_moved_theta_by_less_than_tol(self):
+        result = self.said(alpha=1e-7, verb=minimize_sgd, rng=0, stop="epoch")
+        moved, tol = result.message.split("ended an epoch that moved theta, ")[1].split(", but")[0].split(
+            ", by less than tol=")
+        assert float(moved) < float(tol)
+
     @pytest.mark.parametrize("precondition", ["scale", "gram"])
     @pytest.mark.parametrize("momentum", [None, "nesterov"])
     def test_the_stable_rate_in_a_metric(self, precondition, momentum):
