@@ -178,7 +178,7 @@ def as_double(array: FloatArray) -> DoubleArray:
     return double
 
 
-def raise_not_finite(array: FloatArray, name: str) -> NoReturn:
+def raise_not_finite(array: FloatArray, name: str, advice: str | None = None) -> NoReturn:
     """Raise the ValueError that says how many NaN or infinities are in `array`, where, and what to do."""
     for is_bad, contains, kept, more in (
         (np.isnan, "NaN", f"{name}[~numpy.isnan({name})]", ", Series.dropna()"),
@@ -193,8 +193,9 @@ def raise_not_finite(array: FloatArray, name: str) -> NoReturn:
         if count and array.size == 1:
             raise ValueError(f"Input {name} contains {contains}.")
         if count:
+            drop = advice or f"Drop such values ({kept}{more}) or fill them."
             raise ValueError(f"Input {name} contains {contains}: {_so_many(count, array.size)}at position {first}. "
-                             f"Drop such values ({kept}{more}) or fill them.")
+                             f"{drop}")
     raise ValueError(f"Input {name} was changed while it was read.")
 
 
@@ -410,13 +411,15 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
 
 def as_weights(weights: Any, n: int | None = None) -> FloatArray:
     """Weights as a contiguous array of finite numbers of at least 0, of so many if that is given."""
-    name = "sample_weight"
+    name, advice = "sample_weight", "Drop these rows of dataset, X and sample_weight, or give them a weight of 0."
+    if isinstance(weights, np.ma.MaskedArray):
+        raise TypeError(f"Input {name} is a masked array, whose mask would be lost. {advice}")
     array = as_float_array(weights, name)
     if n is not None and array.size != n:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "
                          f"dataset, {name})")
     if not _all_finite(array):
-        raise_not_finite(array, name)
+        raise_not_finite(array, name, advice)
     least = array.min()
     if least < 0:
         raise ValueError(f"The '{name}' parameter must be numbers in the range [0, inf). Got {least:g} at position "

@@ -54,7 +54,7 @@ def _concluded(objective: Objective, settings: Settings, outcome: Outcome, histo
         warn(f"{settings.method}: {on_order(outcome.unevenness)}", category)
     if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
         return outcome.x
-    words = Words(objective, outcome, verdict, settings.tol, settings.stop, settings.is_stochastic)
+    words = Words(objective, outcome, verdict, settings.tol, settings)
     message = f"{settings.method} {words}"
     if objective.source.is_parted and not settings.is_stochastic:
         message += on_passes(passes_instead(objective, settings), outcome.updates)
@@ -75,7 +75,8 @@ def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | No
     read = {} if source.reads is None else dict(zip(("passes", "bytes_read"), source.reads, strict=True))
     return DescentResult(
         **found, nit=outcome.updates, success=verdict.status == CONVERGED, status=verdict.status, message=message,
-        history=history, feature_names=source.names, fit_intercept=source.intercept, **read)
+        history=history, feature_names=source.names, fit_intercept=source.intercept, **read,
+        _columns=source.columns if source.is_rows else None)
 
 
 def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],

@@ -126,6 +126,16 @@ MOST_FOR_EIGENVALUES = 512
 FEW_ENOUGH = 8
 #: Points in a bracket that are gathered and sorted; and looks after which they are, however many.
 FEW_TO_SORT, LOOKS_BEFORE_SORTING = 4096, 12
+#: Quantiles that stand for the points where the minimum is first looked for, and how many of them on each side of it
+#: tell the curvature there.
+PLACES, PLACES_NEAR = 64, 4
+#: A step that goes by the secant, or by a curvature, goes so many times as far, to see the other side of the minimum;
+#: where the slope does not change at all steps grow by the other factor.
+BEYOND, FARTHER = 1.5, 10.0
+#: A theta from which all points are far away.
+FAR_AWAY = 1e300
+#: The part of a sum of weights that is rounding.
+ROUNDING_OF_SUMS = 1e-9
 
 # Smoothed kinks.
 
@@ -179,6 +189,8 @@ ROUNDINGS = 1000
 PART_OF_A_TIE = 1e-4
 #: Columns above which a Gram matrix, of which a pseudo-inverse is taken, would take minutes.
 MOST_FOR_METRIC = 2000
+#: The largest stable learning rate in any metric: they are made for half of it to be 1.
+LARGEST_IN_METRIC = 2.0
 #: A column whose deviation is below this part of its mean is constant, as far as a double can say.
 CONSTANT = 1e-15
 

@@ -333,7 +333,8 @@ class Objective:
         assert penalty is not None
         total, weights = np.array(slope, dtype=np.float64), np.asarray(self.weights_of(theta))
         part = total[first:] if total.ndim else total[()]
-        part = part + penalty.l2 * weights
+        with np.errstate(over="ignore", invalid="ignore"):    # of weights that diverge
+            part = part + penalty.l2 * weights
         part = np.where(weights == 0, shrunk(part, penalty.l1), part + penalty.l1 * np.sign(weights))
         if not total.ndim:
             return float(part)
@@ -413,7 +414,7 @@ class Objective:
 
     def safe_rate(self, is_stochastic: bool) -> float:
         """Half of the largest stable rate: 1 / the largest curvature."""
-        self.check_curvature()
+        self.check_curvature(is_stochastic)
         stable = self.stable_rate(is_stochastic)
         assert stable is not None
         if 0 < stable < math.inf:
@@ -421,14 +422,15 @@ class Objective:
         raise ValueError("alpha='auto' found no learning rate: the largest curvature of the loss on these data is "
                          f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
 
-    def check_curvature(self) -> None:
+    def check_curvature(self, is_stochastic: bool = False) -> None:
         """Raise ValueError unless the loss is known to be of bounded curvature."""
         if self.descended is not None and self.descended.max_stable_alpha is not None:
             return
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
         got = self.descended or self._grad_loss_fn or self._loss_fn
-        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number or one "
-                         "of fastgd.schedules.")
+        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number, "
+                         f"{'or' if is_stochastic else 'alpha=' + repr('adaptive') + ' to minimize, or'} one of "
+                         "fastgd.schedules.")
 
 
 def _are_on_their_sides(theta: DoubleArray, rows: Rows, part: slice) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import MOST_NAMED, POINTS_AT_ONCE, UNSCALED
+from fastgd._limits import LARGEST_IN_METRIC, MOST_FOR_METRIC, MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
 from fastgd._source.points import sum_of_points
 from fastgd._theta import is_finite, largest, shown
@@ -15,6 +15,7 @@ from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED,
 if TYPE_CHECKING:
     from fastgd._objective import Objective
     from fastgd._run import Outcome
+    from fastgd._settings import Settings
     from fastgd._shortfall import Shortfall
     from fastgd._verdict import Verdict
 
@@ -26,10 +27,12 @@ _ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if
 class Words:
     """What is said of a run, after the name of the method."""
 
-    def __init__(self, objective: Objective, outcome: Outcome, verdict: Verdict, tol: float, stop: str = "step",
-                 is_stochastic: bool = False) -> None:
-        self.objective, self.outcome, self.verdict = objective, outcome, verdict
-        self.tol, self.stop, self.is_stochastic = tol, stop, is_stochastic
+    def __init__(self, objective: Objective, outcome: Outcome, verdict: Verdict, tol: float,
+                 settings: Settings | None = None) -> None:
+        self.objective, self.outcome, self.verdict, self.tol = objective, outcome, verdict, tol
+        self.stop, self.is_stochastic, self.precondition, self.momentum, self.is_adaptive = (
+            ("step", False, None, None, False) if settings is None else
+            (settings.stop, settings.is_stochastic, settings.precondition, settings.momentum, settings.is_adaptive))
 
     def __str__(self) -> str:
         labels = _on_labels(self.objective) if self.verdict.has_labels else ""
@@ -48,13 +51,12 @@ class Words:
         if self.stop == "loss":
             by = f"less than tol={tol:g}" if moved is None else f"{moved:.3g}, and tol is {tol:g}"
             return f"converged: update {updates} changed the loss by {by}.{self._ties()}"
-        if moved is not None and self.is_stochastic:
+        if moved is not None and self.stop != "step":
             return (f"converged: update {updates} ended an epoch that moved theta by {moved:.3g}, and tol is {tol:g}, "
                     f"to {shown(self.outcome.x)}.{self._passes()}")
-        if moved is not None:
-            return (f"converged: update {updates} moved theta by {moved:.3g}, in units of the prediction, and tol is "
-                    f"{tol:g}.{self._ties()}")
-        return f"converged: update {updates} moved theta by {self._step():.3g}, and tol is {tol:g}."
+        in_units = f"{self._units()}," if self._units() else ""
+        return (f"converged: update {updates} moved theta by {self._step():.3g},{in_units} and tol is {tol:g}."
+                f"{self._ties()}")
 
     def _loss_name(self) -> str:
         assert self.objective.descended is not None
@@ -83,7 +85,7 @@ class Words:
 
     def _limit_reached(self) -> str:
         outcome, tol = self.outcome, self.tol
-        moved = f"moved theta by {self._step():.3g}"
+        moved = f"moved theta by {self._step():.3g}{self._units()}"
         if self.verdict.is_separable:
             return self._no_minimum()
         end = f"{self._growth()}{self._rate_hint()}{_on_targets(self.objective)}"
@@ -105,8 +107,9 @@ class Words:
         values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
                   else f"a round of {outcome.period} values with {shown(outcome.theta)} among them")
         return (f"did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, in "
-                f"steps of {self._step():.3g} that tol={self.tol:g} never ends. A minimum may lie between them: use a "
-                f"smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}{self._rate_hint()}")
+                f"steps of {self._step():.3g}{self._units()} that tol={self.tol:g} never ends. A minimum may lie "
+                f"between them: use a smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}"
+                f"{self._rate_hint()}")
 
     def _diverged(self) -> str:
         outcome = self.outcome
@@ -114,7 +117,7 @@ class Words:
             return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}: at theta "
                     f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. Use a "
                     f"smaller learning rate, or start nearer.{self._growth()}{self._rate_hint()}")
-        stable = self.objective.stable_rate(self.is_stochastic)
+        stable = self._stable_rate()
         or_scale = ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
         return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "
                 f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate{or_scale}."
@@ -142,7 +145,9 @@ class Words:
 
     def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
-        moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
+        moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g}{self._units()},"
+        if self.stop == "epoch":
+            moved = f"ended an epoch that moved theta, {outcome.moved:.3g},"
         lower = "the least is" if shortfall.is_least else "it is still lower,"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
                 f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "
@@ -152,16 +157,24 @@ class Words:
     def _to_arrive(self) -> str:
         """What leads to the optimum."""
         if self.is_stochastic:
-            scale = ", precondition='scale'" if self.objective.source.is_rows else ""
+            scale = ", precondition='scale'" if self.objective.source.is_rows and self.precondition is None else ""
             return f"Use a smaller tol, a learning rate that falls more slowly{scale}, or minimize."
-        if self.objective.descended is None:
+        if self.objective.descended is None and not self.is_adaptive:
             return "Use a smaller tol or a larger learning rate."
-        return f"Use {self._way()}, a smaller tol, or a larger learning rate if it is stable."
+        way = self._way() and f"{self._way()}, "
+        if self.is_adaptive:
+            return f"Use {way and way[:-2] + ' or '}a smaller tol."
+        return f"Use {way}a smaller tol, or a larger learning rate if it is stable."
 
     def _or_more_updates(self) -> str:
-        if self.objective.descended is None or not self.objective.source.is_rows:
-            return "Raise max_iter or change the learning rate."
-        return "Raise max_iter, change the learning rate, or use precondition='gram' and momentum='nesterov'."
+        ways = ["Raise max_iter"] if self.is_adaptive else ["Raise max_iter", "change the learning rate"]
+        if self.objective.descended is not None and self.objective.source.is_rows:
+            metric = [] if self.precondition == self._metric() else [f"precondition={self._metric()!r}"]
+            momentum = [] if self.is_adaptive or self.momentum is not None else ["momentum='nesterov'"]
+            ways += [f"use {' and '.join(metric + momentum)}"] if metric or momentum else []
+        *others, last = ways
+        comma = "," if len(others) > 1 else ""
+        return f"{', '.join(others)}{comma} or {last}." if others else f"{last}."
 
     def _passes(self) -> str:
         """Where batch descent would be at the optimum in fewer passes over the data than a stochastic run made."""
@@ -174,11 +187,19 @@ class Words:
                 f"data; this run made {made:,.0f}.")
 
     def _way(self) -> str:
-        """The options of the batch descent that arrives soonest."""
-        if not self.objective.source.is_rows:
-            return "alpha='adaptive'"
-        has_kink = self.objective.penalty is not None and self.objective.penalty.l1 > 0
-        return f"alpha='adaptive' and precondition={'scale' if has_kink else 'gram'!r}"
+        """The options of the batch descent that arrives soonest, as far as they are not in use."""
+        ways = []
+        if self.is_stochastic or not self.is_adaptive:
+            ways.append(f"alpha='adaptive'{' without momentum' if self.momentum is not None else ''}")
+        if self.objective.source.is_rows and (self.is_stochastic or self.precondition != self._metric()):
+            ways.append(f"precondition={self._metric()!r}")
+        return " and ".join(ways)
+
+    def _metric(self) -> str:
+        """The better of the preconditioners that can be used."""
+        penalty, source = self.objective.penalty, self.objective.source
+        has_kink = penalty is not None and penalty.l1 > 0
+        return "scale" if has_kink or source.n_parameters - source.intercept > MOST_FOR_METRIC else "gram"
 
     def _stopped(self) -> str:
         return (f"was stopped by the callback (StopIteration) after update {self.outcome.updates}."
@@ -193,7 +214,17 @@ class Words:
             f" On the way the loss grew from {growth.began:.6g} to {growth.ended:.6g}.")
 
     def _step(self) -> float:
+        """The length of the last step, as the rule of steps measures it."""
+        if self._is_scaled:
+            return float(self.outcome.moved)    # type: ignore[arg-type]
         return largest(self.outcome.theta - self.outcome.previous)
+
+    def _units(self) -> str:
+        return " in units of the prediction" if self._is_scaled else ""
+
+    @property
+    def _is_scaled(self) -> bool:
+        return self.outcome.moved is not None and self.stop == "step"
 
     def _rate_hint(self) -> str:
         """Names a stable learning rate where one is known and the run used more, or went up and not down."""
@@ -201,12 +232,26 @@ class Words:
         went_up = self.verdict.status == NOT_FINITE or self.verdict.growth is not None
         if objective.source.is_rows and not went_up:
             return ""    # it would take passes over X
-        stable = objective.stable_rate(self.is_stochastic)
+        stable = self._stable_rate()
+        if self.precondition is not None:
+            return "" if stable is None or not (went_up or self.outcome.alpha >= stable) else (
+                f" With precondition={self.precondition!r} the largest stable alpha for {self._called()} is "
+                f"{stable:g}; stay below it. alpha='auto' is {stable / 2:g}.")
         if objective.source.is_rows:
             return f"{self._on_rates(stable)}{_on_columns(objective)}"
         if stable is None or objective.descended is None or not (went_up or self.outcome.alpha >= stable):
             return ""
         return f" The largest stable alpha for {objective.descended.__name__} is {stable:g}; stay below it."
+
+    def _stable_rate(self) -> float | None:
+        """The largest stable learning rate, in the units of the run; None if it is not known."""
+        loss = self.objective.descended
+        if self.precondition is None or loss is None or loss.max_stable_alpha is None:
+            return self.objective.stable_rate(self.is_stochastic)
+        return LARGEST_IN_METRIC
+
+    def _called(self) -> str:
+        return self.objective.descended.__name__ if self.objective.descended is not None else "the loss"
 
     def _on_rates(self, stable: float | None) -> str:
         loss = self.objective.descended

@@ -172,23 +172,20 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
         return _adaptive(model, units, model.start(theta0), tol, max_iter)
     theta = ahead = model.start(theta0)
     moves = False    # a warm-up may begin with rates of 0
-    count = 1
+    momentum = None if momentum is None else _Momentum(units)
     for t in range(max_iter):
         if progress:
             print(f"theta: {_rounded(theta)} | loss: {model.loss(theta):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
         moves = moves or rate != 0
-        new = units.moved(ahead, rate, model.gradient(ahead))
+        gradient = model.gradient(ahead)
+        new = units.moved(ahead, rate, gradient)
         change = max(units.size(new - ahead), units.size(new - theta))
         if stop == "loss":
             change = abs(model.loss(new) - model.loss(theta))
         if moves and change < tol:
             return new
-        if momentum == "nesterov":
-            ahead, count = _look_ahead(new, new - theta, units.inner(new - ahead, new - theta) >= 0, count)
-        else:
-            ahead = new
-        theta = new
+        ahead, theta = new if momentum is None else momentum.beyond(theta, ahead, new, gradient, rate), new
     return theta
 
 
@@ -238,12 +235,30 @@ def _secant(longer, shorter):
     return shorter if shorter < longer / 2 else longer
 
 
-def _look_ahead(theta, move, agrees, count):
-    """Nesterov's place for the next gradient: beyond theta, unless the last step went against the last move."""
-    if not agrees:
-        return theta, 1
-    following = (1 + np.sqrt(1 + 4 * count ** 2)) / 2
-    return theta + (count - 1) / following * move, following
+class _Momentum:
+    """Nesterov's: the place for the next gradient is beyond theta, unless the last step went against the last move.
+
+    With q the rate times the largest curvature that was met from step to step, plain steps are stable for q < 2, and
+    with a part b of the last move for b < (2 - q) / (2 q - 2).
+    """
+
+    def __init__(self, units):
+        self.units, self.count, self.curvature, self.steepest, self.last = units, 1, 0.0, 0.0, None
+
+    def beyond(self, theta, ahead, new, gradient, rate):
+        steepness = abs(np.dot(gradient, new - ahead))
+        if self.last is not None and steepness > 1e-13 * self.steepest:
+            way, change = ahead - self.last[0], gradient - self.last[1]
+            self.curvature = max(self.curvature, np.dot(change, way) / (self.units.inner(way, way) or np.inf))
+        self.last = ahead, gradient
+        self.steepest = max(self.steepest, steepness)
+        if self.units.inner(new - ahead, new - theta) < 0:
+            self.count = 1
+            return new
+        q, count = rate * self.curvature, self.count
+        self.count = (1 + np.sqrt(1 + 4 * count ** 2)) / 2
+        part = (count - 1) / self.count
+        return new + (min(part, max(0, (2 - q) / (4 * q - 4))) if q > 1 else part) * (new - theta)
 
 
 class _Model:

@@ -134,7 +134,7 @@ class DescentResult(Generic[Theta_co]):
         With ``history=True``, one row an update: update (from 1), alpha, and the theta after it; with X a column for
         each parameter.
     feature_names : tuple of str or None
-        The columns of X, if it was a DataFrame.
+        The columns of X as text, if it was a DataFrame.
     fit_intercept : bool
         Whether x[0] is an intercept.
     passes, bytes_read : int or None
@@ -169,6 +169,7 @@ class DescentResult(Generic[Theta_co]):
     fit_intercept: bool = False
     passes: int | None = None
     bytes_read: int | None = None
+    _columns: pd.Index[Any] | None = None    # of X, as it has them
 
     @property
     def coef(self) -> pd.Series[float]:
@@ -177,7 +178,8 @@ class DescentResult(Generic[Theta_co]):
         Returns
         -------
         pandas.Series of float64
-            A copy. Its index is the columns of X, or x0, x1, ... if X was no DataFrame.
+            A copy. Its index is the columns of X, whatever they are made of, so that ``X @ result.coef`` predicts; or
+            x0, x1, ... if X was no DataFrame.
 
         Raises
         ------
@@ -203,7 +205,8 @@ class DescentResult(Generic[Theta_co]):
         import pandas as pd
 
         start = int(self.fit_intercept)
-        return pd.Series(np.array(theta[start:]), index=names_of(self)[start:], name="coef")
+        index = names_of(self)[start:] if self._columns is None else self._columns
+        return pd.Series(np.array(theta[start:]), index=index, name="coef")
 
     @property
     def intercept(self) -> float:

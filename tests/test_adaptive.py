@@ -3,7 +3,18 @@ import numpy as np
 import pytest
 from helpers import DTYPES, LOSSES, descend, oracle, quiet
 
-from fastgd import EpsilonInsensitive, Pinball, abs_loss, minimize, mse, penalties, quartic_loss
+from fastgd import (
+    EpsilonInsensitive,
+    Huber,
+    Pinball,
+    abs_loss,
+    huber_loss,
+    log_cosh,
+    minimize,
+    mse,
+    penalties,
+    quartic_loss,
+)
 
 CONVEX = [name for name, loss in LOSSES.items() if loss.is_convex]
 SMOOTH = [name for name in CONVEX if not LOSSES[name].kinks]
@@ -63,6 +74,54 @@ def test_arrives_from_afar(name, kind):
         assert far.nit <= 40
         # Within epsilon all thetas are as good.
         assert far.fun == pytest.approx(near.fun, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [5, 244, 20_000])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e9])
+@pytest.mark.parametrize("is_called", [False, True])
+def test_a_probe_ends_no_run(n, scale, is_called):
+    # The first step may be shorter than tol by far, where slopes are bounded and points are not.
+    for seed in range(3):
+        y = scale * np.exp(2 * np.random.default_rng(seed).normal(size=n))
+        for tol in (1e-3 * scale, 1e-12 * float(np.ptp(y))):
+            if not is_called:
+                quantile = float(np.quantile(y, 0.1, method="inverted_cdf"))
+                assert adaptive(Pinball(0.1), y, tol=tol).x == quantile
+            for delta in (scale, scale * 1e-2):
+                loss = Huber(delta)
+                gradient = (lambda theta, y, loss=loss: float(loss.gradient(theta, y))) if is_called else None
+                run = adaptive(loss, y, gradient=gradient, tol=tol)
+                assert run.success, run.message
+                below, above = (float(np.mean(np.clip(run.x + side * (2 * tol + 1e-12 * run.x) - y, -delta, delta)))
+                                for side in (-1, 1))
+                assert below <= 1e-12 * delta
+                assert above >= -1e-12 * delta
+
+
+@pytest.mark.parametrize("loss_of", [Huber, lambda scale: log_cosh, lambda scale: Pinball(0.01, smoothing=scale / 2)])
+@pytest.mark.parametrize("kind", DRAWS)
+def test_few_passes_whatever_the_units(loss_of, kind):
+    for n in (40, 3000, 20_000):
+        for scale in (1e-4, 1.0, 1e6):
+            loss = loss_of(scale)
+            y = scale * DRAWS[kind](np.random.default_rng(n), n)
+            spread = float(np.ptp(y))
+            for theta0 in (0.0, -1e6 * spread):
+                assert adaptive(loss, y, theta0=theta0, tol=1e-9 * spread).nit <= 16
+
+
+@pytest.mark.parametrize("loss", [huber_loss, log_cosh, Pinball(0.3, smoothing=2.0), Pinball(0.3)], ids=repr)
+def test_weights_are_points_that_are_there_so_often(loss):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.choice([4, 40, 900]))
+        y, weights = rng.normal(3, 4, n), rng.integers(1, 5, n)
+        repeated = adaptive(loss, np.repeat(y, weights))
+        assert adaptive(loss, y, sample_weight=weights).x == pytest.approx(repeated.x, rel=1e-12, abs=1e-12)
+        is_kept = rng.random(n) < 0.7
+        is_kept[0] = True
+        kept = adaptive(loss, y[is_kept], sample_weight=weights[is_kept])
+        assert adaptive(loss, y, sample_weight=weights * is_kept).x == kept.x
 
 
 @pytest.mark.parametrize("name", CONVEX)

@@ -82,3 +82,31 @@ def test_a_function_in_python_is_called_once_an_update():
     run = minimize(own(oracle("mse", "")), gradient, y, 1e-5, False, X=X, momentum="nesterov", full_output=True)
     assert run.nit <= len(thetas) <= run.nit + 15    # the look at the end takes at most 12 more
     assert np.isfinite(run.x).all()
+
+
+@pytest.mark.parametrize("part", [0.55, 0.7, 0.9, 0.97])
+@pytest.mark.parametrize("precondition", [None, "scale", "gram"])
+def test_arrives_at_every_rate_at_which_plain_descent_does(part, precondition):
+    # Nesterov's sequence itself is stable up to two thirds of the largest stable rate alone.
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(60, 3)) * [1.0, 3.0, 0.5]
+        y = X @ rng.normal(size=3) + rng.normal(size=60)
+        alpha = 2 * part if precondition else part / np.linalg.eigvalsh(X.T @ X / 60)[-1]
+        options = {"X": X, "precondition": precondition, "tol": 1e-9, "full_output": True}
+        assert minimize(mse, None, y, alpha, False, **options).success
+        run = minimize(mse, None, y, alpha, False, momentum="nesterov", **options)
+        assert run.success
+        assert run.x == pytest.approx(np.linalg.lstsq(X, y)[0], abs=1e-6)
+    y = rng.normal(3, 4, 100)
+    assert minimize(mse, None, y, part, False, momentum="nesterov", tol=1e-9) == pytest.approx(y.mean())
+
+
+@quiet
+@pytest.mark.parametrize("alpha", [1.3, 1.8])
+def test_updates_of_the_oracle_where_momentum_alone_would_diverge(alpha):
+    X, y, weights = raw_rows("huber_loss")
+    for l1, l2 in ((0, 0), (0.05, 0.1)):
+        for k in (5, 20, 40):
+            same_as_the_oracle("minimize", "huber_loss", y, alpha, False, X=X, precondition="scale", tol=0, l1=l1,
+                               l2=l2, momentum="nesterov", sample_weight=weights, max_iter=k)

@@ -381,3 +381,10 @@ class TestSlopesWithAPenalty:
         ours, theirs = (objective_of(fastgd.mse, gradient, y, X, penalty=ElasticNet(0.3, 0.7))
                         for gradient in (None, own(reference.grad_mse)))
         assert np.asarray(theirs.slope(theta)) == pytest.approx(np.asarray(ours.slope(theta)), rel=1e-12)
+
+
+def test_auto_names_what_finds_a_rate_for_kinks():
+    with pytest.raises(ValueError, match=r"give a number, alpha='adaptive' to minimize, or one of fastgd.schedules"):
+        fastgd.minimize(fastgd.abs_loss, None, [1.0, 2.0], "auto", False)
+    with pytest.raises(ValueError, match=r"give a number, or one of fastgd.schedules"):
+        fastgd.minimize_sgd(fastgd.abs_loss, None, [1.0, 2.0], "auto")

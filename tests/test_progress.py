@@ -1,5 +1,6 @@
 """How a descent shows that it goes on: which display it is, what a bar shows and when it is closed."""
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -148,3 +149,32 @@ def test_a_bar_without_tqdm_is_refused_before_anything_is_computed(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(ImportError, match="pip install tqdm"):
         progress_display("bar", **RULE)
+
+
+def test_a_bar_shows_steps_in_the_units_of_the_rule(monkeypatch):
+    shown = []
+
+    class FakeBar:
+        n = 0
+
+        def __init__(self, **options):
+            pass
+
+        def set_postfix_str(self, text, refresh):
+            shown.append(text)
+
+        def update(self, count):
+            self.n += count
+
+        def close(self):
+            pass
+
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", types.SimpleNamespace(tqdm=FakeBar))
+    X = np.random.default_rng(0).normal(size=(50, 1)) * 1e-4
+    result = fastgd.minimize(fastgd.mse, None, X[:, 0] * 1e4, 0.5, "bar", X=X, precondition="scale", history=True,
+                             tol=1e-6)
+    first, second = result.history["x0"][:2]
+    size = np.sqrt(np.mean(X**2))
+    assert f"step: {first * size:.2g} |" in shown[1]
+    assert f"step: {(second - first) * size:.2g} |" in shown[2]

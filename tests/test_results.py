@@ -91,6 +91,19 @@ class TestCoef:
             bare = dataclasses.replace(result, feature_names=None)
             assert list(bare.coef.index) == ["x0", "x1", "x2"]
 
+    @pytest.mark.parametrize("columns", [
+        [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["k", "l"]), pd.Index([2.5, "b"], name="what"),
+        pd.to_datetime(["2020-01-01", "2021-01-01"])])
+    def test_has_the_columns_as_they_are(self, columns):
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame(rng.normal(size=(30, 2)), columns=columns)
+        result = minimize(fastgd.mse, None, X @ [1.0, 2.0], "auto", False, X=X, tol=1e-9, full_output=True)
+        assert result.coef.index.equals(X.columns)
+        assert result.coef.index.names == X.columns.names
+        assert (X @ result.coef).to_numpy() == pytest.approx(result.predict(X))
+        assert result.feature_names == tuple(map(str, X.columns))
+        assert pickle.loads(pickle.dumps(result)).coef.index.equals(X.columns)
+
     def test_is_a_copy(self):
         result = of_names(["a"])
         assert not np.shares_memory(result.coef.to_numpy(), result.x)

@@ -229,3 +229,11 @@ class TestRules:
         constant = minimize(fastgd.mse, fastgd.grad_mse, y, progress=False, stop="loss", tol=1e-9, full_output=True)
         assert re.search(r"update \d+ changed the loss by \d.*, and tol is 1e-09", constant.message)
         assert constant.x == pytest.approx(y.mean(), abs=1e-4)
+
+
+@quiet
+def test_loss_and_slope_are_of_the_points_in_their_order():
+    for seed in range(20):
+        y = np.random.default_rng(seed).normal(3, 4, 57)
+        result = minimize_sgd(fastgd.mse, None, y.tolist(), 0.1, rng=seed, max_epochs=3, full_output=True)
+        assert (result.fun, result.jac) == (fastgd.mse(result.x, y), fastgd.grad_mse(result.x, y))

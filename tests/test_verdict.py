@@ -465,3 +465,84 @@ def test_a_warning_is_of_the_line_that_called(five_points, tmp_path):
         with pytest.warns(ConvergenceWarning, match="did not converge in 1 updates") as caught:
             call()
         assert (caught[0].filename, caught[0].lineno) == (str(tmp_path / "wrapper.py"), 3)
+
+
+class TestUnitsAndAdvice:
+    """What is said is in the units of the rule, and what is advised can be done and is not done already."""
+
+    def rows(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(300, 2)) * [1.0, 1e-4]
+        return X, X @ [1, 1e4] + rng.normal(size=300)
+
+    def said(self, loss=fastgd.mse, alpha="auto", verb=minimize, **options):
+        X, y = self.rows()
+        with pytest.warns(ConvergenceWarning) as caught:
+            result = verb(loss, None, y, alpha, X=X, full_output=True, **options)
+        assert str(caught[0].message) == result.message
+        return result
+
+    def test_steps_are_those_that_the_rule_compared(self):
+        X, _ = self.rows()
+        sizes = np.sqrt((X**2).mean(axis=0))
+        for alpha, options in ((1e-4, {}), (0.01, {"max_iter": 5}), (0.01, {"max_iter": 5, "momentum": "nesterov"})):
+            result = self.said(alpha=alpha, precondition="scale", progress=False, history=True, **options)
+            thetas = np.vstack([np.zeros(2), result.history[["x0", "x1"]].to_numpy()])
+            step = np.abs((thetas[-1] - thetas[-2]) * sizes).max()
+            assert f"{step:.3g} in units of the prediction" in result.message
+
+    @quiet
+    def test_steps_of_mini_batches_too(self):
+        X, y = self.rows()
+        sizes, successes = np.sqrt((X**2).mean(axis=0)), 0
+        for seed in range(10):
+            result = minimize_mini_batch(fastgd.mse, None, y, 100, 0.1, X=X, rng=seed, tol=0.02, precondition="scale",
+                                         theta0=[1.0255, 10292.9], average=True, history=True)
+            if result.success:
+                thetas = np.vstack([[1.0255, 10292.9], result.history[["x0", "x1"]].to_numpy()])
+                step = (np.abs(thetas[-1] - thetas[-2]) * sizes).max()
+                assert f"moved theta by {step:.3g}, in units of the prediction, and tol is 0.02" in result.message
+                successes += 1
+        assert successes >= 2
+
+    def test_an_epoch_moved_theta_by_less_than_tol(self):
+        result = self.said(alpha=1e-7, verb=minimize_sgd, rng=0, stop="epoch")
+        moved, tol = result.message.split("ended an epoch that moved theta, ")[1].split(", but")[0].split(
+            ", by less than tol=")
+        assert float(moved) < float(tol)
+
+    @pytest.mark.parametrize("precondition", ["scale", "gram"])
+    @pytest.mark.parametrize("momentum", [None, "nesterov"])
+    def test_the_stable_rate_in_a_metric(self, precondition, momentum):
+        X, y = self.rows()
+        for model in ({"X": X}, {}):
+            with pytest.raises(DivergenceError, match=rf"With precondition='{precondition}' the largest stable alpha "
+                                                      r"for mse is 2; stay below it. alpha='auto' is 1.$"):
+                minimize(fastgd.mse, None, y, 2.5, False, precondition=precondition, momentum=momentum, **model)
+
+    def test_more_updates(self):
+        L1 = fastgd.penalties.L1(0.1)
+        for alpha, options, advice in (
+                (1e-3, {}, "Raise max_iter, change the learning rate, or use precondition='gram' and momentum='nes"),
+                (1e-3, {"penalty": L1}, "change the learning rate, or use precondition='scale' and momentum='nest"),
+                (1e-3, {"precondition": "gram"}, "change the learning rate, or use momentum='nesterov'."),
+                (1e-3, {"precondition": "gram", "momentum": "nesterov"}, "Raise max_iter or change the learning rate."),
+                ("adaptive", {"precondition": "gram"}, "Raise max_iter."),
+                ("adaptive", {}, "Raise max_iter or use precondition='gram'.")):
+            message = self.said(fastgd.huber_loss, alpha, max_iter=1, tol=1e-9, progress=False, **options).message
+            assert advice in message
+
+    def test_the_way_to_arrive(self):
+        for options, advice in (
+                ({}, "Use alpha='adaptive' and precondition='gram', a smaller tol,"),
+                ({"precondition": "gram"}, "Use alpha='adaptive', a smaller tol,"),
+                ({"precondition": "gram", "momentum": "nesterov"}, "Use alpha='adaptive' without momentum, a smaller")):
+            assert advice in self.said(alpha=1e-6, progress=False, **options).message
+        message = self.said(alpha=1e-6, verb=minimize_sgd, precondition="scale", rng=0, stop="epoch").message
+        assert "precondition='scale'" not in message.split("Use ")[1].split(".")[0]
+
+
+def test_a_diverging_penalty_warns_of_nothing():
+    X = np.random.default_rng(0).normal(size=(20, 1))
+    with pytest.raises(DivergenceError):    # warnings of numpy would be errors here
+        minimize(fastgd.abs_loss, None, X[:, 0], 0.83, False, penalty=fastgd.penalties.L2(24.0), theta0=1.2e7)

@@ -67,7 +67,7 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     if rates is None and settings.precondition is None:
         rates = as_rates(objective.safe_rate(True))
     elif rates is None:
-        objective.check_curvature()
+        objective.check_curvature(is_stochastic=True)
         rates = as_rates(1.0)
     period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
     watch = epochs = None
@@ -84,6 +84,9 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
             runner.close()
     try:
         outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(source))
+        if settings.precondition is not None and by_step and source.is_rows:
+            last: Any = outcome.theta - outcome.previous
+            outcome = outcome._replace(moved=objective.metric(settings.precondition, is_stochastic=True).size(last))
         if outcome.status == CONVERGED:
             outcome = outcome._replace(full_step=_full_step(objective, settings, outcome))
     except SourceError as error:

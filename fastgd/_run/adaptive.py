@@ -1,11 +1,13 @@
 """Batch descents that choose the length of each step themselves, from the slopes at the last two places."""
 from __future__ import annotations
 
+import bisect
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastgd._limits import BEYOND, FARTHER
 from fastgd._run.python import PythonBatch
 from fastgd._theta import is_finite
 
@@ -82,19 +84,23 @@ class BarzilaiBorwein(PythonBatch):
 class Bracket(PythonBatch):
     """Steps of one number to where the slope seems to be 0, by the last three places, between two of unlike slopes.
 
-    While all slopes so far have one sign the steps grow. Then the next place is that of inverse quadratic interpolation
-    where the three places are on one smooth curve, else the middle (T. R. Chandrupatla, "A new hybrid
-    quadratic/bisection algorithm for finding the zero of a nonlinear function without using derivatives", Advances in
-    Engineering Software 28, 1997).
+    While all slopes so far have one sign the steps grow, and are mere probes, which end no run. Then the next place is
+    that of inverse quadratic interpolation where the three places are on one smooth curve, else the middle (T. R.
+    Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding the zero of a nonlinear function without using
+    derivatives", Advances in Engineering Software 28, 1997).
 
     Parameters
     ----------
     first_rate : float
-        The length of a step where nothing better is known.
-    guesses : sequence of float
-        Places to go to first, as long as they are downhill.
+        The length of a step where nothing better is known, and near the guess.
+    places : sequence of float
+        Where the points lie, in order: where the slope hardly changes the middle one of those in question is next.
+    guess : float or None
+        A place to go to first, if it is downhill.
     settle : OrderStatistic or None
         Of a loss with kinks, what tells the minimum from the points in the bracket.
+    is_known : bool
+        Whether `first_rate` is one over the curvature everywhere, so that steps by it are no probes.
     """
 
     theta: float
@@ -104,20 +110,23 @@ class Bracket(PythonBatch):
     _target = 0.0
 
     def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: float, tol: float, by_step: bool,
-                 update: Update, first_rate: float, guesses: Sequence[float] = (),
-                 settle: OrderStatistic | None = None) -> None:
+                 update: Update, first_rate: float, places: Sequence[float] = (), guess: float | None = None,
+                 settle: OrderStatistic | None = None, is_known: bool = False) -> None:
         super().__init__(gradient, part, theta0, tol, by_step, 1, update)
-        self._first_rate, self._guesses, self._settle = first_rate, list(guesses), settle
-        self._places: list[Place] = []    # the latest first
+        self._first_rate, self._places, self._guess, self._settle = first_rate, places, guess, settle
+        self._seen: list[Place] = []    # the latest first
         self._ends: dict[bool, Place] = {}    # of a slope below 0, and above it: the last
-        self._is_settled = False
+        self._is_settled = self._is_probe = False
+        self._is_at_guess = guess is not None and guess == theta0
+        self._is_known = is_known
+        self._far_end: Place | None = None    # of a bracket as wide as the way to the guess
 
     def next_rate(self) -> float:
         """The length of the step from here, for which the slope is looked at."""
         if not self._is_settled:
             slope = self._update.with_kink(self.theta, float(self.slope_at(self.theta)))
             self._slope = slope
-            self._places = [(self.theta, slope), *self._places[:2]]
+            self._seen = [(self.theta, slope), *self._seen[:2]]
             if slope != 0:
                 self._ends[slope > 0] = self.theta, slope
             self._target = self._next_place(slope)
@@ -127,54 +136,86 @@ class Bracket(PythonBatch):
     def _next_place(self, slope: float) -> float:
         if slope != slope:
             return math.nan
+        self._is_probe = False
         if slope == 0 or (self._settle is not None and self._settle.is_flat(slope)):
             self._is_settled = True
             return self.theta if self._settle is None else self._settle.lowest_from(self.theta)
-        if len(self._ends) < 2:
-            return self.theta - math.copysign(self._outward(slope), slope)
-        low, high = self._ends[False], self._ends[True]
-        if self._settle is not None:
-            least = self._settle(low, high)
+        if self._is_at_guess:    # near which the other side is looked for, and not where the run came from
+            self._far_end = self._ends.pop(slope < 0, None)
+        if len(self._ends) == 2 and self._settle is not None:
+            least = self._settle(self._ends[False], self._ends[True])
             if least is not None:
                 self._is_settled = True
                 return least
+        if len(self._ends) < 2:
+            target = self._outward(slope)
+            if self._far_end is None or (target - self._far_end[0]) * slope > 0:
+                self._is_probe = not self._is_known
+                return target
+            self._ends[slope < 0] = self._far_end
+        return self._inward()
+
+    def _inward(self) -> float:
+        """The next place in the bracket; of its ends the less steep where it is as small as can be."""
+        low, high = self._ends[False], self._ends[True]
         left, right = min(low[0], high[0]), max(low[0], high[0])
         target = 0.0 if self._update.has_kink and left < 0 < right else self._between()
         if left < target < right:
             return target
-        # The less steep end is as near as a double can be.
         self._is_settled = True
         return min(low, high, key=lambda place: abs(place[1]))[0]
 
     def _outward(self, slope: float) -> float:
-        """How far to go downhill."""
-        while self._guesses:
-            ahead = (self.theta - self._guesses.pop(0)) * math.copysign(1, slope)
-            if ahead > 0:
-                return ahead
-        if len(self._places) == 1:
-            return self._first_rate * abs(slope)
-        place, before = self._places[1]
-        last = abs(self.theta - place)
-        flatter = abs(before) - abs(slope)
-        secant = 1.5 * last * abs(slope) / flatter if flatter > 0 else math.inf
-        return max(min(max(secant, self._first_rate * abs(slope)), 10 * last), abs(math.ulp(self.theta)))
+        """The next place downhill."""
+        guess, self._guess = self._guess, None
+        if guess is not None and (self.theta - guess) * slope > 0:
+            self._is_at_guess = True
+            return guess
+        step = self._first_rate * abs(slope)
+        if self._is_at_guess:
+            step *= BEYOND
+            self._is_at_guess = False
+        elif len(self._seen) > 1:
+            place, before = self._seen[1]
+            last = abs(self.theta - place)
+            flatter = abs(before) - abs(slope)
+            secant = BEYOND * last * abs(slope) / flatter if flatter > 0 else math.inf
+            if secant > FARTHER * last:
+                ahead = self._middle_place(*((-math.inf, self.theta) if slope > 0 else (self.theta, math.inf)))
+                if ahead is not None:
+                    return ahead
+            step = min(max(secant, step), FARTHER * last)
+        return self.theta - math.copysign(max(step, abs(math.ulp(self.theta))), slope)
 
     def _between(self) -> float:
-        """The next place in the bracket: the latest place is one of its ends."""
-        a, at_a = self._places[0]
+        """The next place in the bracket by those before: the latest place is one of its ends."""
+        a, at_a = self._seen[0]
         b, at_b = self._ends[not at_a > 0]
-        if len(self._places) > 2 or self._places[1][0] != b:
-            c, at_c = next((each for each in self._places[1:] if each[0] != b), self._places[-1])
+        if math.isinf(at_a) or math.isinf(at_b):
+            return self._middle(a, b)
+        if len(self._seen) > 2 or self._seen[1][0] != b:
+            c, at_c = next((each for each in self._seen[1:] if each[0] != b), self._seen[-1])
+            if (c - b) * (a - b) < 0:    # of the ends a is the one that is between the two others
+                a, at_a, b, at_b = b, at_b, a, at_a
             xi, phi = (a - b) / (c - b) if c != b else 2.0, (at_a - at_b) / (at_c - at_b) if at_c != at_b else 2.0
             if not (phi * phi < xi and (1 - phi) ** 2 < 1 - xi):
-                return a + (b - a) / 2
+                return self._middle(a, b)
             part = (at_a / (at_b - at_a) * at_c / (at_b - at_c)
                     + (c - a) / (b - a) * at_a / (at_c - at_a) * at_b / (at_c - at_b))
             return a + min(max(part, 0.0), 1.0) * (b - a)
         return a + at_a / (at_a - at_b) * (b - a)
 
+    def _middle(self, a: float, b: float) -> float:
+        """That of the points between, as far as they are known, else half way."""
+        place = self._middle_place(min(a, b), max(a, b))
+        self._is_probe = place is not None
+        return a + (b - a) / 2 if place is None else place
+
+    def _middle_place(self, left: float, right: float) -> float | None:
+        first, last = bisect.bisect_right(self._places, left), bisect.bisect_left(self._places, right)
+        return self._places[(first + last) // 2] if first < last else None
+
     def step(self, rate: float) -> bool:
         self.previous, self.theta = self.theta, self._target
         size = abs(self.theta - self.previous)
-        return size < self.tol or size == 0
+        return size == 0 or (size < self.tol and not self._is_probe)

@@ -119,8 +119,11 @@ def _beyond_plain(settings: Settings, objective: Objective, theta0: Any, tol: fl
         objective.check_curvature()
         return 1.0
 
-    kind = PythonBatch if settings.momentum is None else NesterovBatch
-    return kind(gradient, part, theta0, tol, by_step, 1, update), safe_rate
+    if settings.momentum is None:
+        return PythonBatch(gradient, part, theta0, tol, by_step, 1, update), safe_rate
+    runner = NesterovBatch(gradient, part, theta0, tol, by_step, 1, update)
+    runner.is_safe = settings.rates is None
+    return runner, safe_rate
 
 
 def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, limit: int,

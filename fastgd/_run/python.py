@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgd._checks import real_number
 from fastgd._kernels import shuffle
-from fastgd._limits import BATCH_UPDATES, SLICE
+from fastgd._limits import BATCH_UPDATES, ROUNDING, SLICE
 from fastgd._run.update import Update
 from fastgd._theta import is_finite
 
@@ -95,11 +95,17 @@ class NesterovBatch(PythonBatch):
     place and from theta (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
     O(1/k^2)", Soviet Mathematics Doklady 27, 1983; B. O'Donoghue and E. Candes, "Adaptive restart for accelerated
     gradient schemes", Foundations of Computational Mathematics 15, 2015).
+
+    With q the rate times the curvature, plain steps are stable for q < 2, and with a part b of the last move for
+    b < (2 - q) / (2 q - 2): it is half of that at most, with the largest curvature that was met from step to step.
     """
 
     is_deterministic = False
+    is_safe = False    # whether rates are known to be at most one over the curvature
     _ahead: Any = None
     _count = 1.0
+    _last: tuple[Any, Any] | None = None    # the place of the last step, and the gradient there
+    _steepest = _curvature = 0.0
 
     def step(self, rate: float) -> bool:
         ahead = self.theta if self._ahead is None else self._ahead
@@ -110,13 +116,30 @@ class NesterovBatch(PythonBatch):
     def _step_from(self, ahead: Any, rate: float, gradient: Any) -> bool:
         new = self._update.moved(ahead, rate, gradient)
         step, move = new - ahead, new - self.theta
+        if not self.is_safe:
+            self._take_in(ahead, gradient, abs(float(np.dot(gradient, step))))
         if self._update.agreement(step, gradient, move) < 0:
             self._ahead, self._count = new, 1.0
         else:
             following = (1 + math.sqrt(1 + 4 * self._count**2)) / 2
-            self._ahead, self._count = new + (self._count - 1) / following * move, following
+            part = min((self._count - 1) / following, _most_of_move(rate * self._curvature))
+            self._ahead, self._count = new + part * move, following
         self.previous, self.theta = self.theta, new
         return self._update.size(step) < self.tol and self._update.size(move) < self.tol
+
+    def _take_in(self, ahead: Any, gradient: Any, steepness: float) -> None:
+        """Note the curvature from the place of the last step to that of this one, unless the steps are rounding."""
+        if self._last is not None and steepness > ROUNDING * self._steepest:
+            way = ahead - self._last[0]
+            curvature = float(np.dot(gradient - self._last[1], way)) / (self._update.squared(way) or math.inf)
+            self._curvature = max(self._curvature, curvature)
+        self._last = ahead, gradient
+        self._steepest = max(self._steepest, steepness)
+
+
+def _most_of_move(q: float) -> float:
+    """The part of the last move that momentum may add at this rate times curvature."""
+    return max(0.0, (2 - q) / (4 * q - 4)) if q > 1 else math.inf
 
 
 class PythonStochastic(_PythonRunner):

@@ -80,11 +80,15 @@ class Update:
             return self.metric.size(step)
         return largest(step if self._sizes is None else step * self._sizes)
 
+    def squared(self, step: Any) -> float:
+        """The squared length of a step, in the metric in which it is made."""
+        return float(np.dot(step, step)) if self.metric is None else self.metric.squared(step)
+
     def agreement(self, step: Any, gradient: Any, move: Any) -> float:
         """Below 0 if a step along the gradient goes against a move; of a proximal step the step itself tells."""
         if not self._shrinkage:
             return -float(np.dot(gradient, move))
         if self.metric is None:
             return float(np.dot(step, move))
-        whole, one, other = (self.metric.squared(each) for each in (step + move, step, move))
+        whole, one, other = (self.squared(each) for each in (step + move, step, move))
         return (whole - one - other) / 2

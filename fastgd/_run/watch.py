@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ class Watch:
         self._epochs = epochs
         self._period = epochs.period if epochs is not None else 1
         self._before: Theta = 0.0    # the last chunk
+        self._size: Callable[[Any], float] = largest    # of a step, as the rule measures it
+        if self._bar is not None and settings.precondition is not None and objective.source.is_rows:
+            self._size = objective.metric(settings.precondition, is_stochastic=settings.is_stochastic).size
 
     @property
     def wants_every(self) -> bool:
@@ -79,7 +82,8 @@ class Watch:
         source = self._objective.source
         return DescentResult(
             x=theta, fun=self._objective.value(theta), jac=None, nit=updates, success=False, status=LIMIT_REACHED,
-            message="The descent is going on.", feature_names=source.names, fit_intercept=source.intercept)
+            message="The descent is going on.", feature_names=source.names, fit_intercept=source.intercept,
+            _columns=source.columns if source.is_rows else None)
 
     def _show(self, lines: Lines, new: DoubleArray) -> None:
         # The last theta is shown before the update that follows it, if one does.
@@ -96,7 +100,7 @@ class Watch:
             loss = self._objective.value(self._answer(theta))
             if self._by_step or self._epochs is None:
                 with np.errstate(over="ignore"):
-                    moved = largest(theta - previous)
+                    moved = self._size(theta - previous)
             else:
                 moved = self._epochs.moved
         bar.show(math.ceil(done / self._period), loss, moved)

@@ -115,7 +115,7 @@ class Points(InMemory, AnyPoints):
         return function
 
     def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
-        """The points in an array that may be shuffled: the caller's own if `in_place`, else one that is ours."""
+        """The points in an array that may be shuffled: the caller's own if `in_place`, else a copy."""
         targets = self.targets
         if in_place:
             if targets is not dataset and not (
@@ -128,9 +128,7 @@ class Points(InMemory, AnyPoints):
                 raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
                                  "Got a read-only array; pass a copy, or leave in_place=False.")
             return targets
-        is_ours = type(dataset) in (list, tuple, range) or (
-            type(dataset) is np.ndarray and not np.may_share_memory(targets, dataset))
-        return targets if is_ours else copied(targets, targets.dtype)
+        return copied(targets, targets.dtype)    # the verdict and the result read them in their order
 
     def sample(self, size: int) -> Points:
         """Itself: a pass over the points costs little."""

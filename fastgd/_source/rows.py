@@ -38,7 +38,9 @@ class AnyRows:
     intercept : bool
         Whether theta[0] is added to each prediction; theta then has p + 1 components.
     names : tuple of str or None
-        The columns of a DataFrame.
+        The columns of a DataFrame, as text.
+    columns : pandas.Index or None
+        The same as it has them, where it is in memory.
     """
 
     is_rows: Literal[True] = True
@@ -47,6 +49,7 @@ class AnyRows:
     dtype: np.dtype[Any]
     intercept: bool
     names: tuple[str, ...] | None
+    columns: Any = None
 
     @property
     def n_parameters(self) -> int:
@@ -145,6 +148,7 @@ class Rows(InMemory, AnyRows):
         check_same_length(self.X, targets)
         weights, (self.X, targets) = with_weight(weights, self.X, targets)
         self.set_up(None if names is None else tuple(names), targets, weights)
+        self.columns = None if names is None else X.columns    # type: ignore[union-attr]
 
     def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
         """Take what belongs to X and the intercept, which are there."""
