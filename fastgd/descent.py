@@ -218,7 +218,8 @@ def minimize(
         of half the stable limit: "auto" is 1, and never overshoots.
     momentum : {None, "nesterov"}, default None
         Nesterov's: each step is made from beyond theta, and anew from theta where that led uphill. An update is one
-        pass over the data as before. Not with ``alpha="adaptive"``.
+        pass over the data as before. Above half of the stable rate it goes less far beyond theta, so that all rates
+        are stable with it that are so without. Not with ``alpha="adaptive"``.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the mean loss and to `fun`: L2, L1 or ElasticNet of the weights; an
         intercept is free. Without X theta is the weight. L1 needs `precondition` None or "scale".
