@@ -43,8 +43,9 @@ class Words:
     def _converged(self) -> str:
         updates, tol, moved, bound = self.outcome.updates, self.tol, self.outcome.moved, self.outcome.bound
         if bound is not None:
-            return (f"converged: after {updates} updates on smoothed versions of the {self._loss_name()} it is at most "
-                    f"{bound:.3g} above its least.{self._ties()}")
+            most = "at most" if bound.is_proved else "by its slopes about"
+            return (f"converged: after {updates} updates on smoothed versions of the {self._loss_name()} it is {most} "
+                    f"{bound.most:.3g} above its least.{self._ties()}")
         if self.stop == "loss":
             by = f"less than tol={tol:g}" if moved is None else f"{moved:.3g}, and tol is {tol:g}"
             return f"converged: update {updates} changed the loss by {by}.{self._ties()}"
@@ -92,8 +93,8 @@ class Words:
                     f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
                     f"{self._advice()}{self._passes()}{end}")
         if outcome.bound is not None:
-            known = (f"by its slopes the loss may be {outcome.bound:.3g} above its least"
-                     if math.isfinite(outcome.bound) else "none of them was arrived at")
+            known = (f"by its slopes the loss may be {outcome.bound.most:.3g} above its least"
+                     if math.isfinite(outcome.bound.most) else "none of them was arrived at")
             return (f"did not converge in {outcome.updates} updates on smoothed versions of the {self._loss_name()}: "
                     f"{known}. {self._or_more_updates()}{end}")
         rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
@@ -130,6 +131,10 @@ class Words:
             return self._no_minimum()
         if self.verdict.shortfall is not None:
             return self._not_reached(self.verdict.shortfall)
+        if outcome.bound is not None:
+            return (f"stopped after {outcome.updates} updates on smoothed versions of the {self._loss_name()}, as "
+                    "narrower ones would be rounding: by its slopes the loss may be "
+                    f"{outcome.bound.most:.3g} above its least. Use a larger tol, or scale the data.")
         slope = largest(self.objective.slope(outcome.x))
         if outcome.alpha == 0:
             return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "

@@ -31,7 +31,7 @@ def test_is_the_least_of_linear_programming_from_any_start(loss, n):
     X, y = rows(n)
     minimum = least(loss, X, y)
     for theta in (np.zeros(3), np.array([5.0, -3, 100])):
-        found = least_vertex(objective_of(loss, None, y, X), theta)
+        found, _ = least_vertex(objective_of(loss, None, y, X), theta)
         assert loss(found, y, X=X) == pytest.approx(minimum, rel=1e-10, abs=1e-14)
 
 
@@ -39,7 +39,7 @@ def test_is_the_least_of_linear_programming_from_any_start(loss, n):
 def test_of_rows_with_weights_and_an_intercept(loss):
     X, y = rows(80)
     weights = np.random.default_rng(1).integers(0, 4, 80)
-    found = least_vertex(objective_of(loss, None, y, X, True, sample_weight=weights), np.zeros(4))
+    found, _ = least_vertex(objective_of(loss, None, y, X, True, sample_weight=weights), np.zeros(4))
     minimum = least(loss, np.c_[np.ones(80), X], y, weights)
     assert loss(found, y, X=X, fit_intercept=True, sample_weight=weights) == pytest.approx(minimum, rel=1e-10)
 
@@ -47,7 +47,7 @@ def test_of_rows_with_weights_and_an_intercept(loss):
 def test_of_many_rows_on_kinks():
     X = np.repeat(np.arange(4.0), 25)[:, None]
     y = np.tile(np.arange(5.0), 20)
-    found = least_vertex(objective_of(Pinball(0.3), None, y, X, True), np.array([1.0, 0.1]))
+    found, _ = least_vertex(objective_of(Pinball(0.3), None, y, X, True), np.array([1.0, 0.1]))
     assert Pinball(0.3)(found, y, X=X, fit_intercept=True) == pytest.approx(least(
         Pinball(0.3), np.c_[np.ones(100), X], y))
 
