@@ -139,8 +139,10 @@ COST_OF_SMOOTHING = 1e-4
 NEAR_ENOUGH = 1e-3
 #: What is this part of a residual's terms is their rounding, below which no width is of use.
 ROUNDING_OF_RESIDUALS = 2.0**-48
+#: Shorter steps that leave this part of what the slopes left lead nowhere.
+STUCK = 0.99
 #: How many times as much as may be left what the slopes leave, by the length of their mean, is worth a proof.
-WORTH_A_PROOF = 30.0
+WORTH_A_PROOF = 4.0
 #: The part of a jump that a slope far from kinks may change by, where those near them cannot make up for it.
 LEAST_ROOM = 1e-6
 #: How often slopes are moved, and the part of what they cost that they may leave.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Bound(NamedTuple):
     """On how far a loss with kinks is above its least."""
 
-    most: float          # inf where nothing is known
+    most: float
     is_proved: bool
     is_enough: bool      # whether it is as low as was asked for
 

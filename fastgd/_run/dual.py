@@ -21,7 +21,7 @@ from fastgd._limits import (
     MOST_FOR_EIGENVALUES,
     MOST_ROUNDS,
     NUMBERS_FOR_EACH_SUM,
-    NUMBERS_OF_A_PART,
+    POINTS_AT_ONCE,
     PRODUCTS,
 )
 from fastgd._source.rows import rows_in_memory
@@ -62,22 +62,23 @@ class Pieces:
         """The slopes with kinks of this half-width, and the room that each has to change, as a part of a jump."""
         slopes, room = np.full(len(residuals), self.low), np.full(len(residuals), LEAST_ROOM)
         for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
-            place = np.clip((residuals - offset) / width, -1.0, 1.0)
+            place = (residuals - offset) / width
+            np.minimum(np.maximum(place, -1.0, out=place), 1.0, out=place)
             slopes += jump / 2 * (1 + place)
-            np.maximum(room, 1 - np.abs(place), out=room)
+            np.maximum(room, 1 - np.abs(place, out=place), out=room)
         return slopes, room
 
     def losses(self, residuals: DoubleArray) -> DoubleArray:
         """Those of each."""
-        losses = self._heights[0] + self.low * (residuals - self.offsets[0])
+        losses: DoubleArray = self._heights[0] + self.low * (residuals - self.offsets[0])
         for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
             losses += jump * np.maximum(residuals - offset, 0.0)
         return losses
 
     def gaps(self, residuals: DoubleArray, slopes: DoubleArray) -> DoubleArray:
         """loss(r) + conj(a) - a r, at least 0: conj(a) is the largest a * offset - loss(offset)."""
-        conjugates = np.max([slopes * offset - height
-                             for offset, height in zip(self.offsets.tolist(), self._heights, strict=True)], axis=0)
+        conjugates = functools.reduce(np.maximum, (
+            slopes * offset - height for offset, height in zip(self.offsets.tolist(), self._heights, strict=True)))
         gaps: DoubleArray = self.losses(residuals) + conjugates - slopes * residuals
         return gaps
 
@@ -99,10 +100,10 @@ class Dual:
         self._objective, self._pieces = objective, Pieces(objective.descended)
         self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
 
-    def gap(self, theta: Any, width: float, loss: float) -> tuple[float, float]:
+    def gap(self, theta: Any, width: float, loss: float, enough: float = 0.0) -> tuple[float, float]:
         """The most that the loss at theta, which is `loss`, is above the least, and what slopes of this width cost.
 
-        NaN where it cannot be told.
+        It may be less than the first that is `enough`; NaN where it cannot be told.
         """
         rows: Any = self._objective.source
         self._first = int(rows.intercept)
@@ -115,11 +116,11 @@ class Dual:
         self._shift, self._sizes = metric.shift, metric.sizes
         with np.errstate(all="ignore"):
             try:
-                return self._gap(rows, theta, width, loss)
+                return self._gap(rows, theta, width, loss, enough)
             except np.linalg.LinAlgError:    # for NaN
                 return math.nan, math.nan
 
-    def _gap(self, rows: Any, theta: Any, width: float, loss: float) -> tuple[float, float]:
+    def _gap(self, rows: Any, theta: Any, width: float, loss: float, enough: float) -> tuple[float, float]:
         self._theta, self._width, self._steps = theta, width, []
         gap = before = math.inf
         for _ in range(MOST_ROUNDS):
@@ -128,7 +129,7 @@ class Dual:
             cost, means = self._moved(rows)
             now = cost + self._left(rows, gram, means, cost, loss)
             gap = min(gap, now)
-            if now - cost <= ENOUGH_LEFT * cost or not now - cost < before / 2:
+            if now <= enough or now - cost <= ENOUGH_LEFT * cost or not now - cost < before / 2:
                 break
             before = now - cost
         return gap, cost
@@ -161,7 +162,7 @@ class Dual:
     def _moments(self, rows: Any) -> tuple[DoubleArray, DoubleArray]:
         """The means of room * z z' and of a z, with z the scaled columns, a 1 before them if there is an intercept."""
         p = rows.p
-        most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // p**2))
+        most = max(LEAF, min(rows.rows_of(POINTS_AT_ONCE), PRODUCTS // p**2))
         means = rows.total(functools.partial(self._products_in, most), max(most, NUMBERS_FOR_EACH_SUM * p)) / rows.n
         units = np.concatenate([1 / self._sizes, [1.0, 1.0]])
         means *= units * units[:, None]
@@ -176,7 +177,7 @@ class Dual:
         slopes, room = pieces.smoothed(residuals, self._width)
         for step in steps:
             slopes -= room * rows.predictions(step, part)
-            np.clip(slopes, pieces.low, pieces.high, out=slopes)
+            np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
             at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
             room = np.maximum(np.minimum(room, 2 * at_edge), LEAST_ROOM)
         return residuals, slopes, room
@@ -189,7 +190,7 @@ class Dual:
 
     def _moved(self, rows: Any) -> tuple[float, DoubleArray]:
         """The mean gap of the slopes, and the means of these times the scaled columns."""
-        sums = rows.total(self._gaps_in, rows.rows_of(NUMBERS_OF_A_PART))
+        sums = rows.total(self._gaps_in, rows.rows_of(POINTS_AT_ONCE))
         means = sums[1:] / rows.n
         means[self._first:] -= self._shift * means[:self._first].sum()
         means[self._first:] /= self._sizes
@@ -222,7 +223,7 @@ class Dual:
         return theta
 
     def _worth(self, lost: DoubleArray, loss: float, way: float) -> float:
-        """The most that slopes can be worth which no rows have, as by rounding; where no penalty bounds theta, about."""
+        """The most that slopes can be worth which no rows have, as by rounding; about, where no penalty bounds it."""
         total = lost[self._first:] * self._sizes
         if self._l1 or self._l2:
             of_weights = (float(np.abs(total).max()) * 2 * loss / self._l1 if self._l1
@@ -235,6 +236,6 @@ class Dual:
 def _solved(gram: DoubleArray, means: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """The d that gram @ d is nearest to these means, and what of them is in no direction of the matrix."""
     values, vectors = np.linalg.eigh(gram)
-    kept = values > LOST_IN_ROUNDING * len(values) * max(float(values[-1]), 0.0)
+    kept = values > LOST_IN_ROUNDING * len(values) * float(values.max(initial=0.0))
     vectors, along = vectors[:, kept], means @ vectors[:, kept]
     return vectors @ (along / values[kept]), means - vectors @ along

@@ -21,6 +21,7 @@ from fastgd._limits import (
     ROUNDING,
     ROUNDING_OF_RESIDUALS,
     SHORT_FOR_STAGE,
+    STUCK,
     WORTH_A_PROOF,
 )
 from fastgd._run.adaptive import BarzilaiBorwein
@@ -193,6 +194,7 @@ class SmoothedKinks:
         self._dual = Dual(objective) if proves else None
         self._least, self._best = math.inf, theta0    # the lowest loss so far, and where
         self._floor = 0.0    # what the loss is proved to be nowhere below
+        self._tried = math.inf    # the width at which the exact minimum was last looked for
         self._bound = Bound(math.inf, False, False)
         spread, _, size = self._looked_at(theta0, 1.0)
         self._start, self._width = self._least, spread if 0 < spread < math.inf else 1.0
@@ -204,6 +206,7 @@ class SmoothedKinks:
         assert loss is not None
         self._smoothed = self._objective.descending_on(loss.smoothed(self._width))
         self._tol, self._updates, self._began_at = SHORT_FOR_STAGE * self._width, 0, theta
+        self._not_there = math.inf
         self._runner, self.next_rate = self._runner_of(self._smoothed, theta, self._tol, is_safe=is_safe)
 
     @property
@@ -234,14 +237,15 @@ class SmoothedKinks:
         slope: Any = self._smoothed.slopes([theta])[0]
         loss = self._loss
         not_there = most_to_gain(self._objective, slope, spread, abs(loss))
-        if cost + not_there <= NEAR_A_VERTEX * loss or loss <= FITS * self._start:
-            vertex = least_vertex(self._objective, theta)
+        enough, rounding = self._enough(theta, cost + not_there)
+        if (cost + not_there <= NEAR_A_VERTEX * loss or rounding) and self._width < self._tried:
+            self._tried, vertex = self._width, least_vertex(self._objective, theta)
             if vertex is not None:
                 self._floor = max(self._floor, self._noted(vertex[0]) - vertex[1])
-        enough, rounding = self._enough(theta, cost + not_there)
         is_known = self._least - self._floor <= enough
         if not is_known and cost <= enough and not_there <= WORTH_A_PROOF * enough:
-            gap, of_slopes = (math.nan,) * 2 if self._dual is None else self._dual.gap(theta, self._width, loss)
+            gap, of_slopes = (math.nan,) * 2 if self._dual is None else self._dual.gap(
+                theta, self._width, loss, enough)
             self._floor = max(self._floor, loss - gap)
             is_known = self._least - self._floor <= enough
             if gap == gap:
@@ -254,22 +258,35 @@ class SmoothedKinks:
             self._bound = self._proved(is_enough)
             return True
         if not_there > max(cost, enough) / 2 and self._tol > ROUNDING * self._width:
-            self._tol /= 4
-            self._runner.tol = self._tol
+            self._go_on(theta, not_there)
         else:
             self._width = min(NARROWER * self._width, 2 * spread if spread else self._width)
             self._begin_stage(theta)
         return False
+
+    def _go_on(self, theta: Any, not_there: float) -> None:
+        """With shorter steps, or with momentum where they lead nowhere, as on a straight piece between kinks."""
+        is_stuck, self._not_there = not_there > STUCK * self._not_there, not_there
+        if is_stuck and isinstance(self._runner, BarzilaiBorwein):
+            self._begin_stage(theta, is_safe=True)
+        else:
+            self._tol /= 4
+            self._runner.tol = self._tol
 
     def _enough(self, theta: Any, bound: float) -> tuple[float, float]:
         """What the loss may be above its least, which is rounding where the model fits; and that of a residual."""
         enough = COST_OF_SMOOTHING * abs(self._loss) if self._by_loss is None else self._by_loss
         if min(bound, self._width) > FITS * max(self._size, self._start):    # far from it
             return enough, 0.0
+        rounding = self._rounding(theta)
+        part = ROUNDING / ROUNDING_OF_RESIDUALS if self._by_loss is None else 1.0
+        return max(enough, part * rounding), rounding
+
+    def _rounding(self, theta: Any) -> float:
+        """That of a residual, from the sizes of its terms."""
         first = int(self._objective.source.intercept)
         terms = self._size + self._column_sizes @ np.abs(theta[first:]) + np.abs(theta[:first]).sum()
-        rounding = ROUNDING_OF_RESIDUALS * float(terms)
-        return max(enough, ROUNDING * float(terms) if self._by_loss is None else rounding), rounding
+        return ROUNDING_OF_RESIDUALS * float(terms)
 
     @functools.cached_property
     def _column_sizes(self) -> DoubleArray:
@@ -298,10 +315,10 @@ class SmoothedKinks:
         return outcome._replace(bound=self._bound)
 
     def _proved(self, is_enough: bool) -> Bound:
-        """On the lowest loss so far, with the rounding of itself and of the residuals."""
-        rounding = ROUNDING * self._least + ROUNDING_OF_RESIDUALS * self._size
-        most = self._least - self._floor + rounding
-        return Bound(most if self._floor > 0 or is_enough else math.inf, True, is_enough)
+        """On the lowest loss so far, with the rounding of itself and of the residuals, where that counts."""
+        most = self._least - self._floor + ROUNDING * self._least
+        is_small = most <= FITS * max(self._size, self._start)
+        return Bound(most + (self._rounding(self._best) if is_small else 0.0), True, is_enough)
 
     def _looked_at(self, theta: Any, width: float) -> tuple[float, float, float]:
         """The mean distance of a residual from the nearest kink, what this width can have cost, and the mean target.

@@ -150,7 +150,7 @@ class _Vertex:
             first *= 16
 
     def _end(self, step: DoubleArray, slopes: DoubleArray, excess: float) -> tuple[DoubleArray, float]:
-        """The theta after a step, and what by these slopes, of which some are beyond a kink by `excess`, it can cost."""
+        """The theta after a step, and what it can cost by these slopes, of which some are beyond kinks by `excess`."""
         n, residuals, pieces = len(slopes), self._residuals - self._A @ step, self._pieces
         gap = float(self._weights @ pieces.gaps(residuals, slopes)) / n
         loss = float(self._weights @ pieces.losses(residuals)) / n
