@@ -135,7 +135,7 @@ NARROWER, SHORT_FOR_STAGE = 0.3, 0.02
 PATIENCE = 150
 #: A run ends where smoothing can have cost this part of the loss.
 COST_OF_SMOOTHING = 1e-4
-#: Where no less can be shown, by rounding, this part of the loss is enough.
+#: Where no less can be shown, by rounding or in the updates that were allowed, this part of the loss is enough.
 NEAR_ENOUGH = 1e-3
 #: What is this part of a residual's terms is their rounding, below which no width is of use.
 ROUNDING_OF_RESIDUALS = 2.0**-48

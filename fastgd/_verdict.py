@@ -68,15 +68,15 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Verdict(status, growth)
+    bound = outcome.bound
+    if bound is not None and bound.is_proved and bound.is_enough:
+        return _CONVERGED
     if outcome.alpha == 0:
         return _judged_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    bound = outcome.bound
-    if bound is not None and bound.is_proved and bound.is_enough:
-        return _CONVERGED
     shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
         return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))

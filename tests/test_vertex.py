@@ -52,6 +52,26 @@ def test_of_many_rows_on_kinks():
         Pinball(0.3), np.c_[np.ones(100), X], y))
 
 
+@pytest.mark.parametrize("mean", [1e3, 2e4, 1e6, 1e9])
+def test_no_matter_how_large_the_means_of_columns_are(mean):
+    X, y = rows(60)
+    minimum = least(AbsoluteError(), np.c_[np.ones(60), X], y)
+    found, gap = least_vertex(objective_of(AbsoluteError(), None, y, X + mean, True), np.zeros(4))
+    assert AbsoluteError()(found, y, X=X + mean, fit_intercept=True) == pytest.approx(minimum, abs=1e-14 * mean)
+    assert gap < 1e-10
+
+
+def test_targets_far_away_do_not_move_it():
+    X, y = rows(200)
+    weights = np.ones(200)
+    y[7], weights[7] = 1e3, 1e-7
+    expected, _ = least_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
+    y[7] = 1e10    # on the same side
+    found, gap = least_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
+    assert np.allclose(found, expected, rtol=1e-9)
+    assert gap < 1e-9
+
+
 def test_there_is_none_where_columns_determine_each_other_or_rows_are_many(monkeypatch):
     X, y = rows(50)
     assert least_vertex(objective_of(AbsoluteError(), None, y, np.c_[X, X[:, 0]]), np.zeros(4)) is None

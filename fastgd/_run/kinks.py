@@ -199,6 +199,7 @@ class SmoothedKinks:
         spread, _, size = self._looked_at(theta0, 1.0)
         self._start, self._width = self._least, spread if 0 < spread < math.inf else 1.0
         self._size = size or self._start
+        self._finished = theta0, self._width, self._start    # the last stage that arrived
         self._begin_stage(theta0)
 
     def _begin_stage(self, theta: Theta, *, is_safe: bool = False) -> None:
@@ -237,29 +238,28 @@ class SmoothedKinks:
         slope: Any = self._smoothed.slopes([theta])[0]
         loss = self._loss
         not_there = most_to_gain(self._objective, slope, spread, abs(loss))
-        enough, rounding = self._enough(theta, cost + not_there)
+        enough, rounding = self._enough(cost + not_there)
         if (cost + not_there <= NEAR_A_VERTEX * loss or rounding) and self._width < self._tried:
             self._tried, vertex = self._width, least_vertex(self._objective, theta)
             if vertex is not None:
                 self._floor = max(self._floor, self._noted(vertex[0]) - vertex[1])
-        is_known = self._least - self._floor <= enough
+        is_known = self._is_within(enough)
         if not is_known and cost <= enough and not_there <= WORTH_A_PROOF * enough:
-            gap, of_slopes = (math.nan,) * 2 if self._dual is None else self._dual.gap(
-                theta, self._width, loss, enough)
-            self._floor = max(self._floor, loss - gap)
-            is_known = self._least - self._floor <= enough
+            gap, of_slopes = self._prove(theta, self._width, loss, enough)
+            is_known = self._is_within(enough)
             if gap == gap:
                 not_there = gap - of_slopes
             elif cost + not_there <= enough:
                 self._bound = Bound(cost + not_there - (loss - self._least), False, True)
                 return True
         if is_known or self._width <= rounding:
-            is_enough = is_known or (self._by_loss is None and self._least - self._floor <= NEAR_ENOUGH * self._least)
-            self._bound = self._proved(is_enough)
+            self._bound = self._proved(True) if is_known else self._proved_at_last()
             return True
         if not_there > max(cost, enough) / 2 and self._tol > ROUNDING * self._width:
             self._go_on(theta, not_there)
         else:
+            if not_there <= max(cost, enough) / 2:
+                self._finished = theta, self._width, loss
             self._width = min(NARROWER * self._width, 2 * spread if spread else self._width)
             self._begin_stage(theta)
         return False
@@ -273,12 +273,16 @@ class SmoothedKinks:
             self._tol /= 4
             self._runner.tol = self._tol
 
-    def _enough(self, theta: Any, bound: float) -> tuple[float, float]:
-        """What the loss may be above its least, which is rounding where the model fits; and that of a residual."""
-        enough = COST_OF_SMOOTHING * abs(self._loss) if self._by_loss is None else self._by_loss
+    def _is_within(self, enough: float) -> bool:
+        """Whether the lowest loss so far is proved to be no more than this above the least."""
+        return self._least < math.inf and self._least - self._floor <= enough
+
+    def _enough(self, bound: float) -> tuple[float, float]:
+        """What the loss may be above the least, no less than rounding; and that of a residual, 0 far from it."""
+        enough = COST_OF_SMOOTHING * self._least if self._by_loss is None else self._by_loss
         if min(bound, self._width) > FITS * max(self._size, self._start):    # far from it
             return enough, 0.0
-        rounding = self._rounding(theta)
+        rounding = self._rounding(self._best)
         part = ROUNDING / ROUNDING_OF_RESIDUALS if self._by_loss is None else 1.0
         return max(enough, part * rounding), rounding
 
@@ -303,16 +307,25 @@ class SmoothedKinks:
         """With what is known of the loss at the end; of a run that was cut short that is the lowest loss so far."""
         theta: Any = outcome.x
         if outcome.status == LIMIT_REACHED and is_finite(theta):
-            assert self._dual is not None
-            loss = self._noted(theta)
-            self._floor = max(self._floor, loss - self._dual.gap(theta, self._width, loss)[0])
-            if self._least < loss:
-                outcome = outcome._replace(theta=self._best)
-            enough = COST_OF_SMOOTHING * self._least if self._by_loss is None else self._by_loss
-            self._bound = self._proved(self._least - self._floor <= enough)
-            if self._bound.is_enough:
-                outcome = outcome._replace(status=CONVERGED)
+            self._prove(theta, self._width, self._noted(theta))
+            self._bound = self._proved_at_last()
+            outcome = outcome._replace(theta=self._best,
+                                       status=CONVERGED if self._bound.is_enough else LIMIT_REACHED)
         return outcome._replace(bound=self._bound)
+
+    def _prove(self, theta: Any, width: float, loss: float, enough: float = 0.0) -> tuple[float, float]:
+        """What `Dual.gap` says, from which the least loss is known."""
+        if self._dual is None:
+            return math.nan, math.nan
+        gap, cost = self._dual.gap(theta, width, loss, enough)
+        self._floor = max(self._floor, loss - gap)
+        return gap, cost
+
+    def _proved_at_last(self) -> Bound:
+        """The same where no more can be had: a thousandth of the loss is enough then, unless `tol` was asked for."""
+        self._prove(*self._finished)
+        enough = self._enough(self._least - self._floor)[0]
+        return self._proved(self._is_within(max(enough, NEAR_ENOUGH * self._least if self._by_loss is None else 0.0)))
 
     def _proved(self, is_enough: bool) -> Bound:
         """On the lowest loss so far, with the rounding of itself and of the residuals, where that counts."""
