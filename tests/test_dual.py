@@ -13,7 +13,7 @@ KINKED = [AbsoluteError(), Pinball(0.9), EpsilonInsensitive(0.4)]
 def heavy_rows(n=300, seed=0):
     """Some rows are very long, and the means of the columns far from 0."""
     rng = np.random.default_rng(seed)
-    X = np.exp(3 * rng.normal(size=(n, 2))) + [0, 50]
+    X = np.array([0, 50]) + np.exp(3 * rng.normal(size=(n, 2)))
     return X, X @ [0.5, -1] + rng.standard_t(3, n)
 
 
