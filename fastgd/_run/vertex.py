@@ -68,7 +68,7 @@ class _Vertex:
         self._A, self._mixed = self._A * math.sqrt(rows.n), self._mixed / math.sqrt(rows.n)
         if not np.abs(np.diag(self._mixed)).min() > ROUNDING:
             raise np.linalg.LinAlgError
-        self._theta, self._first = theta, first
+        self._rows, self._theta, self._first = rows, theta, first
         self._weights = np.ones(rows.n) if rows.weights is None else rows.weights
         self._residuals = rows.targets - rows.predictions(theta, slice(0, rows.n))
         # Moved by less than counts, so that not more rows than parameters lie on kinks: by ties it could go in circles.
@@ -114,7 +114,7 @@ class _Vertex:
         leaving = int(excess.argmax())
         if not excess[leaving] > ROUNDING_OF_SLOPES:
             slopes[basis] = np.clip(needed, below, above)
-            return self._end(np.linalg.solve(A, self._residuals[basis] - offsets), slopes, max(0.0, excess[leaving]))
+            return self._end(basis, offsets, slopes, max(0.0, excess[leaving]))
         direction = np.zeros(len(basis))
         direction[leaving] = 1.0 if needed[leaving] < below[leaving] else -1.0
         speeds = self._A @ np.linalg.solve(A, direction)
@@ -149,11 +149,16 @@ class _Vertex:
                 raise np.linalg.LinAlgError    # by rounding, as a mean that has a least never falls for ever
             first *= 16
 
-    def _end(self, step: DoubleArray, slopes: DoubleArray, excess: float) -> tuple[DoubleArray, float]:
-        """The theta after a step, and what it can cost by these slopes, of which some are beyond kinks by `excess`."""
-        n, residuals, pieces = len(slopes), self._residuals - self._A @ step, self._pieces
-        gap = float(self._weights @ pieces.gaps(residuals, slopes)) / n
-        loss = float(self._weights @ pieces.losses(residuals)) / n
-        step = np.linalg.solve(self._mixed, step) / self._units
-        step[:self._first] -= self._centre @ step[self._first:]
-        return self._theta + step, gap + excess * (pieces.high - pieces.low) * pieces.way(loss, loss)
+    def _end(self, basis: IndexArray, offsets: DoubleArray, slopes: DoubleArray,
+             excess: float) -> tuple[DoubleArray, float]:
+        """The theta with these rows on kinks, and what it can cost by slopes, of which some are beyond by `excess`."""
+        rows, pieces, theta, residuals = self._rows, self._pieces, self._theta, self._residuals
+        for _ in range(2):    # as once leaves the rounding of a long way
+            step = np.linalg.solve(self._mixed, np.linalg.solve(self._A[basis], residuals[basis] - offsets))
+            step /= self._units
+            step[:self._first] -= self._centre @ step[self._first:]
+            theta = theta + step
+            residuals = rows.targets - rows.predictions(theta, slice(0, rows.n))
+        gap, loss = (float(self._weights @ each) / rows.n
+                     for each in (pieces.gaps(residuals, slopes), pieces.losses(residuals)))
+        return theta, gap + excess * (pieces.high - pieces.low) * pieces.way(loss, loss)
