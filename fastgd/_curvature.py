@@ -121,7 +121,7 @@ class RowsCurvature(Curvature):
         rows = self._rows
         most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // rows.p**2))
         most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * rows.p)
-        sums = functools.partial(_products_in, shift, with_targets, most)
+        sums = functools.partial(products_in, shift, with_targets, most)
         means: DoubleArray = rows.total(sums, most_of_a_thread, self._threads)
         means /= rows.n
         return means
@@ -265,7 +265,7 @@ class RowsCurvature(Curvature):
         return shift, correlation * deviations * deviations[:, None], of_sample
 
 
-def _products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
+def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
     """The sums of w u u' over a branch of the rows, of which one call of the kernel takes at most so many."""
     q = rows.p + (2 if with_targets else 1)
     scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
@@ -280,12 +280,17 @@ def _products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, 
 
 
 def _times_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sum of w (x @ theta) x: the slope of half the squared error where all targets are 0."""
+    """The sum of w (x @ theta) x."""
+    return -residuals_times_rows(theta, np.zeros(part.stop - part.start), rows, part)
+
+
+def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+    """The sum of w (t - x @ theta) x, with other targets t than those of the rows."""
     X, n = rows.X[part], part.stop - part.start
-    zeros = LinearRows(np.zeros(n), rows.intercept, None if rows.weights is None else rows.weights[part])
+    of_part = LinearRows(targets, rows.intercept, None if rows.weights is None else rows.weights[part])
     product, scratch = np.empty(len(theta)), np.empty((linear.levels(n), len(theta)))
     linear.sums[f"SquaredError|{C_NAMES[rows.dtype]}"](
-        SquaredError(), False, True, X, zeros, 0, n, theta, product, scratch)
+        SquaredError(), False, True, X, of_part, 0, n, theta, product, scratch)
     return product
 
 

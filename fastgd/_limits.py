@@ -143,8 +143,20 @@ ROUNDING_OF_SUMS = 1e-9
 NARROWER, SHORT_FOR_STAGE = 0.3, 0.02
 #: Updates of adaptive lengths in a stage, after which it goes on with momentum, which cannot overshoot.
 PATIENCE = 150
-#: A run ends where smoothing can have cost this part of the loss; or where the width is this part of the first.
-COST_OF_SMOOTHING, NARROWEST = 1e-4, 1e-10
+#: A run ends where smoothing can have cost this part of the loss.
+COST_OF_SMOOTHING = 1e-4
+#: Where no less can be shown, by rounding or in the updates that were allowed, this part of the loss is enough.
+NEAR_ENOUGH = 1e-3
+#: What is this part of a residual's terms is their rounding, below which no width is of use.
+ROUNDING_OF_RESIDUALS = 2.0**-48
+#: Shorter steps that leave this part of what the slopes left lead nowhere.
+STUCK = 0.99
+#: How many times as much as may be left what the slopes leave, by the length of their mean, is worth a proof.
+WORTH_A_PROOF = 4.0
+#: The part of a jump that a slope far from kinks may change by, where those near them cannot make up for it.
+LEAST_ROOM = 1e-6
+#: How often slopes are moved, and the part of what they cost that they may leave.
+MOST_ROUNDS, ENOUGH_LEFT = 4, 0.1
 #: What is this part of what it is compared with is rounding.
 ROUNDING = 1e-13
 
@@ -153,7 +165,7 @@ ROUNDING = 1e-13
 NEAR_A_VERTEX, EDGES, NUMBERS_FOR_VERTEX = 1e-3, 500, 2**17
 #: Kinks along an edge that are sorted first: the one at its end is most often among them.
 FEW_KINKS = 64
-#: The part of the largest target by which the targets are moved apart.
+#: The part of the mean residual by which the targets are moved apart.
 TIE_BREAKER = 1e-11
 #: The part of a jump by which a slope at a kink may be beyond it, by rounding.
 ROUNDING_OF_SLOPES = 1e-9

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import FEW, GROWN, WORTH_WHILE
+from fastgd._limits import FEW, GROWN
 from fastgd._shortfall import shortfall_of
 from fastgd._theta import largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
@@ -32,9 +32,9 @@ class Verdict(NamedTuple):
     ----------
     status : int
         That of the outcome, or STALLED if the last step was short where a step on the whole data is not (a stochastic
-        step may be short because its point happens to lie near theta), if the rate fell to 0 too soon, or if the loss
-        of a linear model is higher than at the start or materially lower elsewhere; or NOT_FINITE if it grew without
-        bound.
+        step may be short because its point happens to lie near theta), if the rate fell to 0 too soon, if the loss of a
+        linear model is higher than at the start or materially lower elsewhere, or if it may be farther above its least
+        than was asked for; or NOT_FINITE if it grew without bound.
     growth : Growth or None
         If the loss of a linear model is known to be higher than at the start.
     shortfall : Shortfall or None
@@ -68,17 +68,20 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Verdict(status, growth)
+    bound = outcome.bound
+    if bound is not None and bound.is_proved and bound.is_enough:
+        return _CONVERGED
     if outcome.alpha == 0:
         return _judged_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    if outcome.bound is not None and outcome.bound <= WORTH_WHILE * abs(objective.descended_value(x)):
-        return _CONVERGED    # which is proved
     shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
         return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))
+    if bound is not None and not bound.is_enough:
+        return Verdict(STALLED)
     return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
 
 

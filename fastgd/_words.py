@@ -46,8 +46,9 @@ class Words:
     def _converged(self) -> str:
         updates, tol, moved, bound = self.outcome.updates, self.tol, self.outcome.moved, self.outcome.bound
         if bound is not None:
-            return (f"converged: after {updates} updates on smoothed versions of the {self._loss_name()} it is at most "
-                    f"{bound:.3g} above its least.{self._ties()}")
+            most = "at most" if bound.is_proved else "by its slopes about"
+            return (f"converged: after {updates} updates on smoothed versions of the {self._loss_name()} it is {most} "
+                    f"{bound.most:.3g} above its least.{self._ties()}")
         if self.stop == "loss":
             by = f"less than tol={tol:g}" if moved is None else f"{moved:.3g}, and tol is {tol:g}"
             return f"converged: update {updates} changed the loss by {by}.{self._ties()}"
@@ -94,10 +95,8 @@ class Words:
                     f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
                     f"{self._advice()}{self._passes()}{end}")
         if outcome.bound is not None:
-            known = (f"by its slopes the loss may be {outcome.bound:.3g} above its least"
-                     if math.isfinite(outcome.bound) else "none of them was arrived at")
             return (f"did not converge in {outcome.updates} updates on smoothed versions of the {self._loss_name()}: "
-                    f"{known}. {self._or_more_updates()}{end}")
+                    f"the loss may be {outcome.bound.most:.3g} above its least. {self._or_more_updates()}{end}")
         rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
         return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
                 f"{rule}. {self._or_more_updates()}{end}")
@@ -133,6 +132,10 @@ class Words:
             return self._no_minimum()
         if self.verdict.shortfall is not None:
             return self._not_reached(self.verdict.shortfall)
+        if outcome.bound is not None:
+            return (f"stopped after {outcome.updates} updates on smoothed versions of the {self._loss_name()}, as "
+                    f"narrower ones would be rounding: the loss may be {outcome.bound.most:.3g} above its least. Use "
+                    "a larger tol, or scale the data.")
         slope = largest(self.objective.slope(outcome.x))
         if outcome.alpha == 0:
             return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
@@ -145,14 +148,15 @@ class Words:
 
     def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
-        moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g}{self._units()},"
+        changed = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g}{self._units()},"
         if self.stop == "epoch":
-            moved = f"ended an epoch that moved theta, {outcome.moved:.3g},"
+            changed = f"ended an epoch that moved theta, {outcome.moved:.3g},"
+        updates = (f"updates, the last of which {changed} by less than tol={self.tol:g}" if outcome.bound is None
+                   else f"updates on smoothed versions of the {self._loss_name()}")
         lower = "the least is" if shortfall.is_least else "it is still lower,"
-        return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
-                f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "
-                f"theta {shown(outcome.x)}, and {lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. "
-                f"{self._to_arrive()}{self._passes()}")
+        return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: the loss is "
+                f"{self.objective.descended_value(outcome.x):.7g} at theta {shown(outcome.x)}, and {lower} "
+                f"{shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. {self._to_arrive()}{self._passes()}")
 
     def _to_arrive(self) -> str:
         """What leads to the optimum."""

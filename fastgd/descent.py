@@ -275,8 +275,9 @@ def minimize(
 
     On smoothed versions of a loss with kinks, of half-widths that fall, the descent ends when the loss can be no more
     than a ten-thousandth above its least, or with ``stop="loss"`` no more than `tol`; `tol` is not looked at otherwise.
-    The bound is proved from the slopes (by duality), and the message states it; `fun` is the exact loss. Of few
-    rows, up to 1e5 numbers of X, the end is the exact minimum, where as many rows as parameters lie on kinks.
+    The bound is proved from the slopes, by duality, and the message states it; of more than 512 columns it is about
+    that. It is never below the rounding of the targets. `fun` is the exact loss. Of few rows, up to 1e5 numbers of X,
+    the end is the exact minimum, where as many rows as parameters lie on kinks.
 
     Data that are not in memory are read in passes: a first one that looks at all of them, one for each update, and a
     few for the Gram matrix, samples and the verdict; `passes` and `bytes_read` of the result count them. The loss and

@@ -50,7 +50,7 @@ def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
     outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
     objective.reads_both = True    # by the verdict and the result
     if isinstance(runner, SmoothedKinks):
-        outcome = outcome._replace(bound=runner.bound)
+        outcome = runner.concluded(outcome)
     elif settings.precondition is not None and epochs is None and objective.source.is_rows:
         step: Any = outcome.theta - outcome.previous
         outcome = outcome._replace(moved=objective.metric(settings.precondition).size(step))

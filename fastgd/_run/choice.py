@@ -54,7 +54,8 @@ def runner_and_rates(objective: Objective, settings: Settings, theta0: Any, most
     if rates is None and objective.source.is_rows and loss is not None and loss.kinks:
         sizes = None if settings.precondition is not None else _sizes(objective)
         enough = None if by_step else settings.tol
-        kinks = SmoothedKinks(objective, theta0, functools.partial(_beyond_plain, settings, sizes=sizes), enough)
+        kinks = SmoothedKinks(objective, theta0, functools.partial(_beyond_plain, settings, sizes=sizes), enough,
+                              not settings.is_rough)
         return kinks, OwnRates(lambda: kinks.next_rate())
     if settings.by_spread:
         rescaled = Rescaled(objective, theta0, functools.partial(_beyond_plain, settings, objective, is_warm=True),

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, Rates, Runner, Theta
 
 
+class Bound(NamedTuple):
+    """On how far a loss with kinks is above its least."""
+
+    most: float
+    is_proved: bool
+    is_enough: bool      # whether it is as low as was asked for
+
+
 class Outcome(NamedTuple):
     """How a run ended; thetas are floats, or arrays for a linear model."""
 
@@ -39,7 +47,7 @@ class Outcome(NamedTuple):
     fastest: float = 0.0               # the largest learning rate, if it changed
     period: int = 0                    # after how many updates theta repeats, if it does
     average: Theta | None = None       # of the thetas of the last epoch, if it was asked for
-    bound: float | None = None         # on the loss above the least, where kinks were smoothed
+    bound: Bound | None = None         # where kinks were smoothed
     moved: float | None = None         # what the rule compared with tol, if that is not the length of the last step
     epochs: float = 0.0                # passes over the data, of a stochastic descent
     unevenness: float | None = None    # how far, more than by chance, the means of blocks differ that are not in memory

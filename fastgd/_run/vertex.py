@@ -7,11 +7,21 @@ Statistics 36, 1987).
 """
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import EDGES, FEW_KINKS, NUMBERS_FOR_VERTEX, PART_OF_A_TIE, ROUNDING_OF_SLOPES, TIE_BREAKER
+from fastgd._limits import (
+    EDGES,
+    FEW_KINKS,
+    NUMBERS_FOR_VERTEX,
+    PART_OF_A_TIE,
+    ROUNDING,
+    ROUNDING_OF_SLOPES,
+    TIE_BREAKER,
+)
+from fastgd._run.dual import Pieces
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
@@ -20,8 +30,11 @@ if TYPE_CHECKING:
     from fastgd.losses import Loss
 
 
-def least_vertex(objective: Objective, theta: DoubleArray) -> DoubleArray | None:
-    """The theta of the least loss, from one that is near it; None if it is not reached, or the rows are many."""
+def least_vertex(objective: Objective, theta: DoubleArray) -> tuple[DoubleArray, float] | None:
+    """The theta of the least loss, from one that is near it, and how far its loss can be above the least, by rounding.
+
+    None if it is not reached, or the rows are many.
+    """
     rows, loss = objective.source, objective.descended
     if (not rows.is_rows or loss is None or objective.penalty is not None
             or rows.n * rows.n_parameters > NUMBERS_FOR_VERTEX or rows.n <= rows.n_parameters):
@@ -31,29 +44,39 @@ def least_vertex(objective: Objective, theta: DoubleArray) -> DoubleArray | None
         for _ in range(EDGES):
             found = vertex.moved()
             if found is not None:
-                return found if np.isfinite(found).all() else None
+                return found if np.isfinite(found[0]).all() else None
     except np.linalg.LinAlgError:    # where columns determine each other
         pass
     return None
 
 
 class _Vertex:
-    """Rows on kinks, and the theta at which they are."""
+    """Rows on kinks, and the theta at which they are, as a step from the one to begin with.
+
+    The columns are mixed so that they are as long as each other and at right angles, whatever their means are.
+    """
 
     def __init__(self, rows: Rows, loss: Loss, theta: DoubleArray) -> None:
-        self._A = np.ones((rows.n, rows.n_parameters))
-        self._A[:, int(rows.intercept):] = rows.X
-        self._units = np.abs(self._A).max(axis=0)
+        first = int(rows.intercept)
+        A = np.ones((rows.n, rows.n_parameters))
+        A[:, first:] = rows.X
+        self._centre = A[:, first:].mean(axis=0) * first
+        A[:, first:] -= self._centre
+        self._units = np.linalg.norm(A, axis=0) / math.sqrt(rows.n)
         self._units[self._units == 0] = 1.0
-        self._A /= self._units
+        self._A, self._mixed = np.linalg.qr(A / self._units)
+        self._A, self._mixed = self._A * math.sqrt(rows.n), self._mixed / math.sqrt(rows.n)
+        if not np.abs(np.diag(self._mixed)).min() > ROUNDING:
+            raise np.linalg.LinAlgError
+        self._rows, self._theta, self._first = rows, theta, first
         self._weights = np.ones(rows.n) if rows.weights is None else rows.weights
-        self._targets = rows.targets
+        self._residuals = rows.targets - rows.predictions(theta, slice(0, rows.n))
         # Moved by less than counts, so that not more rows than parameters lie on kinks: by ties it could go in circles.
-        size = TIE_BREAKER * float(np.abs(rows.targets).max())
-        self._apart = rows.targets + size * np.random.default_rng(0).random(rows.n)
-        self._offsets, self._jumps = (np.array(each) for each in zip(*loss.kinks, strict=True))
-        self._steepest = float(loss.gradient(0.0, [self._offsets.min() - 1.0]))    # where no kink is below the residual
-        distances = np.abs((self._targets - self._A @ (theta * self._units))[:, None] - self._offsets)
+        size = TIE_BREAKER * float(self._weights @ np.abs(self._residuals)) / rows.n
+        self._apart = self._residuals + size * np.random.default_rng(0).random(rows.n)
+        self._pieces = Pieces(loss)
+        self._offsets, self._jumps = self._pieces.offsets, self._pieces.jumps
+        distances = np.abs(self._residuals[:, None] - self._offsets)
         self._basis = self._nearest(distances.min(axis=1))
         self._kinks = distances[self._basis].argmin(axis=1)
 
@@ -74,7 +97,7 @@ class _Vertex:
                     return np.array(basis)
         raise np.linalg.LinAlgError
 
-    def moved(self) -> DoubleArray | None:
+    def moved(self) -> tuple[DoubleArray, float] | None:
         """The theta if it is the least, which its slopes prove; if not, go along the edge that is steepest.
 
         It is the least if slopes of the rows on kinks, each between those beside its kink, make the sum of all 0.
@@ -82,18 +105,18 @@ class _Vertex:
         basis, A = self._basis, self._A[self._basis]
         offsets = self._offsets[self._kinks]
         residuals = self._apart - self._A @ np.linalg.solve(A, self._apart[basis] - offsets)
-        slopes = self._slopes(residuals)
+        slopes = self._pieces.slopes(residuals)
         slopes[basis] = 0.0
         needed = np.linalg.solve(A.T, -(self._weights * slopes) @ self._A) / self._weights[basis]
-        above = self._slopes(np.nextafter(offsets, np.inf))
-        below = above + self._jumps[self._kinks]
-        excess = np.maximum(above - needed, needed - below) / self._jumps[self._kinks]
+        below = self._pieces.slopes(offsets)
+        above = below + self._jumps[self._kinks]
+        excess = np.maximum(needed - above, below - needed) / self._jumps[self._kinks]
         leaving = int(excess.argmax())
         if not excess[leaving] > ROUNDING_OF_SLOPES:
-            theta: DoubleArray = np.linalg.solve(A, self._targets[basis] - offsets) / self._units
-            return theta
+            slopes[basis] = np.clip(needed, below, above)
+            return self._end(basis, offsets, slopes, max(0.0, excess[leaving]))
         direction = np.zeros(len(basis))
-        direction[leaving] = 1.0 if needed[leaving] > below[leaving] else -1.0
+        direction[leaving] = 1.0 if needed[leaving] < below[leaving] else -1.0
         speeds = self._A @ np.linalg.solve(A, direction)
         fall = self._weights[basis[leaving]] * excess[leaving] * self._jumps[self._kinks[leaving]]
         self._pivot(leaving, residuals, speeds, fall)
@@ -126,7 +149,16 @@ class _Vertex:
                 raise np.linalg.LinAlgError    # by rounding, as a mean that has a least never falls for ever
             first *= 16
 
-    def _slopes(self, residuals: DoubleArray) -> DoubleArray:
-        """The slopes in the prediction, which fall by the jump of each kink below the residual."""
-        slopes: DoubleArray = self._steepest - (residuals[:, None] > self._offsets) @ self._jumps
-        return slopes
+    def _end(self, basis: IndexArray, offsets: DoubleArray, slopes: DoubleArray,
+             excess: float) -> tuple[DoubleArray, float]:
+        """The theta with these rows on kinks, and what it can cost by slopes, of which some are beyond by `excess`."""
+        rows, pieces, theta, residuals = self._rows, self._pieces, self._theta, self._residuals
+        for _ in range(2):    # as once leaves the rounding of a long way
+            step = np.linalg.solve(self._mixed, np.linalg.solve(self._A[basis], residuals[basis] - offsets))
+            step /= self._units
+            step[:self._first] -= self._centre @ step[self._first:]
+            theta = theta + step
+            residuals = rows.targets - rows.predictions(theta, slice(0, rows.n))
+        gap, loss = (float(self._weights @ each) / rows.n
+                     for each in (pieces.gaps(residuals, slopes), pieces.losses(residuals)))
+        return theta, gap + excess * (pieces.high - pieces.low) * pieces.way(loss, loss)

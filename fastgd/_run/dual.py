@@ -1,0 +1,241 @@
+"""How far a mean of pieces of straight lines over rows can be above its least, by duality.
+
+With slopes a of the loss in the residuals, between the least and the steepest that it has, and conj the conjugate of
+the loss, mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if it is a slope of that.
+The loss is above it by the mean of loss(r) + conj(a) - a r.
+"""
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._curvature import products_in, residuals_times_rows
+from fastgd._limits import (
+    ENOUGH_LEFT,
+    LEAF,
+    LEAST_ROOM,
+    LOST_IN_ROUNDING,
+    MOST_FOR_EIGENVALUES,
+    MOST_ROUNDS,
+    NUMBERS_FOR_EACH_SUM,
+    POINTS_AT_ONCE,
+    PRODUCTS,
+)
+from fastgd._source.rows import rows_in_memory
+from fastgd._sums import column_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastgd._objective import Objective
+    from fastgd._source import Rows
+    from fastgd._types import DoubleArray
+    from fastgd.losses import Loss
+
+
+class Pieces:
+    """A loss of straight pieces, as a function of the residual.
+
+    Attributes
+    ----------
+    offsets, jumps : ndarray
+        Where it has kinks, in order, and by how much its slope jumps there.
+    low, high : float
+        The slopes before the first kink and after the last one.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.offsets, self.jumps = (np.array(each) for each in zip(*loss.kinks, strict=True))
+        self.low = -float(loss.gradient(0.0, [self.offsets[0] - 1.0]))
+        self.high = self.low + float(self.jumps.sum())
+        self._heights = [float(loss(0.0, [offset])) for offset in self.offsets.tolist()]
+
+    def slopes(self, residuals: DoubleArray) -> DoubleArray:
+        """Those beside the residuals; at a kink that before it."""
+        slopes: DoubleArray = self.low + (residuals[:, None] > self.offsets) @ self.jumps
+        return slopes
+
+    def smoothed(self, residuals: DoubleArray, width: float) -> tuple[DoubleArray, DoubleArray]:
+        """The slopes with kinks of this half-width, and the room that each has to change, as a part of a jump."""
+        slopes, room = np.full(len(residuals), self.low), np.full(len(residuals), LEAST_ROOM)
+        for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
+            place = (residuals - offset) / width
+            np.minimum(np.maximum(place, -1.0, out=place), 1.0, out=place)
+            slopes += jump / 2 * (1 + place)
+            np.maximum(room, 1 - np.abs(place, out=place), out=room)
+        return slopes, room
+
+    def losses(self, residuals: DoubleArray) -> DoubleArray:
+        """Those of each."""
+        losses: DoubleArray = self._heights[0] + self.low * (residuals - self.offsets[0])
+        for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
+            losses += jump * np.maximum(residuals - offset, 0.0)
+        return losses
+
+    def gaps(self, residuals: DoubleArray, slopes: DoubleArray) -> DoubleArray:
+        """loss(r) + conj(a) - a r, at least 0: conj(a) is the largest a * offset - loss(offset)."""
+        conjugates = functools.reduce(np.maximum, (
+            slopes * offset - height for offset, height in zip(self.offsets.tolist(), self._heights, strict=True)))
+        gaps: DoubleArray = self.losses(residuals) + conjugates - slopes * residuals
+        return gaps
+
+    def way(self, loss: float, other: float) -> float:
+        """The most that predictions of these mean losses can differ by in the mean: each is as far as its residuals."""
+        return (loss + other) / min(-self.low, self.high) + 2 * float(np.abs(self.offsets).max())
+
+
+class Dual:
+    """What slopes near those of a smoothed loss prove of the least mean loss.
+
+    To make their means with the columns 0 they are moved by room * (x @ c), where room is what each has, and cut at
+    the steepest. What is left of the means is e = mean(z x) with z = room * (x @ d), which can be worth no more than
+    max(abs(z)) times the mean distance of predictions, at both of which ends the loss is known.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        assert objective.descended is not None
+        self._objective, self._pieces = objective, Pieces(objective.descended)
+        self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
+
+    def gap(self, theta: Any, width: float, loss: float, enough: float = 0.0) -> tuple[float, float]:
+        """The most that the loss at theta, which is `loss`, is above the least, and what slopes of this width cost.
+
+        It may be less than the first that is `enough`; NaN where it cannot be told.
+        """
+        rows: Any = self._objective.source
+        self._first = int(rows.intercept)
+        if rows.n_parameters > MOST_FOR_EIGENVALUES:
+            return math.nan, math.nan
+        try:
+            metric = self._objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
+        except ValueError:    # for numbers whose squares overflow
+            return math.nan, math.nan
+        self._shift, self._sizes = metric.shift, metric.sizes
+        with np.errstate(all="ignore"):
+            try:
+                return self._gap(rows, theta, width, loss, enough)
+            except np.linalg.LinAlgError:    # for NaN
+                return math.nan, math.nan
+
+    def _gap(self, rows: Any, theta: Any, width: float, loss: float, enough: float) -> tuple[float, float]:
+        self._theta, self._width, self._steps = theta, width, []
+        gap = before = math.inf
+        for _ in range(MOST_ROUNDS):
+            gram, means = self._moments(rows)
+            self._steps.append(self._unscaled(self._step(gram, means)))
+            cost, means = self._moved(rows)
+            now = cost + self._left(rows, gram, means, cost, loss)
+            gap = min(gap, now)
+            if now <= enough or now - cost <= ENOUGH_LEFT * cost or not now - cost < before / 2:
+                break
+            before = now - cost
+        return gap, cost
+
+    def _step(self, gram: DoubleArray, means: DoubleArray) -> DoubleArray:
+        """By what step the slopes should move so that the means are what they should be."""
+        weights, pieces = self._theta[self._first:], self._pieces
+        excess, step = self._beyond(means), np.zeros(len(means))
+        moving = np.concatenate([np.ones(self._first, bool), (weights != 0) | (excess[self._first:] != 0)])
+        decay = np.zeros(len(means))
+        decay[self._first:] = 2 * self._width / (pieces.high - pieces.low) * self._l2 / self._sizes**2
+        step[moving] = _solved((gram + np.diag(decay))[np.ix_(moving, moving)], excess[moving])[0]
+        return step
+
+    def _left(self, rows: Any, gram: DoubleArray, means: DoubleArray, cost: float, loss: float) -> float:
+        """The most that can be gained as the means are not what they should be."""
+        way, excess = self._pieces.way(loss, loss), self._beyond(means)
+        step, lost = _solved(gram, excess)
+        largest = math.inf if rows.is_weighted else math.sqrt(rows.n * max(0.0, float(step @ excess)))
+        if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
+            largest = max(rows.each(functools.partial(self._largest_in, self._unscaled(step))))
+        left = largest * way + self._worth(lost, loss, way)
+        if not self._l2:
+            return left
+        weights, total = self._theta[self._first:], means[self._first:] * self._sizes
+        of_penalty = (self._l1 * np.abs(weights) + self._l2 / 2 * weights**2 - total * weights
+                      + np.maximum(np.abs(total) - self._l1, 0)**2 / (2 * self._l2))
+        return min(left, float(of_penalty.sum()) + way * float(np.abs(means[:self._first]).sum()))
+
+    def _moments(self, rows: Any) -> tuple[DoubleArray, DoubleArray]:
+        """The means of room * z z' and of a z, with z the scaled columns, a 1 before them if there is an intercept."""
+        p = rows.p
+        most = max(LEAF, min(rows.rows_of(POINTS_AT_ONCE), PRODUCTS // p**2))
+        means = rows.total(functools.partial(self._products_in, most), max(most, NUMBERS_FOR_EACH_SUM * p)) / rows.n
+        units = np.concatenate([1 / self._sizes, [1.0, 1.0]])
+        means *= units * units[:, None]
+        order = [p] * self._first + list(range(p))
+        return means[np.ix_(order, order)], means[order, p + 1]
+
+    def _slopes_in(self, rows: Rows, part: slice,
+                   steps: Sequence[DoubleArray]) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """The residuals, and their slopes, moved by some of the steps, with the room that is left of each."""
+        pieces = self._pieces
+        residuals = rows.targets[part] - rows.predictions(self._theta, part)
+        slopes, room = pieces.smoothed(residuals, self._width)
+        for step in steps:
+            slopes -= room * rows.predictions(step, part)
+            np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
+            at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
+            room = np.maximum(np.minimum(room, 2 * at_edge), LEAST_ROOM)
+        return residuals, slopes, room
+
+    def _products_in(self, most: int, rows: Rows, part: slice) -> DoubleArray:
+        _, slopes, room = self._slopes_in(rows, part, self._steps)
+        weights = room if rows.weights is None else room * rows.weights[part]
+        some = rows_in_memory(rows, rows.X[part], slopes / room, weights)
+        return products_in(self._shift, True, most, some, slice(0, some.n))
+
+    def _moved(self, rows: Any) -> tuple[float, DoubleArray]:
+        """The mean gap of the slopes, and the means of these times the scaled columns."""
+        sums = rows.total(self._gaps_in, rows.rows_of(POINTS_AT_ONCE))
+        means = sums[1:] / rows.n
+        means[self._first:] -= self._shift * means[:self._first].sum()
+        means[self._first:] /= self._sizes
+        return float(sums[0]) / rows.n, means
+
+    def _gaps_in(self, rows: Rows, part: slice) -> DoubleArray:
+        residuals, slopes, _ = self._slopes_in(rows, part, self._steps)
+        gaps = self._pieces.gaps(residuals, slopes)[:, None]
+        of_rows = residuals_times_rows(np.zeros(len(self._theta)), slopes, rows, part)
+        return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
+
+    def _largest_in(self, step: DoubleArray, rows: Rows, part: slice) -> float:
+        room = self._slopes_in(rows, part, self._steps[:-1])[2]    # that of the matrix which the step is from
+        return float(np.abs(room * rows.predictions(step, part)).max())
+
+    def _beyond(self, means: DoubleArray) -> DoubleArray:
+        """What the means are too large by: they should be 0, or a slope of the penalty at these weights."""
+        beyond, weights = means.copy(), self._theta[self._first:]
+        total = means[self._first:] * self._sizes
+        slopes = np.where(weights == 0, np.clip(total, -self._l1, self._l1),
+                          self._l1 * np.sign(weights) + self._l2 * weights)
+        beyond[self._first:] = (total - slopes) / self._sizes
+        return beyond
+
+    def _unscaled(self, step: DoubleArray) -> DoubleArray:
+        """What predicts for rows what `step` does for scaled ones."""
+        theta = step.copy()
+        theta[self._first:] /= self._sizes
+        theta[:self._first] -= self._shift @ theta[self._first:]
+        return theta
+
+    def _worth(self, lost: DoubleArray, loss: float, way: float) -> float:
+        """The most that slopes can be worth which no rows have, as by rounding; about, where no penalty bounds it."""
+        total = lost[self._first:] * self._sizes
+        if self._l1 or self._l2:
+            of_weights = (float(np.abs(total).max()) * 2 * loss / self._l1 if self._l1
+                          else math.sqrt(8 * loss / self._l2 * float(total @ total)))
+            return of_weights + way * float(np.abs(lost[:self._first]).sum())
+        slope = np.concatenate([lost[:self._first], total + self._shift * lost[:self._first].sum()])
+        return way * math.sqrt(max(0.0, float(slope @ self._objective.curvature.over_gram(slope))))
+
+
+def _solved(gram: DoubleArray, means: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """The d that gram @ d is nearest to these means, and what of them is in no direction of the matrix."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > LOST_IN_ROUNDING * len(values) * float(values.max(initial=0.0))
+    vectors, along = vectors[:, kept], means @ vectors[:, kept]
+    return vectors @ (along / values[kept]), means - vectors @ along
