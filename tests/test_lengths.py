@@ -142,6 +142,15 @@ class TestKernels:
         """It is none, and finite."""
         assert self.lengths().step(1.0) == (0.0, 0.0)
 
+    @pytest.mark.parametrize("slopes", [(1e-170, 0.5e-170), (1e-170, 0.0), (1e-200, 1e-200), (1.0, 0.0)])
+    def test_rates_where_squares_underflow_are_numbers(self, slopes):
+        lengths = self.lengths()
+        for slope in slopes:
+            rate, _ = lengths.next_rate(np.full(4, slope), 0.0)
+            assert 0 <= rate < np.inf
+            lengths.step(rate)
+        assert 0 <= lengths.next_rate(np.zeros(4), 0.0)[0] < np.inf
+
     def test_a_step_is_measured_by_the_sizes_that_are_given(self):
         for measure, size in ((None, 1.0), (np.array([1, 0.5, 10.0, 2.0]), 5.0)):
             lengths = self.lengths(measure=measure)

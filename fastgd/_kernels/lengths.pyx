@@ -155,7 +155,7 @@ cdef class BarzilaiBorwein:
             self.move(&self.room[NEXT, 0], self.rate, &self.theta[0], q, &self.room[PLACE, 0])
             difference(&self.room[PLACE, 0], &self.theta[0], q, &self.room[PLACE, 0])
             next_length = self.length(q, &self.room[WHOLE, 0])
-        if next_length >= AS_LONG * fmin(self.longest, most):
+        if next_length > 0 and next_length >= AS_LONG * fmin(self.longest, most):
             self.rate *= fmin(self.longest, most) / next_length
             self.longest *= LONGER
 
