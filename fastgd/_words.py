@@ -143,6 +143,11 @@ class Words:
     def _not_reached(self, shortfall: Shortfall) -> str:
         outcome = self.outcome
         moved = "changed the loss" if self.stop == "loss" else f"moved theta, {self._step():.3g},"
+        if math.isnan(shortfall.loss):
+            return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than "
+                    f"tol={self.tol:g}, but the optimum was not reached: at theta {shown(outcome.x)} the slope is "
+                    f"{largest(self.objective.slope(outcome.x)):.3g}, and it still has that sign at theta "
+                    f"{shown(shortfall.theta)}. {self._to_arrive()}")
         lower = "the least is" if shortfall.is_least else "it is still lower,"
         return (f"stopped after {outcome.updates} updates, the last of which {moved} by less than tol={self.tol:g}, "
                 f"but the optimum was not reached: the loss is {self.objective.descended_value(outcome.x):.7g} at "
