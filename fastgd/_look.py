@@ -26,6 +26,7 @@ from fastgd._run.kinks import most_to_gain
 from fastgd._source.telling import mean_square, telling_rows
 from fastgd._theta import is_finite
 from fastgd.losses.builtin import Huber
+from fastgd.penalties import ElasticNet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,18 +48,24 @@ def arrived(objective: Objective, theta: Any, most: int, size: float, cost: floa
 
 def arrived_from_afar(objective: Objective, theta: Any, size: float, cost: float) -> Any:
     """The same where the residuals may be as large as `size`; of few numbers it goes on until it has arrived."""
-    loss, rows = objective.descended, objective.source
+    loss, rows, begun = objective.descended, objective.source, theta
     for some, short in _versions(objective, size):
         looking = _Looking(some, theta, size, cost, short)
         looking.advance(LOOKS)
         theta = looking.theta
-    looking = _Looking(objective, theta, size, cost)
+    begun = lower_of(objective, begun, theta)
+    looking = _Looking(objective, begun, size, cost)
     looking.advance(ENOUGH_LOOKS)
     most = min(MOST_LOOKS, NUMBERS_LOOKED_AT // (rows.n * rows.n_parameters))
     while (looking.updates < most and not looking.is_over and not (loss is not None and loss.kinks)
            and _may_fall(objective, looking.theta, size, cost)):
         looking.advance(ENOUGH_LOOKS)
-    return looking.theta
+    found = lower_of(objective, begun, looking.theta)
+    if found is begun and loss is not None and loss.max_stable_alpha is not None:
+        looking = _Looking(objective, begun, size, cost, is_safe=True)
+        looking.advance(ENOUGH_LOOKS)
+        found = lower_of(objective, begun, looking.theta)
+    return found
 
 
 def _may_fall(objective: Objective, x: Any, size: float, cost: float) -> bool:
@@ -68,8 +75,9 @@ def _may_fall(objective: Objective, x: Any, size: float, cost: float) -> bool:
 class _Looking:
     """A descent that goes on from where it is."""
 
-    def __init__(self, objective: Objective, theta: Any, size: float, cost: float, short: float = 0.0) -> None:
-        self._runner, self._rates = arriving_runner(objective, theta, size, cost, short)
+    def __init__(self, objective: Objective, theta: Any, size: float, cost: float, short: float = 0.0, *,
+                 is_safe: bool = False) -> None:
+        self._runner, self._rates = arriving_runner(objective, theta, size, cost, short, is_safe=is_safe)
         self.updates, self.is_over = 0, False
 
     @property
@@ -89,10 +97,14 @@ class _Looking:
 
 def _versions(objective: Objective, width: float) -> Iterator[tuple[Objective, float]]:
     """Losses that are squares up to widths that fall, and what is short there, as long as the loss is straight."""
-    loss = objective.descended
-    if loss is not None and loss.is_convex and loss.link == "identity" and math.isfinite(width):
+    loss, penalty = objective.descended, objective.penalty
+    if loss is not None and loss.is_convex and loss.link == "identity" and math.isfinite(width * width):
         while width > 0 and not loss.kinks and _is_straight(loss, width):
-            yield objective.descending_on(Huber(width)), SHORT_FOR_STAGE * width
+            version = objective.descending_on(Huber(width))
+            if penalty is not None:
+                steeper = width / abs(loss.gradient(0.0, [width]))
+                version.penalty = ElasticNet(steeper * penalty.l1, steeper * penalty.l2)
+            yield version, SHORT_FOR_STAGE * width
             width *= NARROWER
 
 

@@ -158,9 +158,14 @@ def _of_rows(objective: Objective, x: Any, here: float) -> Shortfall | None:
     there = objective.descended_value(best)
     if not there < here:
         return None
-    is_least = _is_exact(objective) and most_to_fall(
-        objective, best, objective.slope(best), 4 * size_at(objective, best), there) <= LEAST * there
-    return Shortfall(there, best, is_least)
+    return Shortfall(there, best, _is_exact(objective) and _is_least(objective, best, there))
+
+
+def _is_least(objective: Objective, x: Any, here: float) -> bool:
+    """Whether the loss of rows can fall no more, along any direction of which the metric of the data knows."""
+    if objective.metric("gram", is_rough=True).ties:
+        return False
+    return most_to_fall(objective, x, objective.slope(x), 4 * size_at(objective, x), here) <= LEAST * here
 
 
 def _is_exact(objective: Objective) -> bool:

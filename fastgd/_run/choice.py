@@ -68,8 +68,8 @@ def runner_and_rates(objective: Objective, settings: Settings, theta0: Any, most
 
 
 def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float,
-                    short: float = 0.0) -> tuple[Runner, Rates]:
-    """The descent that gets near the minimum soonest, and its rates, in a rough metric.
+                    short: float = 0.0, *, is_safe: bool = False) -> tuple[Runner, Rates]:
+    """The descent that gets near the minimum soonest, or surely, and its rates, in a rough metric.
 
     It is short where the loss can fall by no more than `cost` within four times `size`, in units of the prediction, or
     where a step of rows is below `short`.
@@ -79,6 +79,9 @@ def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float,
     tol = cost if is_kinked else short if objective.source.is_rows else ROUNDING * size
     settings = batch_settings("minimize", "adaptive", tol, 1, "loss" if is_kinked else "step", False, None, False,
                               False, "scale" if shrinks else "gram", None)._replace(is_rough=True)
+    if is_safe:
+        safe, next_rate = _beyond_plain(settings, objective, theta0, tol, is_safe=True)
+        return safe, OwnRates(next_rate)
     runner, rates = runner_and_rates(objective, settings, theta0, 1)
     # In a metric of single weights the gradient does not tell how far the loss may fall.
     if isinstance(runner, BarzilaiBorwein) and size > 0 and not shrinks:
