@@ -53,7 +53,7 @@ class Shortfall(NamedTuple):
 def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: bool = False) -> Shortfall | None:
     """Where the loss that was descended on is materially lower than at x, if such a place is found.
 
-    That is by more than a hundredth of itself, and by more than the rounding of theta makes of it. Where it is a small
+    That is by more than a hundredth of itself, and by more than rounding makes of it. Where it is a small
     part of the loss at `start`, as where a model fits exactly, it does not count if such a place is within a few `tol`,
     by the measure of the rule, which is the loss if `by_loss`: more was not asked for.
     """
@@ -68,7 +68,7 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
         if found is None or not here - found.loss > WORTH_WHILE * abs(found.loss):
             return None
         there, theta, _ = found
-        least_that_counts = max(WORTH_WHILE * abs(there), _rounding_of(objective, theta, there))
+        least_that_counts = max(WORTH_WHILE * abs(there), _negligible(objective, theta, there))
         gain = here - there
         if not gain > least_that_counts:
             return None
@@ -83,11 +83,21 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
     return found
 
 
-def _rounding_of(objective: Objective, theta: Any, value: float) -> float:
-    """What the loss rises by from a minimum where each component of theta moves by its rounding, a few times."""
-    eps = ROUNDED * float(np.finfo(np.float64 if objective.source.is_rows else objective.source.dtype).eps)
-    signs = 1 - 2 * (np.arange(len(theta)) % 2) if objective.source.is_rows else 1
-    return max(0.0, objective.descended_value(theta * (1 + eps * signs)) - value) + eps * value
+def _negligible(objective: Objective, theta: Any, value: float) -> float:
+    """What the loss rises by from its least by the rounding of theta, or where half of the digits of targets are met.
+
+    Neither grows with how far the targets are from 0, or the start from them.
+    """
+    loss, source = objective.descended, objective.source
+    eps = float(np.finfo(np.float64 if source.is_rows else source.dtype).eps)
+    signs = 1 - 2 * (np.arange(len(theta)) % 2) if source.is_rows else 1
+    rises = [objective.descended_value(theta * (1 + ROUNDED * eps * signs)) - value]
+    if loss is None:
+        rises.append(objective.descended_value(theta * (1 + math.sqrt(eps))) - value)
+    elif loss.link == "identity":
+        least, most = source.extremes
+        rises.append(loss(0.0, [math.sqrt(eps) * (most - least)]) - loss(0.0, [0.0]))
+    return max(0.0, *rises)
 
 
 def _beyond(objective: Objective, x: Any, tol: float) -> Shortfall | None:

@@ -20,8 +20,8 @@ from fastgd.losses import REGISTRY, EpsilonInsensitive, Huber, Pinball
 
 #: A success above the least by this part of it is false, and so is an alarm within this part of it.
 FALSE_SUCCESS, FALSE_ALARM = 0.01, 0.001
-#: A loss of residuals of so many units in the last place of targets and predictions is nothing; where the least is
-#: below the other part of the loss at theta 0 the model fits, and predictions within so many tol of it are right.
+#: A residual of so many units in the last place of targets and predictions is nothing; where the least is below
+#: the other part of the loss at theta 0 the model fits, and predictions within so many tol of it are right.
 ROUNDED, FITS, WITHIN = 256, 1e-6, 10
 SMOOTH = ["mse", "huber_loss", "log_cosh", "cross_entropy"]
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
@@ -360,9 +360,9 @@ def finding(problem):
 
 
 def _rounding(loss, y, fitted, is_rows):
-    """The loss of a residual that is rounding."""
+    """The loss of a residual that is rounding, or in the second half of the digits of what targets differ by."""
     eps = np.finfo(np.float64 if is_rows or y.dtype.kind != "f" else y.dtype).eps
-    residual = ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max())
+    residual = max(ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max()), np.sqrt(eps) * np.ptp(y))
     return residual if loss.link == "logit" else pointwise(loss, np.array([residual]), np.zeros(1), 0.0)[0][0]
 
 
