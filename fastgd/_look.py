@@ -123,8 +123,11 @@ def size_at(objective: Objective, x: Any) -> float:
 
     It is the root mean square of the residuals; of log-odds that of the predictions, and what is of any use.
     """
-    is_identity = objective.descended is None or objective.descended.link == "identity"
-    rows: Any = objective.source
+    loss, rows = objective.descended, objective.source
+    if loss is not None and loss.is_quadratic:
+        return math.sqrt(2 * objective.descended_value(x) / loss.max_curvature)
+    is_identity = loss is None or loss.link == "identity"
+    assert rows.is_rows
     root = math.sqrt(mean_square(rows, x, of_residuals=is_identity))
     return root if is_identity else root + LOG_ODDS
 
@@ -145,7 +148,11 @@ def most_to_fall(objective: Objective, x: Any, slope: Any, distance: float, here
     """What a loss of rows can fall by from x: by convexity no more than the slope times the way, of this length."""
     if objective.penalty is None or not objective.penalty.l1:
         return most_to_gain(objective, slope, distance, here)
-    return _duality_gap(objective, x, distance, here)
+    gap = _duality_gap(objective, x, distance, here)
+    rows: Any = objective.source
+    if rows.n <= rows.n_parameters or objective.metric("gram", is_rough=True).ties:
+        return gap
+    return min(gap, most_to_gain(objective, slope, distance, here))
 
 
 def _duality_gap(objective: Objective, x: DoubleArray, distance: float, here: float) -> float:

@@ -53,14 +53,14 @@ class Shortfall(NamedTuple):
 def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: bool = False) -> Shortfall | None:
     """Where the loss that was descended on is materially lower than at x, if such a place is found.
 
-    That is by more than a hundredth of itself, and by more than rounding makes of it. Where it is a small
-    part of the loss at `start`, as where a model fits exactly, it does not count if such a place is within a few `tol`,
-    by the measure of the rule, which is the loss if `by_loss`: more was not asked for.
+    That is by more than a hundredth of itself, and by more than rounding makes of it. Where a model fits, and x too is
+    far better than `start`, it does not count if such a place is within a few `tol`, by the measure of the rule, which
+    is the loss if `by_loss`: more was not asked for.
     """
     is_rows = objective.source.is_rows
+    if not is_rows and not objective.is_unknown and _is_surely_least(objective, x, tol):
+        return None
     with np.errstate(all="ignore"):
-        if not is_rows and not objective.is_unknown and _is_surely_least(objective, x, tol):
-            return None
         here = objective.descended_value(x)
         if not math.isfinite(here):
             return _beyond(objective, x, tol) if objective.is_unknown else None
@@ -68,14 +68,15 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
         if found is None or not here - found.loss > WORTH_WHILE * abs(found.loss):
             return None
         there, theta, _ = found
-        least_that_counts = max(WORTH_WHILE * abs(there), _negligible(objective, theta, there))
+        negligible = _negligible(objective, theta, there)
+        least_that_counts = max(WORTH_WHILE * abs(there), negligible)
         gain = here - there
         if not gain > least_that_counts:
             return None
         if by_loss and gain <= tol < abs(here) / FAR and largest(theta - x) <= FAR * tol:
             return None
         began = abs(objective.descended_value(start))
-        if there <= FITS * began and gain <= WELL_FITTED * began:
+        if there <= max(FITS * _spread_loss(objective, began), negligible) and gain <= WELL_FITTED * began:
             length = _length(objective, theta - x)
             near = theta if length <= FAR * tol else x + (theta - x) * (FAR * tol / length)
             if (not by_loss or gain <= tol) and not objective.descended_value(near) - there > least_that_counts:
@@ -95,9 +96,17 @@ def _negligible(objective: Objective, theta: Any, value: float) -> float:
     if loss is None:
         rises.append(objective.descended_value(theta * (1 + math.sqrt(eps))) - value)
     elif loss.link == "identity":
-        least, most = source.extremes
-        rises.append(loss(0.0, [math.sqrt(eps) * (most - least)]) - loss(0.0, [0.0]))
+        rises.append(_spread_loss(objective, 0.0, math.sqrt(eps)))
     return max(0.0, *rises)
+
+
+def _spread_loss(objective: Objective, otherwise: float, part: float = 0.25) -> float:
+    """The loss of a residual that is a part of what targets differ by, above that of none; of log-odds another."""
+    loss = objective.descended
+    if loss is None or loss.link != "identity":
+        return otherwise
+    least, most = objective.source.extremes
+    return loss(0.0, [part * (most - least)]) - loss(0.0, [0.0])
 
 
 def _beyond(objective: Objective, x: Any, tol: float) -> Shortfall | None:
@@ -150,22 +159,31 @@ def _of_number(objective: Objective, x: float) -> Shortfall | None:
 
 def _of_rows(objective: Objective, x: Any, here: float) -> Shortfall | None:
     """The same of rows; None where that at x is surely as good."""
+    source: Any = objective.source
     slope: Any = objective.slope(x)
     if not is_finite(slope):
         return None
-    size, least = size_at(objective, x), abs(here) * SURELY_NOT
+    # A function in Python gets all rows, of which it may know more than their values.
+    is_called, enough, least = objective.descended is None, enough_rows(source.n_parameters), abs(here) * SURELY_NOT
+    some = source if is_called else source.sample(enough)
+    if some.n < source.n and not most_to_fall(
+            objective, x, slope, 4 * FAR * FAR * size_at(objective.on(some), x), here) > least:
+        return None    # whatever of the size of residuals the sample misses
+    size = size_at(objective, x)
     if not most_to_fall(objective, x, slope, 4 * size, here) > least:
         return None
-    # A function in Python gets all rows, of which it may know more than their values.
-    is_called = objective.descended is None
-    few = objective if is_called else sampled(objective, enough_rows(objective.source.n_parameters))
+    few = objective if is_called else sampled(objective, enough)
     begun = lower_of(few, x, np.zeros(len(x)))
     best = (arrived(few, begun, LOOKS, size, least / 2)[0] if is_called
             else arrived_from_afar(few, begun, size, least / 2))
-    if few.source.n < objective.source.n:
-        begun = lower_of(objective, best, np.zeros(len(x)))
-        best = lower_of(objective, begun, arrived(objective, begun, LOOKS, size, least / 2)[0])
     there = objective.descended_value(best)
+    if few.source.n < objective.source.n:
+        if not there < here:
+            best, there = x, here
+        theta = arrived(objective, best, LOOKS, size, least / 2)[0]
+        lower = objective.descended_value(theta)
+        if lower < there:
+            best, there = theta, lower
     if not there < here:
         return None
     return Shortfall(there, best, _is_exact(objective) and _is_least(objective, best, there))

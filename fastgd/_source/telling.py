@@ -40,8 +40,10 @@ def mean_square(rows: AnyRows, theta: DoubleArray, *, of_residuals: bool) -> flo
 def _drawn_in(shift: DoubleArray, sizes: DoubleArray, share: float, rows: Rows, part: slice) -> Drawn:
     weights = np.ones(part.stop - part.start) if rows.weights is None else rows.weights[part]
     with np.errstate(all="ignore"):
-        scaled = (rows.X[part] - shift) / sizes
-        chances = np.minimum(share * weights * (1 + (scaled * scaled).sum(axis=1) / rows.p) / 2, 1)
+        scaled = rows.X[part] - shift
+        scaled /= sizes
+        scaled *= scaled
+        chances = np.minimum(share * weights * (1 + scaled.sum(axis=1) / rows.p) / 2, 1)
     at = np.flatnonzero(_uniform(rows.start + np.arange(part.start, part.stop)) < chances)
     return rows.X[part][at], rows.targets[part][at], weights[at] / chances[at]
 
