@@ -137,7 +137,8 @@ PATIENCE = 150
 COST_OF_SMOOTHING, NARROWEST = 1e-4, 1e-10
 #: What is this part of what it is compared with is rounding.
 ROUNDING = 1e-13
-#: A bound of this part of the loss at the start ends a run: the model fits.
+#: A bound of this part of the loss at the start ends a run, and so much of the loss of the targets' spread is none: the
+#: model fits.
 NEGLIGIBLE = 1e-9
 
 #: A bound below this part of the loss says that the exact minimum is near; it is looked for along at most so many edges

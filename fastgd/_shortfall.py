@@ -17,6 +17,7 @@ from fastgd._limits import (
     LEAST,
     LOOKS,
     MOST_FOR_GRAM,
+    NEGLIGIBLE,
     ROUNDED,
     SAMPLE,
     SURELY_NOT,
@@ -25,6 +26,7 @@ from fastgd._limits import (
 )
 from fastgd._look import arrived, arrived_from_afar, lower_of, most_to_fall, sampled, size_at
 from fastgd._source.rows import enough_rows
+from fastgd._source.telling import variance_of_targets
 from fastgd._theta import is_finite, largest
 
 if TYPE_CHECKING:
@@ -53,9 +55,9 @@ class Shortfall(NamedTuple):
 def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: bool = False) -> Shortfall | None:
     """Where the loss that was descended on is materially lower than at x, if such a place is found.
 
-    That is by more than a hundredth of itself, and by more than rounding makes of it. Where a model fits, and x too is
-    far better than `start`, it does not count if such a place is within a few `tol`, by the measure of the rule, which
-    is the loss if `by_loss`: more was not asked for.
+    That is by more than a hundredth of itself, and by more than rounding makes of it. Where both losses are a small
+    part of that at `start` it does not count if the place is within a few `tol`, by the measure of the rule, which is
+    the loss if `by_loss`: more was not asked for. Where a model fits, not if there is such a place within them.
     """
     is_rows = objective.source.is_rows
     if not is_rows and not objective.is_unknown and _is_surely_least(objective, x, tol):
@@ -68,45 +70,44 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
         if found is None or not here - found.loss > WORTH_WHILE * abs(found.loss):
             return None
         there, theta, _ = found
-        negligible = _negligible(objective, theta, there)
+        began, gain = abs(objective.descended_value(start)), here - there
+        spread = _spread_loss(objective, began)
+        negligible = _negligible(objective, theta, there, spread)
         least_that_counts = max(WORTH_WHILE * abs(there), negligible)
-        gain = here - there
         if not gain > least_that_counts:
             return None
         if by_loss and gain <= tol < abs(here) / FAR and largest(theta - x) <= FAR * tol:
             return None
-        began = abs(objective.descended_value(start))
-        if there <= max(FITS * _spread_loss(objective, began), negligible) and gain <= WELL_FITTED * began:
+        if there <= FITS * began and gain <= WELL_FITTED * began and (not by_loss or gain <= tol):
             length = _length(objective, theta - x)
-            near = theta if length <= FAR * tol else x + (theta - x) * (FAR * tol / length)
-            if (not by_loss or gain <= tol) and not objective.descended_value(near) - there > least_that_counts:
+            if length <= FAR * tol:
+                return None
+            near = x + (theta - x) * (FAR * tol / length)
+            if (there <= max(FITS * spread, negligible)
+                    and not objective.descended_value(near) - there > least_that_counts):
                 return None
     return found
 
 
-def _negligible(objective: Objective, theta: Any, value: float) -> float:
-    """What the loss rises by from its least by the rounding of theta, or where half of the digits of targets are met.
+def _negligible(objective: Objective, theta: Any, value: float, spread: float) -> float:
+    """What the loss rises by from its least where theta moves by its rounding, or is 0 as far as a fit is exact.
 
-    Neither grows with how far the targets are from 0, or the start from them.
+    It does not grow with how far the targets are from 0, or the start from them.
     """
-    loss, source = objective.descended, objective.source
-    eps = float(np.finfo(np.float64 if source.is_rows else source.dtype).eps)
+    source = objective.source
+    eps = ROUNDED * float(np.finfo(np.float64 if source.is_rows else source.dtype).eps)
     signs = 1 - 2 * (np.arange(len(theta)) % 2) if source.is_rows else 1
-    rises = [objective.descended_value(theta * (1 + ROUNDED * eps * signs)) - value]
-    if loss is None:
-        rises.append(objective.descended_value(theta * (1 + math.sqrt(eps))) - value)
-    elif loss.link == "identity":
-        rises.append(_spread_loss(objective, 0.0, math.sqrt(eps)))
-    return max(0.0, *rises)
+    return max(NEGLIGIBLE * spread, objective.descended_value(theta * (1 + eps * signs)) - value)
 
 
-def _spread_loss(objective: Objective, otherwise: float, part: float = 0.25) -> float:
-    """The loss of a residual that is a part of what targets differ by, above that of none; of log-odds another."""
-    loss = objective.descended
-    if loss is None or loss.link != "identity":
-        return otherwise
-    least, most = objective.source.extremes
-    return loss(0.0, [part * (most - least)]) - loss(0.0, [0.0])
+def _spread_loss(objective: Objective, began: float) -> float:
+    """The loss of a residual as large as the standard deviation of the targets; that at the start if it is unknown."""
+    loss, source = objective.descended, objective.source
+    if loss is not None and loss.link != "identity":
+        return began
+    if not source.is_rows:
+        return 0.0    # as one number fits no targets that differ
+    return began if loss is None else loss(0.0, [math.sqrt(variance_of_targets(source))]) - loss(0.0, [0.0])
 
 
 def _beyond(objective: Objective, x: Any, tol: float) -> Shortfall | None:

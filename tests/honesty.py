@@ -20,9 +20,10 @@ from fastgd.losses import REGISTRY, EpsilonInsensitive, Huber, Pinball
 
 #: A success above the least by this part of it is false, and so is an alarm within this part of it.
 FALSE_SUCCESS, FALSE_ALARM = 0.01, 0.001
-#: A residual of so many units in the last place of targets and predictions is nothing; where the least is below
-#: the other part of the loss at theta 0 the model fits, and predictions within so many tol of it are right.
-ROUNDED, FITS, WITHIN = 256, 1e-6, 10
+#: A residual of so many units in the last place of targets and predictions is nothing, and so is this part of the loss
+#: of one as large as the deviation of the targets; where the least is below the next part of the loss at theta 0 the
+#: model fits, and predictions within so many tol of it are right.
+ROUNDED, NOTHING, FITS, WITHIN = 256, 1e-9, 1e-6, 10
 SMOOTH = ["mse", "huber_loss", "log_cosh", "cross_entropy"]
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
 
@@ -360,10 +361,13 @@ def finding(problem):
 
 
 def _rounding(loss, y, fitted, is_rows):
-    """The loss of a residual that is rounding, or in the second half of the digits of what targets differ by."""
+    """The loss of a residual that is rounding; or a small part of that of the targets' deviation."""
     eps = np.finfo(np.float64 if is_rows or y.dtype.kind != "f" else y.dtype).eps
-    residual = max(ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max()), np.sqrt(eps) * np.ptp(y))
-    return residual if loss.link == "logit" else pointwise(loss, np.array([residual]), np.zeros(1), 0.0)[0][0]
+    residuals = np.array([ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max()), np.std(y, dtype=float)])
+    if loss.link == "logit":
+        return residuals[0]
+    rounding, spread = pointwise(loss, residuals, np.zeros(2), 0.0)[0]
+    return max(rounding, NOTHING * spread)
 
 
 def _predictions(theta, X=None, fit_intercept=False, **_):

@@ -4,7 +4,7 @@ import pytest
 
 from fastgd import Blocks
 from fastgd._source import as_source
-from fastgd._source.telling import mean_square, telling_rows
+from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
 
 SIZE = 500
 
@@ -62,6 +62,15 @@ def test_the_mean_square_is_numpys():
         np.average((y - fitted)**2, weights=weights), rel=1e-12)
     assert mean_square(source, theta, of_residuals=False) == pytest.approx(
         np.average(fitted**2, weights=weights), rel=1e-12)
+
+
+def test_the_variance_is_numpys_far_from_0_too():
+    X, y, weights = _data(1000)
+    y = y + 1e9
+    source = as_source(y, X, True, sample_weight=weights)
+    mean = np.average(y, weights=weights)
+    assert variance_of_targets(source) == pytest.approx(np.average((y - mean)**2, weights=weights), rel=1e-9)
+    assert variance_of_targets(as_source(np.full(5, 3.0), X[:5], True)) == 0
 
 
 def test_nothing_is_drawn_of_nothing():

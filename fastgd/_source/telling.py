@@ -11,6 +11,7 @@ from fastgd._source.rows import rows_in_memory
 from fastgd._sums import column_sums
 
 if TYPE_CHECKING:
+    from fastgd._source.parted import PartedRows
     from fastgd._source.rows import AnyRows, Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
 
@@ -35,6 +36,21 @@ def mean_square(rows: AnyRows, theta: DoubleArray, *, of_residuals: bool) -> flo
     """That of the residuals, or of the predictions."""
     sums = rows.total(functools.partial(_squares_in, theta, of_residuals), rows.rows_of(CACHED_NUMBERS))
     return float(sums[0]) / rows.n
+
+
+def variance_of_targets(rows: Rows | PartedRows) -> float:
+    """That of all, with their weights."""
+    least, most = rows.extremes
+    sums = rows.total(functools.partial(_deviations_in, least / 2 + most / 2), rows.rows_of(CACHED_NUMBERS)) / rows.n
+    return max(0.0, float(sums[1] - sums[0] * sums[0]))
+
+
+def _deviations_in(centre: float, rows: Rows, part: slice) -> DoubleArray:
+    with np.errstate(all="ignore"):
+        sums = np.empty((part.stop - part.start, 2))
+        sums[:, 0] = rows.targets[part] - centre
+        sums[:, 1] = sums[:, 0] * sums[:, 0]
+        return column_sums(sums, None if rows.weights is None else rows.weights[part])
 
 
 def _drawn_in(shift: DoubleArray, sizes: DoubleArray, share: float, rows: Rows, part: slice) -> Drawn:
