@@ -101,10 +101,10 @@ def _negligible(objective: Objective, theta: Any, value: float, spread: float) -
 
 
 def _spread_loss(objective: Objective, began: float) -> float:
-    """The loss of a residual as large as the standard deviation of the targets; that at the start if it is unknown."""
+    """The loss of a residual as large as the standard deviation of the targets, or of even odds; else at the start."""
     loss, source = objective.descended, objective.source
     if loss is not None and loss.link != "identity":
-        return began
+        return loss(0.0, [0.5])
     if not source.is_rows:
         return 0.0    # as one number fits no targets that differ
     return began if loss is None else loss(0.0, [math.sqrt(variance_of_targets(source))]) - loss(0.0, [0.0])
