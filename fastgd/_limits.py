@@ -159,6 +159,9 @@ LEAST_ROOM = 1e-6
 MOST_ROUNDS, ENOUGH_LEFT = 4, 0.1
 #: What is this part of what it is compared with is rounding.
 ROUNDING = 1e-13
+#: A bound of this part of the loss at the start ends a run, and so much of the loss of the targets' spread is none: the
+#: model fits.
+NEGLIGIBLE = 1e-9
 
 #: A bound below this part of the loss says that the exact minimum is near; it is looked for along at most so many edges
 #: where the rows have at most so many numbers, with which that takes as long as one more stage.
@@ -216,12 +219,20 @@ GROWN = 1e6
 WORTH_WHILE, SURELY_NOT = 0.01, 2e-3
 #: The minimum is looked for within so many tol first.
 FAR = 10
-#: A fall of this part of the loss at the start is none: the model fits.
-NEGLIGIBLE = 1e-9
+#: Units in the last place by which theta may be off, by rounding in a descent.
+ROUNDED = 64
+#: A loss that can fall by this part of itself at most is said to be the least.
+LEAST = 1e-6
+#: Log-odds that are of any use.
+LOG_ODDS = 10.0
+#: A loss is straight at a residual if it is less than so many times as steep at twice that.
+STRAIGHT = 1.1
 #: Where the least is below this part of it the model fits, and a fall of the other part is none within `FAR` tol.
 FITS, WELL_FITTED = 1e-6, 1e-4
 #: Updates of the descent that looks: on all rows after it was on a sample of them, and where it is alone.
 LOOKS, ENOUGH_LOOKS = 12, 300
+#: Updates at most where it goes on because it has not arrived, and numbers of X that they pass over: 0.1 s.
+MOST_LOOKS, NUMBERS_LOOKED_AT = 4000, 2**26
 #: Columns whose root mean square is above this are named where a descent diverged.
 UNSCALED = 3.0
 #: Columns that a message names at most.

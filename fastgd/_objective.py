@@ -248,6 +248,11 @@ class Objective:
         return self._loss is None
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether there is a gradient in Python and no loss."""
+        return self.gradient is None and self._loss_fn is None
+
+    @property
     def losses(self) -> list[Loss] | None:
         """The losses that are descended on and shown, if both are our own."""
         if self.gradient is None or (self.is_called and self._loss_fn is not None):

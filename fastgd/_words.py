@@ -154,9 +154,13 @@ class Words:
         updates = (f"updates, the last of which {changed} by less than tol={self.tol:g}" if outcome.bound is None
                    else f"updates on smoothed versions of the {self._loss_name()}")
         lower = "the least is" if shortfall.is_least else "it is still lower,"
-        return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: the loss is "
-                f"{self.objective.descended_value(outcome.x):.7g} at theta {shown(outcome.x)}, and {lower} "
-                f"{shortfall.loss:.7g}, at theta {shown(shortfall.theta)}. {self._to_arrive()}{self._passes()}")
+        found = (f"the loss is {self.objective.descended_value(outcome.x):.7g} at theta {shown(outcome.x)}, and "
+                 f"{lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}")
+        if math.isnan(shortfall.loss):    # of a gradient without a loss
+            found = (f"at theta {shown(outcome.x)} the slope is {largest(self.objective.slope(outcome.x)):.3g}, and it "
+                     f"still has that sign at theta {shown(shortfall.theta)}")
+        return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: {found}. "
+                f"{self._to_arrive()}{self._passes()}")
 
     def _to_arrive(self) -> str:
         """What leads to the optimum."""

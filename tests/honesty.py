@@ -4,6 +4,7 @@
 
     python tests/honesty.py 0 2000            # seeds 0 to 1999
     python tests/honesty.py 0 2000 --wide     # with weights, penalties, metrics, momentum, more rows and columns
+    python tests/honesty.py 0 700 --hard      # that hide from a sample, from rounding, from a metric, from the loss
 """
 import collections
 import re
@@ -12,16 +13,17 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from newton import least, mean_loss
+from newton import least, mean_loss, pointwise
 
 from fastgd import DivergenceError, minimize, minimize_mini_batch, minimize_sgd, penalties, schedules
 from fastgd.losses import REGISTRY, EpsilonInsensitive, Huber, Pinball
 
 #: A success above the least by this part of it is false, and so is an alarm within this part of it.
 FALSE_SUCCESS, FALSE_ALARM = 0.01, 0.001
-#: What is this part of the loss at theta 0 is nothing; where the least is below the other the model fits, and
-#: predictions within so many tol of it are right.
-NOTHING, FITS, WITHIN = 1e-9, 1e-6, 10
+#: A residual of so many units in the last place of targets and predictions is nothing, and so is this part of the loss
+#: of one as large as the deviation of the targets; where the least is below the next part of the loss at theta 0 the
+#: model fits, and predictions within so many tol of it are right.
+ROUNDED, NOTHING, FITS, WITHIN = 256, 1e-9, 1e-6, 10
 SMOOTH = ["mse", "huber_loss", "log_cosh", "cross_entropy"]
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
 
@@ -31,6 +33,7 @@ class Problem(NamedTuple):
     loss: object
     y: np.ndarray
     options: dict
+    gradient: object = None    # in Python, in place of the loss
 
 
 class Finding(NamedTuple):
@@ -45,6 +48,12 @@ def problem_of(seed, wide=False):
     """The problem of this seed; its kind by seed % 6, so that any few hundred seeds have all kinds."""
     makers = [_large_columns, _slight_slopes, _rows_and_dummies, _one_number, _stochastic_number, _stochastic_rows]
     return makers[seed % 6](np.random.default_rng([seed, wide]), seed, wide)
+
+
+def hard_problem_of(seed):
+    """The same of problems that hide from a sample, from rounding, from a metric, or from the loss."""
+    makers = [_rare_dummy, _few_heavy_weights, _offset, _saturated, _heavy_tails, _wide, _only_slopes]
+    return makers[seed % 7](np.random.default_rng([seed, 7]))
 
 
 def _loss(rng, names=(*SMOOTH, *KINKED)):
@@ -225,6 +234,102 @@ def _stochastic_rows(rng, seed, wide):
     return Problem(verb, loss, y, options)
 
 
+def _rare_dummy(rng):
+    """A dummy that a few of many rows carry, of a large effect on a loss of bounded slope."""
+    n = int(rng.choice([20_000, 50_000]))
+    X = rng.normal(size=(n, 2))
+    X[:, 0] = 0
+    X[rng.choice(n, int(rng.integers(3, 30)), replace=False), 0] = 1
+    y = X @ [10 ** rng.uniform(2, 5), 1.0] + rng.normal(size=n) * 0.3
+    ways = [{"alpha": "auto"}, {"alpha": "auto", "precondition": "scale"}, {"alpha": 0.1, "momentum": "nesterov"}]
+    return Problem(minimize, _loss(rng, ["huber_loss", "log_cosh"]), y,
+                   {"X": X, "fit_intercept": True, "tol": 1e-3, "max_iter": 200, **ways[rng.integers(3)]})
+
+
+def _few_heavy_weights(rng):
+    """Many rows of which some have nearly all of the weight."""
+    n = 20_000
+    X, weights = rng.normal(size=(n, 3)), np.full(n, 1e-7)
+    heavy = rng.choice(n, 12, replace=False)
+    weights[heavy] = 1
+    y = rng.normal(size=n)
+    y[heavy] = X[heavy].sum(axis=1) + 0.1 * rng.normal(size=12)
+    return Problem(minimize, _loss(rng, SMOOTH[:3]), y,
+                   {"X": X, "fit_intercept": True, "tol": 1e-2, "alpha": 0.05, "sample_weight": weights,
+                    "max_iter": 100})
+
+
+def _offset(rng):
+    """Targets far from 0, or a start far from them."""
+    loss, n = _loss(rng, SMOOTH[:3]), int(rng.choice([20, 1000]))
+    offset = float(10 ** rng.uniform(4, 7))
+    options = {"alpha": float(10 ** rng.uniform(-4, -1)), "tol": float(rng.choice([1e-2, 1e-3])), "max_iter": 100_000}
+    y = rng.normal(size=n)
+    if rng.random() < 0.5:
+        options["X"] = rng.normal(size=(n, 2)) + rng.integers(0, 3, 2)
+        options["fit_intercept"] = True
+    if rng.random() < 0.3:
+        options["theta0"] = offset
+    else:
+        y = y + offset
+    if loss.__name__ != "mse":
+        options["alpha"] = schedules.exponential_decay(offset / 10, 0.9)
+    return Problem(minimize, loss, y, options)
+
+
+def _saturated(rng):
+    """Probabilities of 0 and 1 at the start, by a large theta or a large column."""
+    n, size = 200, float(10 ** rng.uniform(2, 9))
+    X = rng.normal(size=(n, 2))
+    y = _both(rng, (rng.random(n) < 1 / (1 + np.exp(-X[:, 0]))).astype(float))
+    options = {"X": X, "fit_intercept": True, "theta0": size, "alpha": schedules.exponential_decay(0.5, 0.9)}
+    if rng.random() < 0.5:
+        options |= {"X": X * [1, size], "theta0": 1.0, "alpha": "auto"}
+    penalty = [None, penalties.L2(0.1), penalties.L1(0.1)][rng.integers(3)]
+    return Problem(minimize, REGISTRY["cross_entropy"], y, options | {"tol": _tol(rng), "penalty": penalty})
+
+
+def _heavy_tails(rng):
+    """Residuals of any size on a loss that is straight there."""
+    n, p = int(rng.choice([7, 20, 60])), int(rng.integers(1, 4))
+    X = rng.normal(size=(n, p))
+    y = X.sum(axis=1) + 10 ** rng.uniform(2, 6) * rng.standard_cauchy(n)
+    loss = Huber(float(10 ** rng.uniform(-2, 0.5))) if rng.random() < 0.7 else REGISTRY["log_cosh"]
+    options = {"alpha": "adaptive"} if rng.random() < 0.5 else {"alpha": "auto", "momentum": "nesterov"}
+    return Problem(minimize, loss, y, {"X": X, "fit_intercept": True, "tol": _tol(rng), "max_iter": 20_000,
+                                       "precondition": [None, "scale", "gram"][rng.integers(3)], **options})
+
+
+def _wide(rng):
+    """More columns than rows, which a penalty of l1 chooses from."""
+    n, p = [(20, 30), (5, 6), (30, 40)][rng.integers(3)]
+    X = rng.normal(size=(n, p))
+    y = X[:, :3] @ [1, 2, -1] + rng.standard_t(3, n)
+    return Problem(minimize, REGISTRY["mse"], y,
+                   {"X": X, "fit_intercept": True, "tol": 1e-3, "precondition": "scale", "max_iter": 2000,
+                    "alpha": "auto", "momentum": [None, "nesterov"][rng.integers(2)],
+                    "penalty": penalties.L1(float(10 ** rng.uniform(-3, -1.5)))})
+
+
+def _only_slopes(rng):
+    """A gradient in Python, and no loss."""
+    loss, n = _loss(rng, ["mse", "huber_loss"]), int(rng.choice([30, 300]))
+    options = {"alpha": float(10 ** rng.uniform(-6, -1)), "tol": _tol(rng), "max_iter": 2000}
+
+    def slope(theta, y):
+        return float(np.mean(pointwise(loss, y, theta, 0.0)[1]))
+
+    def slope_of_rows(theta, X, y):
+        return X.T @ pointwise(loss, y, X @ theta, 0.0)[1] / len(y)
+
+    y = rng.normal(10 ** rng.uniform(-2, 3), 10 ** rng.uniform(-1, 1), n)
+    if rng.random() < 0.5:
+        return Problem(minimize, loss, y, options, slope)
+    X = rng.normal(size=(n, 2))
+    y = y + X @ rng.normal(size=2) * 10 ** rng.uniform(-1, 2)
+    return Problem(minimize, loss, y, options | {"X": X, "fit_intercept": True}, slope_of_rows)
+
+
 def finding(problem):
     """Whether what the run says is true."""
     loss, y, options = problem.loss, problem.y, dict(problem.options)
@@ -233,7 +338,8 @@ def finding(problem):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            result = problem.verb(loss, None, y, full_output=True, **options)
+            result = problem.verb(loss if problem.gradient is None else None, problem.gradient, y, full_output=True,
+                                  **options)
         except DivergenceError as error:
             return Finding("diverged", problem, error.result, np.nan, np.nan)
     given = {key: options[key] for key in ("X", "fit_intercept", "sample_weight", "penalty") if key in options}
@@ -241,7 +347,7 @@ def finding(problem):
     here, start = mean_loss(loss, result.x, y, **given), mean_loss(loss, np.zeros(np.size(result.x)), y, **given)
     lowest = min(lowest, here)
     above = here - lowest
-    excess = 0.0 if above <= NOTHING * start else above / lowest if lowest > 0 else np.inf
+    excess = 0.0 if above <= _rounding(loss, y, fitted, "X" in given) else above / lowest if lowest > 0 else np.inf
     fits = (lowest < FITS * start
             and np.abs(_predictions(result.x, **options) - fitted).max() <= WITHIN * options["tol"])
     bound = re.search(r"is at most (\S+) above its least", result.message)
@@ -254,6 +360,16 @@ def finding(problem):
     return Finding(kind, problem, result, lowest, excess)
 
 
+def _rounding(loss, y, fitted, is_rows):
+    """The loss of a residual that is rounding; or a small part of that of the targets' deviation."""
+    eps = np.finfo(np.float64 if is_rows or y.dtype.kind != "f" else y.dtype).eps
+    residuals = np.array([ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max()), np.std(y, dtype=float)])
+    if loss.link == "logit":
+        return residuals[0]
+    rounding, spread = pointwise(loss, residuals, np.zeros(2), 0.0)[0]
+    return max(rounding, NOTHING * spread)
+
+
 def _predictions(theta, X=None, fit_intercept=False, **_):
     if X is None:
         return theta
@@ -262,7 +378,7 @@ def _predictions(theta, X=None, fit_intercept=False, **_):
 
 def shown(seed, found):
     """A line or two about a finding."""
-    verb, loss, y, options = found.problem
+    verb, loss, y, options, _ = found.problem
     options = {key: "..." if isinstance(value, np.ndarray) else value for key, value in options.items()}
     X = found.problem.options.get("X")
     shape = "" if X is None else f", X of {X.shape} {X.dtype}"
@@ -270,10 +386,10 @@ def shown(seed, found):
             f"{found.least:.7g}, this is above it by {found.excess:.2%}; {found.result.message[:600]}")
 
 
-def main(first, last, wide):
+def main(first, last, kind):
     kinds = collections.Counter()
     for seed in range(first, last):
-        found = finding(problem_of(seed, wide))
+        found = finding(hard_problem_of(seed) if kind == "--hard" else problem_of(seed, kind == "--wide"))
         kinds[found.kind] += 1
         if found.kind.startswith("false"):
             print(shown(seed, found), flush=True)
@@ -281,4 +397,4 @@ def main(first, last, wide):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), "--wide" in sys.argv)
+    main(int(sys.argv[1]), int(sys.argv[2]), "".join(sys.argv[3:]))

@@ -23,7 +23,7 @@ STOREYS = [
     ["_objective"],
     ["_settings"],
     ["_run"],
-    ["_shortfall", "_verdict", "_words", "_ending"],
+    ["_look", "_shortfall", "_verdict", "_words", "_ending"],
     ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "_config",
      "estimators"],
     ["datasets", "reference"],    # stand apart

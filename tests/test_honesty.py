@@ -1,6 +1,6 @@
 """What a run says of itself is true: on random problems, whose least loss Newton's method tells."""
 import pytest
-from honesty import FALSE_SUCCESS, Finding, Problem, finding, problem_of, shown
+from honesty import FALSE_SUCCESS, Finding, Problem, finding, hard_problem_of, problem_of, shown
 
 from fastgd import minimize
 from fastgd.losses import REGISTRY
@@ -15,6 +15,14 @@ def test_no_success_is_false_and_no_alarm(first):
     untrue = [shown(seed, each) for seed, each in found if each.kind.startswith("false")]
     assert not untrue, "\n".join(untrue)
     assert sum(each.kind == "success" for _, each in found) >= SEEDS / 10    # there was something to be wrong about
+
+
+@pytest.mark.parametrize("first", range(0, 105, 35))
+def test_no_end_is_untrue_where_it_hides(first):
+    """From a sample of the rows, behind an offset, beyond saturated probabilities, from the metric, without a loss."""
+    found = [(seed, finding(hard_problem_of(seed))) for seed in range(first, first + 35)]
+    untrue = [shown(seed, each) for seed, each in found if each.kind.startswith("false")]
+    assert not untrue, "\n".join(untrue)
 
 
 #: Penalties whose slope the rows do not have, or the steps do not show; unlike slopes on two sides; no minimum;

@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 from helpers import TIPS, course, descend, descend_in_python, quiet, rows, sgd
+from newton import least
 
 import fastgd
 from fastgd import (
@@ -335,6 +336,90 @@ class TestAnOptimumThatWasNotReached:
             assert shortfall_of(objective, x, start, loss / 1.1, by_loss=True) is not None
         # A loss that is no small part of it tells even where tol is as large as the data.
         assert shortfall_of(objective, np.array([990.0, 0, 0]), np.array([980.0, 0, 0]), 1e9) is not None
+
+    @pytest.mark.parametrize("loss", [fastgd.huber_loss, fastgd.log_cosh])
+    def test_a_dummy_that_few_rows_carry(self, loss):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(50_000, 2))
+        X[:, 0] = 0
+        X[rng.choice(50_000, 10, replace=False), 0] = 1
+        y = X @ [1e4, 1.0] + rng.normal(size=50_000) * 0.3
+        near = np.array([0.0, 0.0, 1.0])
+        shortfall = shortfall_of(objective_of(loss, None, y, X, True), near, np.zeros(3), 1e-3)
+        assert shortfall.loss == pytest.approx(loss([0, 1e4, 1], y, X=X, fit_intercept=True), rel=1e-3)
+
+    def test_a_start_that_is_far_hides_no_loss(self):
+        """Rounding is measured by what is left, and not by what the loss was at the start."""
+        z = np.random.default_rng(0).normal(size=1000)
+        X = np.random.default_rng(1).normal(size=(1000, 2))
+        for y, theta0 in ((1e6 + z, 0.0), (z, 1e6)):
+            for options in ({}, {"X": X, "fit_intercept": True}):
+                with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* the least is (0\.9|1\.0)"):
+                    minimize(fastgd.mse, None, y, 2e-4, False, theta0=theta0, tol=1e-2, **options)
+
+    @pytest.mark.parametrize("penalty", [None, fastgd.penalties.L1(0.1), fastgd.penalties.L2(0.1)])
+    @pytest.mark.parametrize("size", [1e3, 1e9])
+    def test_probabilities_of_0_and_1_at_the_start(self, size, penalty):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(200, 2))
+        y = (rng.random(200) < 0.5) * 1.0
+        rate = schedules.exponential_decay(0.5, 0.9)
+        lowest = least(fastgd.cross_entropy, y, X, True, penalty=penalty).value
+        x = np.full(3, size)
+        shortfall = shortfall_of(objective_of(fastgd.cross_entropy, None, y, X, True, penalty=penalty), x, x, 1e-3)
+        assert shortfall.loss == pytest.approx(lowest, rel=1e-3)
+        for options in ({"X": X * [1, size], "alpha": "auto", "theta0": 1.0}, {"X": X, "alpha": rate, "theta0": size},
+                        {"alpha": rate, "theta0": size}):
+            with pytest.warns(ConvergenceWarning, match="optimum was not reached"):
+                minimize(fastgd.cross_entropy, None, y, progress=False, fit_intercept="X" in options, penalty=penalty,
+                         **options)
+
+    @pytest.mark.parametrize("loss", [fastgd.Huber(0.01), fastgd.log_cosh])
+    def test_residuals_so_large_that_the_loss_is_straight(self, loss):
+        for seed in (3, 5, 7, 8):
+            rng = np.random.default_rng(seed)
+            X = rng.normal(size=(20, 3))
+            y = 1e4 * (X.sum(axis=1) + rng.standard_cauchy(20))
+            start = np.zeros(4)
+            shortfall = shortfall_of(objective_of(loss, None, y, X, True), start, start, 1e-3)
+            assert shortfall.loss == pytest.approx(least(loss, y, X, True).value, rel=1e-3)
+
+    @pytest.mark.parametrize(("n", "p", "seed"), [(5, 6, 43), (20, 30, 40)])
+    def test_more_columns_than_rows_and_a_penalty_that_chooses(self, n, p, seed):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, p))
+        y = X[:, :3] @ [1, 2, -1] + rng.standard_t(3, n)
+        penalty = fastgd.penalties.L1(0.002)
+        with pytest.warns(ConvergenceWarning, match="optimum was not reached"):
+            result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, precondition="scale",
+                              momentum="nesterov", penalty=penalty, full_output=True)
+        assert result.fun > 1.01 * least(fastgd.mse, y, X, True, penalty=penalty).value
+
+    def test_a_gradient_in_python_and_no_loss(self):
+        """Its slopes tell; where it is near nothing is said."""
+        y = np.random.default_rng(1).normal(1000, 1, 300)
+        X = np.random.default_rng(2).normal(size=(300, 2))
+
+        def slope(theta, y):
+            return 2 * np.mean(theta - y)
+
+        def slope_of_rows(theta, X, y):
+            return 2 * X.T @ (X @ theta - y) / len(y)
+
+        words = r"optimum was not reached: at theta .* the slope is .*, and it still has that sign at theta"
+        for gradient, options in ((slope, {}), (slope_of_rows, {"X": X, "fit_intercept": True})):
+            with pytest.warns(ConvergenceWarning, match=words):
+                minimize(None, gradient, y, 1e-7, False, **options)
+            assert minimize(None, gradient, y, 0.1, False, full_output=True, **options).success
+
+    def test_the_least_is_said_only_where_nothing_is_left(self):
+        """Columns that determine each other but for rounding have more along what they differ by."""
+        rng = np.random.default_rng(0)
+        t = 1.6e9 + np.arange(60.0)
+        X = np.column_stack([np.full(60, 5.0), rng.normal(size=(60, 5)), t])
+        y = 0.3 * (t - t.mean()) + rng.normal(size=60)
+        with pytest.warns(ConvergenceWarning, match="optimum was not reached: .*it is still lower,"):
+            minimize(fastgd.mse, None, y, "auto", False, X=X)
 
     @pytest.mark.parametrize("loss", [fastgd.mse, fastgd.huber_loss, fastgd.log_cosh])
     @pytest.mark.parametrize("offset", [100, 1e4])

@@ -68,18 +68,24 @@ def runner_and_rates(objective: Objective, settings: Settings, theta0: Any, most
     return batch_runner(objective, theta0, settings.tol, by_step, settings.limit, most), rates
 
 
-def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float) -> tuple[Runner, Rates]:
-    """The descent that gets near the minimum soonest, and its rates, in a rough metric.
+def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float,
+                    short: float = 0.0, *, is_safe: bool = False) -> tuple[Runner, Rates]:
+    """The descent that gets near the minimum soonest, or surely, and its rates, in a rough metric.
 
-    It is short where the loss can fall by no more than `cost` within four times `size`, in units of the prediction.
+    It is short where the loss can fall by no more than `cost` within four times `size`, in units of the prediction, or
+    where a step of rows is below `short`.
     """
     shrinks = objective.penalty is not None and objective.penalty.l1 > 0
     is_kinked = objective.source.is_rows and objective.descended is not None and bool(objective.descended.kinks)
-    tol = cost if is_kinked else 0.0 if objective.source.is_rows else ROUNDING * size
+    tol = cost if is_kinked else short if objective.source.is_rows else ROUNDING * size
     settings = batch_settings("minimize", "adaptive", tol, 1, "loss" if is_kinked else "step", False, None, False,
                               False, "scale" if shrinks else "gram", None)._replace(is_rough=True)
+    if is_safe:
+        safe, next_rate = _beyond_plain(settings, objective, theta0, tol, is_safe=True)
+        return safe, OwnRates(next_rate)
     runner, rates = runner_and_rates(objective, settings, theta0, 1)
-    if isinstance(runner, BarzilaiBorwein) and size > 0:
+    # In a metric of single weights the gradient does not tell how far the loss may fall.
+    if isinstance(runner, BarzilaiBorwein) and size > 0 and not shrinks:
         curvature = math.inf if objective.descended is None else objective.descended.max_curvature
         runner.enough = (cost / (4 * size)) ** 2 / (curvature if math.isfinite(curvature) else 1.0)
     return runner, rates
