@@ -230,15 +230,16 @@ class RowsCurvature(Curvature):
                 curved = curvature * correlation
                 if decay:
                     curved += decay * np.diag(sizes**-2.0)
-                again = None if decay else functools.partial(of._squares_along, curvature)
+                again = functools.partial(of._squares_along, curvature, decay)
                 return GramMetric(shift, sizes, curved, curvature, again)
             largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
+        largest = largest or 1.0    # of constant columns, which have none
         if decay:
             sizes = np.sqrt(sizes**2 + decay / (curvature * largest))
-        return Metric(shift, sizes, 1 / (curvature * (largest or 1.0)))
+        return Metric(shift, sizes, 1 / (curvature * largest))
 
-    def _squares_along(self, curvature: float, directions: DoubleArray) -> DoubleArray:
-        """The mean squares of the scaled columns along `directions`, times the curvature, in one pass."""
+    def _squares_along(self, curvature: float, decay: float, directions: DoubleArray) -> DoubleArray:
+        """The mean squares of the scaled columns along `directions`, times the curvature, and those of weights."""
         rows, k = self._rows, directions.shape[1]
         shift, covariance = self.spread()
         sizes = _sizes_of("gram", shift, np.diag(covariance))
@@ -247,7 +248,8 @@ class RowsCurvature(Curvature):
         if rows.intercept:
             total = sums[k, :k]
             means -= np.outer(total, total) / rows.n**2
-        return curvature * means
+        weights = directions / sizes[:, None]
+        return curvature * means + decay * (weights.T @ weights)
 
     def _rough_spread(self) -> tuple[DoubleArray, DoubleArray, RowsCurvature]:
         """As `spread`, with the correlations of a sample of many rows, and that of the sample.

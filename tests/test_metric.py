@@ -135,6 +135,30 @@ def test_columns_that_nearly_determine_each_other(kind, way):
         assert result.fun <= least * (1 + (0.05 if kind == "seconds and days" else 1e-5))
 
 
+@pytest.mark.parametrize("l2", [1e-20, 1e-10, 1e-4, 1.0])
+def test_a_penalty_of_columns_that_nearly_determine_each_other(l2):
+    X, y = nearly_collinear("seconds and days", 0)
+    Z, sizes = reference.with_intercept((X - X.mean(axis=0)) / X.std(axis=0)), X.std(axis=0)
+    # The penalty as three more rows.
+    rows = np.concatenate([Z / np.sqrt(len(y)), np.diag(np.sqrt(l2 / 2) / np.append(np.inf, sizes))[1:]])
+    targets = np.append(y / np.sqrt(len(y)), np.zeros(3))
+    least = np.sum((rows @ np.linalg.lstsq(rows, targets, rcond=1e-18)[0] - targets)**2)
+    for way in ({"alpha": "auto"}, {"alpha": "adaptive"}):
+        result = minimize(mse, None, y, progress=False, X=X, fit_intercept=True, full_output=True, precondition="gram",
+                          penalty=penalties.L2(l2), **way)
+        assert result.success
+        assert result.fun == pytest.approx(least, rel=1e-4)
+
+
+@quiet
+@pytest.mark.parametrize("verb", [minimize, minimize_sgd])
+def test_a_penalty_of_constant_columns(verb):
+    result = verb(mse, None, [1.0, 2.0, 6.0], "auto", X=np.full((3, 1), 5.0), fit_intercept=True, tol=1e-3,
+                  precondition="scale", penalty=penalties.L2(0.5), full_output=True, **(
+                      {"rng": 0, "stop": "epoch", "average": True} if verb is minimize_sgd else {"progress": False}))
+    assert result.x == pytest.approx([3.0, 0.0], abs=1e-12)
+
+
 def test_constant_columns_do_no_harm_to_scale():
     X, y, _ = raw_rows("mse")
     run = fit(mse, X, y, fit_intercept=True, precondition="scale", tol=1e-9)

@@ -87,7 +87,8 @@ def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float,
     # In a metric of single weights the gradient does not tell how far the loss may fall.
     if isinstance(runner, BarzilaiBorwein) and size > 0 and not shrinks:
         curvature = math.inf if objective.descended is None else objective.descended.max_curvature
-        runner.enough = (cost / (4 * size)) ** 2 / (curvature if math.isfinite(curvature) else 1.0)
+        slope = cost / (4 * size)
+        runner.enough = slope * slope / (curvature if math.isfinite(curvature) else 1.0)
     return runner, rates
 
 
