@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from fastgd._source.parted import PartedRows
     from fastgd._source.rows import AnyRows, Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
-
-    #: X, the targets and the weights of some rows.
-    Drawn: TypeAlias = tuple[FloatArray, DoubleArray, DoubleArray]
 
 
 def telling_rows(rows: AnyRows, shift: DoubleArray, sizes: DoubleArray, size: int) -> Rows | None:
@@ -53,7 +50,9 @@ def _deviations_in(centre: float, rows: Rows, part: slice) -> DoubleArray:
         return column_sums(sums, None if rows.weights is None else rows.weights[part])
 
 
-def _drawn_in(shift: DoubleArray, sizes: DoubleArray, share: float, rows: Rows, part: slice) -> Drawn:
+def _drawn_in(shift: DoubleArray, sizes: DoubleArray, share: float, rows: Rows,
+              part: slice) -> tuple[FloatArray, DoubleArray, DoubleArray]:
+    """X, the targets and the weights of those of a part."""
     weights = np.ones(part.stop - part.start) if rows.weights is None else rows.weights[part]
     with np.errstate(all="ignore"):
         scaled = rows.X[part] - shift
