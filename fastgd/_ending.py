@@ -76,7 +76,7 @@ def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | No
     return DescentResult(
         **found, nit=outcome.updates, success=verdict.status == CONVERGED, status=verdict.status, message=message,
         history=history, feature_names=source.names, fit_intercept=source.intercept, **read,
-        _columns=source.columns if source.is_rows else None)
+        _columns=source.columns)
 
 
 def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],

@@ -114,7 +114,8 @@ class GramMetric(Metric):
     """Of the Gram matrix of the columns: "gram".
 
     The size of a step is the root mean square of what it does to the predictions if that is less than its largest
-    component: where columns nearly determine each other rounding moves their weights, and not what they predict.
+    component: where columns nearly determine each other rounding moves their weights, and not what they predict. Along
+    a direction in which the columns differ by less than some roundings of their own numbers no step is made.
 
     Parameters
     ----------
@@ -127,8 +128,6 @@ class GramMetric(Metric):
     along : callable, optional
         From directions, the columns of an array W, to c (Z W)'(Z W) / n. The Gram matrix has the squares of what
         columns differ by, of which doubles hold half the digits; this has the rest.
-
-    Along a direction in which the columns differ by less than some roundings of their own numbers no step is made.
     """
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, curved: DoubleArray, of_intercept: float,

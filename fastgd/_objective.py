@@ -433,9 +433,9 @@ class Objective:
             return
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
         got = self.descended or self._grad_loss_fn or self._loss_fn
-        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number, "
-                         f"{'or' if is_stochastic else 'alpha=' + repr('adaptive') + ' to minimize, or'} one of "
-                         "fastgd.schedules.")
+        ways = "," if is_stochastic else ", alpha='adaptive' to minimize,"
+        raise ValueError(f"alpha='auto' needs a loss of bounded curvature ({known}). Got {got!r}; give a number"
+                         f"{ways} or one of fastgd.schedules.")
 
 
 def _are_on_their_sides(theta: DoubleArray, rows: Rows, part: slice) -> bool:

@@ -111,7 +111,7 @@ cdef class BarzilaiBorwein:
         cdef double* slopes = &self.room[SPARE, 0]
         cdef double kink
         self.metric.slopes(gradient, q, slopes)
-        self.metric.white_slopes(slopes, q, &self.room[NEXT, 0])
+        self.metric.white(slopes, False, q, &self.room[NEXT, 0])
         if self.shrinkage == 0:
             memcpy(&self.room[WHOLE, 0], &self.room[NEXT, 0], q * sizeof(double))
             return
@@ -119,7 +119,7 @@ cdef class BarzilaiBorwein:
             kink = self.shrinkage / self.metric.sizes[j - first]
             slopes[j] = (shrunk(slopes[j], kink) if self.theta[j] == 0
                          else slopes[j] + kink if self.theta[j] > 0 else slopes[j] - kink)
-        self.metric.white_slopes(slopes, q, &self.room[WHOLE, 0])
+        self.metric.white(slopes, False, q, &self.room[WHOLE, 0])
 
     cdef bint went_up(self, double steepness, double value) noexcept nogil:
         """Whether it is far steeper than at all of the last places; where weights shrink, whether the loss is higher.
@@ -162,7 +162,7 @@ cdef class BarzilaiBorwein:
     cdef double length(self, Py_ssize_t q, double* white) noexcept nogil:
         """That of the step in PLACE, which is made white."""
         self.metric.scaled(&self.room[PLACE, 0], q, &self.room[SPARE, 0])
-        self.metric.white_step(&self.room[SPARE, 0], q, white)
+        self.metric.white(&self.room[SPARE, 0], True, q, white)
         return sqrt(product(white, white, q))
 
     cdef void bound(self, double steepness, double length, Py_ssize_t q) noexcept nogil:

@@ -19,10 +19,9 @@ cdef class Metric:
     cdef double of_intercept
 
     cdef void slopes(self, const double* gradient, Py_ssize_t q, double* out) noexcept nogil
-    cdef void white_slopes(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil
+    cdef void white(self, const double* vector, bint is_step, Py_ssize_t q, double* out) noexcept nogil
     cdef void steps(self, const double* white, Py_ssize_t q, double* out) noexcept nogil
     cdef void scaled(self, const double* step, Py_ssize_t q, double* out) noexcept nogil
-    cdef void white_step(self, const double* scaled, Py_ssize_t q, double* out) noexcept nogil
     cdef double size(self, const double* scaled, const double* white, Py_ssize_t q) noexcept nogil
     cdef void move(self, const double* theta, double rate, const double* steps, double shrinkage, Py_ssize_t q,
                    double* out) noexcept nogil

@@ -48,19 +48,24 @@ cdef class Metric:
         for j in range(self.p):
             out[first + j] = (gradient[first + j] - self.shift[j] * of_intercept) / self.sizes[j]
 
-    cdef void white_slopes(self, const double* slopes, Py_ssize_t q, double* out) noexcept nogil:
-        """White slopes from those in units; `out` is another vector."""
+    cdef void white(self, const double* vector, bint is_step, Py_ssize_t q, double* out) noexcept nogil:
+        """White slopes from those in units, or a white step, as far as it goes in a direction that was kept.
+
+        The one is times the root of P, the other divided by it. `out` is another vector.
+        """
         cdef Py_ssize_t first = q - self.p, k
-        cdef double root = sqrt(self.unit)
+        cdef double root = sqrt(self.unit), factor, along
         memset(out, 0, q * sizeof(double))
         if self.vectors is None:
             for k in range(q):
-                out[k] = slopes[k] * root
+                out[k] = vector[k] / root if is_step else vector[k] * root
             return
         if first:
-            out[0] = slopes[0] * (root / sqrt(self.of_intercept))
+            factor = root / sqrt(self.of_intercept)
+            out[0] = vector[0] / factor if is_step else vector[0] * factor
         for k in range(self.vectors.shape[0]):
-            out[first + k] = product(&self.vectors[k, 0], slopes + first, self.p) * (root * self.factors[k])
+            factor, along = root * self.factors[k], product(&self.vectors[k, 0], vector + first, self.p)
+            out[first + k] = along / factor if is_step else along * factor
 
     cdef void steps(self, const double* white, Py_ssize_t q, double* out) noexcept nogil:
         """Steps in units from white ones; `out` is another vector."""
@@ -89,20 +94,6 @@ cdef class Metric:
         if first:
             out[0] = step[0] + absorbed
 
-    cdef void white_step(self, const double* scaled, Py_ssize_t q, double* out) noexcept nogil:
-        """A white step from one in units, as far as it goes in a direction that was kept; `out` is another vector."""
-        cdef Py_ssize_t first = q - self.p, k
-        cdef double root = sqrt(self.unit)
-        memset(out, 0, q * sizeof(double))
-        if self.vectors is None:
-            for k in range(q):
-                out[k] = scaled[k] / root
-            return
-        if first:
-            out[0] = scaled[0] / (root / sqrt(self.of_intercept))
-        for k in range(self.vectors.shape[0]):
-            out[first + k] = product(&self.vectors[k, 0], scaled + first, self.p) / (root * self.factors[k])
-
     cdef double size(self, const double* scaled, const double* white, Py_ssize_t q) noexcept nogil:
         """The largest component of a step in units, or what it does to predictions if that is less.
 
@@ -129,26 +120,25 @@ cdef class Metric:
             out[0] = theta[0] + (-rate * steps[0] - absorbed)
 
     def direction(self, const double[::1] gradient not None, double[::1] out not None, double[:, ::1] room not None):
-        """Write P @ gradient, in the units of theta; return gradient @ P @ gradient."""
+        """Write P @ gradient, in the units of theta."""
         cdef Py_ssize_t q = checked(self, gradient, out, room), first = q - self.p, j
         cdef double absorbed = 0
         with nogil:
             self.slopes(&gradient[0], q, &room[0, 0])
-            self.white_slopes(&room[0, 0], q, &room[1, 0])
+            self.white(&room[0, 0], False, q, &room[1, 0])
             self.steps(&room[1, 0], q, &out[0])
             for j in range(self.p):
                 out[first + j] /= self.sizes[j]
                 absorbed += self.shift[j] * out[first + j]
             if first:
                 out[0] -= absorbed
-        return product(&room[1, 0], &room[1, 0], q)
 
     def in_units(self, const double[::1] step not None, double[::1] out not None, double[:, ::1] room not None):
         """Write a step of theta in units; return its size, and its squared length in this metric."""
         cdef Py_ssize_t q = checked(self, step, out, room)
         with nogil:
             self.scaled(&step[0], q, &out[0])
-            self.white_step(&out[0], q, &room[0, 0])
+            self.white(&out[0], True, q, &room[0, 0])
         return self.size(&out[0], &room[0, 0], q), product(&room[0, 0], &room[0, 0], q)
 
     def moved(self, const double[::1] theta not None, double rate, const double[::1] gradient not None,
@@ -158,6 +148,6 @@ cdef class Metric:
         checked(self, gradient, out, room)
         with nogil:
             self.slopes(&gradient[0], q, &room[0, 0])
-            self.white_slopes(&room[0, 0], q, &room[1, 0])
+            self.white(&room[0, 0], False, q, &room[1, 0])
             self.steps(&room[1, 0], q, &room[0, 0])
             self.move(&theta[0], rate, &room[0, 0], shrinkage, q, &out[0])

@@ -83,7 +83,7 @@ class Watch:
         return DescentResult(
             x=theta, fun=self._objective.value(theta), jac=None, nit=updates, success=False, status=LIMIT_REACHED,
             message="The descent is going on.", feature_names=source.names, fit_intercept=source.intercept,
-            _columns=source.columns if source.is_rows else None)
+            _columns=source.columns)
 
     def _show(self, lines: Lines, new: DoubleArray) -> None:
         # The last theta is shown before the update that follows it, if one does.

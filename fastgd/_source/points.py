@@ -37,6 +37,7 @@ class AnyPoints:
     intercept = False
     n_parameters = 1
     names: tuple[str, ...] | None = None
+    columns: Any = None
     parameter_names: tuple[str, ...] = ("theta",)
 
     def theta(self, value: Any, name: str) -> float:

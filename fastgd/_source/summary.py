@@ -51,6 +51,7 @@ class Summary:
     intercept = False
     n_parameters = 1
     names: tuple[str, ...] | None = None
+    columns: Any = None
     parameter_names: tuple[str, ...] = ("theta",)
     everything: Any = None
     #: Means are in double, of float32 points too.
