@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import numpy as np
 
+from fastgd._frames import as_numbers, described, is_pandas_series, refuse_mask, typed_value
 from fastgd._kernels import mean
 from fastgd._limits import MANY_POINTS, NUMBERS_OF_A_PART, SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from fastgd._sums import Threads
@@ -38,13 +38,14 @@ def check_number(value: object, name: str, *, low: float, inclusive: bool = True
     interval = (f"{'[' if inclusive and low > -np.inf else '('}{low}, "
                 f"{high}{']' if high_inclusive and high < np.inf else ')'}")
     finite = "finite " if high == np.inf else ""
-    raise ValueError(f"The '{name}' parameter must be a {finite}float in the range {interval}. Got {value!r} instead.")
+    raise ValueError(f"The '{name}' parameter must be a {finite}float in the range {interval}. "
+                     f"Got {described(value)} instead.")
 
 
 def _real_number(value: Any, name: str) -> float:
     number = _as_float(value, "iuf")
     if number is None:
-        raise TypeError(f"The '{name}' parameter must be a real number. Got {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"The '{name}' parameter must be a real number. Got {typed_value(value)}.")
     return number
 
 
@@ -67,9 +68,10 @@ def _as_float(value: Any, kinds: str) -> float | None:
 def check_count(value: object, name: str) -> int:
     """Return `value` as an int if it is an integer of at least 1."""
     if type(value) is not int and not is_integer_of_numpy(value):
-        raise TypeError(f"The '{name}' parameter must be an int. Got {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"The '{name}' parameter must be an int. Got {typed_value(value)}.")
     if value < 1:
-        raise ValueError(f"The '{name}' parameter must be an int in the range [1, inf). Got {value!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be an int in the range [1, inf). "
+                         f"Got {described(value)} instead.")
     if value > sys.maxsize:
         raise ValueError(f"The '{name}' parameter must be an int of at most {sys.maxsize}.")
     return int(value)
@@ -85,17 +87,19 @@ def check_interval(value: Any, name: str) -> tuple[float, float]:
     try:
         low, high = value
     except (TypeError, ValueError):
-        raise ValueError(f"The '{name}' parameter must be a pair (low, high). Got {value!r} instead.") from None
+        raise ValueError(f"The '{name}' parameter must be a pair (low, high). "
+                         f"Got {described(value)} instead.") from None
     low, high = (check_number(end, name, low=-np.inf, inclusive=False) for end in (low, high))
     if not low < high:
-        raise ValueError(f"The '{name}' parameter must be a pair (low, high) with low < high. Got {value!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be a pair (low, high) with low < high. "
+                         f"Got {described(value)} instead.")
     return low, high
 
 
 def check_callable(value: Any, name: str) -> None:
     """Raise TypeError unless `value` can be called."""
     if not callable(value):
-        raise TypeError(f"The '{name}' parameter must be callable. Got {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"The '{name}' parameter must be callable. Got {typed_value(value)}.")
 
 
 def real_number(value: Any, function: str, what: str) -> Any:
@@ -110,9 +114,8 @@ def one_number(value: Any, function: str, what: str) -> float:
     """What the user's `function` returned, as a float; TypeError unless it is one real number."""
     number = value if type(value) is float else _as_float(value, "biuf")
     if number is None:
-        shape = getattr(value, "shape", ())
-        got = f"an array of shape {shape}" if shape else f"{value!r} of type {type(value).__name__}"
-        raise TypeError(f"{function} must return one number, the mean {what} over the points. Got {got}.")
+        raise TypeError(f"{function} must return one number, the mean {what} over the points. "
+                        f"Got {typed_value(value)}.")
     return number
 
 
@@ -123,7 +126,7 @@ def real_numbers(values: Any, name: str) -> NDArray[Any]:
     except ValueError:
         array = np.empty(0, dtype=object)
     if array.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"The '{name}' parameter must be real numbers. Got {values!r} of type {type(values).__name__}.")
+        raise TypeError(f"The '{name}' parameter must be real numbers. Got {typed_value(values)}.")
     return array
 
 
@@ -134,7 +137,7 @@ def check_shape(value: Any, shape: tuple[int, ...], function: str, what: str) ->
     except ValueError:    # a ragged list
         array = np.array(None)
     if array.shape != shape or array.dtype.kind not in "biuf":
-        got = repr(value) if array.ndim == 0 else f"an array of shape {array.shape} and dtype {array.dtype}"
+        got = described(value) if array.ndim == 0 else f"an array of shape {array.shape} and dtype {array.dtype}"
         raise TypeError(f"{function} must return an array of shape {shape}, the mean {what} for each parameter. "
                         f"Got {got}.")
     return array.astype(np.float64, copy=False)
@@ -147,7 +150,7 @@ def is_dask(value: object) -> bool:
 
 def as_given(dataset: Any, targets: FloatArray) -> Any:
     """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
-    return dataset if type(dataset) is np.ndarray or hasattr(dataset, "iloc") else targets
+    return dataset if type(dataset) is np.ndarray or is_pandas_series(dataset) else targets
 
 
 def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -> list[Any]:
@@ -245,11 +248,13 @@ def refuse_lazy(values: Any, name: str) -> None:
 def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
     """Return any array of real numbers with `ndim` axes as a float32 or float64 array in native byte order."""
     refuse_lazy(values, name)
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"Input {name} is a masked array, whose mask would be lost; "
-                        f"pass {f'{name}.compressed() or ' if ndim == 1 else ''}{name}.filled(value).")
+    return _real(as_numbers(values, name, ndim)[0], name, ndim)
+
+
+def _real(values: Any, name: str, ndim: int) -> FloatArray:
+    """What is no frame any more as a float32 or float64 array."""
     try:
-        array = np.asarray(_without_missing(values))
+        array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"Input {name} should be a {ndim}d array of real numbers: {error}") from None
     kind = array.dtype.kind
@@ -259,28 +264,21 @@ def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
         raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, got {_described(values, array)}. "
                         "Convert your data to numeric values explicitly instead.")
     if array.ndim != ndim:
-        raise _wrong_dimensions(array, name, ndim)
+        raise wrong_dimensions(array, name, ndim)
     dtype = _FLOAT32 if array.dtype.newbyteorder("=") == _FLOAT32 else _FLOAT64
     return array.view(np.ndarray) if array.dtype == dtype else copied(array, dtype)
 
 
-def _wrong_dimensions(array: NDArray[Any], name: str, ndim: int) -> ValueError:
+def wrong_dimensions(array: NDArray[Any], name: str, ndim: int) -> ValueError:
+    """Make the error for an array that has not `ndim` axes."""
     if ndim == 1:
         return ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
     if array.ndim > 2:
         return ValueError(f"Found array with dim {array.ndim}. {name} expected <= 2.")
     return ValueError(
-        f"Expected 2D array, got {array.ndim}D array instead:\n{name}={array}.\nReshape your data either using "
-        "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single "
-        "sample.")
-
-
-def _without_missing(values: Any) -> Any:
-    """A pandas column of a nullable or Arrow type as floats, its missing values as NaN; all else as it is."""
-    dtype = getattr(values, "dtype", None)
-    if dtype is None or isinstance(dtype, np.dtype) or getattr(dtype, "kind", "O") not in "biuf":
-        return values
-    return values.to_numpy(dtype=np.float32 if str(dtype).lower() == "float32" else np.float64, na_value=np.nan)
+        f"Expected 2D array, got {array.ndim}D array instead: {name} has the shape {array.shape}. Reshape your data "
+        "either using array.reshape(-1, 1) if your data has a single feature (a column of a frame as frame[[name]]) or "
+        "array.reshape(1, -1) if it contains a single sample.")
 
 
 def _described(values: object, array: NDArray[Any]) -> str:
@@ -313,17 +311,12 @@ def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tup
 
     Not a copy if it is one; the names are None unless it is a DataFrame.
     """
-    names = None
     refuse_lazy(X, name)
-    if hasattr(X, "columns") and hasattr(X, "iloc"):
-        names = [str(column) for column in X.columns]
-        values = _frame_values(X, names, name)
-    elif hasattr(X, "toarray") and hasattr(X, "nnz"):
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"Sparse data was passed for {name}, but dense data is required. "
                         "Use '.toarray()' to convert to a dense numpy array.")
-    else:
-        values = X
-    array = _real_array(values, name, ndim=2)
+    values, names = as_numbers(X, name, 2)
+    array = _real(values, name, ndim=2)
     for count, what in zip(array.shape, ("sample", "feature"), strict=True):
         if count == 0:
             raise ValueError(f"Found array {name} with 0 {what}(s) (shape={array.shape}) while a minimum of 1 is "
@@ -333,19 +326,6 @@ def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tup
     if not _all_finite(array, threads):
         _refuse_rows(array, names, name)
     return array, names
-
-
-def _frame_values(frame: pd.DataFrame, names: list[str], name: str) -> NDArray[Any]:
-    """The numbers of a DataFrame in one array, missing ones as NaN."""
-    for column, dtype in zip(names, frame.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "biuf":
-            raise TypeError(f"Input {name} should be a 2d array of real numbers, but its column {column!r} has the "
-                            f"dtype {dtype}. Convert your data to numeric values explicitly instead.")
-    single = len(names) > 0 and all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
-    dtype = _FLOAT32 if single else _FLOAT64
-    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-        return frame.to_numpy(dtype=dtype)
-    return frame.to_numpy(dtype=dtype, na_value=np.nan)
 
 
 def _refuse_rows(array: FloatArray, names: list[str] | None, name: str) -> NoReturn:
@@ -383,7 +363,7 @@ def check_flag(value: object, name: str) -> bool:
     if value is False or value is True:
         return value
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"The '{name}' parameter must be True or False. Got {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"The '{name}' parameter must be True or False. Got {typed_value(value)}.")
     return bool(value)
 
 
@@ -391,7 +371,8 @@ def check_option(value: Any, name: str, allowed: tuple[str, ...], *more: str) ->
     """Return `value` if it is one of the `allowed` words; what is allowed beside them is in `more`."""
     if not isinstance(value, str) or value not in allowed:
         *others, last = (*more, *(repr(word) for word in allowed))
-        raise ValueError(f"The '{name}' parameter must be {', '.join(others)} or {last}. Got {value!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be {', '.join(others)} or {last}. "
+                         f"Got {described(value)} instead.")
     return str(value)
 
 
@@ -412,8 +393,7 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
 def as_weights(weights: Any, n: int | None = None) -> FloatArray:
     """Weights as a contiguous array of finite numbers of at least 0, of so many if that is given."""
     name, advice = "sample_weight", "Drop these rows of dataset, X and sample_weight, or give them a weight of 0."
-    if isinstance(weights, np.ma.MaskedArray):
-        raise TypeError(f"Input {name} is a masked array, whose mask would be lost. {advice}")
+    refuse_mask(weights, name, advice)
     array = as_float_array(weights, name)
     if n is not None and array.size != n:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {array.size}] (points of "

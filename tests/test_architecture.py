@@ -12,7 +12,7 @@ PACKAGE = Path(fastgd.__file__).parent
 STOREYS = [
     ["_kernels"],
     ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality",
-     "_shown"],
+     "_shown", "_frames"],
     ["_sums", "_threads"],
     ["_source"],
     ["schedules", "penalties"],

@@ -20,6 +20,7 @@ from fastgd._checks import (
     one_number,
     real_number,
 )
+from fastgd._frames import described, typed_value
 from fastgd._random import bit_generator_of
 
 REFUSED = {
@@ -39,7 +40,7 @@ REFUSED = {
     "object": (np.array([1.0, None]), "dtype object"),
     "dates": (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
     "durations": (np.array([1], dtype="m8[s]"), "timedelta64"),
-    "categories": (pd.Series(["a"], dtype="category"), "object|str"),
+    "categories": (pd.Series(["a"], dtype="category"), "dtype category"),
     "a set": ({1.0, 2.0}, "type set"),
     "a generator": ((x for x in (1.0, 2.0)), "type generator"),
     "a dict": ({"a": 1.0}, "type dict"),
@@ -129,10 +130,27 @@ def test_numbers(value):
 
 
 @pytest.mark.parametrize("value", [
-    None, "0.5", True, np.True_, [0.5], np.array([0.5]), 1j, {}, np.datetime64("2020-01-01"), np.ma.masked])
+    None, "0.5", True, np.True_, [0.5], 1j, {}, np.datetime64("2020-01-01"), np.ma.masked])
 def test_what_is_not_a_number(value):
     with pytest.raises(TypeError, match=f"'alpha' parameter must be a real number. Got {re.escape(repr(value))}"):
         check_number(value, "alpha", low=0)
+
+
+@pytest.mark.parametrize(("value", "words"), [
+    (np.arange(50.0), "an array of shape (50,) and dtype float64"),
+    (np.array(3.0), "array(3.)"),
+    (pd.Series(np.arange(50.0), name="y"), "a Series of shape (50,) and dtype float64"),
+    (pd.DataFrame({"a": [1, 2]}), "a DataFrame of shape (2, 1)"),
+    (pd.Index([1, 2]), "an Index of shape (2,) and dtype int64"),
+    (list(range(50)), "a list of 50 items"),
+    ((1, 2), "(1, 2)"),
+    ("x" * 200, "a str"),
+    (0.5, "0.5"),
+])
+def test_a_message_shows_no_data(value, words):
+    assert described(value) == words
+    text = typed_value(value)
+    assert text == (f"{words} of type {type(value).__name__}" if words == repr(value) else words)
 
 
 @pytest.mark.parametrize("value", [-1, np.nan, np.inf, 10**400])
@@ -195,7 +213,7 @@ def test_flags_are_of_python_or_numpy():
 def test_options():
     assert check_option("loss", "stop", ("step", "loss")) == "loss"
     assert type(check_option(np.str_("loss"), "stop", ("step", "loss"))) is str
-    for value in ("x", "", "Step", None, 1, True, np.array(["step", "loss"]), ["step"], b"step"):
+    for value in ("x", "", "Step", None, 1, True, ["step"], b"step"):
         with pytest.raises(ValueError, match=re.escape(
                 f"The 'stop' parameter must be 'step', 'epoch' or 'loss'. Got {value!r} instead.")):
             check_option(value, "stop", ("step", "epoch", "loss"))
@@ -316,8 +334,7 @@ class TestWhatAFunctionReturned:
     @pytest.mark.parametrize("what", NO_NUMBERS)
     def test_all_else_is_named(self, what):
         value = NO_NUMBERS[what]
-        shape = getattr(value, "shape", ())
-        got = f"an array of shape {shape}" if shape else f"{value!r} of type {type(value).__name__}"
+        got = typed_value(value)
         words = "^" + re.escape(
             f"grad_loss_fn must return one number, the mean slope over the points. Got {got}.") + "$"
         for check in (one_number, real_number):

@@ -240,7 +240,7 @@ class TestData:
             minimize(fastgd.mse, None, np.ones(5), X=sparse)
 
     def test_a_masked_X_is_told_what_to_do(self):
-        with pytest.raises(TypeError, match=r"pass X.filled\(value\)"):
+        with pytest.raises(TypeError, match=r"Pass X.filled\(value\)"):
             minimize(fastgd.mse, None, np.ones(3), X=np.ma.masked_array(np.ones((3, 2))))
 
     @quiet

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._checks import as_double, as_weights, check_dataset, check_design
+from fastgd._frames import frame_of
 from fastgd._limits import BYTES_COPIED, ROWS_COMPARED
 from fastgd._source.ahead import Ahead
 from fastgd._source.cache import Cache, Kept, Spill
@@ -313,7 +314,7 @@ def _owned(arrays: dict[str, FloatArray], parts: dict[str, Any]) -> tuple[dict[s
 
 def _is_new(array: FloatArray, part: Any) -> bool:
     """Whether an array was made from the part of a block, and shares no memory with it."""
-    is_known = isinstance(part, np.ndarray) or (array.ndim == 2 and hasattr(part, "iloc"))
+    is_known = isinstance(part, np.ndarray) or (array.ndim == 2 and frame_of(part, "X") is not None)
     return is_known and array.base is None and array is not part
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from fastgd._checks import as_weights, check_dataset, check_design, is_dask
+from fastgd._frames import column_names, frame_of
 from fastgd._source.block_pieces import BlockPieces, Memory
 from fastgd._source.tables import Lazy, Raw, Selection, Table, Wanted, check_cache
 from fastgd.results import SourceError
@@ -104,17 +105,18 @@ def _unreadable(where: str, error: Exception) -> SourceError:
 
 def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
     """What is wanted of a block; of a block that is wanted as it is, what it consists of."""
-    is_frame = hasattr(block, "columns") and hasattr(block, "__getitem__")
+    frame: Any = None if isinstance(block, tuple) else frame_of(block, where)
+    names = None if frame is None or len(frame.shape) == 1 else column_names(block, frame)
     if not wanted.is_whole:
-        if not is_frame:
+        if names is None:
             raise TypeError(f"{where} should be a DataFrame, as its columns are chosen by name. Got an object of type "
                             f"{type(block).__name__}.")
-        names = [str(name) for name in block.columns]
         for name in wanted.names:
             if name not in names:
                 raise ValueError(f"{where} has no column {name!r}; it has {', '.join(map(repr, names))}.")
-        X = None if wanted.X is None else block[list(wanted.X)]
-        targets, weights = (None if name is None else block[name] for name in (wanted.targets, wanted.weights))
+        X = None if wanted.X is None else frame[:, [names.index(name) for name in wanted.X]].to_native()
+        targets, weights = (None if name is None else frame[:, names.index(name)].to_native()
+                            for name in (wanted.targets, wanted.weights))
         return Raw(where, X, targets, weights, wanted.X)
     if isinstance(block, tuple):
         if not 1 <= len(block) <= 3:
@@ -125,12 +127,11 @@ def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
         return Raw(where, X, targets, weights)
     if block is None:
         raise TypeError(f"{where} should be an array, a tuple of arrays or a DataFrame. Got None.")
-    if is_frame:
-        names = list(block.columns)
+    if names is not None:
         if len(names) != 1:
             raise ValueError(f"{where} has the columns {', '.join(map(repr, names))}: name the one that is to be "
                              "dataset, blocks['...'], and those of X, blocks[['...', '...']].")
-        block = block[names[0]]
+        block = frame[:, 0].to_native()
     return Raw(where, None, block, None)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastgd._checks import C_NAMES, check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
+from fastgd._frames import column_index
 from fastgd._kernels import linear as kernels
 from fastgd._kernels.mean import divide
 from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
@@ -148,7 +149,7 @@ class Rows(InMemory, AnyRows):
         check_same_length(self.X, targets)
         weights, (self.X, targets) = with_weight(weights, self.X, targets)
         self.set_up(None if names is None else tuple(names), targets, weights)
-        self.columns = None if names is None else X.columns    # type: ignore[union-attr]
+        self.columns = None if names is None else column_index(X)
 
     def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
         """Take what belongs to X and the intercept, which are there."""

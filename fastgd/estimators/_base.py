@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
-from fastgd._checks import check_weights, is_lazy
+from fastgd._checks import check_weights, is_lazy, wrong_dimensions
+from fastgd._frames import as_labels, as_numbers, of_arrow
 from fastgd._random import bit_generator_of
 from fastgd._source.facts import with_weight
 from fastgd._source.rows import rows_in_memory
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
     from fastgd.estimators._runs import Fit
+
+
+#: The types of X that are read as they are; the first is what others become.
+_DTYPES = (np.float64, np.float32)
 
 
 class Model(NamedTuple):
@@ -56,8 +61,23 @@ class Descent(BaseEstimator):    # type: ignore[misc]    # scikit-learn has no t
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True, y_numeric: bool) -> Checked:
         """What is in memory, checked by scikit-learn."""
-        X, y = validate_data(self, X, y, reset=reset, y_numeric=y_numeric, dtype=(np.float64, np.float32), order="C")
+        y = targets_of(y) if y_numeric else as_labels(y, "y")
+        values, has_names = self._as_array(X, reset)
+        options = {"y_numeric": y_numeric, "dtype": _DTYPES, "order": "C"}
+        if has_names:
+            X, y = check_X_y(values, y, estimator=self, **options)
+        else:
+            X, y = validate_data(self, values, y, reset=reset, **options)
         return Checked(X, y, check_weights(sample_weight, len(X)))
+
+    def _as_array(self, X: Any, reset: bool) -> tuple[Any, bool]:
+        """X without what is no number; of a frame its values, and True: its names are taken, or checked."""
+        values, names = as_numbers(X, "X", 2)
+        if names is not None:
+            validate_data(self, of_arrow(X), reset=reset, skip_check_array=True)
+        elif isinstance(values, np.ndarray) and values.ndim == 1:
+            raise wrong_dimensions(values, "X", 2)
+        return values, names is not None
 
     def _rows(self, X: FloatArray, targets: FloatArray, weights: DoubleArray | None, options: Options) -> Rows:
         """Rows of what was checked."""
@@ -109,7 +129,9 @@ class Descent(BaseEstimator):    # type: ignore[misc]    # scikit-learn has no t
             predict = functools.partial(_predicted, function, self.coef_.copy(), np.copy(self.intercept_))
             names = getattr(self, "feature_names_in_", None)
             return _lazy.of_blocks(predict, X, self.n_features_in_, names, outputs, dtype)
-        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        values, has_names = self._as_array(X, False)
+        X = check_array(values, dtype=_DTYPES, estimator=self, input_name="X") if has_names else validate_data(
+            self, values, reset=False, dtype=_DTYPES)
         return _predicted(function, self.coef_, self.intercept_, X)
 
 
@@ -117,6 +139,11 @@ def _predicted(function: Callable[[Any], Any], coef: DoubleArray, intercept: Any
     predictions = X @ coef.T
     predictions += intercept
     return function(predictions)
+
+
+def targets_of(y: Any) -> Any:
+    """The targets of a regression without what is no number; a frame may have one column, as scikit-learn has it."""
+    return as_numbers(y, "y", 2 if len(getattr(y, "shape", ())) == 2 else 1)[0]
 
 
 def refuse_early_stop(options: Options) -> None:
