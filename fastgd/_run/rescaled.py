@@ -100,7 +100,7 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
     low, high = 0.0, np.inf
     if rows.n <= 2 * SAMPLE and isinstance(rows, Rows) and rows.weights is None:    # the small call
         middle = rows.n // 2
-        sizes = np.partition(_sizes_in(theta, rows, slice(0, rows.n)), (max(middle - 1, 0), middle))
+        sizes = np.partition(sizes_of_residuals(theta, rows), (max(middle - 1, 0), middle))
         median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
         return float(median) / NORMAL_MAD
     if rows.n > 2 * SAMPLE:
@@ -114,6 +114,17 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
         if median is not None or (low == 0 and high == np.inf):
             return np.nan if median is None else median / NORMAL_MAD
         low, high = 0.0, np.inf
+
+
+def weighted_median(sizes: DoubleArray, weights: DoubleArray) -> float:
+    """Return the median of numbers that have these weights; where half of the weight ends between two, their mean."""
+    median = _median_above(0.0, float(weights.sum()), sizes, weights)
+    return float(sizes.max()) if median is None else median
+
+
+def sizes_of_residuals(theta: DoubleArray, rows: Rows) -> DoubleArray:
+    """Return abs(residual) of each row."""
+    return _sizes_in(theta, rows, slice(0, rows.n))
 
 
 def _median_above(below: float, total: float, sizes: DoubleArray, weights: DoubleArray) -> float | None:

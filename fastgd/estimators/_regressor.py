@@ -103,7 +103,8 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         The weights.
     intercept_ : float
     scale_ : float or None
-        What delta is in units of.
+        What delta is in units of. Infinite where a stochastic method with ``scale="mad"`` has seen fewer than 10 rows
+        more than there are parameters: the loss is then half the squared residual.
     n_iter_ : int
         Updates, or epochs.
     loss_curve_ : ndarray
@@ -244,6 +245,10 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         The learning rate, the average and the generator go on where they were; so do the means and scales of the
         columns with which ``precondition="scale"`` makes its steps. The average is of all updates, of which the t-th
         counts t times.
+
+        A scale of ``"mad"`` follows the stream: the first 10 rows more than there are parameters, of one call or of
+        several, are fitted together, and the updates go on from there; then the logarithms of the medians of the
+        residuals of 65 rows or more are averaged, later ones with more weight.
 
         Parameters
         ----------

@@ -1,64 +1,29 @@
 """One more epoch of a stochastic descent, on rows that came later: `partial_fit`."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature
 from fastgd._ending import result_of
+from fastgd._limits import ROUNDING
 from fastgd._run import descend_in_batches
+from fastgd._run.rescaled import sizes_of_residuals
+from fastgd._source.rows import rows_in_memory
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict
-from fastgd.estimators._runs import Fit, State, in_slices, scale_of_sample
+from fastgd.estimators._running_moments import ROWS_FOR_MOMENTS, RunningCurvature
+from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
+from fastgd.estimators._runs import Fit, State, fit_of_sample, in_slices
 from fastgd.losses import Huber
 from fastgd.results import LIMIT_REACHED, NOT_FINITE, DivergenceError
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
-    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Rates
     from fastgd.estimators._options import Options
-
-
-class Moments(NamedTuple):
-    """Of the columns of all rows so far: how many, means, variances, and the largest squared length of a scaled row."""
-
-    n: int
-    means: DoubleArray
-    variances: DoubleArray
-    largest: float
-
-
-class RunningCurvature(RowsCurvature):
-    """That of rows that follow others, of which the moments are known.
-
-    Without an intercept the means are 0.
-    """
-
-    def __init__(self, rows: AnyRows, before: Moments | None) -> None:
-        super().__init__(rows)
-        self._before = before
-
-    def _columns(self) -> tuple[DoubleArray, DoubleArray]:
-        means, variances = super()._columns()
-        if self._before is None:
-            return means, variances
-        n, m = self._before.n, self._rows.n
-        part = m / (n + m)
-        apart = means - self._before.means
-        return (self._before.means + part * apart,
-                (1 - part) * self._before.variances + part * variances + part * (1 - part) * apart**2)
-
-    def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
-        largest = super()._largest_scaled_row(shift, sizes)
-        return largest if self._before is None else max(largest, self._before.largest)
-
-    def moments(self, unit: float) -> Moments:
-        """Those of all rows; `unit` is that of the metric of a loss of curvature 1."""
-        n = self._rows.n + (0 if self._before is None else self._before.n)
-        return Moments(n, *self._columns(), 1 / unit)
 
 
 class _From:
@@ -75,11 +40,16 @@ def resumed(objective: Objective, options: Options, state: State | None, theta0:
             generator: np.random.BitGenerator | None = None) -> Fit:
     """An epoch from where the last one ended; its loss is that on the new rows."""
     rows: Any = objective.source
-    state = state or State(theta0, None, 0, 0, None, options.scale, generator or options.settings.bit_generator)
-    if isinstance(options.loss, Huber) and state.scale is not None:
-        state = _with_scale(objective, options, state)
+    state = state or State(theta0, theta0, None, 0, 0, None, None,
+                           generator or options.settings.bit_generator)
     settings = in_slices(options.settings_for(rows.p), rows.n)._replace(
         limit=1, tol=0.0, stop="epoch", bit_generator=state.generator)
+    before = 0 if state.moments is None else state.moments.n
+    if settings.precondition is not None and 0 < before < ROWS_FOR_MOMENTS <= before + rows.n:
+        # The scales of columns were those of too few rows, and the first steps may have led anywhere.
+        state = state._replace(theta=state.start, average=None, averaged=0)
+    if isinstance(options.loss, Huber) and options.scale is not None:
+        state = _with_scale(objective, options, state)
     curvature = RunningCurvature(rows, state.moments)
     objective.__dict__["curvature"] = curvature
     if settings.rates is None:
@@ -107,14 +77,40 @@ def resumed(objective: Objective, options: Options, state: State | None, theta0:
 
 
 def _with_scale(objective: Objective, options: Options, state: State) -> State:
-    """The state with a scale, which the first rows say if nobody does; the objective has its loss."""
+    """The state with a scale; the objective gets its loss.
+
+    One that was given stays. One that is found begins with the batch fit of the first rows, as soon as they are
+    enough, from which the weights go on too; until then the loss has no bound. Then it follows the residuals that the
+    rows of each call have before their epoch.
+    """
     assert isinstance(options.loss, Huber)
-    scale: Any = state.scale
-    if isinstance(scale, str):
-        scale = scale_of_sample(objective, options, state.theta)
-    else:
-        objective.take_loss(Huber(options.loss.delta * scale))
+    rows: Any = objective.source
+    scale: Any = options.scale
+    if options.by_mad and state.running is None:
+        state, scale = _begun(objective, options, state)
+    elif options.by_mad:
+        assert state.running is not None
+        theta = state.theta if state.average is None else state.average
+        least, most = rows.extremes
+        running = state.running.updated(
+            sizes_of_residuals(theta, rows), rows.weights, ROUNDING * max(abs(least), abs(most)))
+        state, scale = state._replace(running=running), running.value
+    objective.take_loss(Huber(delta_of(options.loss.delta, scale)))
     return state._replace(scale=scale)
+
+
+def _begun(objective: Objective, options: Options, state: State) -> tuple[State, float]:
+    """The state with the scale of all rows so far, or with these rows and infinity while they are too few."""
+    rows: Any = objective.source
+    weights = np.ones(rows.n) if rows.weights is None else rows.weights
+    # Copies: the caller may fill its arrays anew.
+    held = (*state.held, (rows.X.copy(), rows.targets.copy(), weights))
+    if not are_enough(sum(len(targets) for _, targets, _ in held), rows.n_parameters):
+        return state._replace(held=held), math.inf
+    so_far = rows_in_memory(rows, *(np.concatenate(parts) for parts in zip(*held, strict=True)))
+    scale, theta = fit_of_sample(objective.on(so_far), options, state.theta)
+    return state._replace(theta=theta, average=None, averaged=0, held=(),
+                          running=RunningScale.of(scale, so_far.n)), scale
 
 
 def _with_epoch(state: State, outcome: Any) -> tuple[DoubleArray | None, int]:

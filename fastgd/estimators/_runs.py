@@ -15,6 +15,8 @@ from fastgd._objective import Objective
 from fastgd._run import descend, descend_in_batches
 from fastgd._settings import batch_settings
 from fastgd.estimators._looks import Looks
+from fastgd.estimators._running_moments import RunningCurvature
+from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
 from fastgd.losses import Huber
 from fastgd.results import LIMIT_REACHED, NOT_FINITE, DescentResult
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from fastgd._run import Outcome
     from fastgd._settings import Settings
     from fastgd._sums import Threads
-    from fastgd._types import DoubleArray
+    from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
 
 
@@ -50,6 +52,8 @@ class State(NamedTuple):
 
     Attributes
     ----------
+    start : ndarray
+        Where the weights began.
     theta : ndarray
         The last one, which is no mean.
     average : ndarray or None
@@ -63,8 +67,13 @@ class State(NamedTuple):
         Of the shuffles; None for numpy's global state.
     moments : Moments or None
         Of the columns so far.
+    running : RunningScale or None
+        Of the residuals so far, if the scale is found with the weights.
+    held : tuple of tuple of ndarray
+        X, targets and weights of each call so far, as long as their rows are too few for a scale.
     """
 
+    start: DoubleArray
     theta: DoubleArray
     average: DoubleArray | None
     averaged: int
@@ -73,6 +82,8 @@ class State(NamedTuple):
     scale: float | None
     generator: np.random.BitGenerator | None
     moments: Any = None
+    running: RunningScale | None = None
+    held: tuple[tuple[FloatArray, DoubleArray, DoubleArray], ...] = ()
 
 
 class Fit(NamedTuple):
@@ -112,7 +123,7 @@ def run(objective: Objective, options: Options, theta0: Any, *, generator: np.ra
     if settings.is_stochastic:
         settings = in_slices(settings, rows.n)._replace(bit_generator=generator or settings.bit_generator)
         if options.by_mad:
-            scale = scale_of_sample(objective, options, theta0)
+            scale = _scale_of_stochastic(objective, options, theta0)
     if not settings.by_spread:
         settings = settings._replace(tol=settings.tol * _unit(objective, settings.stop))
     looks = Looks(objective, score, options.patience)
@@ -132,10 +143,7 @@ def run(objective: Objective, options: Options, theta0: Any, *, generator: np.ra
 def ended(done: Run) -> Fit:
     """Judge a run, and warn or raise as it deserves."""
     objective, settings, outcome, looks = done.objective, done.settings, done.outcome, done.looks
-    state = None if not settings.is_stochastic else State(
-        np.array(outcome.theta), None if outcome.average is None else np.array(outcome.average),
-        max(1, round(outcome.updates / max(1.0, outcome.epochs))), outcome.updates, None, done.scale,
-        settings.bit_generator)
+    state = _state_of(done) if settings.is_stochastic else None
     if looks.is_separated:
         outcome = outcome._replace(status=LIMIT_REACHED)
     if looks.best is not None and outcome.status != NOT_FINITE:
@@ -147,6 +155,23 @@ def ended(done: Run) -> Fit:
             "score on the rows that were kept apart."))
     iterations = outcome.updates if not settings.is_stochastic else math.ceil(outcome.epochs)
     return Fit(found, iterations, looks.curve(), done.scale, state)
+
+
+def _state_of(done: Run) -> State:
+    """Where a stochastic fit ended, with what its rows say of the columns and the residuals."""
+    objective, settings, outcome = done.objective, done.settings, done.outcome
+    theta, moments = np.array(outcome.theta), None
+    if settings.precondition is not None and not objective.source.is_parted:
+        curvature = RunningCurvature(objective.in_memory, None)    # type: ignore[arg-type]
+        moments = curvature.moments(curvature.metric(settings.precondition, 1.0, 0.0, is_stochastic=True).unit)
+    return State(theta, theta, None if outcome.average is None else np.array(outcome.average),
+                 max(1, round(outcome.updates / max(1.0, outcome.epochs))), outcome.updates, None, done.scale,
+                 settings.bit_generator, moments, _running(done.scale, objective.source))
+
+
+def _running(scale: float | None, rows: Any) -> RunningScale | None:
+    """A running estimate from a scale that was found; None where there is none."""
+    return None if scale is None or scale == math.inf else RunningScale.of(scale, rows.n)
 
 
 def in_slices(settings: Settings, n: int) -> Settings:
@@ -168,14 +193,24 @@ def _unit(objective: Objective, stop: str) -> float:
     return unit if 0 < unit < math.inf else abs(centre) or 1.0
 
 
-def scale_of_sample(objective: Objective, options: Options, theta0: Any) -> float:
-    """The scale of the residuals of the descent on a sample, with which the objective then goes on."""
+def _scale_of_stochastic(objective: Objective, options: Options, theta0: Any) -> float:
+    """The scale with which a stochastic descent goes on; infinity where the rows are too few for one."""
+    rows: Any = objective.source
+    assert isinstance(options.loss, Huber)
+    scale = math.inf
+    if are_enough(rows.n, rows.n_parameters):
+        scale = fit_of_sample(objective, options, theta0)[0]
+    objective.take_loss(Huber(delta_of(options.loss.delta, scale)))
+    return scale
+
+
+def fit_of_sample(objective: Objective, options: Options, theta0: Any) -> tuple[float, Any]:
+    """The scale of the residuals and the weights of the batch descent on a sample."""
     rows: Any = objective.source
     assert isinstance(options.loss, Huber)
     some = objective.on(rows.sample(SAMPLE))
     settings = batch_settings("", "adaptive", options.settings.tol, UPDATES_ON_SAMPLE, "step", False, None, False,
                               False, options.metric_for(rows.p), None)
-    descend(some, settings._replace(by_spread=True), theta0)
+    outcome, _ = descend(some, settings._replace(by_spread=True), theta0)
     assert isinstance(some.descended, Huber)
-    objective.take_loss(some.descended)
-    return some.descended.delta / options.loss.delta
+    return some.descended.delta / options.loss.delta, np.array(outcome.x)

@@ -1,0 +1,52 @@
+"""Means and scales of the columns of a stream of rows, from those that have come so far."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastgd._curvature import RowsCurvature
+
+if TYPE_CHECKING:
+    from fastgd._source.rows import AnyRows
+    from fastgd._types import DoubleArray
+
+#: Rows that scale the columns well: the deviation of 10 normal numbers is hardly ever below a tenth of its value.
+ROWS_FOR_MOMENTS = 10
+
+
+class Moments(NamedTuple):
+    """Of the columns of all rows so far: how many, means, variances, and the largest squared length of a scaled row."""
+
+    n: int
+    means: DoubleArray
+    variances: DoubleArray
+    largest: float
+
+
+class RunningCurvature(RowsCurvature):
+    """That of rows that follow others, of which the moments are known.
+
+    Without an intercept the means are 0.
+    """
+
+    def __init__(self, rows: AnyRows, before: Moments | None) -> None:
+        super().__init__(rows)
+        self._before = before
+
+    def _columns(self) -> tuple[DoubleArray, DoubleArray]:
+        means, variances = super()._columns()
+        if self._before is None:
+            return means, variances
+        n, m = self._before.n, self._rows.n
+        part = m / (n + m)
+        apart = means - self._before.means
+        return (self._before.means + part * apart,
+                (1 - part) * self._before.variances + part * variances + part * (1 - part) * apart**2)
+
+    def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
+        largest = super()._largest_scaled_row(shift, sizes)
+        return largest if self._before is None else max(largest, self._before.largest)
+
+    def moments(self, unit: float) -> Moments:
+        """Those of all rows; `unit` is that of the metric of a loss of curvature 1."""
+        n = self._rows.n + (0 if self._before is None else self._before.n)
+        return Moments(n, *self._columns(), 1 / unit)
