@@ -19,6 +19,7 @@ from fastgd._limits import (
     CONSTANT,
     FEW,
     LEAF,
+    LEAST_SQUARE,
     MOST_FOR_EIGENVALUES,
     MOST_FOR_METRIC,
     NUMBERS_FOR_EACH_SUM,
@@ -27,6 +28,7 @@ from fastgd._limits import (
 )
 from fastgd._metric import GramMetric, Metric, NumberMetric
 from fastgd._source.rows import enough_rows
+from fastgd._source.scaled import ScaledRows, units_of
 from fastgd._sums import ALONE, Threads, column_sums, summed
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class RowsCurvature(Curvature):
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._metrics: dict[tuple[str, bool, bool], Metric] = {}
         self._decayed: tuple[Any, Metric] | None = None    # the last one of a penalty, and what it is for
-        self._spread: tuple[DoubleArray, DoubleArray] | None = None
+        self._spread: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
 
     def gram(self) -> tuple[DoubleArray, DoubleArray]:
         """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
@@ -94,8 +96,11 @@ class RowsCurvature(Curvature):
             self._gram = means[np.ix_(order, order)], means[order, p + 1]
         return self._gram
 
-    def spread(self) -> tuple[DoubleArray, DoubleArray]:
-        """The mean of each column of X and their covariance, in one pass; without an intercept zeros and X'X / n.
+    def spread(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """The mean of each column of X, their covariance, in one pass, and the units of the columns in it.
+
+        Without an intercept zeros and X'X / n. The units are 1, and powers of two where squares would overflow or
+        underflow.
 
         With d the mean of x - c the covariance is the mean of (x - c)(x - c)' less d d', whatever c is. With the mean
         of a sample for c, d is a small part of a standard deviation, and the difference costs no digits (T. F. Chan,
@@ -103,18 +108,32 @@ class RowsCurvature(Curvature):
         because c is found from differences to a row.
         """
         if self._spread is None:
-            self._spread = self._new_spread()
+            means, covariance = self._new_spread(np.ones(self._rows.p))
+            units = self._units(means, np.diag(covariance))
+            if units is not None:
+                of_scaled = RowsCurvature(ScaledRows(self._rows, units), self._threads)
+                means, covariance = of_scaled._new_spread(units)
+            self._spread = means, covariance, np.ones(self._rows.p) if units is None else units
         return self._spread
 
-    def _new_spread(self) -> tuple[DoubleArray, DoubleArray]:
+    def _new_spread(self, units: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """The means of columns in these units, in those of X, and the covariance in the units."""
         rows, p = self._rows, self._rows.p
-        if not rows.intercept:
-            return np.zeros(p), self._products(np.zeros(p))[:p, :p]
         with np.errstate(all="ignore"):
+            if not rows.intercept:
+                return np.zeros(p), self._products(np.zeros(p))[:p, :p]
             centre = _centre_of(rows.sample(FEW).X)
             means = self._products(centre)
             d = means[p, :p]
-            return centre + d, means[:p, :p] - np.outer(d, d)
+            return (centre + d) * units, means[:p, :p] - np.outer(d, d)
+
+    def _units(self, shift: DoubleArray, squares: DoubleArray) -> DoubleArray | None:
+        """Powers of two for columns whose squares about `shift` overflow or underflow; None if there are none."""
+        is_lost = ~((squares > LEAST_SQUARE) & (squares < np.inf))
+        if not is_lost.any():
+            return None
+        units = units_of(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
+        return None if (units == 1).all() else units
 
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
         """The weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
@@ -173,17 +192,26 @@ class RowsCurvature(Curvature):
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
-        return np.sqrt(self._moments(np.zeros(self._rows.p))[1])
+        _, squares, units = self._safe_moments(np.zeros(self._rows.p))
+        return np.sqrt(squares) * units
 
     def _columns(self) -> tuple[DoubleArray, DoubleArray]:
-        """The mean and the variance of each column; without an intercept zeros and the mean square."""
+        """The mean and the standard deviation of each column; without an intercept zeros and the root mean square."""
         rows = self._rows
         if not rows.intercept:
-            shift = np.zeros(rows.p)
-            return shift, self._moments(shift)[1]
-        centre = _centre_of(rows.sample(FEW).X)
-        means, squares = self._moments(centre)
-        return centre + means, squares - means**2
+            return np.zeros(rows.p), self.column_sizes()
+        with np.errstate(all="ignore"):
+            centre = _centre_of(rows.sample(FEW).X)
+        means, squares, units = self._safe_moments(centre)
+        return centre + means * units, np.sqrt(np.maximum(squares - means**2, 0)) * units
+
+    def _safe_moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """The mean and the mean square of each column, from `shift`, in the units that come with them."""
+        means, squares = self._moments(shift)
+        units = self._units(shift, squares)
+        if units is None:
+            return means, squares, np.ones(self._rows.p)
+        return *RowsCurvature(ScaledRows(self._rows, units))._moments(shift / units), units
 
     def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """The mean and the mean square of each column, from `shift`."""
@@ -194,10 +222,7 @@ class RowsCurvature(Curvature):
 
     def over_gram(self, gradient: Any) -> Any:
         """As a sample of many rows has it."""
-        try:
-            return self.metric("gram", 1.0, 0.0, is_rough=True).direction(gradient)
-        except ValueError:    # for numbers whose squares overflow
-            return np.full(self._rows.n_parameters, np.nan)
+        return self.metric("gram", 1.0, 0.0, is_rough=True).direction(gradient)
 
     def metric(self, kind: str, curvature: float, decay: float, *, is_stochastic: bool = False,
                is_rough: bool = False) -> Metric:
@@ -219,30 +244,28 @@ class RowsCurvature(Curvature):
             raise ValueError(f"precondition='gram' is for up to {MOST_FOR_METRIC} columns, of which it inverts a "
                              f"matrix; X has {p}. Use precondition='scale'.")
         if is_stochastic or (is_wide and (kind == "scale" or is_rough)):
-            shift, squares = self._columns()
-            sizes = _sizes_of(kind, shift, squares)
+            shift, deviations = self._columns()
+            sizes = _sizes_of(kind, shift, deviations)
             largest = (self._largest_scaled_row(shift, sizes) if is_stochastic else
                        float(p) if is_rough else self._largest_by_products(shift, sizes))
         else:
-            shift, covariance, of = self._rough_spread() if is_rough else (*self.spread(), self)
-            sizes, correlation = _scaled(kind, shift, covariance)
+            shift, covariance, units, of = self._rough_spread() if is_rough else (*self.spread(), self)
+            sizes, correlation = _scaled(kind, shift, covariance, units)
             if kind == "gram":
-                curved = curvature * correlation
-                if decay:
-                    curved += decay * np.diag(sizes**-2.0)
-                again = functools.partial(of._squares_along, curvature, decay)
-                return GramMetric(shift, sizes, curved, curvature, again)
+                return _gram_metric(shift, sizes, correlation, curvature, decay, of, (units != 1).any())
             largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
         largest = largest or 1.0    # of constant columns, which have none
         if decay:
-            sizes = np.sqrt(sizes**2 + decay / (curvature * largest))
+            with np.errstate(over="ignore"):
+                squared = np.sqrt(sizes**2 + decay / (curvature * largest))
+            sizes = np.where(squared < np.inf, squared, sizes)
         return Metric(shift, sizes, 1 / (curvature * largest))
 
     def _squares_along(self, curvature: float, decay: float, directions: DoubleArray) -> DoubleArray:
         """The mean squares of the scaled columns along `directions`, times the curvature, and those of weights."""
         rows, k = self._rows, directions.shape[1]
-        shift, covariance = self.spread()
-        sizes = _sizes_of("gram", shift, np.diag(covariance))
+        shift, covariance, units = self.spread()
+        sizes = _sizes_of("gram", shift, _deviations_in(covariance, units))
         sums = rows.total(functools.partial(_along_in, shift, sizes, directions), rows.rows_of(CACHED_NUMBERS))
         means: DoubleArray = sums[:k, :k] / rows.n
         if rows.intercept:
@@ -251,7 +274,7 @@ class RowsCurvature(Curvature):
         weights = directions / sizes[:, None]
         return curvature * means + decay * (weights.T @ weights)
 
-    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray, RowsCurvature]:
+    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray, DoubleArray, RowsCurvature]:
         """As `spread`, with the correlations of a sample of many rows, and that of the sample.
 
         A column that is constant in the sample, as one that hardly any row has may be, has none.
@@ -262,9 +285,26 @@ class RowsCurvature(Curvature):
         of_sample = RowsCurvature(sample)
         correlation = _scaled("gram", *of_sample.spread())[1]
         np.fill_diagonal(correlation, 1.0)
-        shift, squares = self._columns()
-        deviations = np.sqrt(np.maximum(squares, 0))
-        return shift, correlation * deviations * deviations[:, None], of_sample
+        shift, deviations = self._columns()
+        is_far = ~((deviations > LEAST_SQUARE**0.5) & (deviations < LEAST_SQUARE**-0.5))
+        units = np.where(is_far & (deviations > 0), np.ldexp(1.0, np.frexp(deviations)[1] - 1), 1.0)
+        deviations = deviations / units
+        return shift, correlation * deviations * deviations[:, None], units, of_sample
+
+
+def _gram_metric(shift: DoubleArray, sizes: DoubleArray, correlation: DoubleArray, curvature: float, decay: float,
+                 of: RowsCurvature, is_scaled: bool) -> GramMetric:
+    """The metric of columns of these sizes and correlations, and a penalty of `decay` / 2 times the squares."""
+    along = functools.partial(of._squares_along, curvature, decay)
+    if decay and is_scaled:
+        # Sizes that count the penalty: beside it a tiny column is nothing, and 1 / size**2 would overflow.
+        larger = np.hypot(sizes, (decay / curvature) ** 0.5)
+        correlation = correlation * (sizes / larger) * (sizes / larger)[:, None]
+        return GramMetric(shift, larger, curvature * correlation + decay * np.diag((1 / larger) ** 2), curvature)
+    curved = curvature * correlation
+    if decay:
+        curved += decay * np.diag(sizes**-2.0)
+    return GramMetric(shift, sizes, curved, curvature, along)
 
 
 def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
@@ -336,20 +376,26 @@ def _centre_of(sample: FloatArray) -> DoubleArray:
     return centre
 
 
-def _sizes_of(kind: str, shift: DoubleArray, squares: DoubleArray) -> DoubleArray:
-    """The units of columns of these mean squares about `shift`; 1 for constant ones."""
-    deviations = np.sqrt(np.maximum(squares, 0))
+def _sizes_of(kind: str, shift: DoubleArray, deviations: DoubleArray) -> DoubleArray:
+    """The units of columns of these standard deviations; 1 for constant ones."""
     if not np.isfinite(deviations).all():
-        raise ValueError(f"precondition='{kind}' needs columns whose squares are finite numbers. Scale the data.")
+        raise ValueError(f"precondition='{kind}' needs columns whose deviations are finite numbers. Scale the data.")
     return np.where(deviations > CONSTANT * np.abs(shift), deviations, 1.0)
 
 
-def _scaled(kind: str, shift: DoubleArray, covariance: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """The units of columns of this covariance, and their correlations, 0 for constant ones."""
-    squares = np.diag(covariance)
-    sizes = _sizes_of(kind, shift, squares)
-    correlation: DoubleArray = covariance / sizes / sizes[:, None]
-    is_constant = ~(np.sqrt(squares) > CONSTANT * np.abs(shift))
+def _deviations_in(covariance: DoubleArray, units: DoubleArray) -> DoubleArray:
+    """The standard deviations of columns of this covariance, which is in units of theirs."""
+    deviations: DoubleArray = np.sqrt(np.maximum(np.diag(covariance), 0)) * units
+    return deviations
+
+
+def _scaled(kind: str, shift: DoubleArray, covariance: DoubleArray,
+            units: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """The sizes of columns of this covariance, and their correlations, 0 for constant ones."""
+    deviations = _deviations_in(covariance, units)
+    sizes = _sizes_of(kind, shift, deviations)
+    correlation: DoubleArray = covariance / (sizes / units) / (sizes / units)[:, None]
+    is_constant = ~(deviations > CONSTANT * np.abs(shift))
     correlation[is_constant] = 0.0
     correlation[:, is_constant] = 0.0
     return sizes, correlation

@@ -208,6 +208,8 @@ MOST_FOR_METRIC = 2000
 LARGEST_IN_METRIC = 2.0
 #: A column whose deviation is below this part of its mean is constant, as far as a double can say.
 CONSTANT = 1e-15
+#: Mean square of a column below which a product of two of them loses digits to underflow.
+LEAST_SQUARE = 1e-280
 
 # Verdicts.
 

@@ -137,10 +137,7 @@ def sampled(objective: Objective, size: int) -> Objective:
     rows: Any = objective.source
     if rows.n <= 2 * size:
         return objective.on(rows.sample(size)) if rows.is_parted else objective
-    try:
-        metric = objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
-    except ValueError:    # for numbers whose squares overflow
-        return objective.on(rows.sample(size))
+    metric = objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
     return objective.on(telling_rows(rows, metric.shift, metric.sizes, size) or rows.sample(size))
 
 

@@ -140,7 +140,8 @@ class GramMetric(Metric):
             values[is_rounding], mixed = np.linalg.eigh(along(vectors[:, is_rounding]))
             vectors[:, is_rounding] = vectors[:, is_rounding] @ mixed
         roundings = ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
-        kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
+        with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
+            kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         lost = vectors[:, ~kept]
         self.kernel = kernels.Metric(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)

@@ -221,7 +221,4 @@ def passes_to_arrive(objective: Objective, start: Any) -> int | None:
     with np.errstate(all="ignore"):
         here = some.descended_value(start)
         size = size_at(some, start) if source.is_rows else _spread_of(few)
-        try:
-            return arrived(some, start, ENOUGH_LOOKS, size, abs(here) * SURELY_NOT / 2)[1]
-        except ValueError:    # for numbers whose squares overflow there is no metric
-            return None
+        return arrived(some, start, ENOUGH_LOOKS, size, abs(here) * SURELY_NOT / 2)[1]

@@ -95,7 +95,7 @@ class TestSpread:
         far = np.array([1, -1, 0, 1e-3, 1e-6, 0, 1, -1e-3]) * (1e6 if dtype is np.float64 else 1e3)
         scale = np.array([1e-8, 1e8, 1e8, 1e-8, 1, 1, 1e8, 1e-8])
         X = ((X + far) * scale).astype(dtype)
-        mean, covariance = RowsCurvature(Rows(X, np.zeros(n), True)).spread()
+        mean, covariance, _ = RowsCurvature(Rows(X, np.zeros(n), True)).spread()
         exact = X.astype(np.longdouble)
         middle = exact.mean(axis=0)
         exact -= middle
@@ -107,7 +107,7 @@ class TestSpread:
     def test_of_a_sample_that_misses_the_outlier(self):
         X, y = rows(30_000, 2)
         X[12_345, 0] = 1e9
-        mean, covariance = RowsCurvature(Rows(X, y, True)).spread()
+        mean, covariance, _ = RowsCurvature(Rows(X, y, True)).spread()
         assert mean == pytest.approx(X.mean(axis=0), rel=1e-12)
         assert covariance == pytest.approx(np.cov(X.T, ddof=0), rel=1e-10)
 
@@ -115,21 +115,21 @@ class TestSpread:
     def test_of_a_constant_is_zero(self, n):
         X, y = rows(n, 3)
         X[:, 1] = 0.1
-        mean, covariance = RowsCurvature(Rows(X, y, True)).spread()
+        mean, covariance, _ = RowsCurvature(Rows(X, y, True)).spread()
         assert mean[1] == 0.1
         assert not covariance[1].any()
         assert not covariance[:, 1].any()
 
     def test_is_about_zero_without_an_intercept(self):
         X, y = rows(30_000, 3)
-        centre, moments = RowsCurvature(Rows(X + 5, y, False)).spread()
+        centre, moments, _ = RowsCurvature(Rows(X + 5, y, False)).spread()
         assert not centre.any()
         assert np.array_equal(moments, RowsCurvature(Rows(X + 5, y, False)).gram()[0])
 
     def test_has_the_same_bits_in_threads(self):
         X, y = rows(200_000, 12)
         source = Rows(X, y, True)
-        mean, covariance = RowsCurvature(source).spread()
+        mean, covariance, _ = RowsCurvature(source).spread()
         for count in (2, 3):
             found = RowsCurvature(source, Threads(count)).spread()
             assert np.array_equal(found[0], mean)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_oracle
 
-from fastgd import huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties, reference
+from fastgd import Blocks, Pinball, huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties, reference
 
 UPDATES = (1, 2, 7, 20)
 
@@ -199,3 +199,84 @@ def test_gram_has_no_proximal_step():
     for penalty in (penalties.L1(0.1), penalties.ElasticNet(0.1, 1)):
         with pytest.raises(ValueError, match=r"precondition='gram'.*L1.*precondition='scale'"):
             minimize(mse, None, y, "auto", False, X=X, precondition="gram", penalty=penalty)
+
+
+class TestColumnsWhoseSquaresLeaveTheRange:
+    """Columns in units of 1e-300 to 1e300: theta times the unit is that of the columns themselves."""
+
+    UNITS = (1e-300, 1e-170, 1e-165, 1e-160, 1e-150, 1e-140, 1e140, 1e150, 1e160, 1e200)
+
+    @staticmethod
+    def rows(n=400):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(n, 3)) + [0.0, 3.0, 0.0]
+        return X, X @ [5.0, 1.0, -2.0] + rng.standard_t(3, n)
+
+    @pytest.mark.parametrize("unit", UNITS)
+    @pytest.mark.parametrize("options", [
+        {"precondition": "gram"}, {"precondition": "scale"}, {"precondition": "gram", "fit_intercept": False},
+        {"precondition": "gram", "sample_weight": np.arange(400.0)}], ids=str)
+    @pytest.mark.parametrize("loss", [mse, huber_loss, log_cosh, Pinball(0.7)], ids=str)
+    def test_batch_descent(self, loss, options, unit):
+        X, y = self.rows()
+        options = {"fit_intercept": True, "tol": 1e-9, **options}
+        want = minimize(loss, None, y, "adaptive", False, X=X, full_output=True, **options)
+        found = minimize(loss, None, y, "adaptive", False, X=X * [unit, 1, unit], full_output=True, **options)
+        assert found.success
+        assert found.coef.to_numpy() * [unit, 1, unit] == pytest.approx(want.coef.to_numpy(), abs=1e-5)
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_a_penalty(self, unit):
+        X, y = self.rows()
+        for penalty in (penalties.L2(0.1), penalties.L1(0.1)):
+            kind = "scale" if penalty.l1 else "gram"
+            found = minimize(mse, None, y, "adaptive", False, X=X * [unit, 1, 1], fit_intercept=True,
+                             precondition=kind, penalty=penalty, tol=1e-9, full_output=True)
+            # Beside a penalty a tiny column is nothing, and a huge one free.
+            columns = [1, 2] if unit < 1 else [0, 1, 2]
+            free = np.ones((len(X), 1))
+            A = np.hstack([free, X])[:, [0, *(k + 1 for k in columns)]]
+            strength = np.array([0.0 if k < 0 or (k == 0 and unit > 1) else 1.0 for k in (-1, *columns)])
+            if penalty.l2:
+                want = np.linalg.solve(2 * A.T @ A / len(y) + 0.1 * np.diag(strength), 2 * A.T @ y / len(y))
+                assert found.predict(X * [unit, 1, 1]) == pytest.approx(A @ want, abs=1e-5)
+            assert np.isfinite(found.x).all()
+
+    @quiet
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_stochastic_descent(self, unit):
+        X, y = self.rows()
+        options = {"rng": 0, "X": X, "fit_intercept": True, "precondition": "scale", "max_epochs": 20, "average": True,
+                   "stop": "epoch"}
+        want = minimize_sgd(huber_loss, None, y, 0.1, **options)
+        found = minimize_sgd(huber_loss, None, y, 0.1, **{**options, "X": X * [unit, 1, unit]})
+        assert found * [1, unit, 1, unit] == pytest.approx(want, abs=1e-6)
+
+    @pytest.mark.parametrize("unit", [2.0**-565, 2.0**-480, 2.0**480, 2.0**664])
+    def test_a_power_of_two_changes_no_digit(self, unit):
+        X, y = self.rows()
+        for source in (lambda X: {"dataset": y, "X": X}, lambda X: {"dataset": Blocks(lambda: [
+                (X[start:start + 90], y[start:start + 90]) for start in range(0, 400, 90)])}):
+            want, found = (minimize(huber_loss, None, alpha="adaptive", progress=False, fit_intercept=True,
+                                    precondition="gram", **source(columns)) for columns in (X, X * [unit, 1, 1]))
+            assert np.array_equal(found * [1, unit, 1, 1], want)
+
+    @pytest.mark.parametrize("value", [0.0, 1e-170, 5.0, 1e200])
+    def test_a_constant_column_is_none(self, value):
+        X, y = self.rows()
+        X[:, 2] = value
+        found = minimize(mse, None, y, "adaptive", False, X=X, fit_intercept=True, precondition="gram", tol=1e-9)
+        want = np.linalg.lstsq(np.column_stack([np.ones(400), X[:, :2]]), y)[0]
+        assert X @ found[1:] + found[0] == pytest.approx(np.column_stack([np.ones(400), X[:, :2]]) @ want, abs=1e-6)
+
+    def test_a_stream_of_them(self):
+        estimators = pytest.importorskip("fastgd.estimators")
+        X, y = self.rows(3000)
+        models = []
+        for unit in (1.0, 1e-170, 1e170):
+            model = estimators.DescentRegressor(method="sgd", random_state=0)
+            for start in range(0, 3000, 7):
+                model.partial_fit(X[start:start + 7] * [unit, 1, unit], y[start:start + 7])
+            models.append(model.coef_ * [unit, 1, unit])
+        assert models[1] == pytest.approx(models[0], rel=1e-8)
+        assert models[2] == pytest.approx(models[0], rel=1e-8)

@@ -139,18 +139,21 @@ cdef inline int step_in_manner(
     weights shrink as the penalty asks, and theta is in the units of x again: the intercept absorbs the shifts.
     """
     cdef double* weights = theta + 1 if intercept else theta
-    cdef double rate = alpha * by.unit, absorbed = 0, moved, new, per_square
+    cdef double rate = alpha * by.unit, absorbed = 0, moved, new, per_square, size, along_weight
     cdef bint is_short = how.ends_when_short, finite = True
     cdef Py_ssize_t j
     memcpy(previous, theta, (p + intercept) * sizeof(double))
     for j in range(p):
-        per_square = rate / (by.sizes[j] * by.sizes[j])
-        new = shrunk(
-            weights[j] - per_square * (slope * (along[j] - by.shift[j] * along_intercept) + by.decay * weights[j]),
-            per_square * by.shrinkage)
+        size = by.sizes[j]
+        along_weight = slope * (along[j] - by.shift[j] * along_intercept) + by.decay * weights[j]
+        if 1e-140 < size < 1e140:    # whose square keeps all digits
+            per_square = rate / (size * size)
+            new = shrunk(weights[j] - per_square * along_weight, per_square * by.shrinkage)
+        else:
+            new = shrunk(weights[j] - rate / size * (along_weight / size), rate / size * (by.shrinkage / size))
         moved = new - weights[j]
         absorbed += by.shift[j] * moved
-        is_short = is_short and fabs(moved * by.sizes[j]) < how.tol
+        is_short = is_short and fabs(moved * size) < how.tol
         finite = finite and isfinite(new)
         weights[j] = new
     if intercept:

@@ -109,10 +109,7 @@ class Dual:
         self._first = int(rows.intercept)
         if rows.n_parameters > MOST_FOR_EIGENVALUES:
             return math.nan, math.nan
-        try:
-            metric = self._objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
-        except ValueError:    # for numbers whose squares overflow
-            return math.nan, math.nan
+        metric = self._objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
         self._shift, self._sizes = metric.shift, metric.sizes
         with np.errstate(all="ignore"):
             try:

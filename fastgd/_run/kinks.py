@@ -154,10 +154,7 @@ def most_to_gain(objective: Objective, slope: Any, distance: float, loss: float)
     part = distance * penalty.l1 / (2 * loss)
     decay = penalty.l2 + part * part
     way += (way if penalty.l1 else 0.0) + (8 * loss if penalty.l2 else 0.0)
-    try:
-        steepness = float(slope @ curvature.metric("gram", 1.0, decay, is_rough=True).direction(slope))
-    except ValueError:    # for numbers whose squares overflow
-        return math.nan
+    steepness = float(slope @ curvature.metric("gram", 1.0, decay, is_rough=True).direction(slope))
     return math.sqrt(max(0.0, steepness) * way)
 
 

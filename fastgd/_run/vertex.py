@@ -62,7 +62,9 @@ class _Vertex:
         A[:, first:] = rows.X
         self._centre = A[:, first:].mean(axis=0) * first
         A[:, first:] -= self._centre
-        self._units = np.linalg.norm(A, axis=0) / math.sqrt(rows.n)
+        # Powers of two change no digit of a norm, and no square of what they divide leaves the range.
+        scales = np.ldexp(1.0, np.frexp(np.abs(A).max(axis=0))[1] - 1)
+        self._units = np.linalg.norm(A / scales, axis=0) / math.sqrt(rows.n) * scales
         self._units[self._units == 0] = 1.0
         self._A, self._mixed = np.linalg.qr(A / self._units)
         self._A, self._mixed = self._A * math.sqrt(rows.n), self._mixed / math.sqrt(rows.n)

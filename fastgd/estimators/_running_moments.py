@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from fastgd._curvature import RowsCurvature
 
 if TYPE_CHECKING:
@@ -14,11 +16,20 @@ ROWS_FOR_MOMENTS = 10
 
 
 class Moments(NamedTuple):
-    """Of the columns of all rows so far: how many, means, variances, and the largest squared length of a scaled row."""
+    """Of the columns of all rows so far.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    means, deviations : ndarray of shape (p,)
+    largest : float
+        The largest squared length of a scaled row.
+    """
 
     n: int
     means: DoubleArray
-    variances: DoubleArray
+    deviations: DoubleArray
     largest: float
 
 
@@ -33,14 +44,18 @@ class RunningCurvature(RowsCurvature):
         self._before = before
 
     def _columns(self) -> tuple[DoubleArray, DoubleArray]:
-        means, variances = super()._columns()
-        if self._before is None:
-            return means, variances
-        n, m = self._before.n, self._rows.n
+        means, deviations = super()._columns()
+        before = self._before
+        if before is None:
+            return means, deviations
+        n, m = before.n, self._rows.n
         part = m / (n + m)
-        apart = means - self._before.means
-        return (self._before.means + part * apart,
-                (1 - part) * self._before.variances + part * variances + part * (1 - part) * apart**2)
+        apart = means - before.means
+        # In units in which no square overflows; powers of two change no digit.
+        unit = np.ldexp(1.0, np.frexp(np.maximum(np.maximum(before.deviations, deviations), np.abs(apart)))[1] - 1)
+        variances = ((1 - part) * (before.deviations / unit) ** 2 + part * (deviations / unit) ** 2
+                     + part * (1 - part) * (apart / unit) ** 2)
+        return before.means + part * apart, np.sqrt(variances) * unit
 
     def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
         largest = super()._largest_scaled_row(shift, sizes)
