@@ -11,7 +11,7 @@ from helpers import DTYPES, EXACT, LOSSES, descend, quiet, raw_rows, targets_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgd import Blocks
+from fastgd import Blocks, minimize, mse
 from fastgd._limits import BYTES_COPIED
 from fastgd._source import block_pieces
 from fastgd._source.blocks import pieces_of
@@ -357,3 +357,19 @@ def test_the_answer_of_rows_is_that_of_one_array(is_weighted, data):
     parts = (frame, targets) if weights is None else (frame, targets, weights)
     assert descend(LOSSES[name], Blocks(lambda: cut(*parts, cuts=cuts)), **options) == descend(
         LOSSES[name], targets, X=frame, sample_weight=weights, **options)
+
+
+@pytest.mark.parametrize("block", [
+    pd.DataFrame({"a": [1.0], "y": [2.0]}), np.arange(3.0), (np.ones((3, 2)), np.ones(3)), 5.0, "text", {"y": [1.0]},
+    pd.Series([1.0, 2.0])], ids=lambda block: type(block).__name__)
+def test_one_block_in_place_of_an_iterable_of_blocks_is_named(block):
+    for dataset in (Blocks(lambda: block), Blocks(lambda: block)["y"]):
+        with pytest.raises(TypeError, match=r"must return an iterable of blocks\. Got .*\[block\]"):
+            minimize(mse, None, dataset, progress=False)
+
+
+def test_blocks_can_be_iterated():
+    parts = [np.arange(3.0), np.arange(2.0)]
+    blocks = Blocks(lambda: parts)
+    for _ in range(2):
+        assert [*blocks] == parts

@@ -390,6 +390,47 @@ def test_data_that_change_between_passes_are_noticed():
             pieces.map(total)
 
 
+@pytest.mark.parametrize("closes", ["client", "cluster"])
+@pytest.mark.parametrize("is_stochastic", [False, True])
+def test_a_client_that_is_closed_in_a_run_loses_the_data_and_not_the_result(closes, is_stochastic):
+    with contextlib.suppress(KeyError), distributed.LocalCluster(
+            processes=False, dashboard_address=":0", silence_logs=50) as started, distributed.Client(started) as client:
+        y = da.from_array(Y, chunks=100)
+
+        def close(result):
+            (client if closes == "client" else started).close()
+
+        verb, options = (fastgd.minimize_sgd, {"rng": 0}) if is_stochastic else (fastgd.minimize, {"progress": False})
+        with pytest.raises(SourceError, match="client or its cluster was closed") as caught:
+            verb(fastgd.huber_loss, None, y, 0.01, callback=close, tol=0, **options)
+        assert np.isfinite(caught.value.result.x)
+        assert caught.value.result.nit > 0
+
+
+NOISE = np.random.default_rng(1)
+
+
+@pytest.mark.parametrize("what", ["y", "X", "weights"])
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_other_numbers_in_each_pass_are_noticed(what, scheduler):
+    """A collection that is computed at random has other numbers whenever it is computed."""
+    def noisy(block):
+        return np.abs(block + NOISE.random(block.shape))
+
+    given = {"y": da.from_array(Y, chunks=100), "X": da.from_array(X, chunks=(100, 3)),
+             "weights": da.from_array(W, chunks=100)}
+    given[what] = given[what].map_blocks(noisy, dtype=float, meta=np.empty((0,) * given[what].ndim))
+    with dask.config.set(scheduler=scheduler):
+        pieces = pieces_of(*given.values())
+        pieces.map(total)
+        with pytest.raises(SourceError, match=r"Chunk 0 has other numbers than in the first pass.*persist\(\)"):
+            pieces.map(total)
+        with pytest.raises(SourceError, match="other numbers") as caught:
+            fastgd.minimize(fastgd.huber_loss, None, given["y"], "adaptive", False, X=given["X"],
+                            sample_weight=given["weights"], tol=1e-12)
+        assert caught.value.result is None or caught.value.result.status == 5
+
+
 def test_only_the_columns_that_are_asked_for_are_read(tmp_path):
     def read(k, columns=None):
         (tmp_path / f"{k}-{'all' if columns is None else '-'.join(columns)}").touch()
@@ -484,7 +525,7 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch):
         pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
         monkeypatch.setattr(engine, "NO_WORKERS", 60)
         threading.Timer(0.3, empty.scheduler.loop.add_callback, [empty.scheduler.close]).start()
-        with pytest.raises(SourceError, match=r"The cluster was lost.*theta0=error\.result\.x"):
+        with pytest.raises(SourceError, match=r"The client or its cluster was closed.*theta0=error\.result\.x"):
             pieces.map(total)
 
 

@@ -69,4 +69,4 @@ def test_a_sample_is_of_many_rows_only_and_numbers_that_overflow_have_one():
     assert sampled(objective, 100).source.n <= 200
     with np.errstate(all="ignore"):
         huge = objective_of(fastgd.mse, None, X[:, 0], X * 1e300)
-        assert sampled(huge, 100).source.n == 100
+        assert 50 < sampled(huge, 100).source.n <= 200

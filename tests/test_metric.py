@@ -3,7 +3,18 @@ import numpy as np
 import pytest
 from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_oracle
 
-from fastgd import Blocks, Pinball, huber_loss, log_cosh, minimize, minimize_mini_batch, minimize_sgd, mse, penalties, reference
+from fastgd import (
+    Blocks,
+    Pinball,
+    huber_loss,
+    log_cosh,
+    minimize,
+    minimize_mini_batch,
+    minimize_sgd,
+    mse,
+    penalties,
+    reference,
+)
 
 UPDATES = (1, 2, 7, 20)
 
@@ -209,7 +220,7 @@ class TestColumnsWhoseSquaresLeaveTheRange:
     @staticmethod
     def rows(n=400):
         rng = np.random.default_rng(0)
-        X = rng.normal(size=(n, 3)) + [0.0, 3.0, 0.0]
+        X = rng.normal(size=(n, 3)) + np.array([0.0, 3.0, 0.0])
         return X, X @ [5.0, 1.0, -2.0] + rng.standard_t(3, n)
 
     @pytest.mark.parametrize("unit", UNITS)

@@ -123,12 +123,17 @@ def test_columns_that_are_not_there_or_no_numbers_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"tips\.parquet has no column 'tips'"):
         open_parquet(tmp_path / "tips.parquet", ["tip", "tips"])
     for name in ("sex", "day"):
-        with pytest.raises(TypeError, match=f"The column {name!r} of .*tips.parquet should be real numbers, and is"):
-            table[["tip", name]]
+        words = f"The column {name!r} of .*tips.parquet should be real numbers, and is"
+        with pytest.raises(TypeError, match=words):
+            fastgd.minimize(fastgd.mse, None, table["tip"], progress=False, X=table[["total_bill", name]])
+        with pytest.raises(TypeError, match=words):
+            fastgd.minimize(fastgd.mse, None, table[name], progress=False)
     twice = pa.table([pa.array([1.0]), pa.array([2.0])], names=["a", "a"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    with pytest.raises(TypeError, match="there are several of this name"):
+    with pytest.raises(ValueError, match=r"twice.parquet has several columns 'a'.*a name for each"):
         open_parquet(tmp_path / "twice.parquet")["a"]
+    with pytest.raises(ValueError, match=r"several columns 'a'"):
+        fastgd.minimize(fastgd.mse, None, open_parquet(tmp_path / "twice.parquet"), progress=False)
 
 
 @pytest.mark.parametrize(("other", "message"), [

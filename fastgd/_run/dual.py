@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,6 @@ from fastgd._source.rows import rows_in_memory
 from fastgd._sums import column_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fastgd._objective import Objective
     from fastgd._source import Rows
     from fastgd._types import DoubleArray
@@ -87,6 +85,47 @@ class Pieces:
         return (loss + other) / min(-self.low, self.high) + 2 * float(np.abs(self.offsets).max())
 
 
+class _Slopes(NamedTuple):
+    """Slopes of a smoothed loss, moved by steps: values alone, as what is computed of rows may be sent to them."""
+
+    pieces: Pieces
+    theta: DoubleArray
+    width: float
+    shift: DoubleArray
+    steps: tuple[DoubleArray, ...] = ()
+
+    def at(self, rows: Rows, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """The residuals, and their slopes, moved by the steps, with the room that is left of each."""
+        pieces = self.pieces
+        residuals = rows.targets[part] - rows.predictions(self.theta, part)
+        slopes, room = pieces.smoothed(residuals, self.width)
+        for step in self.steps:
+            slopes -= room * rows.predictions(step, part)
+            np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
+            at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
+            room = np.maximum(np.minimum(room, 2 * at_edge), LEAST_ROOM)
+        return residuals, slopes, room
+
+
+def _products_in(slopes: _Slopes, most: int, rows: Rows, part: slice) -> DoubleArray:
+    _, numbers, room = slopes.at(rows, part)
+    weights = room if rows.weights is None else room * rows.weights[part]
+    some = rows_in_memory(rows, rows.X[part], numbers / room, weights)
+    return products_in(slopes.shift, True, most, some, slice(0, some.n))
+
+
+def _gaps_in(slopes: _Slopes, rows: Rows, part: slice) -> DoubleArray:
+    residuals, numbers, _ = slopes.at(rows, part)
+    gaps = slopes.pieces.gaps(residuals, numbers)[:, None]
+    of_rows = residuals_times_rows(np.zeros(len(slopes.theta)), numbers, rows, part)
+    return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
+
+
+def _largest_in(slopes: _Slopes, step: DoubleArray, rows: Rows, part: slice) -> float:
+    room = slopes.at(rows, part)[2]
+    return float(np.abs(room * rows.predictions(step, part)).max())
+
+
 class Dual:
     """What slopes near those of a smoothed loss prove of the least mean loss.
 
@@ -118,11 +157,12 @@ class Dual:
                 return math.nan, math.nan
 
     def _gap(self, rows: Any, theta: Any, width: float, loss: float, enough: float) -> tuple[float, float]:
-        self._theta, self._width, self._steps = theta, width, []
+        self._theta, self._width, self._slopes = theta, width, _Slopes(self._pieces, theta, width, self._shift)
         gap = before = math.inf
         for _ in range(MOST_ROUNDS):
             gram, means = self._moments(rows)
-            self._steps.append(self._unscaled(self._step(gram, means)))
+            step = self._unscaled(self._step(gram, means))
+            self._slopes = self._slopes._replace(steps=(*self._slopes.steps, step))
             cost, means = self._moved(rows)
             now = cost + self._left(rows, gram, means, cost, loss)
             gap = min(gap, now)
@@ -147,7 +187,9 @@ class Dual:
         step, lost = _solved(gram, excess)
         largest = math.inf if rows.is_weighted else math.sqrt(rows.n * max(0.0, float(step @ excess)))
         if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
-            largest = max(rows.each(functools.partial(self._largest_in, self._unscaled(step))))
+            # The room is that of the matrix which the step is from.
+            slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
+            largest = max(rows.each(functools.partial(_largest_in, slopes, self._unscaled(step))))
         left = largest * way + self._worth(lost, loss, way)
         if not self._l2:
             return left
@@ -160,48 +202,20 @@ class Dual:
         """The means of room * z z' and of a z, with z the scaled columns, a 1 before them if there is an intercept."""
         p = rows.p
         most = max(LEAF, min(rows.rows_of(POINTS_AT_ONCE), PRODUCTS // p**2))
-        means = rows.total(functools.partial(self._products_in, most), max(most, NUMBERS_FOR_EACH_SUM * p)) / rows.n
+        products = functools.partial(_products_in, self._slopes, most)
+        means = rows.total(products, max(most, NUMBERS_FOR_EACH_SUM * p)) / rows.n
         units = np.concatenate([1 / self._sizes, [1.0, 1.0]])
         means *= units * units[:, None]
         order = [p] * self._first + list(range(p))
         return means[np.ix_(order, order)], means[order, p + 1]
 
-    def _slopes_in(self, rows: Rows, part: slice,
-                   steps: Sequence[DoubleArray]) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The residuals, and their slopes, moved by some of the steps, with the room that is left of each."""
-        pieces = self._pieces
-        residuals = rows.targets[part] - rows.predictions(self._theta, part)
-        slopes, room = pieces.smoothed(residuals, self._width)
-        for step in steps:
-            slopes -= room * rows.predictions(step, part)
-            np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
-            at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
-            room = np.maximum(np.minimum(room, 2 * at_edge), LEAST_ROOM)
-        return residuals, slopes, room
-
-    def _products_in(self, most: int, rows: Rows, part: slice) -> DoubleArray:
-        _, slopes, room = self._slopes_in(rows, part, self._steps)
-        weights = room if rows.weights is None else room * rows.weights[part]
-        some = rows_in_memory(rows, rows.X[part], slopes / room, weights)
-        return products_in(self._shift, True, most, some, slice(0, some.n))
-
     def _moved(self, rows: Any) -> tuple[float, DoubleArray]:
         """The mean gap of the slopes, and the means of these times the scaled columns."""
-        sums = rows.total(self._gaps_in, rows.rows_of(POINTS_AT_ONCE))
+        sums = rows.total(functools.partial(_gaps_in, self._slopes), rows.rows_of(POINTS_AT_ONCE))
         means = sums[1:] / rows.n
         means[self._first:] -= self._shift * means[:self._first].sum()
         means[self._first:] /= self._sizes
         return float(sums[0]) / rows.n, means
-
-    def _gaps_in(self, rows: Rows, part: slice) -> DoubleArray:
-        residuals, slopes, _ = self._slopes_in(rows, part, self._steps)
-        gaps = self._pieces.gaps(residuals, slopes)[:, None]
-        of_rows = residuals_times_rows(np.zeros(len(self._theta)), slopes, rows, part)
-        return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
-
-    def _largest_in(self, step: DoubleArray, rows: Rows, part: slice) -> float:
-        room = self._slopes_in(rows, part, self._steps[:-1])[2]    # that of the matrix which the step is from
-        return float(np.abs(room * rows.predictions(step, part)).max())
 
     def _beyond(self, means: DoubleArray) -> DoubleArray:
         """What the means are too large by: they should be 0, or a slope of the penalty at these weights."""

@@ -38,6 +38,7 @@ from fastgd._source.rows import Rows
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from fastgd._source.labels import Labels
     from fastgd._source.parted import PartedPoints, PartedRows
     from fastgd._source.pieces import Pieces
     from fastgd._sums import Threads
@@ -60,17 +61,17 @@ def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name
     return Points(dataset, targets, weights)
 
 
-def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> Pieces:
-    """What brings the pieces of arguments of which at least one is lazy."""
+def pieces_of(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = None) -> Pieces:
+    """What brings the pieces of arguments of which at least one is lazy; the targets may be labels."""
     if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
             getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
         # Each is imported where it is used.
         from fastgd._source import dasks
 
-        return dasks.pieces_of(dataset, X, sample_weight)
+        return dasks.pieces_of(dataset, X, sample_weight, labels)
     from fastgd._source import blocks
 
-    return blocks.pieces_of(dataset, X, sample_weight)
+    return blocks.pieces_of(dataset, X, sample_weight, labels)
 
 
 def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:

@@ -4,23 +4,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastgd._checks import as_double, as_weights, check_dataset, check_design
 from fastgd._frames import frame_of
-from fastgd._limits import BYTES_COPIED, ROWS_COMPARED
+from fastgd._limits import BYTES_COPIED
 from fastgd._source.ahead import Ahead
 from fastgd._source.cache import Cache, Kept, Spill
-from fastgd._source.pieces import Piece
+from fastgd._source.pieces import Piece, digest_of
 from fastgd._source.tables import Raw
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from fastgd._source.labels import Labels
     from fastgd._source.tables import Table, Wanted
     from fastgd._types import DoubleArray, FloatArray, R
 
@@ -70,11 +70,16 @@ class BlockPieces:
     what = "block"
     is_remote = False
 
-    def __init__(self, table: Table, wanted: Wanted, memory: Memory) -> None:
+    def __init__(self, table: Table, wanted: Wanted, memory: Memory, labels: Labels | None = None) -> None:
         self.passes = self.bytes_read = 0
         self._table, self._wanted, self._memory = table, wanted, memory
         self.names = None if memory.X is None else memory.X[1] if wanted.X is None else list(wanted.X)
-        self._cache = None if table.cache is None else Cache(table.cache, [type(table).__name__, wanted])
+        self._labels = labels
+        self._cache = None
+        if table.cache is not None and labels is None:
+            self._cache = Cache(table.cache, [type(table).__name__, wanted])
+        elif table.cache is not None and labels is not None and labels.classes is not None:
+            self._cache = Cache(table.cache, [type(table).__name__, wanted, [*map(str, labels.classes.tolist())]])
         self._kept: Kept | None = None
         self._first: list[_Seen] | None = None
         self._form: dict[str, Any] | None = None
@@ -153,7 +158,7 @@ class BlockPieces:
             return None, True
         arrays, names = self._checked(raw, parts)
         self._check_form(raw.where, arrays, names)
-        self._check_digest(raw.where, this, _Seen(m, _digest(arrays)))
+        self._check_digest(raw.where, this, _Seen(m, digest_of(arrays.values())))
         arrays, is_ours = (arrays, True) if raw.is_ours else _owned(arrays, parts)
         if spill is not None:
             spill.append(arrays)
@@ -175,8 +180,12 @@ class BlockPieces:
                 if role == "X":
                     arrays[role], found = check_design(part)
                     names = names or found
+                elif role == "targets":
+                    # A cache has the numbers of the classes.
+                    is_label = self._labels is not None and self._kept is None
+                    arrays[role] = self._labels.check(part) if is_label else check_dataset(part)    # type: ignore[union-attr]
                 else:
-                    arrays[role] = check_dataset(part) if role == "targets" else as_weights(part)
+                    arrays[role] = as_weights(part)
             if len({len(array) for array in arrays.values()}) > 1:
                 raise ValueError("Found input variables with inconsistent numbers of samples: "
                                  f"{[len(array) for array in arrays.values()]} "
@@ -209,7 +218,8 @@ class BlockPieces:
 
     def _check_form(self, where: str, arrays: dict[str, FloatArray], names: list[str] | None) -> None:
         """Raise an error for a block that does not go together with the first one."""
-        form: dict[str, Any] = {_ARGUMENTS[role]: array.dtype.type.__name__ for role, array in arrays.items()}
+        form: dict[str, Any] = {_ARGUMENTS[role]: array.dtype.type.__name__ for role, array in arrays.items()
+                                if role != "targets" or self._labels is None}
         if "X" in arrays:
             form |= {"the number of columns": arrays["X"].shape[1], "the names of columns": names}
         if self._form is None:
@@ -316,14 +326,6 @@ def _is_new(array: FloatArray, part: Any) -> bool:
     """Whether an array was made from the part of a block, and shares no memory with it."""
     is_known = isinstance(part, np.ndarray) or (array.ndim == 2 and frame_of(part, "X") is not None)
     return is_known and array.base is None and array is not part
-
-
-def _digest(arrays: Mapping[str, FloatArray]) -> int:
-    """A number that most likely differs if the rows do, or their order."""
-    digest = 0
-    for array in arrays.values():
-        digest = zlib.crc32(array[::max(1, len(array) // ROWS_COMPARED)].tobytes(), digest)
-    return digest
 
 
 def _blocks_of(kept: Kept) -> Generator[Raw]:

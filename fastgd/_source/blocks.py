@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from fastgd._checks import as_weights, check_dataset, check_design, is_dask
-from fastgd._frames import column_names, frame_of
+from fastgd._frames import column_names, described, frame_of
 from fastgd._source.block_pieces import BlockPieces, Memory
 from fastgd._source.tables import Lazy, Raw, Selection, Table, Wanted, check_cache
 from fastgd.results import SourceError
@@ -12,6 +14,8 @@ from fastgd.results import SourceError
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from fastgd._source.labels import Labels
 
 __all__ = ["Blocks", "pieces_of"]
 
@@ -30,7 +34,7 @@ class Blocks(Table):
         ``(y,)``, ``(X, y)`` or ``(X, y, sample_weight)``, or a DataFrame. Blocks may have any lengths, and share one
         array that the function fills again. Given as `dataset` alone they bring X and the weights with them, and a
         DataFrame of one column is points. ``blocks["tip"]`` and ``blocks[["bill", "size"]]`` are columns of
-        DataFrames; these go where arrays go.
+        DataFrames; these go where arrays go. Iterating over a Blocks calls the function too, and gives the blocks.
     cache : str or PathLike, optional
         A folder of its own for raw copies of the columns in use. The first pass writes them, later ones read them, and
         so do later runs that get the same first block and the same columns.
@@ -61,6 +65,10 @@ class Blocks(Table):
         self.cache = check_cache(cache)
         self._last: Any = None
 
+    def __iter__(self) -> Iterator[Any]:
+        """The blocks that a fresh call of the function brings, as they are."""
+        return self._fresh()
+
     def __repr__(self) -> str:
         return f"Blocks({getattr(self._factory, '__qualname__', type(self._factory).__name__)})"
 
@@ -88,15 +96,26 @@ class Blocks(Table):
     def _fresh(self) -> Iterator[Any]:
         try:
             given = self._factory()
-            blocks = iter(given)
         except Exception as error:
             raise _unreadable("Block 0", error) from error
+        self._check_iterable(given)
+        blocks = iter(given)
         if blocks is given:
             if blocks is self._last:
                 raise ValueError(f"The factory of {self!r} returned the same {type(given).__name__} again, which can "
                                  "be read only once. It must make a fresh one each time it is called.")
             self._last = blocks
         return blocks
+
+
+    def _check_iterable(self, given: Any) -> None:
+        """Raise TypeError for one block in place of an iterable of blocks."""
+        is_tuple = isinstance(given, tuple) and any(np.ndim(part) > 0 and not isinstance(part, (list, tuple))
+                                                    for part in given) and len({np.ndim(part) for part in given}) > 1
+        if is_tuple or not hasattr(given, "__iter__") or isinstance(given, (str, bytes, dict)) or (
+                frame_of(given, "blocks") is not None) or (isinstance(given, np.ndarray) and given.ndim < 2):
+            raise TypeError(f"The factory of {self!r} must return an iterable of blocks. Got {described(given)}, which "
+                            "is one block: return it in a list, [block].")
 
 
 def _unreadable(where: str, error: Exception) -> SourceError:
@@ -135,7 +154,7 @@ def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
     return Raw(where, None, block, None)
 
 
-def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None) -> BlockPieces:
+def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None, labels: Labels | None = None) -> BlockPieces:
     """What reads the arguments of a verb, of which one at least is lazy; those in memory are cut by position."""
     given = {"dataset": dataset, "X": X, "sample_weight": sample_weight}
     lazy = {name: value for name, value in given.items() if isinstance(value, Lazy)}
@@ -159,13 +178,13 @@ def pieces_of(dataset: Any, X: Any = None, sample_weight: Any = None) -> BlockPi
     if isinstance(dataset, Table):
         wanted = table._whole()
     else:
-        targets, features, weights = (value.names if isinstance(value, Selection) else None for value in given.values())
-        wanted = Wanted(cast("str | None", targets), cast("tuple[str, ...] | None", features),
-                        cast("str | None", weights))
-    memory = Memory(None if X is None or "X" in lazy else check_design(X),
-                    None if "dataset" in lazy else check_dataset(dataset),
+        chosen = [value.names if isinstance(value, Selection) else None for value in given.values()]
+        wanted = Wanted(*cast("tuple[str | None, tuple[str, ...] | None, str | None]", tuple(chosen)))
+    table._check_numbers([name for name in wanted.names if labels is None or name != wanted.targets])
+    targets = None if "dataset" in lazy else check_dataset(dataset) if labels is None else labels.check(dataset)
+    memory = Memory(None if X is None or "X" in lazy else check_design(X), targets,
                     None if sample_weight is None or "sample_weight" in lazy else as_weights(sample_weight))
-    return BlockPieces(table, wanted, memory)
+    return BlockPieces(table, wanted, memory, labels)
 
 
 def _table(value: Any) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastgd._source.labels import Labels
     from fastgd._types import DoubleArray, FloatArray
 
 #: What the rows of an argument are called where lengths differ.
@@ -48,13 +49,14 @@ class Chunks(NamedTuple):
 
 
 class _Expected(NamedTuple):
-    """What each chunk has to have: the types of X and of the targets, and the columns."""
+    """What each chunk has to have: the types of X and of the targets, or that these are labels, and the columns."""
 
     dtypes: dict[str, np.dtype[Any]]
     names: list[str] | None
+    labels: Labels | None = None
 
 
-def chunks_of(dataset: Any, X: Any, sample_weight: Any, is_kept: bool) -> Chunks:
+def chunks_of(dataset: Any, X: Any, sample_weight: Any, is_kept: bool, labels: Labels | None = None) -> Chunks:
     """The chunks of arguments of which at least one is a dask collection; those in memory are cut by position.
 
     Where chunks of unknown lengths have to agree with lengths that are known, they are counted, which is a pass. Pieces
@@ -68,11 +70,11 @@ def chunks_of(dataset: Any, X: Any, sample_weight: Any, is_kept: bool) -> Chunks
     given = {name: value for name, value in (("X", X), ("dataset", dataset), ("sample_weight", sample_weight))
              if value is not None}
     lazy = {name: _checked_collection(value, name, given) for name, value in given.items() if is_dask(value)}
-    checked = {name: _in_memory(value, name) for name, value in given.items() if name not in lazy}
+    checked = {name: _in_memory(value, name, labels) for name, value in given.items() if name not in lazy}
     ready = {name: array for name, (array, _) in checked.items()}
     names = checked["X"][1] if "X" in checked else _names_of(X)
     expected = _Expected({**{name: _dtype_of(value) for name, value in lazy.items()},
-                          **{name: array.dtype for name, array in ready.items()}}, names)
+                          **{name: array.dtype for name, array in ready.items()}}, names, labels)
     lengths, passes = _lengths(lazy, bool(ready))
     if lengths is not None:
         _check_totals(lengths, lazy, ready)
@@ -121,11 +123,15 @@ def _checked_collection(value: Any, name: str, given: dict[str, Any]) -> Any:
     return value
 
 
-def _in_memory(value: Any, name: str) -> tuple[FloatArray, list[str] | None]:
+def _in_memory(value: Any, name: str, labels: Labels | None) -> tuple[NDArray[Any], list[str] | None]:
     """An argument that is no dask collection, checked whole, and its columns."""
     if name == "X":
         return check_design(value)
-    return (check_dataset(value) if name == "dataset" else _checked_weights(value)), None
+    return (_checked_targets(value, labels) if name == "dataset" else _checked_weights(value)), None
+
+
+def _checked_targets(values: Any, labels: Labels | None) -> NDArray[Any]:
+    return check_dataset(values) if labels is None else labels.check(values)
 
 
 def _checked_weights(values: Any) -> DoubleArray:
@@ -249,14 +255,14 @@ def _piece(expected: _Expected, number: int, X: Any, targets: Any, weights: Any)
                          f"({', '.join(_ROWS_OF[name] for name in lengths)})")
     if lengths["dataset"] == 0:
         return None
-    arrays: dict[str, Any] = {"dataset": check_dataset(targets)}
+    arrays: dict[str, Any] = {"dataset": _checked_targets(targets, expected.labels)}
     if X is not None:
         arrays["X"], names = check_design(X)
         if names != expected.names:
             raise ValueError(f"X has the columns {names}, and the whole has {expected.names}.")
     if weights is not None:
         arrays["sample_weight"] = _checked_weights(weights)
-    for name in ("X", "dataset"):
+    for name in ("X", "dataset") if expected.labels is None else ("X",):
         if name in arrays and arrays[name].dtype != expected.dtypes[name]:
             raise ValueError(f"{name} is {arrays[name].dtype} here, and the whole is {expected.dtypes[name]}. All "
                              "chunks must have one dtype.")

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastgd._limits import LOOK_AT_TASKS, NO_WORKERS
+from fastgd._source.pieces import Piece, digest_of
 from fastgd._threads import shared
 from fastgd.results import SourceError
 
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastgd._source.chunks import Chunks
-    from fastgd._source.pieces import Piece
 
 #: What every message on a descent that cannot go on ends with.
 GOES_ON = "theta0=error.result.x goes on from where the descent was."
 
 
 class Answer(NamedTuple):
-    """What a function answered for a piece, and how much it read."""
+    """What a function answered for a piece, how much it read, and a digest of the rows."""
 
     n_rows: int
     nbytes: int
+    digest: int
     value: Any
 
 
@@ -49,7 +50,8 @@ def answer(function: Callable[[Piece], Any], number: int, place: int, n_rows: in
         if n_rows is not None and found != n_rows:
             raise SourceError(f"Chunk {number} has {found} rows, and had {n_rows} in the first pass. The data must not "
                               "change during a descent.")
-        return None if piece is None else Answer(found, piece.nbytes, function(piece._replace(place=place)))
+        return None if piece is None else Answer(
+            found, piece.nbytes, digest_of(piece[1:]), function(piece._replace(place=place)))
     except Exception as error:
         raise Raised(error) from error
 
@@ -61,13 +63,29 @@ class Cluster:
         self._client = client
         self._chunks = chunks
         self._pieces: list[Any] = []
-        self._numbers: list[int] = []
+        self.numbers: list[int] = []
         self._lengths: list[int] | None = None
         _leave_the_pool()
 
     def answers(self, function: Callable[[Piece], Any], places: Sequence[int] | None = None) -> list[Answer]:
-        """The function's answers for the pieces at these places, or for all, in order."""
-        sent = dumped(function)
+        """The function's answers for the pieces at these places, or for all, in order.
+
+        SourceError if the client or the cluster is closed meanwhile.
+        """
+        import distributed
+
+        try:
+            return self._answers(dumped(function), places)
+        except SourceError:
+            raise
+        except Exception as error:
+            # OSError where a connection is closed; a client that is closed raises what comes to its mind.
+            if isinstance(error, (distributed.CancelledError, OSError)) or self._client.status != "running":
+                raise SourceError(f"The client or its cluster was closed, or tasks were cancelled ({_said(error)}). "
+                                  f"With another client {GOES_ON}") from error
+            raise
+
+    def _answers(self, sent: bytes, places: Sequence[int] | None) -> list[Answer]:
         if not self._pieces:
             self._load()
         assert self._lengths is not None
@@ -76,7 +94,7 @@ class Cluster:
         tasks: list[Any] = []
         try:
             for worker, group in self._by_worker(places).items():
-                asked = [(self._numbers[place], place, self._lengths[place]) for place in group]
+                asked = [(self.numbers[place], place, self._lengths[place]) for place in group]
                 tasks.append(self._client.submit(
                     _answers, sent, asked, [self._pieces[place] for place in group], pure=False,
                     key=f"fastgd-pass-{time.perf_counter_ns():x}-{len(tasks)}",
@@ -95,7 +113,7 @@ class Cluster:
         """Compute the pieces where the workers are; refuse the first chunk that is found to be wrong."""
         import dask
 
-        self._numbers = list(self._chunks.numbers)
+        self.numbers = list(self._chunks.numbers)
         looks = [dask.delayed(_look, pure=False)(task) for task in self._chunks.tasks]
         seen: dict[str, Any] = {}
         facts: list[Any] = []
@@ -121,7 +139,7 @@ class Cluster:
             self._let_go(facts)
             raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
         self._pieces = [self._pieces[k] for k in kept]
-        self._numbers = [self._chunks.numbers[k] for k in kept]
+        self.numbers = [self._chunks.numbers[k] for k in kept]
         self._lengths = [seen[keys[k]] for k in kept]
 
     def _by_worker(self, places: Sequence[int]) -> dict[str | None, list[int]]:
@@ -136,16 +154,10 @@ class Cluster:
 
     def _await(self, futures: Sequence[Any], look: Callable[[dict[str, Any]], None]) -> None:
         """Hand what is done to `look` by its key until all is; raise what stopped it."""
-        import distributed
-
         todo, last_seen = {future.key: future for future in futures}, time.monotonic()
         while todo:
-            try:
-                found = self._done(list(todo.values()))
-                are_workers = len(found) == len(todo) or bool(self._client.nthreads())
-            except (distributed.CancelledError, OSError) as error:    # OSError where a connection is closed
-                raise SourceError(f"The cluster was lost, or its tasks were cancelled ({_said(error)}). With another "
-                                  f"client {GOES_ON}") from error
+            found = self._done(list(todo.values()))
+            are_workers = len(found) == len(todo) or bool(self._client.nthreads())
             look(found)
             todo = {key: future for key, future in todo.items() if key not in found}
             if are_workers:
@@ -173,7 +185,7 @@ class Cluster:
             return _because(error, f"A task ended every worker that it ran on, {error.allowed_failures + 1} of them; "
                                    "where chunks are larger than a worker's memory, smaller ones help "
                                    f"({_said(error)}). {GOES_ON}")
-        bad = [number for number, piece in zip(self._numbers, self._pieces, strict=True)
+        bad = [number for number, piece in zip(self.numbers, self._pieces, strict=True)
                if piece.status == "error"]
         what = f"Chunk {bad[0]} cannot be read" if bad else "A pass over the chunks failed on the cluster"
         return _because(error, f"{what}: {_said(error)}")

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastgd._source.chunks import Chunks
+    from fastgd._source.labels import Labels
     from fastgd._source.pieces import Piece
     from fastgd._types import R
 
 
-def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> DaskPieces:
+def pieces_of(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = None) -> DaskPieces:
     """The pieces of arguments of which at least one is a dask collection.
 
     Parameters
@@ -25,6 +26,8 @@ def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> DaskPieces:
     dataset : dask array or Series of n numbers, or array-like
     X : dask array or DataFrame of n rows, array-like or None
     sample_weight : dask array or Series of n numbers, array-like or None
+    labels : Labels or None
+        How `dataset` is read if it is of labels.
 
     Returns
     -------
@@ -37,7 +40,7 @@ def pieces_of(dataset: Any, X: Any, sample_weight: Any) -> DaskPieces:
         If an argument is not as described, or if what is known before anything is read does not agree.
     """
     get, client = _ambient([value for value in (dataset, X, sample_weight) if is_dask(value)])
-    chunks = chunks_of(dataset, X, sample_weight, client is not None)
+    chunks = chunks_of(dataset, X, sample_weight, client is not None, labels)
     return DaskPieces(chunks, _Scheduler(get, chunks) if client is None else Cluster(client, chunks))
 
 
@@ -75,6 +78,7 @@ class DaskPieces:
         self.passes = chunks.passes
         self.bytes_read = 0
         self._where = where
+        self._digests: dict[int, int] = {}    # of the first pass, by the number of the chunk
 
     def map(self, function: Callable[[Piece], R], places: Sequence[int] | None = None) -> Iterator[R]:
         """`function` of each piece, in order, all computed at the call: one pass.
@@ -82,6 +86,11 @@ class DaskPieces:
         After the first pass those at some `places` can be asked alone, and only they are read.
         """
         answers = self._where.answers(function, places)
+        asked = self._where.numbers if places is None else [self._where.numbers[place] for place in places]
+        for number, found in zip(asked, answers, strict=True):
+            if self._digests.setdefault(number, found.digest) != found.digest:
+                raise SourceError(f"Chunk {number} has other numbers than in the first pass. The data must not change "
+                                  "during a descent: persist() a collection that is computed at random.")
         self.bytes_read += sum(found.nbytes for found in answers)
         self.passes += places is None
         return iter([found.value for found in answers])
@@ -95,7 +104,7 @@ class _Scheduler:
     """The pieces by one of dask's schedulers without a client: each pass computes the graph anew and keeps nothing."""
 
     def __init__(self, get: Any, chunks: Chunks) -> None:
-        self._get, self._tasks, self._numbers = get, chunks.tasks, chunks.numbers
+        self._get, self._tasks, self.numbers = get, chunks.tasks, chunks.numbers
         self._lengths = chunks.lengths
 
     def answers(self, function: Callable[[Piece], Any], places: Sequence[int] | None = None) -> list[Answer]:
@@ -112,7 +121,7 @@ class _Scheduler:
         if len(kept) == len(found):
             return found
         # The function was told of places that count the empty chunks too.
-        self._tasks, self._numbers = [self._tasks[k] for k in kept], [self._numbers[k] for k in kept]
+        self._tasks, self.numbers = [self._tasks[k] for k in kept], [self.numbers[k] for k in kept]
         return self._computed(function, range(len(kept)))
 
     def close(self) -> None:
@@ -122,7 +131,7 @@ class _Scheduler:
         import dask
 
         asked = dask.delayed(partial(answer, function), name="fastgd-pass", pure=False, traverse=False)
-        tasks = [asked(self._numbers[place], place, None if self._lengths is None else self._lengths[place],
+        tasks = [asked(self.numbers[place], place, None if self._lengths is None else self._lengths[place],
                        self._tasks[place]) for place in places]
         try:
             return list(dask.compute(*tasks, scheduler=self._get, traverse=False, optimize_graph=False))

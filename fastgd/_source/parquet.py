@@ -177,7 +177,7 @@ class ParquetTable(Table):
             raise ValueError(f"{file.path} has a column {more[0]!r}, and {first.path} has none. Name the columns that "
                              "are wanted: columns=[...].")
         for name in self.columns:
-            if _kind(file.types[name]) != _kind(first.types[name]):
+            if file.types[name] is not None and _kind(file.types[name]) != _kind(first.types[name]):
                 raise ValueError(f"The column {name!r} is {file.types[name]} in {file.path}, and {first.types[name]} "
                                  f"in {first.path}.")
 
@@ -188,16 +188,22 @@ class ParquetTable(Table):
         return sum(file.rows for file in self._files)
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
-        """Raise ValueError for a name that is not of a column, TypeError for one of a column of other than numbers."""
-        first = self._files[0]
+        """Raise ValueError for a name that is of no column, or of several."""
         for name in names:
             if name not in self.columns:
                 raise ValueError(f"{self!r} has no column {name!r}; it has {_listed(self.columns)}.")
-            kind = first.types[name]
-            if _kind(kind) is None:
-                raise TypeError(f"The column {name!r} of {first.path} should be real numbers, and "
-                                f"{'there are several of this name' if kind is None else f'is {kind}'}. "
-                                "Convert it to numeric values explicitly instead.")
+            for file in self._files:
+                if file.types[name] is None:
+                    raise ValueError(f"{file.path} has several columns {name!r}. Write the file anew with a name for "
+                                     "each, or leave it out: columns=[...].")
+
+    def _check_numbers(self, names: Sequence[str]) -> None:
+        """Raise TypeError for a column of other than numbers."""
+        first = self._files[0]
+        for name in names:
+            if _kind(first.types[name]) is None:
+                raise TypeError(f"The column {name!r} of {first.path} should be real numbers, and is "
+                                f"{first.types[name]}. Convert it to numeric values explicitly instead.")
 
     def _whole(self) -> Wanted:
         """Its one column; ValueError if it has several."""

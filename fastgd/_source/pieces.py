@@ -1,10 +1,13 @@
 """Data in pieces, which are not in memory together: what brings them, and what is computed from each."""
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from fastgd._limits import ROWS_COMPARED
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from fastgd._types import DoubleArray, FloatArray, R
 
@@ -37,6 +40,15 @@ def taken(X: FloatArray | None, targets: FloatArray | None, weights: FloatArray 
     """Rows that were taken out of pieces, as a piece of no place among them."""
     assert targets is not None
     return Piece(-1, X, targets, cast("DoubleArray | None", weights))
+
+
+def digest_of(arrays: Iterable[FloatArray | None]) -> int:
+    """Compute a number that most likely differs if the rows of the arrays do, or their order."""
+    digest = 0
+    for array in arrays:
+        if array is not None:
+            digest = zlib.crc32(array[::max(1, len(array) // ROWS_COMPARED)].tobytes(), digest)
+    return digest
 
 
 class Pieces(Protocol):

@@ -77,10 +77,13 @@ class Table(Lazy):
         self._check_columns(tuple(names))
         return Selection(self, tuple(names))
 
-    __iter__ = None    # else Python would try table[0], table[1], ...
+    __iter__: Any = None    # else Python would try table[0], table[1], ...
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
-        """Raise ValueError or TypeError for what is known to be no column of numbers."""
+        """Raise ValueError for a name that is known to be of no column, or of several."""
+
+    def _check_numbers(self, names: Sequence[str]) -> None:
+        """Raise TypeError for a column that is known to be of other than numbers."""
 
     def _whole(self) -> Wanted:
         """What is read if the table is given as `dataset` alone."""

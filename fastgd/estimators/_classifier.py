@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fastgd._checks import is_lazy
+from fastgd._frames import as_labels
+from fastgd._source import pieces_of
+from fastgd._source.labels import Labels
+from fastgd.estimators import _lazy
 from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
 from fastgd.estimators._one_vs_rest import OneVsRest
 from fastgd.estimators._options import loss_of
@@ -258,7 +263,8 @@ class DescentClassifier(OneVsRest):
         Parameters
         ----------
         X : array-like of shape (n, p)
-            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array.
+            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array, for
+            Blocks and columns of Parquet files a `fastgd.Blocks` of arrays, which are computed when they are read.
 
         Returns
         -------
@@ -307,6 +313,43 @@ class DescentClassifier(OneVsRest):
         check_is_fitted(self)
         found: NDArray[Any] = self._predictions(X, functools.partial(chosen, self.classes_), 0, self.classes_.dtype)
         return found
+
+    def score(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the accuracy: the part of the rows, by weight, whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            As for `decision_function`; what is not in memory is read in one pass.
+        y : array-like of shape (n,)
+            The labels. May be None only for Blocks that bring them.
+        sample_weight : array-like of shape (n,), optional
+            A weight for each row, at least 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `decision_function`.
+
+        Examples
+        --------
+        >>> from fastgd.estimators import DescentClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
+        >>> DescentClassifier().fit(X, y).score(X, y)
+        0.5
+        """
+        if not is_lazy(X, y, sample_weight):
+            return float(super().score(X, as_labels(y, "y"), sample_weight))
+        check_is_fitted(self)
+        labels, rows = (X, None) if y is None else (y, X)
+        of_piece = functools.partial(_lazy.right_in, self.classes_, self.coef_, self.intercept_)
+        names = getattr(self, "feature_names_in_", None)
+        weight, right = _lazy.scored(pieces_of(labels, rows, sample_weight, Labels()), of_piece, names).sum(axis=0)
+        return float(right / weight)
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> DoubleArray:

@@ -1,17 +1,24 @@
-"""Data that are not in memory: classes of the targets, and predictions that are as lazy as X."""
+"""Data that are not in memory: classes of the targets, scores, and predictions that are as lazy as X."""
 from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 
-from fastgd._checks import is_dask, refuse_lazy
+from fastgd._checks import check_design, is_dask
+from fastgd._source.blocks import Blocks
 from fastgd._source.pieces import taken
+from fastgd._source.tables import Selection, Wanted
+from fastgd.estimators._classes import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from fastgd._source.pieces import Piece, Pieces
     from fastgd._types import DoubleArray, R
@@ -35,8 +42,14 @@ class Relabelled:
     def __init__(self, pieces: Any, positive: float, labels: tuple[float, float],
                  class_weights: Mapping[float, float] | None) -> None:
         self._pieces = pieces
-        self.what, self.names, self.is_remote = pieces.what, pieces.names, pieces.is_remote
+        self.what, self.is_remote = pieces.what, pieces.is_remote
         self._relabelled = functools.partial(_relabelled, positive, labels, class_weights)
+
+    @property
+    def names(self) -> list[str] | None:
+        """As of the pieces, which may know them after the first pass."""
+        found: list[str] | None = self._pieces.names
+        return found
 
     @property
     def passes(self) -> int:
@@ -102,31 +115,124 @@ def _of_relabelled(relabelled: Callable[[Piece], Piece], function: Callable[[Pie
     return function(relabelled(piece))
 
 
-def classes_of(pieces: Pieces) -> tuple[DoubleArray, DoubleArray]:
-    """The distinct targets, and the sum of the weights of each."""
+def classes_of(pieces: Pieces) -> tuple[NDArray[Any], DoubleArray]:
+    """The distinct labels, and the sum of the weights of each.
+
+    Raises
+    ------
+    ValueError
+        If they are no labels but numbers with fractions, as scikit-learn has it.
+    """
     found = list(pieces.map(_classes_in))
-    classes, at = np.unique(np.concatenate([each for each, _ in found]), return_inverse=True)
-    return classes, np.bincount(at, np.concatenate([sums for _, sums in found])).astype(np.float64)
+    classes, at = np.unique(np.concatenate([each for each, _, _ in found]), return_inverse=True)
+    n = sum(count for _, _, count in found)
+    if len(classes) > max(n / 2, 20):
+        warnings.warn(f"The number of unique classes ({len(classes)}) is greater than 50% of the number of samples "
+                      f"({n}). `y` could represent a regression problem, not a classification problem.", stacklevel=2)
+    return classes, np.bincount(at, np.concatenate([sums for _, sums, _ in found])).astype(np.float64)
 
 
-def _classes_in(piece: Piece) -> tuple[DoubleArray, DoubleArray]:
-    classes, at = np.unique(piece.targets.astype(np.float64), return_inverse=True)
-    return classes, np.bincount(at, piece.weights).astype(np.float64)
+def _classes_in(piece: Piece) -> tuple[NDArray[Any], DoubleArray, int]:
+    labels: Any = piece.targets
+    if labels.dtype.kind == "f" and (labels != np.trunc(labels)).any():
+        raise ValueError("Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects "
+                         "discrete classes on a regression target with continuous values.")
+    classes, at = np.unique(labels, return_inverse=True)
+    return classes, np.bincount(at, piece.weights).astype(np.float64), len(labels)
+
+
+def check_columns(names: Any, found: Any) -> None:
+    """Raise ValueError for columns of other names, or in another order, than those that were fitted."""
+    if names is not None and found is not None and [*map(str, found)] != [*names]:
+        raise ValueError("The feature names should match those that were passed during fit: "
+                         f"{', '.join(names)}. Got {', '.join(map(str, found))}.")
+
+
+def check_features(found: int, wanted: int) -> None:
+    """Raise ValueError for another number of columns than was fitted."""
+    if found != wanted:
+        raise ValueError(f"X has {found} features, but is expecting {wanted} features as input.")
 
 
 def of_blocks(function: Callable[[Any], Any], X: Any, columns: int, names: Any, outputs: int, dtype: Any) -> Any:
-    """`function` of the rows of a dask array or DataFrame, as a lazy dask array of so many outputs a row; 0 for one."""
+    """Apply `function` to rows, lazily: a dask array of so many outputs a row, 0 for one number, or Blocks."""
     if not is_dask(X):
-        refuse_lazy(X, "X")
-    if names is not None and hasattr(X, "columns") and [*map(str, X.columns)] != [*names]:
-        raise ValueError("The feature names should match those that were passed during fit: "
-                         f"{', '.join(names)}. Got {', '.join(map(str, X.columns))}.")
+        table = X.table if isinstance(X, Selection) else X
+        if isinstance(X, Selection):
+            if isinstance(X.names, str):
+                raise ValueError(f"Expected 2D array, got the column {X!r}. Give a list of columns: [[{X.names!r}]].")
+            check_columns(names, X.names)
+        wanted = X.names if isinstance(X, Selection) else getattr(table, "columns", None)
+        return Blocks(functools.partial(_predicted_blocks, function, table, wanted, columns, names))
+    check_columns(names, getattr(X, "columns", None))
     array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     if array.ndim != 2:
         raise ValueError(f"Expected 2D array, got {array.ndim}D array instead.")
-    if array.shape[1] != columns:
-        raise ValueError(f"X has {array.shape[1]} features, but is expecting {columns} features as input.")
+    check_features(array.shape[1], columns)
     array = array.rechunk({1: -1})
     chunks = (array.chunks[0], (outputs,)) if outputs else (array.chunks[0],)
     return array.map_blocks(function, dtype=dtype, chunks=chunks, drop_axis=None if outputs else 1,
                             meta=np.empty((0,) * (2 if outputs else 1), dtype))
+
+
+def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, columns: int,
+                      names: Any) -> Iterator[Any]:
+    """What `function` gives for the rows of one block after another; of (X, y) those of X."""
+    if wanted is not None:
+        blocks = (raw.X for raw in table._read(Wanted(None, tuple(wanted), None)))
+    else:
+        blocks = (block[0] if isinstance(block, tuple) and len(block) > 1 else block for block in table)
+    for X in blocks:
+        array, found = check_design(X)
+        check_columns(names, wanted or found)
+        check_features(array.shape[1], columns)
+        yield function(array)
+
+
+def scored(pieces: Any, function: Callable[[Piece], DoubleArray], names: Any) -> DoubleArray:
+    """What `function` answers for each piece, in one pass; ValueError for columns of other names."""
+    try:
+        if pieces.is_remote:
+            check_columns(names, pieces.names)
+        found = np.array(list(pieces.map(function)))
+        check_columns(names, pieces.names)
+        return found
+    finally:
+        pieces.close()
+
+
+def _predictions_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+    if piece.X is None:
+        raise ValueError("Expected 2D array, got points without X: blocks should be (X, y), or give columns as X.")
+    check_features(piece.X.shape[1], coef.shape[-1])
+    predictions: DoubleArray = piece.X @ coef.T + intercept
+    return predictions
+
+
+def unexplained_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+    """The weight of the rows, the mean of their targets, and the sums of squares about it and of the residuals."""
+    predictions = _predictions_in(coef, intercept, piece)
+    weights = np.ones(len(predictions)) if piece.weights is None else piece.weights
+    y, weight = piece.targets.astype(np.float64), weights.sum()
+    mean = weights @ y / weight if weight else 0.0
+    return np.array([weight, mean, weights @ (y - mean) ** 2, weights @ (y - predictions) ** 2, len(y)])
+
+
+def right_in(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+    """The weight of the rows, and of those whose class is predicted."""
+    is_right = chosen(classes, _predictions_in(coef, intercept, piece)) == piece.targets
+    return np.array([len(is_right), is_right.sum()] if piece.weights is None
+                    else [piece.weights.sum(), piece.weights @ is_right], dtype=np.float64)
+
+
+def r_squared(sums: DoubleArray) -> float:
+    """Put together what `unexplained_in` says of each piece (T. F. Chan, G. H. Golub and R. J. LeVeque, 1983)."""
+    weights, means, about, left, counts = sums.T
+    if counts.sum() < 2:
+        warnings.warn("R^2 score is not well-defined with less than two samples.", UndefinedMetricWarning, stacklevel=3)
+        return float("nan")
+    mean = float(weights @ means / weights.sum())
+    total = float(about.sum() + weights @ (means - mean) ** 2)
+    if total == 0:
+        return 1.0 if left.sum() == 0 else 0.0
+    return 1.0 - float(left.sum()) / total

@@ -9,8 +9,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy
+from fastgd._checks import is_lazy, refuse_lazy
 from fastgd._source import pieces_of
+from fastgd._source.labels import Labels
 from fastgd._source.parted import parted
 from fastgd._sums import ALONE
 from fastgd.estimators import _lazy
@@ -64,6 +65,8 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
 
     def _resume(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
         """An epoch of each class."""
+        refuse_lazy(X, "X")
+        refuse_lazy(y, "y")
         options = options_of(self)
         if options.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it keeps no rows apart.")
@@ -114,16 +117,24 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         return sources, functools.partial(accuracy, apart, int(options.fit_intercept), len(classes) > 2)
 
     def _lazy_sources(self, options: Options, y: Any, X: Any, sample_weight: Any) -> list[Any]:
-        """The same of data that are not in memory, whose labels a first pass finds."""
-        pieces = pieces_of(y, X, sample_weight)
-        classes, sums = _lazy.classes_of(pieces)
+        """The same of data that are not in memory.
+
+        A first pass over the labels finds the classes; from then on the targets are the numbers of these.
+        """
+        found = pieces_of(y, None if is_lazy(y) else X, sample_weight, Labels())
+        try:
+            classes, sums = _lazy.classes_of(found)
+        finally:
+            found.close()
         self.classes_ = two_or_more(classes)
+        pieces = pieces_of(y, X, sample_weight, Labels(classes))
+        pieces.passes, pieces.bytes_read = pieces.passes + found.passes, found.bytes_read
         factors = weights_of_classes(self.class_weight, classes, sums)
-        by_class = None if factors is None else dict(zip(classes.tolist(), factors.tolist(), strict=True))
+        by_class = None if factors is None else {float(k): factor for k, factor in enumerate(factors.tolist())}
         labels = labels_for(options.loss)
         sources: list[Any] = []
-        for label in (classes if len(classes) > 2 else classes[1:]).tolist():
-            relabelled: Any = _lazy.Relabelled(pieces, label, labels, by_class)
+        for k in range(len(classes)) if len(classes) > 2 else [1]:
+            relabelled: Any = _lazy.Relabelled(pieces, k, labels, by_class)
             sources.append(parted(relabelled, options.fit_intercept))
             self._looked_at(sources[-1])
         return sources

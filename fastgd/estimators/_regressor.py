@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy
+from fastgd._checks import is_lazy, refuse_lazy
 from fastgd._source import pieces_of
 from fastgd._source.parted import parted
-from fastgd.estimators._base import Descent, refuse_early_stop
+from fastgd.estimators import _lazy
+from fastgd.estimators._base import Descent, refuse_early_stop, targets_of
 from fastgd.estimators._options import options_of
 from fastgd.estimators._resumed import resumed
 from fastgd.estimators._runs import ended, objective_on, run
@@ -278,6 +280,8 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         >>> model.predict([[3.0]]).round()
         array([7.])
         """
+        refuse_lazy(X, "X")
+        refuse_lazy(y, "y")
         options = self._options()
         if options.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it keeps no rows apart.")
@@ -297,7 +301,8 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         Parameters
         ----------
         X : array-like of shape (n, p)
-            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array.
+            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array, for
+            Blocks and columns of Parquet files a `fastgd.Blocks` of arrays, which are computed when they are read.
 
         Returns
         -------
@@ -318,6 +323,46 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         """
         predictions: DoubleArray = self._predictions(X, _itself)
         return predictions
+
+    def score(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Compute R^2, 1 - sum(w (y - prediction)**2) / sum(w (y - mean(y))**2).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Rows with the columns that were fitted. Blocks, columns of Parquet files and dask collections are read in
+            one pass.
+        y : array-like of shape (n,)
+            The targets. May be None only for Blocks that bring them.
+        sample_weight : array-like of shape (n,), optional
+            A weight for each row, at least 0.
+
+        Returns
+        -------
+        float
+            1 for predictions without errors, 0 for those of the mean.
+
+        Raises
+        ------
+        NotFittedError
+            If nothing was fitted.
+        TypeError, ValueError
+            If the data are not as described, or the columns not those that were fitted.
+
+        Examples
+        --------
+        >>> from fastgd.estimators import DescentRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> round(DescentRegressor("mse").fit(X, y).score(X, y), 6)
+        1.0
+        """
+        if not is_lazy(X, y, sample_weight):
+            return float(super().score(X, targets_of(y), sample_weight))
+        check_is_fitted(self)
+        dataset, rows = (X, None) if y is None else (y, X)
+        of_piece = functools.partial(_lazy.unexplained_in, self.coef_, self.intercept_)
+        names = getattr(self, "feature_names_in_", None)
+        return _lazy.r_squared(_lazy.scored(pieces_of(dataset, rows, sample_weight), of_piece, names))
 
     def _options(self) -> Options:
         options = options_of(self, self.scale)
