@@ -153,6 +153,29 @@ def as_given(dataset: Any, targets: FloatArray) -> Any:
     return dataset if type(dataset) is np.ndarray or is_pandas_series(dataset) else targets
 
 
+def guarded(function: Callable[..., Any], role: str, dtype: Any) -> Callable[..., Any]:
+    """Call a Python function of the user's as the textbook's loop does, whose theta is one of numpy's floats.
+
+    Where numpy warns and gives infinity, Python's floats raise OverflowError; either way it is infinity, and the run
+    says that it diverged. A StopIteration is no word to end the run, as it is in a callback.
+    """
+    is_double = np.dtype(dtype) == _FLOAT64    # beside float32 data a float of Python keeps their type
+
+    def called(theta: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_double and type(theta) is float:
+            theta = np.float64(theta)
+        try:
+            with np.errstate(all="ignore"):
+                return function(theta, *args, **kwargs)
+        except OverflowError:
+            return np.inf if role == "loss_fn" else np.nan
+        except StopIteration as error:
+            raise RuntimeError(f"{role} raised StopIteration at theta {described(theta)}. Only a callback ends a run "
+                               "by it.") from error
+
+    return called
+
+
 def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -> list[Any]:
     """A Python loss at each theta, each checked to be one number; in a list, as they came."""
     return [real_number(loss_fn(theta, points), "loss_fn", "loss") for theta in thetas]

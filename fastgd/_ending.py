@@ -1,9 +1,6 @@
 """What a public function does at the end of a run: it returns theta or a result, warns, or raises."""
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastgd._run import passes_instead
@@ -21,6 +18,7 @@ from fastgd.results import (
     DivergenceError,
     SourceError,
     lost,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from fastgd._run import Outcome
     from fastgd._settings import Settings
     from fastgd._types import DoubleArray, Theta
-
-_PACKAGE = os.path.join(os.path.dirname(__file__), "")
-
 
 def conclude(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
              category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
@@ -100,11 +95,3 @@ def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[
         more = f" So it is, or otherwise bad, from {len(said) - 1} more of the starts." if len(said) > 1 else ""
         warn(f"minimize_multistart: {said[0]}{more}")
     return runs
-
-
-def warn(message: str, category: type[ConvergenceWarning] = ConvergenceWarning) -> None:
-    """A ConvergenceWarning at the line that called the package."""
-    frame, level = sys._getframe(), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)

@@ -277,6 +277,9 @@ def _refuse_missing(column: nw.Series[Any], name: str, label: str | None, ndim: 
 def _refuse_column(column: nw.Series[Any], name: str, label: str | None, ndim: int) -> NoReturn:
     native = column.to_native()
     dtype = getattr(native, "dtype", column.dtype)    # as its library calls it
+    if getattr(dtype, "kind", "") == "c":
+        of = "" if label is None else f", column {label!r}"
+        raise ValueError(f"Complex data not supported: input {name}{of} has dtype {dtype}.")
     what = f"its column {label!r} has" if label is not None else "it has"
     first = "" if len(column) == 0 else _first_text(column.head(len(column)).to_list())
     raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, but {what} the dtype {dtype}{first}. "

@@ -14,12 +14,14 @@ from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_numb
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
 from fastgd._equality import same
+from fastgd._frames import typed_value
 from fastgd._metric import shrunk
 from fastgd._source import as_source
 from fastgd._sums import ALONE
 from fastgd.losses.base import Gradient, Loss, ours
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty
+from fastgd.results import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +51,10 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
             objective.check_can_be_sent()
     objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     objective.check_loss_of_rows()
+    loss, descended = objective._loss, objective.descended
+    if isinstance(loss, Loss) and descended is not None and type(loss) is not type(descended):
+        warn(f"grad_loss_fn={objective.gradient!r} is not the gradient of loss_fn={loss!r}: the descent is on "
+             f"{descended!r}. Pass grad_loss_fn=None for the gradient of loss_fn.")
     return objective
 
 
@@ -56,7 +62,7 @@ def check_penalty(penalty: Any) -> Penalty | None:
     """Return the penalty, None where its strength is 0; TypeError if it is none."""
     if not isinstance(penalty, Penalty):
         raise TypeError("The 'penalty' parameter must be None, or L1(strength), L2(strength) or ElasticNet(l1, l2) of "
-                        f"fastgd.penalties. Got {penalty!r} of type {type(penalty).__name__}.")
+                        f"fastgd.penalties. Got {typed_value(penalty)}.")
     return penalty if penalty.l1 or penalty.l2 else None
 
 
@@ -244,12 +250,12 @@ class Objective:
 
     @property
     def is_called(self) -> bool:
-        """Whether the loss is a Python function, whose rounding is unknown."""
+        """True if the loss is a Python function, whose rounding is unknown."""
         return self._loss is None
 
     @property
     def is_unknown(self) -> bool:
-        """Whether there is a gradient in Python and no loss."""
+        """True if there is a gradient in Python and no loss."""
         return self.gradient is None and self._loss_fn is None
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._frames import described
 from fastgd._theta import shown
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def progress_display(progress: Progress, limit: int, tol: float, stop: str, unit
         return Lines() if progress else None
     if isinstance(progress, str) and progress == "bar":
         return Bar(limit, tol, stop, unit)
-    raise ValueError(f"The 'progress' parameter must be True, False or 'bar'. Got {progress!r} instead.")
+    raise ValueError(f"The 'progress' parameter must be True, False or 'bar'. Got {described(progress)} instead.")
 
 
 class Lines:

@@ -4,9 +4,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastgd._checks import is_integer_of_numpy
+from fastgd._frames import described, typed_value
 
 
-def bit_generator_of(rng: object) -> np.random.BitGenerator:
+def bit_generator_of(rng: object, name: str = "rng") -> np.random.BitGenerator:
     """The bit generator; that of the global legacy state for None."""
     if rng is None or rng is np.random:
         return np.random.get_bit_generator()    # type: ignore[attr-defined]    # numpy's stub lacks it
@@ -20,7 +21,7 @@ def bit_generator_of(rng: object) -> np.random.BitGenerator:
         return np.random.PCG64(rng)
     if (isinstance(rng, int) and not isinstance(rng, bool)) or is_integer_of_numpy(rng):
         if rng < 0:
-            raise ValueError(f"The 'rng' parameter must be a seed of at least 0. Got {rng!r} instead.")
+            raise ValueError(f"The '{name}' parameter must be a seed of at least 0. Got {described(rng)} instead.")
         return np.random.PCG64(int(rng))
-    raise TypeError("The 'rng' parameter must be None, an int, a numpy.random.SeedSequence, BitGenerator, Generator or "
-                    f"RandomState. Got {rng!r} of type {type(rng).__name__}.")
+    raise TypeError(f"The '{name}' parameter must be None, an int, a numpy.random.SeedSequence, BitGenerator, "
+                    f"Generator or RandomState. Got {typed_value(rng)}.")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Characters of the labels of rows, between two columns, and that are left for what stands beside a label.
 _LABEL, _GAP = 8, 3
 _ROOM = WIDTH - _LABEL - len(": ")
+#: Parameters above which the first and the last of them are shown, and how many of each.
+MOST_SHOWN, _END = 500, 30
 
 
 def names_of(result: DescentResult[Any]) -> list[str]:
@@ -30,9 +32,12 @@ def as_text(result: DescentResult[Any]) -> str:
     """A line for each field, and of a linear model one for each parameter, or several of many."""
     x, jac = [str(result.x)], [str(result.jac)]
     if is_array(result.x):
-        x = _in_columns(names_of(result), result.x)
+        x = _long_columns(names_of(result), result.x)
     if is_array(result.jac):
-        jac = textwrap.wrap(f"[{' '.join(f'{value:.3g}' for value in result.jac)}]", _ROOM)
+        values = [f"{value:.3g}" for value in (*_ends(result.jac)[0], *_ends(result.jac)[1])]
+        if len(values) < len(result.jac):
+            values[len(values) // 2:len(values) // 2] = ["..."]
+        jac = textwrap.wrap(f"[{' '.join(values)}]", _ROOM)
     below = "\n" + " " * (WIDTH - _ROOM)
     rows: list[tuple[str, object]] = [
         ("x", below.join(x)), ("fun", result.fun), ("jac", below.join(jac)), ("nit", result.nit),
@@ -49,9 +54,26 @@ def as_html(result: DescentResult[Any]) -> str:
     if not is_array(result.x):
         return _table([(label, [value]) for label, value in (*facts, ("x", result.x), ("jac", result.jac))])
     columns = {"x": result.x} if result.jac is None else {"x": result.x, "jac": result.jac}
-    numbers = ([f"{value:.6g}" for value in row] for row in zip(*columns.values(), strict=True))
+    names = names_of(result)
+    parts: list[list[tuple[str, Sequence[object]]]] = [
+        [(name, [f"{value:.6g}" for value in row]) for name, *row in zip(*ends, strict=True)]
+        for ends in zip(_ends(names), *(_ends(column) for column in columns.values()), strict=True)]
+    between = [(f"... {len(names) - 2 * _END} more", ["..."] * len(columns))] if len(names) > MOST_SHOWN else []
     return (_table([(label, [value]) for label, value in facts])
-            + _table(zip(names_of(result), numbers, strict=True), ["", *columns]))
+            + _table([*parts[0], *between, *parts[1]], ["", *columns]))
+
+
+def _ends(values: Any) -> tuple[Any, Any]:
+    """The first and the last of many values, as pandas shows them; all and none of few."""
+    return (values, values[:0]) if len(values) <= MOST_SHOWN else (values[:_END], values[-_END:])
+
+
+def _long_columns(names: Sequence[str], values: DoubleArray) -> list[str]:
+    """Lines of names and values, without those in the middle of many."""
+    if len(names) <= MOST_SHOWN:
+        return _in_columns(names, values)
+    (first, last), (low, high) = _ends(names), _ends(values)
+    return [*_in_columns(first, low), f"... {len(names) - 2 * _END} more", *_in_columns(last, high)]
 
 
 def _history(result: DescentResult[Any]) -> list[tuple[str, object]]:

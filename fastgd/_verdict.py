@@ -42,6 +42,8 @@ class Verdict(NamedTuple):
     is_separable : bool
         Whether there is no minimum, because the rows of the two classes lie on two sides of a plane, or all points are
         of one class.
+    edge : float, ndarray or None
+        If the loss is no number where the run ended: the last place on the way from the start where it is one.
     has_labels : bool
         Whether it converged to an answer that means nothing, because the targets are labels and no probabilities.
     """
@@ -51,6 +53,7 @@ class Verdict(NamedTuple):
     shortfall: Shortfall | None = None
     has_labels: bool = False
     is_separable: bool = False
+    edge: Any = None
 
 
 _CONVERGED = Verdict(CONVERGED)
@@ -71,18 +74,36 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
     bound = outcome.bound
     if bound is not None and bound.is_proved and bound.is_enough:
         return _CONVERGED
+    if not objective.is_unknown and objective.gradient is None and not math.isfinite(objective.descended_value(x)):
+        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     if outcome.alpha == 0:
         return _judged_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
+    if not objective.is_unknown and not math.isfinite(objective.descended_value(x)):
+        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
         return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))
     if bound is not None and not bound.is_enough:
         return Verdict(STALLED)
     return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
+
+
+def _edge(objective: Objective, start: Any, x: Any) -> Any:
+    """The last place on the line from the start to x where the loss is a number, found by bisection; NaN if none is."""
+    if not math.isfinite(objective.descended_value(start)):
+        return math.nan
+    inside, outside = 0.0, 1.0
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        if math.isfinite(objective.descended_values([start + middle * (x - start)])[0]):
+            inside = middle
+        else:
+            outside = middle
+    return start + inside * (x - start)
 
 
 def _judged_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Verdict:

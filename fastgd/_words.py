@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastgd._shortfall import Shortfall
     from fastgd._verdict import Verdict
 
+#: A theta beyond this was made by steps that were too long, whatever the gradient is there.
+FAR_OUT = 1e100
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
 _ADVICE_BY_EPOCH = "Use a smaller or a decreasing learning rate, average=True if you do not, or minimize."
@@ -91,8 +93,10 @@ class Words:
             return self._no_minimum()
         end = f"{self._growth()}{self._rate_hint()}{_on_targets(self.objective)}"
         if self.is_stochastic:
+            more = "Raise max_epochs. " if outcome.alpha else (
+                f"The learning rate is 0 at update {outcome.updates}: give one that is above 0. ")
             return (f"did not converge in {outcome.updates} updates: stop='{self.stop}' with tol={tol:g} was not met; "
-                    f"the last update {moved}. It returns theta {shown(outcome.x)}. Raise max_epochs. "
+                    f"the last update {moved}. It returns theta {shown(outcome.x)}. {more}"
                     f"{self._advice()}{self._passes()}{end}")
         if outcome.bound is not None:
             return (f"did not converge in {outcome.updates} updates on smoothed versions of the {self._loss_name()}: "
@@ -111,19 +115,52 @@ class Words:
                 f"{self._rate_hint()}")
 
     def _diverged(self) -> str:
-        outcome = self.outcome
+        outcome, cause = self.outcome, self._cause()
+        if cause:
+            return f"stopped at update {outcome.updates}: {cause}"
         if is_finite(outcome.theta):
             return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}: at theta "
                     f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. Use a "
                     f"smaller learning rate, or start nearer.{self._growth()}{self._rate_hint()}")
-        stable = self._stable_rate()
-        or_scale = ", or smaller numbers: this rate is stable" if stable is not None and outcome.alpha < stable else ""
         return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "
-                f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate{or_scale}."
+                f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate."
                 f"{self._rate_hint()}")
+
+    def _cause(self) -> str:
+        """What made theta infinite or NaN where it was no learning rate."""
+        objective, start, last = self.objective, self.outcome.start, self.outcome.previous
+        with np.errstate(all="ignore"):
+            slope = objective.slope(last)
+            if objective.gradient is not None:
+                most = max(map(abs, objective.source.extremes))
+                return "" if largest(start) > most or math.isfinite(objective.descended_value(start)) else (
+                    f"the {self._loss_name()} is not finite at the start, theta {shown(start)}. "
+                    f"{_on_overflow(objective)}")
+            if not is_finite(slope) and largest(last) < FAR_OUT:
+                return (f"the gradient is {shown(slope)} at theta {shown(last)}, which no learning rate can help. Look "
+                        "at the gradient there, or start elsewhere.")
+            if objective.is_unknown:
+                return ""
+            began, ended = objective.descended_values([start, last])
+            if ended < began:
+                return (f"the loss falls without end, from {began:.6g} at theta {shown(start)} to {ended:.6g} at "
+                        f"theta {shown(last)}. It has no minimum on this side; look at the sign of the loss.")
+        return ""
+
+    def _lost(self) -> str:
+        """Where the loss ceased to be a number."""
+        objective, outcome, edge = self.objective, self.outcome, self.verdict.edge
+        here = f"but the loss is {objective.descended_value(outcome.x)} at theta {shown(outcome.x)}"
+        if not is_finite(edge):
+            return f"stopped after {outcome.updates} updates, {here}, as it is at the start. {_on_overflow(objective)}"
+        return (f"stopped after {outcome.updates} updates, {here}. On the way there it is a number up to theta "
+                f"{shown(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
+                "everywhere.")
 
     def _stalled(self) -> str:
         outcome = self.outcome
+        if self.verdict.edge is not None:
+            return self._lost()
         if self.verdict.growth is not None:
             return (f"met its rule after {outcome.updates} updates with alpha={outcome.alpha:g}, at theta "
                     f"{shown(outcome.x)}, but went up and not down. Use a smaller learning rate.{self._growth()}"
@@ -175,6 +212,8 @@ class Words:
         return f"Use {way}a smaller tol, or a larger learning rate if it is stable."
 
     def _or_more_updates(self) -> str:
+        if self.outcome.alpha == 0 and not self.is_adaptive:
+            return f"The learning rate is 0 at update {self.outcome.updates}: give one that is above 0."
         ways = ["Raise max_iter"] if self.is_adaptive else ["Raise max_iter", "change the learning rate"]
         if self.objective.descended is not None and self.objective.source.is_rows:
             metric = [] if self.precondition == self._metric() else [f"precondition={self._metric()!r}"]
@@ -268,6 +307,15 @@ class Words:
         source = "the longest row of X" if self.is_stochastic else "the largest eigenvalue of X'X / n"
         return (f" alpha={stable / 2:.3g} is stable for {loss.__name__} (half of the limit that {source} sets); "
                 "alpha='auto' takes it.")
+
+
+def _on_overflow(objective: Objective) -> str:
+    """What to do about a loss that is not finite."""
+    most = max(map(abs, objective.source.extremes))
+    if most > 1e100:
+        unit = 10.0 ** math.floor(math.log10(most))
+        return f"Targets up to {most:.3g} overflow in it: divide them by {unit:g}."
+    return "Start where the loss is a number."
 
 
 def _on_columns(objective: Objective) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import as_double, check_callable, check_dataset, one_number
+from fastgd._checks import as_double, check_callable, check_dataset, guarded, one_number
 from fastgd._differences import DifferenceGradient
 from fastgd._equality import same_fields
 from fastgd.losses.base import ours
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GradientCheck", "check_gradient"]
 
+#: The error of a difference, as a part of the slope, up to which it tells anything.
+TELLING = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class GradientCheck:
@@ -30,7 +33,7 @@ class GradientCheck:
     ----------
     error : float
         The largest relative error of the gradient, abs(gradient - difference) / max(abs(gradient), abs(difference)).
-        About 1e-8 for a right gradient, 1 and more for a wrong one.
+        About 1e-8 for a right gradient, 1 and more for a wrong one; NaN where rounding of the loss hides its slope.
     theta : float
         Where it is.
     gradient, difference : float
@@ -113,14 +116,15 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     targets = check_dataset(dataset)
     points = as_double(targets)    # differences in float32 would say little
     places = _spread_over(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
-    difference = DifferenceGradient(ours(loss_fn) or loss_fn, points)
+    difference = DifferenceGradient(ours(loss_fn) or guarded(loss_fn, "loss_fn", np.float64), points)
+    gradient = ours(grad_loss_fn) or guarded(grad_loss_fn, "grad_loss_fn", np.float64)
     rows, skipped = [], 0
     for theta in places.tolist():
         (coarse, _), (fine, noise) = (difference.with_noise(theta, points, halvings) for halvings in (0, 1))
         if not abs(coarse - fine) <= noise + 1e-7 * max(abs(coarse), abs(fine)):
             skipped += 1
             continue
-        slope = one_number(grad_loss_fn(theta, points), "grad_loss_fn", "slope")
+        slope = one_number(gradient(theta, points), "grad_loss_fn", "slope")
         rows.append((theta, slope, fine, noise))
     if not rows:
         raise ValueError(f"{loss_fn!r} has a kink or no finite value at every one of the {skipped} thetas.")
@@ -144,6 +148,10 @@ def _verdict(thetas: DoubleArray, gradients: DoubleArray, differences: DoubleArr
         beyond = np.maximum(np.abs(gradients - differences) - noises, 0.0)    # NaN stays NaN
         errors = np.where(size > 0, beyond / np.where(size > 0, size, 1), 0.0)
     errors = np.where(np.isfinite(gradients), errors, np.inf)
+    tells = ~(noises > TELLING * size) | (size == 0) | ~np.isfinite(gradients)
+    if not tells.any():
+        return _unknown(thetas, gradients, differences, noises, skipped)
+    errors = np.where(tells, errors, -1.0)
     k = int(np.argmax(errors))
     message = (f"The largest relative error is {errors[k]:.2g}, at theta {thetas[k]:.6g}: the gradient says "
                f"{gradients[k]:.6g}, differences of the loss say {differences[k]:.6g}."
@@ -151,6 +159,16 @@ def _verdict(thetas: DoubleArray, gradients: DoubleArray, differences: DoubleArr
     if errors[k] < 1e-4:
         message += " They agree."
     return GradientCheck(errors.item(k), thetas.item(k), gradients.item(k), differences.item(k), skipped, message)
+
+
+def _unknown(thetas: DoubleArray, gradients: DoubleArray, differences: DoubleArray, noises: DoubleArray,
+             skipped: int) -> GradientCheck:
+    """The finding where the loss has too few digits for its differences at every theta."""
+    k = int(np.argmin(noises / np.maximum(np.abs(gradients), np.finfo(float).tiny)))
+    message = (f"The check cannot tell: rounding of the loss makes an error of {noises[k]:.2g} in its differences at "
+               f"theta {thetas[k]:.6g}, where the gradient says {gradients[k]:.6g}. Subtract what is constant in the "
+               "loss, or compute it in float64.")
+    return GradientCheck(np.nan, thetas.item(k), gradients.item(k), differences.item(k), skipped, message)
 
 
 def _named(gradients: DoubleArray, differences: DoubleArray, n: int) -> str:

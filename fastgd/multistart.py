@@ -81,10 +81,10 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
                         max_iter: Count = 100_000, n_threads: Count | None = None) -> MultistartResult:
     """Batch descent from each of several starts, and the distinct minima that they lead to.
 
-    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. OwnMean, all starts
-    go through the data together. Two ends are one minimum if the loss between them never rises above both, or if they
-    are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it if another start found
-    that one, and is taken for a minimum itself if not.
+    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. With a loss of
+    fastgd's own all starts go through the data together. Two ends are one minimum if the loss between them never rises
+    above both, or if they are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it
+    if another start found that one, and is taken for a minimum itself if not.
 
     Parameters
     ----------

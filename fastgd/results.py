@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
@@ -303,6 +306,17 @@ class DescentResult(Generic[Theta_co]):
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return as_html(self)
+
+
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
+
+
+def warn(message: str, category: type[ConvergenceWarning] = ConvergenceWarning) -> None:
+    """Issue a ConvergenceWarning at the line that called the package."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def lost(theta: Any, updates: int) -> DescentResult[Any] | None:

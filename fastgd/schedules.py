@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fastgd._checks import check_count, check_number
+from fastgd._frames import described, typed_value
 from fastgd._kernels import rates as kernels
 from fastgd._limits import RATES_OF_A_BLOCK, SINGLE_RATES
 from fastgd._value import Value
@@ -56,7 +57,7 @@ class _Schedule(Value):
         """Learning rate of update t."""
         ts = np.atleast_1d(np.asarray(t))
         if ts.dtype.kind not in "iuf" or not ((ts >= 0) & (ts < 2.0**53) & (ts == np.floor(ts))).all():
-            raise ValueError(f"t must be a whole number from 0 to 2**53, or an array of them. Got {t!r}.")
+            raise ValueError(f"t must be a whole number from 0 to 2**53, or an array of them. Got {described(t)}.")
         rates = np.empty(ts.shape)
         flat = rates.reshape(-1)
         for k, start in enumerate(ts.ravel().astype(int).tolist()):
@@ -295,6 +296,13 @@ def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, in
 
 def as_rates(alpha: Rate) -> Rates:
     """The learning rates of a run, from whatever the user gave as `alpha`."""
+    if isinstance(alpha, type):
+        raise TypeError(f"The 'alpha' parameter must be a learning rate or a schedule. Got the class {alpha.__name__}: "
+                        f"call it, such as alpha={_example(alpha)}.")
+    given: Any = alpha
+    if hasattr(given, "__len__") and np.shape(given) != ():
+        raise TypeError(f"The 'alpha' parameter must be a real number. Got {typed_value(given)}. The targets are the "
+                        "third argument and other columns go to X=, as in minimize(loss, None, y, X=X).")
     if not callable(alpha):
         return _constant_of(check_number(alpha, "alpha", low=0, inclusive=False))
     if not isinstance(alpha, _Schedule):
@@ -305,6 +313,12 @@ def as_rates(alpha: Rate) -> Rates:
     return _constant_of(first) if first == last else rates
 
 
+def _example(schedule: type) -> str:
+    """An example of a call."""
+    examples = {"constant": "(0.2)", "inverse_scaling": "(0.2)", "exponential_decay": "(0.2, gamma=0.99)"}
+    return f"{schedule.__name__}{examples.get(schedule.__name__, '(...)')}"
+
+
 def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
     """`as_rates`, and None for "auto": the rate is then for the data to say. `words` are those that are allowed."""
     if not isinstance(alpha, str):
@@ -312,7 +326,7 @@ def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
     if alpha == "auto":
         return None
     raise TypeError("The 'alpha' parameter must be a real number above 0, a function of the update, one of "
-                    f"fastgd.schedules{words}. Got {alpha!r} instead.")
+                    f"fastgd.schedules{words}. Got {described(alpha)} instead.")
 
 
 class _Constant:

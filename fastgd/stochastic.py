@@ -154,7 +154,8 @@ def minimize_sgd(
     stop : {"step", "epoch", "loss"}, default "step"
         "step", the textbook's rule: after an update shorter than `tol`. It fires at the first point that happens to
         lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before. "loss":
-        when the loss on all points is.
+        when the loss on all points is, at the theta that would be returned: with `average` at the means of the two
+        epochs.
     average : bool, default False
         Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also asks that theta
         is nearer than `tol` to that mean.

@@ -188,8 +188,9 @@ def test_parameters_are_numbers():
 
 
 def test_names_that_are_taken_or_no_names():
-    with pytest.raises(TypeError, match="X, fit_intercept and n_threads are arguments of every loss"):
-        compiled(*by_ctypes_with_data(), theta=2.0)
+    for name in ("theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads"):
+        with pytest.raises(TypeError, match=f"'{name}' has the name of an argument that every loss has"):
+            compiled(*by_ctypes_with_data(), **{name: 2.0})
     with pytest.raises(TypeError, match="'name' parameter"):
         compiled(*by_ctypes(), name=5)
 
@@ -336,7 +337,8 @@ class TestBeyondPlainDescent:
             found = [minimize(loss, None, y, progress=False, X=X, fit_intercept=True, tol=1e-9, sample_weight=weights,
                               full_output=True, **options) for loss in (mine, known)]
             assert found[0].success
-            assert found[0].x == pytest.approx(found[1].x, abs=1e-5)
+            # Without a metric columns of unlike units leave a short step 1e-5 from the minimum.
+            assert found[0].x == pytest.approx(found[1].x, abs=1e-5 if "precondition" in options else 1e-4)
 
     def test_of_one_number_adapts(self):
         y, w = np.random.default_rng(0).normal(15, 3, 50), np.random.default_rng(1).random(50)

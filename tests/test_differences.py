@@ -8,7 +8,7 @@ import pytest
 
 import fastgd
 from fastgd import ConvergenceWarning, check_gradient, minimize, minimize_mini_batch, minimize_sgd, reference
-from fastgd.differences import DifferenceGradient
+from fastgd._differences import NEIGHBOURS, DifferenceGradient
 from fastgd.losses import REGISTRY
 
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
@@ -118,7 +118,7 @@ def test_no_pass_over_very_many_points_is_long(monkeypatch):
     assert max(sizes) <= 2**22
 
 
-def test_each_update_costs_two_evaluations(five_points):
+def test_each_update_costs_two_evaluations_after_a_few_that_tell_the_noise(five_points):
     calls = []
 
     def loss(theta, dataset):
@@ -126,7 +126,7 @@ def test_each_update_costs_two_evaluations(five_points):
         return reference.mse(theta, dataset)
 
     quietly(minimize, loss, None, five_points, progress=False, max_iter=7, tol=0)
-    assert len(calls) == 14
+    assert len(calls) == 14 + NEIGHBOURS
 
 
 @pytest.mark.parametrize("theta", [np.inf, -np.inf, 1.7e308, -1.7e308, np.nan])
@@ -274,3 +274,77 @@ def test_each_known_mistake_is_named(factor, words, five_points):
 @pytest.mark.parametrize("name", [name for name in REGISTRY if name not in KINKED and name != "huber_loss"])
 def test_no_theta_of_a_smooth_loss_is_skipped(name):
     assert check_gradient(REGISTRY[name], REGISTRY[name].gradient, data_for(name)).skipped == 0
+
+
+def coarse_losses(y):
+    """Losses of squares that are computed less finely than in float64, each by another way."""
+    unit = 10.0 ** np.floor(np.log10(np.var(y))) * 1e-2
+    return {
+        "float32": lambda t, d: np.mean((d.astype("f4") - np.float32(t)) ** 2),
+        "float32 inside": lambda t, d: float(np.mean((d.astype("f4") - np.float32(t)) ** 2)),
+        "theta in float32": lambda t, d: np.mean((d - float(np.float32(t))) ** 2),
+        "rounded": lambda t, d: np.round(np.mean((d - t) ** 2) / unit) * unit,
+        "four digits": lambda t, d: float(f"{np.mean((d - t) ** 2):.4g}"),
+    }
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("alpha", ["adaptive", 0.2])
+@pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
+def test_a_loss_that_is_computed_coarsely_has_its_minimum_found(seed, alpha):
+    rng = np.random.default_rng(seed)
+    center, spread = 10 ** rng.uniform(-2, 5), 10 ** rng.uniform(-2, 3)
+    y = center + spread * rng.normal(size=int(rng.integers(5, 200)))
+    for loss in coarse_losses(y).values():
+        found = minimize(loss, None, y, alpha, False, full_output=True, tol=1e-3 * spread, max_iter=2000)
+        excess = reference.mse(found.x, y) / np.var(y)
+        assert excess < 1.02 or not found.success
+
+
+@pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_rows_of_a_coarse_loss(dtype):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.ones(50), np.arange(50)])
+    y = X @ [1000, 2.0] + rng.normal(0, 3, 50)
+
+    def loss(theta, X, y):
+        return np.mean((y.astype(dtype) - X.astype(dtype) @ theta.astype(dtype)) ** 2)
+
+    found = minimize(loss, None, y, "adaptive", False, X=X, precondition="gram", full_output=True)
+    assert found.x == pytest.approx(np.linalg.lstsq(X, y)[0], abs=0.05)
+
+
+@pytest.mark.parametrize("loss", [lambda t, d: float(np.sum(d > t)), lambda t, d: 5.0, lambda t, d: int(abs(t))])
+@pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
+def test_a_staircase_ends(loss):
+    assert np.isfinite(float(minimize(loss, None, [1.0, 2.0, 3.0], "adaptive", False, full_output=True, max_iter=50)))
+
+
+def test_kinks_are_no_noise():
+    y = np.random.default_rng(0).normal(size=200)
+    for name in ("abs_loss", "pinball_loss", "epsilon_insensitive"):
+        loss = getattr(reference, name)
+        gradient = DifferenceGradient(loss, y)
+        for theta in np.linspace(-3, 3, 50).tolist():
+            gradient(theta, y)
+            assert gradient.resolution.noise == 0
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [
+    (lambda t, d: 1e11 + np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t)),
+    (lambda t, d: 5e10, lambda t, d: 1e-3),
+    (lambda t, d: 1e14 + np.mean((d - t) ** 2), lambda t, d: -2 * np.mean(d - t))])
+def test_differences_below_the_rounding_of_the_loss_tell_nothing(loss, gradient):
+    check = check_gradient(loss, gradient, [12.1, 12.8, 14.9])
+    assert np.isnan(check.error)
+    assert "cannot tell" in check.message
+    assert "agree" not in check.message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_gradient_is_checked_by_a_coarse_loss(sign):
+    y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+    for loss in coarse_losses(y).values():
+        check = check_gradient(loss, lambda t, d: -2 * sign * np.mean(d - t), y)
+        assert (check.error < 0.1) == (sign == 1)

@@ -2,6 +2,7 @@
 import copy
 import dataclasses
 import pickle
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -218,3 +219,16 @@ def test_results_are_copied_and_pickled_with_their_parameters():
         assert other == result
         assert other.coef.equals(result.coef)
         assert repr(other) == repr(result)
+
+
+def test_many_parameters_are_shortened_as_pandas_does_it():
+    X = np.random.default_rng(0).normal(size=(5, 10_000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = fastgd.minimize(fastgd.mse, None, X[:, 0], 1e-6, False, X=X, full_output=True, max_iter=1)
+    assert len(repr(result)) < 5_000
+    assert "x0 " in repr(result)
+    assert "x9999 " in repr(result)
+    assert "... 9940 more" in repr(result)
+    assert len(result._repr_html_()) < 20_000
+    assert "<th>x9999</th>" in result._repr_html_()

@@ -279,3 +279,16 @@ class TestAWarmUpFromZero:
                      full_output=True)
         assert result.nit > 10
         assert result.x == pytest.approx(14.66, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["constant", "inverse_scaling", "exponential_decay", "step_decay", "cosine"])
+def test_a_class_in_place_of_a_schedule_is_to_be_called(name):
+    with pytest.raises(TypeError, match=rf"Got the class {name}: call it, such as alpha={name}\("):
+        fastgd.minimize(fastgd.mse, None, [1.0, 2.0], getattr(fastgd.schedules, name), False)
+
+
+@pytest.mark.parametrize("exponent", [42, 43, 44, 50, 52])
+def test_inverse_scaling_of_very_many_updates(exponent):
+    rate = fastgd.schedules.inverse_scaling(0.3, 1.0)
+    for t in (2**exponent - 1, 2**exponent, 2**exponent + 12_345):
+        assert rate(t) == pytest.approx(0.3 / (1 + t), rel=1e-15)

@@ -74,7 +74,7 @@ class TestBatchDescentOnPoints:
     def test_divergence_in_python_names_the_last_theta(self, five_points):
         with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"made theta (nan|-?inf)"):
             minimize(reference.mse, reference.grad_mse, five_points, 3, progress=False)
-        with pytest.raises(DivergenceError, match=r"update 1 .* made theta nan; the last finite theta is 0"):
+        with pytest.raises(DivergenceError, match=r"update 1: the gradient is nan at theta 0"):
             minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
 
     def test_a_loss_without_a_minimum_is_named(self):
@@ -83,7 +83,7 @@ class TestBatchDescentOnPoints:
 
 
     def test_a_rate_that_is_stable_is_not_to_blame(self):
-        words = r"rate, or smaller numbers: this rate is stable\. The largest stable alpha for mse is 1; stay below it"
+        words = r"the mse is not finite at the start, theta 0\. Targets up to 1.7e\+308 .*: divide them by 1e\+308"
         with pytest.raises(DivergenceError, match=words):
             minimize(fastgd.mse, None, [1.7e308, 1.7e308], 0.9, False)
         with pytest.raises(DivergenceError, match=r"smaller learning rate\. The largest"):
@@ -520,7 +520,7 @@ class TestARateThatFellTo0:
             result = minimize(None, gradient, five_points, alpha, progress=False, full_output=True)
         assert (result.success, result.status) == (False, 4)
         with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0"):
-            many = fastgd.minimize_multistart(fastgd.mse, gradient, five_points, [0.0, 1.0], alpha)
+            many = fastgd.minimize_multistart(fastgd.mse, gradient, five_points, [0.0, 1.0, 2.0], alpha)
         assert not many.success
 
     def test_at_the_optimum_in_python(self, five_points):
@@ -633,3 +633,102 @@ def test_a_diverging_penalty_warns_of_nothing():
     X = np.random.default_rng(0).normal(size=(20, 1))
     with pytest.raises(DivergenceError):    # warnings of numpy would be errors here
         minimize(fastgd.abs_loss, None, X[:, 0], 0.83, False, penalty=fastgd.penalties.L2(24.0), theta0=1.2e7)
+
+
+def unit_log(theta, y):
+    return float(np.mean(np.log(theta - y))) if theta > y.max() else np.nan
+
+
+class TestTheCauseIsNamed:
+    """A run that no learning rate could save says what was wrong, and where."""
+
+    Y = np.array([1.0, 2.0, 4.0])
+
+    @staticmethod
+    def slope(theta, y):
+        return np.mean(1 / (theta - y))
+
+    @pytest.mark.parametrize("verb", [
+        lambda *args: minimize(*args, 0.2, False, theta0=4.5, full_output=True),
+        lambda *args: minimize_sgd(*args, 0.05, theta0=4.5, rng=0, stop="epoch", full_output=True, tol=0.1),
+        lambda *args: fastgd.minimize_multistart(*args, [4.5], 0.2)], ids=["minimize", "sgd", "multistart"])
+    def test_a_theta_that_left_the_domain_of_the_loss(self, verb):
+        with pytest.warns(ConvergenceWarning, match="the loss is nan at theta .* a number up to theta 4"):
+            result = verb(unit_log, self.slope, self.Y)
+        assert not result.success
+
+    def test_a_loss_that_is_infinite_from_the_start(self):
+        with pytest.warns(ConvergenceWarning, match="the loss is inf at theta 0, as it is at the start"):
+            result = minimize(lambda t, d: np.inf, lambda t, d: 2 * t, [1.0], 0.2, False, full_output=True)
+        assert not result.success
+
+    @pytest.mark.parametrize("alpha", [1e-9, "adaptive", 0.5])
+    def test_a_gradient_that_is_nan(self, alpha):
+        with pytest.raises(DivergenceError, match="the gradient is nan at theta 0, which no learning rate can help"):
+            minimize(lambda t, d: t * t, lambda t, d: np.nan, [1.0, 2.0], alpha, False)
+
+    def test_a_gradient_that_becomes_nan(self):
+        def gradient(theta, y):
+            return -1.0 if theta < 1 else np.nan
+
+        with pytest.raises(DivergenceError, match=r"the gradient is nan at theta 1\.\d*"):
+            minimize(None, gradient, [1.0], 0.3, False)
+        with pytest.raises(DivergenceError, match=r"the gradient is \[nan nan\] at theta"):
+            minimize(None, lambda theta, X, y: theta * np.nan, [1.0], 0.3, False, X=[[1.0, 2.0]])
+
+    def test_a_loss_that_falls_without_end(self):
+        for alpha in ("adaptive", 0.5):
+            with pytest.raises(DivergenceError, match=r"falls without end, from -1 at theta 1 to .*no minimum"):
+                minimize(lambda t, d: -t * t, lambda t, d: -2 * t, [1.0], alpha, False, theta0=1.0)
+
+    @pytest.mark.parametrize("name", ["mse", "quartic_loss"])
+    def test_targets_that_overflow(self, name):
+        y = np.array([1.0, 2.0, 4.0]) * 1e200
+        for options in ({}, {"X": np.array([[1.0], [2.0], [3.0]]), "precondition": "gram"}):
+            with pytest.raises((DivergenceError, ConvergenceWarning), match=r"4e\+200 overflow in it: divide them by"):
+                minimize(REGISTRY[name], None, y, 1e-3, False, **options)
+
+    @pytest.mark.parametrize(("loss", "gradient"), [
+        (lambda t, d: (t - 3) ** 2, lambda t, d: 2 * (t - 3)),
+        (lambda t, d: (t - 3) ** 4, lambda t, d: 4 * (t - 3) ** 3),
+        (lambda t, d: float(t) ** 2, lambda t, d: 2 * float(t) ** 3)])
+    def test_numbers_of_python_diverge_as_those_of_numpy(self, loss, gradient):
+        for verb in (lambda: minimize(loss, gradient, [0.0, 1.0, 2.0], 1.5, False, theta0=10.0),
+                     lambda: minimize_sgd(loss, gradient, [0.0, 1.0, 2.0], 1.5, rng=0, theta0=10.0),
+                     lambda: minimize_mini_batch(loss, gradient, [0.0, 1.0, 2.0], 2, 1.5, rng=0, theta0=10.0),
+                     lambda: fastgd.minimize_multistart(loss, gradient, [0.0, 1.0, 2.0], [10.0, 11.0], 1.5)):
+            with pytest.raises(DivergenceError):
+                verb()
+
+    def test_a_start_that_overflows_is_lost_alone(self):
+        with pytest.warns(ConvergenceWarning, match="from 100 the descent diverged"):
+            found = fastgd.minimize_multistart(lambda t, d: t**4 / 4 - t**2 / 2, lambda t, d: t**3 - t, [0.0],
+                                               [0.5, -0.5, 100], 0.3)
+        assert found.minima == pytest.approx([-1, 1], abs=0.01) or found.minima == pytest.approx([1, -1], abs=0.01)
+        assert found.labels[2] == -1
+
+    @pytest.mark.parametrize("role", ["loss_fn", "grad_loss_fn"])
+    def test_a_stop_iteration_is_no_word_to_end(self, role):
+        def stops(theta, y):
+            return next(iter([]))
+
+        functions = {"loss_fn": lambda t, y: t * t, "grad_loss_fn": lambda t, y: 2 * t, role: stops}
+        for verb in (lambda **named: minimize(dataset=[1.0], alpha=0.1, **named),
+                     lambda **named: minimize_sgd(dataset=[1.0], rng=0, progress=True, **named)):
+            with pytest.raises(RuntimeError, match=f"{role} raised StopIteration"):
+                verb(**functions)
+
+    @quiet
+    def test_a_rate_of_0_is_not_mended_by_more_updates(self):
+        for verb, options in ((minimize_sgd, {"rng": 0, "max_epochs": 5}),
+                              (minimize, {"max_iter": 5, "progress": False})):
+            message = verb(fastgd.mse, None, [1.0, 2.0], lambda t: 0.0, full_output=True, **options).message
+            assert "Raise" not in message
+
+    def test_the_gradient_of_another_loss(self):
+        for verb, options in ((minimize, {"progress": False}), (minimize_sgd, {"rng": 0}),
+                              (fastgd.minimize_multistart, {"starts": [0.0]})):
+            with pytest.warns(ConvergenceWarning, match="grad_mse is not the gradient of loss_fn=huber_loss"):
+                verb(fastgd.huber_loss, fastgd.grad_mse, [1.0, 1.0], **options)
+        minimize(fastgd.huber_loss, fastgd.Huber(2.0).gradient, [1.0, 1.0], progress=False)
+        minimize(fastgd.pinball_loss, fastgd.Pinball(0.5, smoothing=0.1).gradient, [1.0, 1.0], 0.1, progress=False)

@@ -5,6 +5,7 @@ cdef enum:
     EXACT_BELOW = 2048
     LARGEST_POWER = 4  # for which the series is good
     NARROW = 1024      # a block is no wider than this part of its first t
+    WIDEST = 1 << 30   # within which places are counted in an int
 
 
 cdef inline void power_block(double eta0, double power, Py_ssize_t start, Py_ssize_t width, Py_ssize_t first,
@@ -32,7 +33,7 @@ def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out
             out[k] = eta0 / pow(1.0 + <double> (start + k), power)
             k += 1
         while k < n:
-            while 2 * width * NARROW <= start + k:
+            while 2 * width * NARROW <= start + k and width < WIDEST:
                 width *= 2
             first = (start + k) % width
             last = min(width, first + n - k)

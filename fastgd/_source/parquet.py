@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._frames import described, typed_value
 from fastgd._limits import BYTES_OF_A_READ, NUMBERS_OF_A_BATCH, ROWS_OF_A_BATCH
 from fastgd._source.tables import Raw, Table, Wanted, check_cache
 from fastgd.results import SourceError
@@ -72,7 +73,7 @@ def open_parquet(path: _Path | Sequence[_Path], columns: Sequence[str] | None = 
     _parquet()
     if columns is not None and (isinstance(columns, str) or not columns or not all(
             isinstance(name, str) for name in columns)):
-        raise TypeError(f"The 'columns' parameter must be None or a list of names. Got {columns!r}.")
+        raise TypeError(f"The 'columns' parameter must be None or a list of names. Got {described(columns)}.")
     paths = _paths(path)
     files = [_File.opened(file) for file in paths]
     return ParquetTable(path, files, None if columns is None else list(columns), check_cache(cache))
@@ -94,7 +95,7 @@ def _paths(path: Any) -> list[str]:
         return [file for each in path for file in _paths(each)]
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError("The 'path' parameter must be a path, a pattern or a list of them. "
-                        f"Got {path!r} of type {type(path).__name__}.")
+                        f"Got {typed_value(path)}.")
     name = os.fsdecode(path)
     if os.path.isdir(name):
         found = [each.path for each in os.scandir(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import as_double, as_given, check_number, copied, raise_not_finite, slices_of_rows
+from fastgd._checks import as_double, as_given, check_number, copied, guarded, raise_not_finite, slices_of_rows
 from fastgd._kernels import mean as kernels
 from fastgd._limits import (
     CACHED_POINTS,
@@ -113,7 +113,7 @@ class Points(InMemory, AnyPoints):
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
         """The function, called as the textbook calls it."""
-        return function
+        return guarded(function, role, self.dtype)
 
     def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
         """The points in an array that may be shuffled: the caller's own if `in_place`, else a copy."""

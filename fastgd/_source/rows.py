@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import C_NAMES, check_design, check_flag, check_number, check_same_length, check_shape, real_numbers
-from fastgd._frames import column_index
+from fastgd._checks import (
+    C_NAMES,
+    check_design,
+    check_flag,
+    check_number,
+    check_same_length,
+    check_shape,
+    guarded,
+    real_numbers,
+)
+from fastgd._frames import column_index, described
 from fastgd._kernels import linear as kernels
 from fastgd._kernels.mean import divide
 from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
@@ -73,7 +82,7 @@ class AnyRows:
             raise ValueError(f"The '{name}' parameter must be a number or an array of shape ({self.n_parameters},), "
                              f"{what}. Got an array of shape {theta.shape}.")
         if not np.isfinite(theta).all():
-            raise ValueError(f"The '{name}' parameter must be finite. Got {value!r}.")
+            raise ValueError(f"The '{name}' parameter must be finite. Got {described(value)}.")
         return theta
 
     def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
@@ -193,7 +202,7 @@ class Rows(InMemory, AnyRows):
             named = {"fit_intercept": True}
         else:
             X = self.with_ones()
-        arguments = _order_of_arguments(parameters)
+        arguments, function = _order_of_arguments(parameters), guarded(function, role, np.float64)
 
         def called(theta: DoubleArray, part: Any) -> Any:
             args, kwargs = arguments(X[part], targets[part])

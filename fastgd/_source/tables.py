@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from fastgd._frames import described
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -44,7 +46,7 @@ class Raw(NamedTuple):
 def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
     """The option `cache` as a path; TypeError if it is none."""
     if cache is not None and not isinstance(cache, (str, os.PathLike)):
-        raise TypeError(f"The 'cache' parameter must be None or the path of a folder. Got {cache!r} of type "
+        raise TypeError(f"The 'cache' parameter must be None or the path of a folder. Got {described(cache)} of type "
                         f"{type(cache).__name__}.")
     return None if cache is None else os.fsdecode(cache)
 
@@ -73,7 +75,7 @@ class Table(Lazy):
             self._check_columns((names,))
             return Selection(self, names)
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names) or not names:
-            raise TypeError(f"Columns are chosen by a name, or by a list of names. Got {names!r}.")
+            raise TypeError(f"Columns are chosen by a name, or by a list of names. Got {described(names)}.")
         self._check_columns(tuple(names))
         return Selection(self, tuple(names))
 

@@ -111,7 +111,7 @@ class Descent(BaseEstimator):    # type: ignore[misc]    # scikit-learn has no t
         """What is fitted, and what is kept apart for the score of an early stop."""
         if not options.early_stopping:
             return checked, None
-        generator = options.settings.bit_generator or bit_generator_of(self.random_state)
+        generator = options.settings.bit_generator or bit_generator_of(self.random_state, "random_state")
         return checked.apart(options.validation_fraction, generator, classes)
 
     def _take_iterations(self, fits: Sequence[Fit], iterations: int) -> None:

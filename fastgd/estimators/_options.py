@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastgd._checks import check_count, check_flag, check_number, check_option
+from fastgd._frames import described, typed_value
 from fastgd._limits import MOST_FOR_FIT_BY_GRAM
 from fastgd._objective import check_penalty
 from fastgd._random import bit_generator_of
@@ -89,7 +90,15 @@ def options_of(estimator: Any, scale: Any = None) -> Options:
     """The Options of an estimator; TypeError or ValueError for a parameter that is not as it should be."""
     loss, scale = _scaled(loss_of(estimator.loss), estimator.loss, scale)
     check_option(estimator.method, "method", ("batch", "sgd", "mini-batch"))
+    is_batch = estimator.method == "batch"
     stop = estimator.stop
+    if stop is not None:
+        check_option(stop, "stop", ("step", "loss") if is_batch else ("step", "epoch", "loss"), "None")
+    if estimator.precondition is not None and (is_batch or estimator.precondition != "gram"):    # which says more
+        kinds = ("auto", "scale", "gram") if is_batch else ("auto", "scale")
+        check_option(estimator.precondition, "precondition", kinds, "None")
+    if isinstance(estimator.verbose, str):
+        check_option(estimator.verbose, "verbose", ("bar",), "True", "False")
     if stop is None:
         stop = "loss" if estimator.method != "batch" or loss.kinks else "step"
     if isinstance(scale, str) and stop == "loss" and estimator.method == "batch":
@@ -111,12 +120,12 @@ def loss_of(value: Any) -> Loss:
     if isinstance(value, str):
         if value not in REGISTRY:
             raise ValueError(f"The 'loss' parameter must be a Loss or one of {', '.join(map(repr, REGISTRY))}. "
-                             f"Got {value!r} instead.")
+                             f"Got {described(value)} instead.")
         return REGISTRY[value]
     loss = ours(value)
     if not isinstance(loss, Loss):
         raise TypeError("The 'loss' parameter must be the name of one of fastgd's losses or a Loss, of which "
-                        f"fastgd.losses.compiled makes your own. Got {value!r} of type {type(value).__name__}.")
+                        f"fastgd.losses.compiled makes your own. Got {typed_value(value)}.")
     return loss
 
 
@@ -159,7 +168,7 @@ def _stochastic(estimator: Any, stop: str) -> Settings:
     average = True if estimator.average is None else estimator.average
     return stochastic_settings(
         type(estimator).__name__, size, FALLING if estimator.alpha is None else estimator.alpha,
-        bit_generator_of(estimator.random_state), tol, estimator.max_epochs, stop, average, False,
+        bit_generator_of(estimator.random_state, "random_state"), tol, estimator.max_epochs, stop, average, False,
         _shown(estimator.verbose), estimator.callback, estimator.history, True, precondition)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from fastgd._checks import check_number
+from fastgd._frames import typed_value
 from fastgd._kernels import losses as kernels
 from fastgd._limits import EVALUATIONS_OF_C
 from fastgd.losses.base import Loss
@@ -196,6 +197,10 @@ class CompiledLoss(Loss):
         raise TypeError(f"cannot pickle {self!r}: it holds addresses, which are good in this process only")
 
 
+#: The arguments of every loss, whatever its parameters are.
+_ARGUMENTS = ("theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads")
+
+
 def compiled(value: object, slope: object, *, name: str | None = None, **parameters: Number) -> CompiledLoss:
     """A loss of your own at compiled speed, from two C functions.
 
@@ -237,10 +242,11 @@ def compiled(value: object, slope: object, *, name: str | None = None, **paramet
     of_value, of_slope = (c_function(function, role, bool(parameters)) for role, function in (
         ("value", value), ("slope", slope)))
     if not (name is None or isinstance(name, str)):
-        raise TypeError(f"The 'name' parameter must be a str. Got {name!r} of type {type(name).__name__}.")
-    if {"theta", "dataset", "X", "fit_intercept", "n_threads"} & set(parameters):
-        raise TypeError("theta, dataset, X, fit_intercept and n_threads are arguments of every loss; give the "
-                        "parameter another name.")
+        raise TypeError(f"The 'name' parameter must be a str. Got {typed_value(name)}.")
+    taken = [each for each in parameters if each in _ARGUMENTS]
+    if taken:
+        raise TypeError(f"The parameter {taken[0]!r} has the name of an argument that every loss has "
+                        f"({', '.join(_ARGUMENTS)}). Give it another name.")
     if of_value.takes_data != of_slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
     return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _checked_parameters(parameters))

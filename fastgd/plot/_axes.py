@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._frames import described, typed_value
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
@@ -33,11 +35,11 @@ def checked_axes(ax: Any, count: int = 1) -> Any:
         return None
     if count == 1:
         if not isinstance(ax, Axes):
-            raise TypeError(f"The 'ax' parameter must be a matplotlib Axes. Got {ax!r} of type {type(ax).__name__}.")
+            raise TypeError(f"The 'ax' parameter must be a matplotlib Axes. Got {typed_value(ax)}.")
         return ax
     pair = np.asarray(ax, dtype=object)
     if pair.shape != (count,) or not all(isinstance(one, Axes) for one in pair):
-        raise TypeError(f"The 'ax' parameter must be a pair of matplotlib Axes. Got {ax!r}.")
+        raise TypeError(f"The 'ax' parameter must be a pair of matplotlib Axes. Got {described(ax)}.")
     return pair
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_callable, check_interval, check_number, real_number
+from fastgd._frames import described
 from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, checked_axes, legend, name_of_points
 from fastgd.plot._losses import LossOnPoints
 from fastgd.plot._on_curve import curve, draw_curve, draw_dot, on_curve
@@ -221,8 +222,8 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     theta = _checked_theta(theta)
     half_width = None if eps is None else check_number(eps, "eps", low=0, inclusive=False)
     if half_width is not None and not theta - half_width < theta < theta + half_width:
-        raise ValueError(f"The 'eps' parameter must be so large that theta + eps is not theta. Got {eps!r} for the "
-                         f"theta {theta!r}.")
+        raise ValueError(f"The 'eps' parameter must be so large that theta + eps is not theta. "
+                         f"Got {described(eps)} for the theta {theta!r}.")
     shown = _checked_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
     height, slope = loss.at([theta])[0], loss.slope_at(theta, half_width)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_number
+from fastgd._frames import described, typed_value
 from fastgd.plot._axes import (
     BLUE,
     GREEN,
@@ -193,7 +194,7 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     surface = Surface(loss_fn, X, y, penalty, n_threads)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
-                        f"Got {results!r} of type {type(results).__name__}.")
+                        f"Got {typed_value(results)}.")
     named = results if isinstance(results, dict) else {f"run {k}": run for k, run in enumerate(results, 1)}
     paths = {name: _path(run, f"results[{name!r}]", 2, theta0) for name, run in named.items()}
     places = np.concatenate([thetas for _, thetas, _ in paths.values()])
@@ -247,7 +248,7 @@ def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, th
         raise ValueError(f"The '{name}' parameter has no history; call the descent with history=True.")
     if not hasattr(history, "columns"):
         raise TypeError(f"The '{name}' parameter must be a DescentResult or its history, a DataFrame. "
-                        f"Got {result!r} of type {type(result).__name__}.")
+                        f"Got {typed_value(result)}.")
     parameters = [column for column in history.columns if column not in ("update", "alpha")]
     if "update" not in history.columns or len(parameters) != n_parameters or len(history) == 0:
         wanted = "one column theta" if n_parameters == 1 else "a column for each of two parameters"
@@ -267,5 +268,5 @@ def _start(theta0: Any, n_parameters: int) -> DoubleArray:
     start = [check_number(value, "theta0", low=-np.inf, inclusive=False) for value in np.ravel(theta0)]
     if np.ndim(theta0) > 1 or len(start) not in (1, n_parameters):
         raise ValueError(f"The 'theta0' parameter must be a number{' or a pair of them' * (n_parameters == 2)}. "
-                         f"Got {theta0!r}.")
+                         f"Got {described(theta0)}.")
     return np.broadcast_to(start, n_parameters)
