@@ -47,12 +47,25 @@ if TYPE_CHECKING:
     from fastgd._source.blocks import Blocks as Blocks
     from fastgd._source.parquet import open_parquet as open_parquet
     from fastgd.convexity import is_convex as is_convex
+    from fastgd.datasets import load_tips as load_tips
     from fastgd.differences import check_gradient as check_gradient
     from fastgd.multistart import minimize_multistart as minimize_multistart
+    from fastgd.plot import plot_connected_thetas as plot_connected_thetas
+    from fastgd.plot import plot_descent as plot_descent
+    from fastgd.plot import plot_histogram as plot_histogram
+    from fastgd.plot import plot_loss as plot_loss
+    from fastgd.plot import plot_one_gd_iter as plot_one_gd_iter
+    from fastgd.plot import plot_paths as plot_paths
+    from fastgd.plot import plot_tangent_on_loss as plot_tangent_on_loss
+    from fastgd.plot import plot_theta_on_loss as plot_theta_on_loss
+    from fastgd.plot import points_and_loss as points_and_loss
 
 #: Imported when they are wanted, as scipy does it: the module of each function, and modules.
 _WHEN_WANTED = {"Blocks": "_source.blocks", "check_gradient": "differences", "is_convex": "convexity",
-                "minimize_multistart": "multistart", "open_parquet": "_source.parquet"}
+                "load_tips": "datasets", "minimize_multistart": "multistart", "open_parquet": "_source.parquet",
+                **dict.fromkeys(("plot_connected_thetas", "plot_descent", "plot_histogram", "plot_loss",
+                                 "plot_one_gd_iter", "plot_paths", "plot_tangent_on_loss", "plot_theta_on_loss",
+                                 "points_and_loss"), "plot")}
 _MODULES = ("convexity", "datasets", "differences", "estimators", "multistart", "plot", "reference")
 
 __all__ = [
@@ -92,4 +105,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", "estimators", "plot"])
+    return sorted([*__all__, *_WHEN_WANTED, "__version__", "estimators", "plot"])

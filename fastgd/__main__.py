@@ -21,31 +21,40 @@ LOSSES = {name.removesuffix("_loss"): loss for name, loss in REGISTRY.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code: 3 where a descent did not converge."""
     options = _parser().parse_args(arguments)
+    code = 0
     try:
         for line in _lines(options):
-            print(line, flush=True)
+            if isinstance(line, _report.NotConverged):
+                code = 3
+            else:
+                print(line, flush=True)
     except BrokenPipeError:
         raise
     except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         return _fail(error, 2)
     except fastgd.DivergenceError as error:
         return _fail(error, 1)
-    return 0
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastgd", description=(
         "Without options: every loss on the tips data, beside the course's figures. "
-        "With --pictures: the course's pictures. With other options: one descent on one column."))
+        "With --pictures: the course's pictures. With other options: one descent on one column."), epilog=(
+        "Exit status: 0 if the descent converged, 1 if it diverged, 2 for wrong arguments and files that cannot be "
+        "read, 3 if it did not converge."))
     parser.add_argument("--data", metavar="FILE",
-                        help="a csv file with a header, or a .parquet file (default: the tips data)")
+                        help="a csv file with a header, also .gz, .bz2, .xz or .zst, or a .parquet file (default: the "
+                             "tips data); commas, semicolons, tabs and | separate its columns")
+    parser.add_argument("--decimal", metavar="MARK", help="what stands before the decimals in a csv file (default: .)")
     parser.add_argument("--column", metavar="NAME",
                         help="the column of numbers (default: the only one; for the tips data pcttip)")
     parser.add_argument("--dropna", action="store_true", default=None, help="leave rows with missing values out")
     parser.add_argument("--loss", choices=sorted(LOSSES), help="default: huber")
-    parser.add_argument("--alpha", type=float, help="learning rate (default: 0.2)")
+    parser.add_argument("--alpha", type=_alpha, help="learning rate, or adaptive or auto (default: adaptive for a file "
+                        "with --method batch and without --compare, else 0.2)")
     parser.add_argument("--delta", type=float, help="where the Huber loss turns linear (default: 1)")
     parser.add_argument("--parameter", metavar="NAME=VALUE", action="append",
                         help="a parameter of the loss, such as q=0.9 for pinball; once for each")
@@ -59,7 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lines(options: argparse.Namespace) -> Iterator[str]:
+def _alpha(text: str) -> Any:
+    """A learning rate, or the word for how it is found."""
+    if text in ("adaptive", "auto"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid value: {text!r}; a number, adaptive or auto") from None
+
+
+def _lines(options: argparse.Namespace) -> Iterator[str | _report.NotConverged]:
     """What to print, each line when it is known."""
     given = [f"--{name.replace('_', '-')}" for name, value in vars(options).items() if value is not None]
     if options.pictures is not None:
@@ -75,9 +94,11 @@ def _lines(options: argparse.Namespace) -> Iterator[str]:
         yield from _report.on_tips()
 
 
-def _descent(options: argparse.Namespace) -> Iterator[str]:
+def _descent(options: argparse.Namespace) -> Iterator[str | _report.NotConverged]:
     loss, chosen = _loss(options), _run_options(options)
-    column = read_column(options.data, options.column, bool(options.dropna))
+    if options.decimal is not None and len(options.decimal) != 1:
+        raise ValueError(f"--decimal must be one character. Got {options.decimal!r}.")
+    column = read_column(options.data, options.column, bool(options.dropna), options.decimal or ".")
     if loss == fastgd.cross_entropy and (column.values.min() < 0 or column.values.max() > 1):
         raise ValueError(f"cross_entropy needs numbers from 0 to 1; {column.name} has {column.values.min():g} to "
                          f"{column.values.max():g}")
@@ -92,7 +113,13 @@ def _run_options(options: argparse.Namespace) -> dict[str, Any]:
     wrong = [f"--{name.replace('_', '-')}" for name in unused if getattr(options, name) is not None]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} cannot be used with --method {method}")
+    if options.alpha == "adaptive" and method != "batch":
+        raise ValueError(f"--alpha adaptive cannot be used with --method {method}; use a number, or auto")
     chosen = {name: getattr(options, name) for name in ("alpha", "method", "batch_size", "seed", "epochs")}
+    if options.alpha in ("adaptive", "auto") and options.compare:
+        raise ValueError(f"--alpha {options.alpha} cannot be used with --compare: plain numpy needs a number")
+    if options.alpha is None and options.data is not None and method == "batch" and not options.compare:
+        chosen["alpha"] = "adaptive"
     return {name: value for name, value in chosen.items() if value is not None}
 
 

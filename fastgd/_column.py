@@ -14,7 +14,7 @@ import re
 import warnings
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -63,12 +63,14 @@ class _Table(NamedTuple):
     place: Callable[[int, int], _Place]
     #: Whether the names are the first line of a text, which may have none.
     has_header: bool
+    decimal: str = "."
 
 
-def read_column(file: str | None, name: str | None, dropna: bool = False) -> Column:
+def read_column(file: str | None, name: str | None, dropna: bool = False, decimal: str = ".") -> Column:
     """The column `name` of a csv or parquet file, or of the tips data if `file` is None.
 
-    The only column of a file needs no name. A missing value is an error unless `dropna`, which leaves its row out.
+    The only column of a file needs no name. A missing value is an error unless `dropna`, which leaves its row out. The
+    separator of a csv file is found in its first lines; `decimal` is what stands before the decimals of its numbers.
     ValueError, OSError or ImportError if that is no column of numbers.
     """
     if file is None:
@@ -76,7 +78,8 @@ def read_column(file: str | None, name: str | None, dropna: bool = False) -> Col
 
         table, name = _Table("tips", load_tips(), _row_place, has_header=False), name or "pcttip"
     else:
-        table = _read_parquet(file, name) if file.lower().endswith(".parquet") else _read_csv(file)
+        table = _read_parquet(file, name) if file.lower().endswith(".parquet") else _read_csv(
+            file, decimal)
     position = _position(table, name)
     name = str(table.frame.columns[position])
     if len(table.frame) == 0:
@@ -140,7 +143,7 @@ def _numbers(table: _Table, position: int) -> DoubleArray:
         raise ValueError(f"{whole} holds {values.dtype}, not numbers; name a column of numbers with --column")
     numbers = np.empty(len(values))
     for row, value in enumerate(values.astype(object)):
-        number = _number(value)
+        number = _number(value, table.decimal)
         if number is None:
             where = table.place(row, position).words
             kind = "text" if isinstance(value, str) else type(value).__name__
@@ -149,12 +152,12 @@ def _numbers(table: _Table, position: int) -> DoubleArray:
     return numbers
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, decimal: str = ".") -> float | None:
     """As a float; NaN for a missing value, infinity for one too large, None if it is no number."""
     import pandas as pd
 
     if isinstance(value, str):
-        text = value.strip()
+        text = value.strip().replace(decimal, ".") if decimal != "." else value.strip()
         return np.nan if not text else float(text) if _NUMBER.fullmatch(text) else None
     if value is None or value is pd.NA or value is pd.NaT:
         return np.nan
@@ -169,6 +172,8 @@ def _number(value: Any) -> float | None:
 def _advice(table: _Table, value: object) -> str:
     hint = _separator_hint([str(name) for name in table.frame.columns])
     if not hint and re.fullmatch(r"[-+]?\d[\d .,'_\u00a0\u202f\u2019]*", str(value).strip()):
+        if table.decimal == "." and re.fullmatch(r"[-+]?\d+,(\d{1,2}|\d{4,})", str(value).strip()):
+            return "if the comma stands before decimals, use --decimal ,"
         return "write numbers with a point for the decimals and nothing between the thousands"
     return hint or "correct it, leave it empty and use --dropna, or name another column with --column"
 
@@ -205,11 +210,11 @@ def _read_parquet(file: str, name: str | None) -> _Table:
     return _Table(file, frame, _row_place, has_header=False)
 
 
-def _read_csv(file: str) -> _Table:
+def _read_csv(file: str, decimal: str) -> _Table:
     import pandas as pd
 
     try:
-        csv_file = _CsvFile(file)
+        csv_file = _CsvFile(file, decimal)
         frame = csv_file.read()
     except pd.errors.EmptyDataError:
         raise ValueError(f"cannot read {file} as csv: it is empty; its first line must name the columns") from None
@@ -219,18 +224,19 @@ def _read_csv(file: str) -> _Table:
         raise OSError(f"cannot read {file}: {error.strerror or error}") from None
     except Exception as error:    # what a decompressor meets in a broken file is of many types
         raise ValueError(f"cannot read {file} as csv: {error or type(error).__name__}") from None
-    return _Table(file, frame, csv_file.place, has_header=True)
+    return _Table(file, frame, csv_file.place, has_header=True, decimal=decimal)
 
 
 class _CsvFile:
     """A csv file that pandas reads, and that is walked through record by record to say where something stands."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, decimal: str) -> None:
         path = Path(file)
-        self._file = file
+        self._file, self._decimal = file, decimal
         #: A pipe can be read once only.
         self._content = path.read_bytes() if path.exists() and not path.is_file() else None
         self._keeps_blank_lines = False
+        self._separator = _separator_in(self._start(), decimal)
 
     def read(self) -> pd.DataFrame:
         """All of it. A blank line is no row, except between those of a file with one column: there it is missing."""
@@ -254,13 +260,19 @@ class _CsvFile:
             # Without it a row with more fields than the header would lose them.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             source = self._file if self._content is None else io.BytesIO(self._content)
-            frame: pd.DataFrame = pd.read_csv(source, index_col=False, **options)
+            frame: pd.DataFrame = pd.read_csv(source, index_col=False, sep=self._separator, decimal=self._decimal,
+                                              float_precision="round_trip", **options)
             return frame
 
     def _open(self) -> IO[bytes]:
         if self._content is not None:
             return io.BytesIO(self._content)
         if _ARCHIVE.search(self._file):
+            from pandas.io.common import get_handle  # type: ignore[import-not-found]    # whose stubs lack it
+
+            with contextlib.suppress(ValueError, ImportError), get_handle(
+                    self._file, "rb", compression="infer", is_text=False) as handles:
+                return io.BytesIO(cast("bytes", handles.handle.read()))
             raise OSError("only pandas can look into it")
         module = _DECOMPRESSORS.get(Path(self._file).suffix.lower())
         opener = importlib.import_module(module).open if module else open
@@ -279,7 +291,8 @@ class _CsvFile:
         """The header and all rows, each with the line in which it starts; none if only pandas can open the file."""
         try:
             with self._open() as binary:
-                reader = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""))
+                text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+                reader = csv.reader(text, delimiter=self._separator)
                 started, line = False, 1
                 try:
                     for fields in reader:
@@ -332,6 +345,24 @@ class _CsvFile:
             return error
         return (f"line {longer[0]} has {_counted(longer[1], 'field')} and the header {len(header)}; "
                 f"{_separator_hint(header) or hint}")
+
+
+def _separator_in(start: bytes, decimal: str) -> str:
+    """The separator by which all of the first lines have the same number of fields, and the most; else a comma.
+
+    The mark before decimals is none.
+    """
+    text = start.decode("utf-8-sig", errors="replace")
+    lines = [line for line in text.splitlines()[:20] if line.strip()]
+    if len(start) == 2**12 and len(lines) > 1 and len(lines) < 20:
+        lines.pop()    # which may be cut
+    separators = [each for each in (",", *_SEPARATORS, "|") if each != decimal]
+    best, most = separators[0], 1
+    for separator in separators:
+        counts = {len(fields) for fields in csv.reader(lines, delimiter=separator)}
+        if len(counts) == 1 and max(counts) > most:
+            best, most = separator, max(counts)
+    return best
 
 
 def _is_blank(fields: list[str]) -> bool:

@@ -29,12 +29,16 @@ COURSE_STOCHASTIC = {
 }
 
 
+class NotConverged:
+    """What follows the lines of a descent that did not converge."""
+
+
 class Run(NamedTuple):
     """A descent of the constant model on `values`, which can be made compiled and in plain numpy."""
 
     loss: Loss
     values: DoubleArray
-    alpha: float = 0.2
+    alpha: Any = 0.2
     method: str = "batch"
     batch_size: int | None = 10
     seed: int = 0
@@ -81,7 +85,7 @@ class Run(NamedTuple):
         return run, slow_run
 
 
-def on_column(run: Run, source: str, compare: bool = False) -> Iterator[str]:
+def on_column(run: Run, source: str, compare: bool = False) -> Iterator[str | NotConverged]:
     """The lines about one descent on the points that `source` describes; those of the answer come first.
 
     With `compare` the numpy loop is timed after it, which can take a hundred times as long.
@@ -96,6 +100,8 @@ def on_column(run: Run, source: str, compare: bool = False) -> Iterator[str]:
     if compare:
         compiled, slow = run.times(result.nit)
         yield f"compiled {_seconds(compiled)}, numpy {_seconds(slow)}, ratio {_ratio(slow / compiled)}"
+    if not result.success:
+        yield NotConverged()
 
 
 def on_tips() -> Iterator[str]:

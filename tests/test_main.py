@@ -63,7 +63,7 @@ def test_numpy_is_timed_only_when_asked(capsys, csv, monkeypatch):
     calls = []
     slow = reference.minimize
     monkeypatch.setattr(reference, "minimize", lambda *args, **options: calls.append(1) or slow(*args, **options))
-    code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse")
+    code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--alpha", "0.2")
     assert (code, calls) == (0, [])
     assert "ratio" not in out
     code, with_comparison, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--compare")
@@ -101,7 +101,7 @@ def test_each_parameter_of_each_loss_can_be_given(capsys):
 ])
 def test_stochastic_methods(capsys, options, words):
     code, out, _ = run(capsys, *options)
-    assert code == 0
+    assert code == 3    # as they stop at a lucky point, or too soon
     assert words in out
     assert "pcttip of tips: 244 points" in out
 
@@ -219,3 +219,23 @@ class TestProcess:
         out, err = done.communicate(timeout=60)
         assert (done.returncode, err) == (0, "")
         assert out.startswith(r"\u03c0 of ")
+
+
+@pytest.mark.parametrize(("options", "code", "words"), [
+    ([], 0, "converged"), (["--alpha", "adaptive"], 0, "converged"),
+    (["--alpha", "auto", "--loss", "mse"], 0, "converged"),
+    (["--alpha", "1e-9"], 3, "the optimum was not reached"), (["--alpha", "3", "--loss", "mse"], 1, "diverged"),
+    (["--method", "sgd", "--epochs", "1", "--alpha", "0.01"], 3, "did not converge"),
+    (["--method", "sgd", "--alpha", "adaptive"], 2, "cannot be used with --method sgd"),
+    (["--compare", "--alpha", "auto"], 2, "plain numpy needs a number"), (["--decimal", "ab"], 2, "one character"),
+])
+def test_the_exit_status_says_how_it_ended(capsys, csv, options, code, words):
+    found, out, error = run(capsys, "--data", csv, "--column", "x", *options)
+    assert found == code
+    assert words in out + error
+
+
+def test_a_rate_that_is_none_is_an_argument_that_is_wrong(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(capsys, "--alpha", "fast")
+    assert "a number, adaptive or auto" in capsys.readouterr().err

@@ -223,3 +223,91 @@ def test_paths_of_another_model_are_refused():
     with pytest.raises(ValueError, match=r"must be a descent on X, with total_bill. Got one with size"):
         plot.plot_paths(tips[["total_bill"]], y, fastgd.mse, {"mine": runs[1]})
     assert plt.get_fignums() == []
+
+
+class TestDivergedAndStill:
+    """Paths that leave the picture, and paths that stay where they are."""
+
+    Y = (12.1, 12.8, 14.9, 16.3, 17.2)
+
+    def diverged(self, alpha=1.5, **options):
+        with pytest.raises(fastgd.DivergenceError) as caught:
+            fastgd.minimize(fastgd.mse, None, options.pop("y", self.Y), alpha, False, history=True, **options)
+        return caught.value.result
+
+    def test_the_part_that_can_be_drawn_is_drawn(self):
+        path, losses = plot.plot_descent(self.diverged(), fastgd.mse, self.Y, theta0=0)
+        assert np.ptp(path.get_xlim()) < 1e6
+        assert np.isfinite(losses.get_ylim()).all()
+        drawn = losses.lines[-1].get_xdata()
+        assert 3 < len(drawn) < 40
+        assert drawn[0] == 0
+
+    def test_a_history_that_ends_in_infinity(self):
+        history = pd.DataFrame({"update": [1, 2, 3], "alpha": 0.2, "theta": [12.0, 13.0, np.inf]})
+        _, losses = plot.plot_descent(history, fastgd.mse, self.Y)
+        assert losses.lines[-1].get_xdata().tolist() == [1, 2]
+        history["theta"] = np.nan
+        with pytest.raises(ValueError, match="NaN or infinity in its first theta"):
+            plot.plot_descent(history, fastgd.mse, self.Y)
+
+    def test_paths_that_diverged(self):
+        X = np.column_stack([np.ones(5), np.arange(5.0)])
+        ax = plot.plot_paths(X, self.Y, fastgd.mse, [self.diverged(X=X)])
+        assert np.ptp(ax.get_xlim()) < 1e7
+        assert ax.collections
+
+    @pytest.mark.parametrize("size", [1e-12, 1.0, 1e9])
+    def test_a_descent_that_arrives_in_one_step(self, size):
+        X, y = size * np.arange(5.0)[:, None], np.array(self.Y)
+        options = {"X": X, "fit_intercept": True, "precondition": "gram", "history": True}
+        run = fastgd.minimize(fastgd.mse, None, y, "adaptive", False, **options)
+        ax = plot.plot_paths(X, y, fastgd.mse, [run, run])
+        assert ax.collections
+        low, high = ax.get_xlim()
+        assert low < run.x[0] < high
+
+    def test_equal_thetas(self):
+        still = pd.DataFrame({"update": [1, 2], "alpha": 0.2, "a": [1.0, 1.0], "b": [0.0, 0.0]})
+        ax = plot.plot_paths(np.eye(2), [1.0, 0.0], fastgd.mse, [still])
+        assert ax.collections
+
+
+@pytest.mark.parametrize("projection", ["polar", "3d"])
+def test_axes_of_another_projection_are_refused(projection):
+    figure = plt.figure()
+    ax = figure.add_subplot(projection=projection)
+    for call in (lambda: plot.plot_histogram([1.0, 2.0], ax=ax),
+                 lambda: plot.plot_loss([1.0], (0, 1), fastgd.mse, ax=ax),
+                 lambda: plot.points_and_loss([1.0], (0, 1), fastgd.mse, ax=[ax, ax])):
+        with pytest.raises(ValueError, match=f"projection 'rectilinear'. Got '{projection}'"):
+            call()
+    plt.close(figure)
+
+
+def test_no_line_is_invisible_on_a_dark_background():
+    with plt.style.context("dark_background"):
+        runs = [fastgd.minimize(fastgd.mse, None, [1.0, 2.0], alpha, False, history=True)
+                for alpha in (0.1, 0.2, 0.3, 0.4, 0.45, 0.35)]
+        pair = None
+        for run in runs:
+            pair = plot.plot_descent(run, fastgd.mse, [1.0, 2.0], ax=pair)
+        drawn = [*pair, plot.plot_histogram([1.0, 2.0, 4.0])]
+        for ax in drawn:
+            assert all(matplotlib.colors.to_rgb(line.get_color()) != (0, 0, 0) for line in ax.lines)
+
+
+def test_a_loss_without_values_is_no_picture():
+    with pytest.raises(ArithmeticError, match="is NaN or infinite at every theta from 0 to 1"):
+        plot.plot_loss([1.0], (0, 1), lambda theta, y: np.nan)
+    ax = plot.plot_loss([1.0], (-1, 1), lambda theta, y: np.sqrt(theta))
+    assert np.isnan(ax.lines[0].get_ydata()).any()
+
+
+def test_labels_have_the_digits_that_differ():
+    for center in (0.0, 1e3, 1e7, -1e7, 1e12):
+        ax = plot.plot_histogram(center + np.random.default_rng(0).normal(size=300))
+        labels = [text.get_text() for text in ax.get_legend().get_texts()]
+        values = [float(label.split()[1]) for label in labels]
+        assert len(set(values)) == 3
+        assert max(abs(value - center) for value in values) < 0.5

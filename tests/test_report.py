@@ -138,7 +138,8 @@ def test_the_numpy_loop_that_is_timed_gives_the_same_answer(method, pcttip):
 
 def test_the_warnings_of_a_descent_are_lines(pcttip):
     run = _report.Run(fastgd.Huber(2), pcttip, 0.1, "sgd", seed=3)
-    _, _, *rest = _report.on_column(run, "x")
+    _, _, *rest, end = _report.on_column(run, "x")
+    assert isinstance(end, _report.NotConverged)
     assert len(rest) == 1
     assert rest[0].startswith("minimize_sgd stopped after 685 updates on a point that happens to lie near theta")
 

@@ -36,11 +36,31 @@ def checked_axes(ax: Any, count: int = 1) -> Any:
     if count == 1:
         if not isinstance(ax, Axes):
             raise TypeError(f"The 'ax' parameter must be a matplotlib Axes. Got {typed_value(ax)}.")
+        _check_projection(ax)
         return ax
     pair = np.asarray(ax, dtype=object)
     if pair.shape != (count,) or not all(isinstance(one, Axes) for one in pair):
         raise TypeError(f"The 'ax' parameter must be a pair of matplotlib Axes. Got {described(ax)}.")
+    for one in pair:
+        _check_projection(one)
     return pair
+
+
+def _check_projection(ax: Axes) -> None:
+    """Raise ValueError for axes on which a curve over theta has another shape."""
+    if ax.name != "rectilinear":
+        raise ValueError(f"The 'ax' parameter must be axes of the projection 'rectilinear'. Got {ax.name!r}.")
+
+
+def ink(ax: Axes) -> str:
+    """Return black or white, whichever can be seen on the background of the axes."""
+    from matplotlib.colors import to_rgba
+
+    figure: Any = ax.figure
+    red, green, blue, opacity = to_rgba(ax.get_facecolor())
+    if opacity < 0.5:
+        red, green, blue, _ = to_rgba(figure.get_facecolor())
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 @contextlib.contextmanager

@@ -109,6 +109,8 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     ------
     TypeError, ValueError
         If an argument is not as described.
+    ArithmeticError
+        If the loss is NaN or infinite at every theta.
     ImportError
         If there is no matplotlib.
 

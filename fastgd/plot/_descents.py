@@ -16,6 +16,7 @@ from fastgd.plot._axes import (
     VERMILLION,
     axes,
     checked_axes,
+    ink,
     legend,
     legend_beside,
 )
@@ -41,6 +42,8 @@ _RUN_MARKERS = ("o", "s", "^", "D", "v", "P")
 #: Updates of a run that are drawn at most, and that get a marker each.
 _MOST_UPDATES, _FEW_UPDATES = 1000, 60
 
+#: A path that goes so many times beyond the points, or its start, has diverged: what follows is not drawn.
+FAR = 1e3
 #: What marks the lines that a later call looks for.
 _RUN = "fastgd run"
 
@@ -52,7 +55,8 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
 
     Several runs can share the panels: give the pair that the first call returned to the next, and each a label. The
     loss axis is logarithmic where all losses are above 0 and the largest is more than 10 times the least. Of a run with
-    more than 1000 updates, 1000 at equal distances are drawn.
+    more than 1000 updates, 1000 at equal distances are drawn; of one that diverged the part before it went a thousand
+    times beyond the points and its start.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     loss = LossOnPoints(loss_fn, dataset, "dataset", penalty, n_threads)
     thetas = thetas[:, 0]
     losses = loss.at(thetas)
+    drawn = _drawable(thetas[:, None], np.abs(loss.points).max(), losses)
+    updates, thetas, losses = updates[:drawn], thetas[:drawn], losses[:drawn]
     pair: NDArray[Any]
     with axes(ax, (10, 4), 2) as pair:
         with on_curve(pair[0], loss, [thetas.min(), thetas.max()]):
@@ -117,12 +123,27 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     return pair
 
 
+def _drawable(thetas: DoubleArray, size: float, losses: DoubleArray | None = None) -> int:
+    """How many thetas of a path can be drawn together: all, or those before it went a thousand times out of scale."""
+    reach = FAR * max(size, float(np.abs(thetas[0]).max()))
+    is_near = (np.abs(thetas) <= reach).all(axis=1)
+    if losses is not None:
+        is_near &= np.isfinite(losses)
+    return len(thetas) if is_near.all() else max(2, int(np.argmin(is_near)))
+
+
 def _run_style(ax: Axes, n_updates: int) -> dict[str, Any]:
     """Colour and hollow marker of the next run on these axes; no marker where they would touch each other."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
     marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
-    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
+    return {"color": _color(ax, k), "marker": marker, "markerfacecolor": "none", "markersize": 5,
             "gid": _RUN, "zorder": 3}
+
+
+def _color(ax: Axes, k: int) -> str:
+    """The colour of the run of this number."""
+    color = _RUN_COLORS[k % len(_RUN_COLORS)]
+    return ink(ax) if color == "black" else color
 
 
 def _log_if_it_helps(ax: Axes) -> None:
@@ -196,13 +217,15 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
                         f"Got {typed_value(results)}.")
     named = results if isinstance(results, dict) else {f"run {k}": run for k, run in enumerate(results, 1)}
-    paths = {name: _path(run, f"results[{name!r}]", 2, theta0) for name, run in named.items()}
+    paths = {name: _near(_path(run, f"results[{name!r}]", 2, theta0)) for name, run in named.items()}
     places = np.concatenate([thetas for _, thetas, _ in paths.values()])
     for name, run in named.items():
         surface.check_model(run, f"results[{name!r}]")
     best = surface.minimum(places)
     low, high = (extreme([*places, best], axis=0) for extreme in (np.min, np.max))
-    margin = 0.15 * np.where(high > low, high - low, 1.0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    size[size == 0] = 1.0
+    margin = 0.15 * np.where(high - low > 1e-6 * size, high - low, size)    # a path may stay at one place
     grid = surface.over(low - margin, high + margin)
     own_figure = ax is None
     with axes(ax, (7.5, 4.5)) as ax:
@@ -217,6 +240,13 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     return ax
 
 
+def _near(path: _Path) -> _Path:
+    """The part of a path before it diverged."""
+    updates, thetas, names = path
+    drawn = _drawable(thetas, 1.0)
+    return updates[:drawn], thetas[:drawn], names
+
+
 def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: DoubleArray) -> None:
     """Filled contours whose steps grow from the minimum outwards: on a quadratic loss they lie at equal distances."""
     from matplotlib.colors import to_hex, to_rgb
@@ -224,7 +254,9 @@ def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: Do
     finite = losses[np.isfinite(losses)]
     if finite.size == 0 or finite.min() == finite.max():
         return
-    levels = finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2
+    levels = np.unique(finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2)
+    if len(levels) < 4:    # which differ by rounding
+        return
     shades = [to_hex(1 - (1 - np.array(to_rgb(BLUE))) * share) for share in np.linspace(0, 0.5, len(levels) - 1)]
     ax.contourf(first, second, losses, levels=levels, colors=shades, zorder=0)
     ax.contour(first, second, losses, levels=levels[1:-1], colors="#7A9CC0", linewidths=0.7, zorder=1)
@@ -234,7 +266,7 @@ def _draw_paths(ax: Axes, paths: dict[str, _Path]) -> None:
     lengths = {name: float(np.abs(np.diff(thetas, axis=0)).sum()) for name, (_, thetas, _) in paths.items()}
     below = sorted(paths, key=lambda name: lengths[name], reverse=True)
     for k, (name, (updates, thetas, _)) in enumerate(paths.items()):
-        style: dict[str, Any] = {"color": _RUN_COLORS[k % len(_RUN_COLORS)],
+        style: dict[str, Any] = {"color": _color(ax, k),
                                  "zorder": 3 + below.index(name) / len(paths)}
         ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
                 label=f"{name}\n{updates[-1]:,} updates", **style)
@@ -257,8 +289,11 @@ def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, th
     shown = np.unique(np.linspace(0, len(history) - 1, min(len(history), _MOST_UPDATES)).astype(int))
     updates = history["update"].to_numpy()[shown]
     thetas = history[parameters].to_numpy(dtype=np.float64)[shown]
-    if not np.isfinite(thetas).all():
-        raise ValueError(f"The '{name}' parameter has NaN or infinity among its thetas.")
+    if not np.isfinite(thetas[0]).all():
+        raise ValueError(f"The '{name}' parameter has NaN or infinity in its first theta.")
+    finite = np.isfinite(thetas).all(axis=1)
+    end = len(thetas) if finite.all() else int(np.argmin(finite))
+    updates, thetas = updates[:end], thetas[:end]
     if theta0 is not None:
         updates, thetas = np.insert(updates, 0, 0), np.vstack([_start(theta0, n_parameters), thetas])
     return updates, thetas, parameters

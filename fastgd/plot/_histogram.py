@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgd._checks import as_double, check_dataset
 from fastgd.losses import huber_loss
-from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, checked_axes, legend, name_of_points
+from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, checked_axes, ink, legend, name_of_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +81,10 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     with axes(ax) as ax:
         is_empty = not ax.has_data()
         heights, edges, _ = ax.hist(points, **style)
+        digits = _digits([place for _, place, _ in marks], points)
+        marks[-1][2]["color"] = ink(ax)
         for name, place, line in marks:
-            (ax.axhline if is_lying else ax.axvline)(place, label=f"{name} {place:.4g}", **line)
+            (ax.axhline if is_lying else ax.axvline)(place, label=f"{name} {place:.{digits}g}", **line)
         labels = [name_of_points(y_vals, otherwise=""), "Number of points"]
         ax.set_xlabel(labels[is_lying], parse_math=False)
         ax.set_ylabel(labels[not is_lying], parse_math=False)
@@ -91,6 +93,14 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
         if close and is_empty and not is_lying:
             _draw_inset(ax, key, marks, close, np.asarray(heights), edges)
     return ax
+
+
+def _digits(places: Sequence[float], points: FloatArray) -> int:
+    """How many digits labels need so that places which differ by a thousandth of the points' range look different."""
+    apart = 1e-3 * (float(points.max()) / 2 - float(points.min()) / 2)
+    pairs = [(one, other) for one, other in itertools.combinations(places, 2) if abs(one - other) > apart]
+    return next((digits for digits in range(4, 17)
+                 if all(f"{one:.{digits}g}" != f"{other:.{digits}g}" for one, other in pairs)), 17)
 
 
 def _marks(points: FloatArray) -> list[_Mark]:

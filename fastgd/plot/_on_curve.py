@@ -39,7 +39,10 @@ def curve(loss: LossOnPoints, xlim: _Range) -> tuple[DoubleArray, DoubleArray]:
     if not high - low < np.inf:
         raise ValueError(f"The range of theta from {low:g} to {high:g} is too wide to be drawn.")
     thetas = _thetas(low, high)
-    return thetas, loss.at(thetas)
+    losses = loss.at(thetas)
+    if not np.isfinite(losses).any():
+        raise ArithmeticError(f"{loss.name} is NaN or infinite at every theta from {low:g} to {high:g}.")
+    return thetas, losses
 
 
 def _thetas(low: float, high: float) -> DoubleArray:
