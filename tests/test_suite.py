@@ -1,5 +1,6 @@
 """Tests about the tests: each of them is found and run."""
 import ast
+import importlib.util
 from collections import Counter
 from pathlib import Path
 
@@ -56,3 +57,23 @@ def test_these_guards_find_what_they_look_for():
                          "class TestB:\n    def test_a(self): pass\n    def test_c(self): pass\n"
                          "    def test_c(self): pass\nclass TestB: pass\n")
     assert replaced_tests(replaced) == ["test_a", "TestB", "test_c"]
+
+
+def needed_by_the_file(tree):
+    """The modules without which a whole file of tests is skipped."""
+    return [call.args[0].value for node in tree.body for call in ast.walk(node)
+            if not isinstance(node, NAMED) and isinstance(call, ast.Call)
+            and ast.unparse(call.func) == "pytest.importorskip"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_file_of_tests_is_skipped_whole(file):
+    for module in needed_by_the_file(ast.parse(file.read_text(encoding="utf-8"))):
+        assert importlib.util.find_spec(module.partition(".")[0]), (
+            f"all of {file.name} is skipped, as there is no {module}: pip install 'fastgd[test]'")
+
+
+def test_the_guard_sees_what_a_file_needs():
+    tree = ast.parse("pytest.importorskip('a.b')\nc = pytest.importorskip('c')\ndef test_d(): pytest.importorskip('d')\n")
+    assert needed_by_the_file(tree) == ["a.b", "c"]
+    assert sum(bool(needed_by_the_file(ast.parse(file.read_text(encoding="utf-8")))) for file in FILES) > 5

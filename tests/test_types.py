@@ -1,7 +1,4 @@
-"""What a type checker says of the package, of its stubs and of the README's code. It takes mypy, and a minute.
-
-`.ci/run` installs mypy for a step of its own; elsewhere these are skipped.
-"""
+"""What a type checker says of the package, of its stubs and of the README's code. It takes mypy, and a minute."""
 import importlib.util
 import inspect
 import os
@@ -62,8 +59,9 @@ minimize(mse, grad_mse, y, stop="epoch")    # type: ignore[call-overload]
 minimize(mse, 3.0, y)    # type: ignore[call-overload]
 '''
 
-pytestmark = [pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="there is no mypy"),
-              pytest.mark.thread_unsafe(reason="one mypy takes a minute, and all the memory there is")]
+pytest.importorskip("mypy")
+
+pytestmark = pytest.mark.thread_unsafe(reason="one mypy takes a minute, and all the memory there is")
 
 
 @pytest.fixture(scope="module")
