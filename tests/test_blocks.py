@@ -373,3 +373,12 @@ def test_blocks_can_be_iterated():
     blocks = Blocks(lambda: parts)
     for _ in range(2):
         assert [*blocks] == parts
+
+
+def test_a_column_that_there_are_several_of_is_named():
+    frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "y"])
+    with pytest.raises(ValueError, match="Block 0 has several columns 'a'"):
+        minimize(mse, None, Blocks(lambda: [frame])["a"], progress=False)
+    blocks = Blocks(lambda: [frame])
+    with pytest.raises(ValueError, match="Block 0 has several columns 'a'"):
+        minimize(mse, None, blocks["y"], progress=False, X=blocks[["a"]])

@@ -1,3 +1,4 @@
+import inspect
 import re
 import tracemalloc
 from decimal import Decimal
@@ -367,3 +368,50 @@ class TestWhatAFunctionReturned:
         for value in (None, 1.0, [1.0], [[1.0], [1.0, 2.0]], [1j, 2j], ["a", "b"], np.ones((2, 1))):
             with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape \(2,\), the mean slope"):
                 check_shape(value, (2,), "grad_loss_fn", "slope")
+
+
+MANY = np.full(50, 12345.678)
+DATA = {"Series": pd.Series(MANY), "array": MANY, "frame": pd.DataFrame({"a": MANY, "b": MANY}), "list": MANY.tolist(),
+        "dates": pd.Series(pd.to_datetime(MANY)), "text": pd.Series(["12345.678 euros"] * 50)}
+VALID = {
+    fastgd.minimize: {"loss_fn": fastgd.mse, "grad_loss_fn": None, "dataset": [1.0, 2.0], "progress": False},
+    fastgd.minimize_sgd: {"loss_fn": fastgd.mse, "grad_loss_fn": None, "dataset": [1.0, 2.0], "rng": 0},
+    fastgd.minimize_mini_batch: {"loss_fn": fastgd.mse, "grad_loss_fn": None, "dataset": [1.0, 2.0, 3.0],
+                                 "minibatch_size": 2, "rng": 0},
+    fastgd.minimize_multistart: {"loss_fn": fastgd.mse, "grad_loss_fn": None, "dataset": [1.0], "starts": [0.0]},
+    fastgd.simple_minimize: {"loss_fn": fastgd.mse, "dataset": [1.0], "thetas": [0.0]},
+    fastgd.is_convex: {"loss_fn": fastgd.mse, "dataset": [1.0, 2.0]},
+    fastgd.check_gradient: {"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": [1.0, 2.0]},
+    fastgd.mse: {"theta": 0.0, "dataset": [1.0]},
+    fastgd.Huber: {"delta": 1.0},
+    fastgd.schedules.cosine: {"eta0": 1.0, "T_max": 5},
+    fastgd.penalties.L2: {"strength": 1.0},
+    fastgd.open_parquet: {"path": "nothing.parquet"},
+}
+
+
+@pytest.mark.parametrize("what", DATA)
+@pytest.mark.parametrize("function", VALID, ids=lambda function: getattr(function, "__name__", str(function)))
+@pytest.mark.filterwarnings("ignore")
+def test_no_message_prints_the_data(function, what):
+    """Data in the place of any argument are named by type and shape."""
+    names = [name for name, each in inspect.signature(function).parameters.items()
+             if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    messages = []
+    for name in names:
+        try:
+            function(**{**VALID[function], name: DATA[what]})
+        except Exception as error:
+            messages.append(f"{name}: {error}")
+    assert messages
+    assert [message[:300] for message in messages if len(message) > 700] == []
+    # One value may be shown as an example.
+    assert [message[:300] for message in messages if message.count("12345") > 1] == []
+
+
+def test_a_second_column_in_the_place_of_alpha_is_told_where_it_goes():
+    x, y = pd.Series(np.arange(50.0)), pd.Series(np.arange(50.0))
+    for call in (lambda: fastgd.minimize(fastgd.mse, fastgd.grad_mse, x, y),
+                 lambda: fastgd.minimize_sgd(fastgd.mse, fastgd.grad_mse, x.tolist(), y.to_numpy())):
+        with pytest.raises(TypeError, match=r"'alpha'.* of shape \(50,\).*targets are the third argument.*X="):
+            call()

@@ -74,6 +74,7 @@ def test_no_file_of_tests_is_skipped_whole(file):
 
 
 def test_the_guard_sees_what_a_file_needs():
-    tree = ast.parse("pytest.importorskip('a.b')\nc = pytest.importorskip('c')\ndef test_d(): pytest.importorskip('d')\n")
+    tree = ast.parse("pytest.importorskip('a.b')\nc = pytest.importorskip('c')\n"
+                     "def test_d(): pytest.importorskip('d')\n")
     assert needed_by_the_file(tree) == ["a.b", "c"]
     assert sum(bool(needed_by_the_file(ast.parse(file.read_text(encoding="utf-8")))) for file in FILES) > 5

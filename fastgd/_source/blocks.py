@@ -133,6 +133,8 @@ def _selected(where: str, block: Any, wanted: Wanted) -> Raw:
         for name in wanted.names:
             if name not in names:
                 raise ValueError(f"{where} has no column {name!r}; it has {', '.join(map(repr, names))}.")
+            if names.count(name) > 1:
+                raise ValueError(f"{where} has several columns {name!r}. Give each a name of its own.")
         X = None if wanted.X is None else frame[:, [names.index(name) for name in wanted.X]].to_native()
         targets, weights = (None if name is None else frame[:, names.index(name)].to_native()
                             for name in (wanted.targets, wanted.weights))

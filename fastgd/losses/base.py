@@ -24,6 +24,7 @@ from fastgd._checks import (
     is_lazy,
     real_numbers,
 )
+from fastgd._frames import typed_value
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, as_source, no_intercept_without_rows
 from fastgd._source.points import mean_over
@@ -242,7 +243,7 @@ def _one_number(theta: object) -> float:
     if array.dtype.kind not in "iuf" or array.size != 1 or isinstance(theta, np.ma.MaskedArray):
         raise TypeError("theta must be one real number, got "
                         + (f"an array of shape {array.shape}; use .curve(thetas, dataset) for many"
-                           if array.dtype.kind in "iuf" else f"{theta!r} of type {type(theta).__name__}"))
+                           if array.dtype.kind in "iuf" else typed_value(theta)))
     return float(array.item())
 
 
