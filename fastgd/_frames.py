@@ -281,7 +281,7 @@ def _refuse_column(column: nw.Series[Any], name: str, label: str | None, ndim: i
         of = "" if label is None else f", column {label!r}"
         raise ValueError(f"Complex data not supported: input {name}{of} has dtype {dtype}.")
     what = f"its column {label!r} has" if label is not None else "it has"
-    first = "" if len(column) == 0 else _first_text(column.head(len(column)).to_list())
+    first = "" if len(column) == 0 else _first_text(column.to_list())
     raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, but {what} the dtype {dtype}{first}. "
                     f"{_advice(column, name, label)}")
 

@@ -210,11 +210,13 @@ def test_ties_are_kept_once():
     assert run(abs_loss, y, max_iter=300).x == loop(abs_loss, y, max_iter=300).x
 
 
+@quiet
 def test_points_whose_differences_overflow_go_by_the_loop():
     y = np.array([-1.5e308, 1.0, 1.5e308])
     assert run(abs_loss, y, max_iter=300, tol=0.3).x == loop(abs_loss, y, max_iter=300, tol=0.3).x
 
 
+@quiet
 def test_a_loss_that_is_shown_need_not_be_that_of_the_gradient():
     y = np.random.default_rng(2).normal(15, 3, N)
     found, expected = (minimize(Pinball(0.3), huber_loss.gradient, y, progress=False, full_output=True, few_passes=each)

@@ -266,7 +266,8 @@ def test_labels_of_any_type(values, make):
 
 def test_other_frames():
     numbers = np.arange(12.0).reshape(6, 2)
-    assert np.shares_memory(as_numbers(pd.DataFrame(numbers), "X", 2)[0], numbers)
+    frame = pd.DataFrame(numbers)
+    assert np.shares_memory(as_numbers(frame, "X", 2)[0], frame.to_numpy())
     twice = pd.DataFrame(numbers, columns=["a", "a"])
     for frame, names in ((twice, ["a", "a"]), (pd.DataFrame(numbers), ["0", "1"]),
                          (pd.DataFrame(numbers, columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 #: The types of X that are read as they are; the first is what others become.
-_DTYPES = (np.float64, np.float32)
+_DTYPES: tuple[Any, ...] = (np.float64, np.float32)
 
 
 class Model(NamedTuple):
