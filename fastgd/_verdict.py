@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fastgd._shortfall import Shortfall
 
 
+#: A theta beyond which a loss of our own may overflow: the square of its residuals does from 1e154 on.
+HUGE = 1e100
+
+
 class Growth(NamedTuple):
     """The objective at the start and at the end of a run that went up, and whether it grew a millionfold."""
 
@@ -82,7 +86,8 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    if not objective.is_unknown and not math.isfinite(objective.descended_value(x)):
+    if (objective.gradient is not None and not is_rows and largest(x) > HUGE
+            and not math.isfinite(objective.descended_value(x))):
         return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
     if shortfall is not None:
