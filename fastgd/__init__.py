@@ -21,6 +21,9 @@
     fastgd.reference        all of this in plain numpy, whose bits it has
     fastgd.datasets         the tips data
 
+The public functions and classes of these modules are found in fastgd too, ``fastgd.plot_loss``, ``fastgd.load_tips``;
+those of fastgd.reference have the same names as ours, and are found there alone.
+
 With ``X=`` the losses and the descents are those of a linear model.
 
 The kernels release the interpreter's lock and keep no state: many descents may run in threads at once, and one
@@ -49,7 +52,12 @@ if TYPE_CHECKING:
     from fastgd.convexity import is_convex as is_convex
     from fastgd.datasets import load_tips as load_tips
     from fastgd.differences import check_gradient as check_gradient
+    from fastgd.estimators import DescentClassifier as DescentClassifier
+    from fastgd.estimators import DescentRegressor as DescentRegressor
     from fastgd.multistart import minimize_multistart as minimize_multistart
+    from fastgd.penalties import L1 as L1
+    from fastgd.penalties import L2 as L2
+    from fastgd.penalties import ElasticNet as ElasticNet
     from fastgd.plot import plot_connected_thetas as plot_connected_thetas
     from fastgd.plot import plot_descent as plot_descent
     from fastgd.plot import plot_histogram as plot_histogram
@@ -59,15 +67,29 @@ if TYPE_CHECKING:
     from fastgd.plot import plot_tangent_on_loss as plot_tangent_on_loss
     from fastgd.plot import plot_theta_on_loss as plot_theta_on_loss
     from fastgd.plot import points_and_loss as points_and_loss
+    from fastgd.schedules import constant as constant
+    from fastgd.schedules import cosine as cosine
+    from fastgd.schedules import exponential_decay as exponential_decay
+    from fastgd.schedules import inverse_scaling as inverse_scaling
+    from fastgd.schedules import step_decay as step_decay
 
-#: Imported when they are wanted, as scipy does it: the module of each function, and modules.
-_WHEN_WANTED = {"Blocks": "_source.blocks", "check_gradient": "differences", "is_convex": "convexity",
-                "load_tips": "datasets", "minimize_multistart": "multistart", "open_parquet": "_source.parquet",
-                **dict.fromkeys(("plot_connected_thetas", "plot_descent", "plot_histogram", "plot_loss",
-                                 "plot_one_gd_iter", "plot_paths", "plot_tangent_on_loss", "plot_theta_on_loss",
-                                 "points_and_loss"), "plot")}
+#: Imported at the first access, as scipy does it: the public functions and classes of each module, and modules.
+_LAZY = {name: module for module, names in {
+    "_source.blocks": ("Blocks",),
+    "_source.parquet": ("open_parquet",),
+    "convexity": ("is_convex",),
+    "datasets": ("load_tips",),
+    "differences": ("check_gradient",),
+    "estimators": ("DescentClassifier", "DescentRegressor"),
+    "multistart": ("minimize_multistart",),
+    "penalties": ("ElasticNet", "L1", "L2"),
+    "plot": ("plot_connected_thetas", "plot_descent", "plot_histogram", "plot_loss", "plot_one_gd_iter", "plot_paths",
+             "plot_tangent_on_loss", "plot_theta_on_loss", "points_and_loss"),
+    "schedules": ("constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"),
+}.items() for name in names}
 _MODULES = ("convexity", "datasets", "differences", "estimators", "multistart", "plot", "reference")
 
+#: `import *` brings no names of the modules for pictures, penalties and schedules: a notebook may have its own.
 __all__ = [
     "Blocks",
     "ConvergenceWarning",
@@ -94,15 +116,15 @@ __all__.sort()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHEN_WANTED and name not in _MODULES:
+    if name not in _LAZY and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module(f"fastgd.{_WHEN_WANTED.get(name, name)}")
-    found = getattr(module, name) if name in _WHEN_WANTED else module
+    module = importlib.import_module(f"fastgd.{_LAZY.get(name, name)}")
+    found = getattr(module, name) if name in _LAZY else module
     globals()[name] = found    # so that it is asked for once
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_WHEN_WANTED, "__version__", "estimators", "plot"])
+    return sorted({*__all__, *_LAZY, "__version__", "estimators", "plot"})

@@ -13,48 +13,57 @@ from fastgd._column import read_column
 from fastgd.losses import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from fastgd.losses import Loss
+
+#: Exit codes beside 0.
+DIVERGED, WRONG_INPUT, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
+_EXIT_CODES = """exit codes:
+  0    the descent converged; a report or pictures were made
+  1    the descent diverged
+  2    an argument or the data are wrong, or cannot be read or written
+  3    the descent ended without convergence; the last line says why
+  130  interrupted by Ctrl-C
+"""
 
 LOSSES = {name.removesuffix("_loss"): loss for name, loss in REGISTRY.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 3 where a descent did not converge."""
-    options = _parser().parse_args(arguments)
-    code = 0
+    """Run the command line and return its exit code."""
+    lines = _lines(_parser().parse_args(arguments))
     try:
-        for line in _lines(options):
-            if isinstance(line, _report.NotConverged):
-                code = 3
-            else:
-                print(line, flush=True)
+        while True:
+            print(next(lines), flush=True)
+    except StopIteration as end:
+        code: int = end.value
+        return code
     except BrokenPipeError:
         raise
     except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        return _fail(error, 2)
+        return _fail(error, WRONG_INPUT)
     except fastgd.DivergenceError as error:
-        return _fail(error, 1)
-    return code
+        return _fail(error, DIVERGED)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fastgd", description=(
-        "Without options: every loss on the tips data, beside the course's figures. "
-        "With --pictures: the course's pictures. With other options: one descent on one column."), epilog=(
-        "Exit status: 0 if the descent converged, 1 if it diverged, 2 for wrong arguments and files that cannot be "
-        "read, 3 if it did not converge."))
+    parser = argparse.ArgumentParser(
+        prog="python -m fastgd", epilog=_EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=("Without options: every loss on the tips data, beside the course's figures.\n"
+                     "With --pictures: the course's pictures. With other options: one descent on one column."))
     parser.add_argument("--data", metavar="FILE",
-                        help="a csv file with a header, also .gz, .bz2, .xz or .zst, or a .parquet file (default: the "
-                             "tips data); commas, semicolons, tabs and | separate its columns")
-    parser.add_argument("--decimal", metavar="MARK", help="what stands before the decimals in a csv file (default: .)")
+                        help="a csv file with a header, separated by commas, semicolons, tabs or bars, or a .parquet "
+                             "file; .gz, .bz2, .xz, .zst and .zip are unpacked (default: the tips data)")
     parser.add_argument("--column", metavar="NAME",
                         help="the column of numbers (default: the only one; for the tips data pcttip)")
+    parser.add_argument("--decimal", choices=[".", ","], metavar="MARK",
+                        help="the decimal mark of a csv file, a point or a comma (default: a point)")
     parser.add_argument("--dropna", action="store_true", default=None, help="leave rows with missing values out")
     parser.add_argument("--loss", choices=sorted(LOSSES), help="default: huber")
-    parser.add_argument("--alpha", type=_alpha, help="learning rate, or adaptive or auto (default: adaptive for a file "
-                        "with --method batch and without --compare, else 0.2)")
+    parser.add_argument("--alpha", type=_alpha, metavar="RATE",
+                        help="learning rate: a number, auto (1 / the largest curvature of the loss) or adaptive "
+                             "(default: adaptive for batch descent on a FILE, else 0.2)")
     parser.add_argument("--delta", type=float, help="where the Huber loss turns linear (default: 1)")
     parser.add_argument("--parameter", metavar="NAME=VALUE", action="append",
                         help="a parameter of the loss, such as q=0.9 for pinball; once for each")
@@ -63,23 +72,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the shuffles (default: 0)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the data at most (default: 1000)")
     parser.add_argument("--compare", action="store_true", default=None,
-                        help="after the answer, time the same descent in plain numpy, which can take long")
+                        help="after the answer, time the same descent in plain numpy, which can take long; of "
+                             "adaptive steps as many updates without adaptation")
     parser.add_argument("--pictures", metavar="DIR", help="write the course's pictures to this folder, as PNG")
     return parser
 
 
-def _alpha(text: str) -> Any:
-    """A learning rate, or the word for how it is found."""
+def _alpha(text: str) -> float | str:
     if text in ("adaptive", "auto"):
         return text
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid value: {text!r}; a number, adaptive or auto") from None
+        raise argparse.ArgumentTypeError(f"must be a number, auto or adaptive. Got {text!r}.") from None
 
 
-def _lines(options: argparse.Namespace) -> Iterator[str | _report.NotConverged]:
-    """What to print, each line when it is known."""
+def _lines(options: argparse.Namespace) -> Generator[str, None, int]:
+    """Yield each line to print when it is known; return the exit code."""
     given = [f"--{name.replace('_', '-')}" for name, value in vars(options).items() if value is not None]
     if options.pictures is not None:
         given.remove("--pictures")
@@ -89,36 +98,34 @@ def _lines(options: argparse.Namespace) -> Iterator[str | _report.NotConverged]:
 
         yield from map(str, write_pictures(options.pictures))
     elif given:
-        yield from _descent(options)
+        return (yield from _descent(options))
     else:
         yield from _report.on_tips()
+    return 0
 
 
-def _descent(options: argparse.Namespace) -> Iterator[str | _report.NotConverged]:
+def _descent(options: argparse.Namespace) -> Generator[str, None, int]:
     loss, chosen = _loss(options), _run_options(options)
-    if options.decimal is not None and len(options.decimal) != 1:
-        raise ValueError(f"--decimal must be one character. Got {options.decimal!r}.")
     column = read_column(options.data, options.column, bool(options.dropna), options.decimal or ".")
     if loss == fastgd.cross_entropy and (column.values.min() < 0 or column.values.max() > 1):
         raise ValueError(f"cross_entropy needs numbers from 0 to 1; {column.name} has {column.values.min():g} to "
                          f"{column.values.max():g}")
     run = _report.Run(loss, column.values, **chosen)
-    yield from _report.on_column(run, column.source, bool(options.compare))
+    is_converged = yield from _report.on_column(run, column.source, bool(options.compare))
+    return 0 if is_converged else NOT_CONVERGED
 
 
 def _run_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Those that were given for the method, by the names of `_report.Run`."""
+    """The options that were given for the method, by the names of `_report.Run`."""
     method = options.method or "batch"
     unused = {"batch": ("batch_size", "seed", "epochs"), "sgd": ("batch_size",), "mini-batch": ()}[method]
     wrong = [f"--{name.replace('_', '-')}" for name in unused if getattr(options, name) is not None]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} cannot be used with --method {method}")
     if options.alpha == "adaptive" and method != "batch":
-        raise ValueError(f"--alpha adaptive cannot be used with --method {method}; use a number, or auto")
+        raise ValueError(f"--alpha adaptive cannot be used with --method {method}; give a number or auto")
     chosen = {name: getattr(options, name) for name in ("alpha", "method", "batch_size", "seed", "epochs")}
-    if options.alpha in ("adaptive", "auto") and options.compare:
-        raise ValueError(f"--alpha {options.alpha} cannot be used with --compare: plain numpy needs a number")
-    if options.alpha is None and options.data is not None and method == "batch" and not options.compare:
+    if options.data is not None and options.alpha is None and method == "batch":
         chosen["alpha"] = "adaptive"
     return {name: value for name, value in chosen.items() if value is not None}
 
@@ -162,7 +169,7 @@ def _main_of_a_process() -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         code = 0
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     try:
         if sys.stdout is not None:    # it is None where it was closed
             sys.stdout.flush()

@@ -13,7 +13,7 @@ from fastgd import reference
 from fastgd.losses import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
@@ -29,16 +29,12 @@ COURSE_STOCHASTIC = {
 }
 
 
-class NotConverged:
-    """What follows the lines of a descent that did not converge."""
-
-
 class Run(NamedTuple):
     """A descent of the constant model on `values`, which can be made compiled and in plain numpy."""
 
     loss: Loss
     values: DoubleArray
-    alpha: Any = 0.2
+    alpha: float | str = 0.2
     method: str = "batch"
     batch_size: int | None = 10
     seed: int = 0
@@ -65,30 +61,39 @@ class Run(NamedTuple):
         """The descent and its numpy twin, to be called with further options."""
         slow_gradient = functools.partial(getattr(reference, f"grad_{self.loss.__name__}"), **self.loss.parameters)
         own, plain = (self.loss, self.loss.gradient, self.values), (None, slow_gradient, self.values)
+        fast: Any
+        slow: Any
         if self.method == "batch":
-            return (functools.partial(fastgd.minimize, *own, self.alpha, progress=False),
-                    functools.partial(reference.minimize, *plain, self.alpha, progress=False))
-        fast: Callable[..., Any]
+            fast, slow = fastgd.minimize, reference.minimize
+            return (functools.partial(fast, *own, self.alpha, progress=False),
+                    functools.partial(slow, *plain, progress=False, **self._slow_options()))
         fast, slow = ((fastgd.minimize_sgd, reference.minimize_sgd) if self.method == "sgd" else
                       (fastgd.minimize_mini_batch, reference.minimize_mini_batch))
-        arguments = (self.alpha,) if self.method == "sgd" else (self.batch_size, self.alpha)
+        size = () if self.method == "sgd" else (self.batch_size,)
         state = np.random.RandomState()
 
         def run(**options: Any) -> Any:
             state.seed(self.seed)
-            return fast(*own, *arguments, rng=state, max_epochs=self.epochs, **options)
+            return fast(*own, *size, alpha=self.alpha, rng=state, max_epochs=self.epochs, **options)
 
         def slow_run() -> Any:
             state.seed(self.seed)
-            return slow(*plain, *arguments, rng=state, max_epochs=self.epochs)
+            return slow(*plain, *size, rng=state, max_epochs=self.epochs, **self._slow_options())
 
         return run, slow_run
 
+    def _slow_options(self) -> dict[str, float | str]:
+        """The learning rate for the numpy loops, which have neither "auto" nor, for one number, "adaptive"."""
+        if self.alpha == "adaptive":    # an update costs the same whatever the rate, and of rate 0 none is the last
+            return {"alpha": 0.0}
+        return {"alpha": 1 / self.loss.max_curvature if self.alpha == "auto" else self.alpha}
 
-def on_column(run: Run, source: str, compare: bool = False) -> Iterator[str | NotConverged]:
-    """The lines about one descent on the points that `source` describes; those of the answer come first.
 
-    With `compare` the numpy loop is timed after it, which can take a hundred times as long.
+def on_column(run: Run, source: str, compare: bool = False) -> Generator[str, None, bool]:
+    """Yield the lines about one descent on the points that `source` describes; return whether it converged.
+
+    The lines of the answer come first. With `compare` the numpy loop is timed after it, which can take a hundred times
+    as long.
     """
     result, notes = run.answer()
     with np.errstate(over="ignore"):    # the mean of numbers near the largest may be infinite
@@ -100,8 +105,7 @@ def on_column(run: Run, source: str, compare: bool = False) -> Iterator[str | No
     if compare:
         compiled, slow = run.times(result.nit)
         yield f"compiled {_seconds(compiled)}, numpy {_seconds(slow)}, ratio {_ratio(slow / compiled)}"
-    if not result.success:
-        yield NotConverged()
+    return result.success
 
 
 def on_tips() -> Iterator[str]:

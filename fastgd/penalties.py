@@ -64,7 +64,7 @@ class Penalty(Value):
 
 
 class L2(Penalty):
-    """``strength / 2 * sum(w**2)``: ridge. It keeps weights small, and gives separable or collinear data a minimum.
+    """Ridge, ``strength / 2 * sum(w**2)``. It keeps weights small, and gives separable or collinear data a minimum.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """``strength * sum(abs(w))``: lasso. It makes small weights exactly 0.
+    """Lasso, ``strength * sum(abs(w))``. It makes small weights exactly 0.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class L1(Penalty):
 
 
 class ElasticNet(Penalty):
-    """``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``: both, so that weights of correlated columns vanish together.
+    """Elastic net, ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``. Weights of correlated columns vanish together.
 
     Parameters
     ----------

@@ -6,12 +6,14 @@ import lzma
 import os
 import sys
 import threading
+import types
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fastgd import _column
 from fastgd.__main__ import main
 from fastgd._column import read_column
 
@@ -76,6 +78,9 @@ ERRORS = {
     "hexadecimal": ("x\n1\n0x1F\n", None, "holds text, not numbers: '0x1F' in line 3;"),
     "an underscore": ("x\n1\n1_000\n", None, "'1_000' in line 3; write numbers with a point for the decimals and noth"),
     "a comma in quotes": ('x\n1\n"1,000"\n', None, "'1,000' in line 3; write numbers with a point for the decimals"),
+    "a comma in one column": ("x\n1\n1,5\n", None, "'1,5' in line 3; write numbers with a point for the decimals and "
+                              "nothing between the thousands, or say --decimal , if the comma is the decimal mark"),
+    "a decimal comma": ("x;y\n1;2\n1,5;2\n", "x", "'1,5' in line 3; write numbers with a point for the decimals and"),
     "an apostrophe": ("x\n1\n1'000\n", None, "\"1'000\" in line 3; write numbers with a point for the decimals"),
     "other digits": ("x\n\u0661\n", None, "holds text, not numbers: '\u0661' in line 2"),
     "text after infinity": ("x\ninf\ntwo\n", None, "holds text, not numbers: 'two' in line 3"),
@@ -117,7 +122,8 @@ FILES = {
     "a long first row": ("x,y\n1,2,3\n4,5\n", "x", "cannot read FILE as csv: line 2 has 3 fields and the header 2; a "
                                                   "text with a comma needs quotes, and a number no comma"),
     "a long row": ("x,y\n1,2\n\n1,2,3\n", "x", "cannot read FILE as csv: line 4 has 3 fields and the header 2; a text"),
-    "a number with a comma": ("x\n1\n1,000\n", None, "line 3 has 2 fields and the header 1; a text with a comma needs"),
+    "a number with a comma": ("x,y\n1,2\n1,000,2\n", "x", "line 3 has 3 fields and the header 2; a text with a comma "
+                              "needs quotes, and a number no comma, or say --decimal , if the comma is the decimal"),
     "a comma at the end of one row": ("x,y\n1,2\n1,2,\n", "x", "line 3 has 3 fields and the header 2; it ends with a "),
     "an open quote": ('x,y\n1,2\n\n3,"4\n5,6\n', "x", "cannot read FILE as csv: the quote that opens in line 4 is n"),
     "UTF-16": ("x\n1\n".encode("utf-16"), None, "cannot read FILE as csv: it is text in UTF-16; save it as UTF-8"),
@@ -135,7 +141,82 @@ FILES = {
                                  "or say --column 1 if that is the name"),
     "no header of two columns": ("1,2\n3,4\n", "x", "there are: 1, 2; these are numbers, and the first line must be "
                                                   "names: add a line above it"),
+    "semicolons, no name": ("x;y\n1;2\n", None, "name a column with --column; there are: x, y"),
+    "no header of semicolons": ("1,5;2\n3;4,5\n", "x", "there are: 1,5, 2"),
+    "a long row of semicolons": ("x;y\n1;2\n1;2;3\n", "x", "line 3 has 3 fields and the header 2; a text with a semi"),
+    "a tab too many": ("x\ty\n1\t2\n1\t2\t\n", "x", "line 3 has 3 fields and the header 2; it ends with a tab too"),
 }
+
+
+#: By name: a file with the column x of 1.5 and -2000.25, and the decimal mark.
+SEPARATED = {
+    "semicolons": ("x;y\n1.5;a\n-2000.25;b\n", "."),
+    "tabs": ("y\tx\na\t1.5\nb\t-2000.25\n", "."),
+    "bars": ("y|x\na|1.5\nb|-2000.25\n", "."),
+    "decimal commas and semicolons": ("y;x\n1;1,5\n2;-2000,25\n", ","),
+    "decimal commas and tabs": ("y\tx\n1,5\t1,5\n2\t-2,00025e3\n", ","),
+    "decimal commas, alone": ("x\n1,5\n-2000,25\n", ","),
+    "decimal commas in quotes": ('x,y\n"1,5",1\n"-2000,25",2\n', ","),
+    "decimal commas in quotes with spaces": ('x;y\n" 1,5";1\n"-2000,25 ";2\n', ","),
+    "a comma in the header and in the numbers": ("Preis, netto;x\n1;1,5\n2,5;-2000,25\n", ","),
+    "a comma in each field of text": ("name;x\nDoe, Jane;1.5\nRoe, Joe;-2000.25\n", "."),
+    "a semicolon in the header": ('"a;b",x\n1,1.5\n2,-2000.25\n', "."),
+    "a semicolon in the header without quotes": ("a;b,x\n1,1.5\n2,-2000.25\n", "."),
+    "semicolons in quoted text": ('note,x\n"a;b;c",1.5\n"d;e;f",-2000.25\n', "."),
+    "line breaks in quotes": ('note;x\n"a\n,b";1.5\n"c\r\nd,,,";-2000.25\n', "."),
+    "a semicolon at the end of each row": ("x;y\n1.5;1;\n-2000.25;2;\n", "."),
+    "a mark of the byte order": ('\ufeffx;y\r\n1.5;1\r\n-2000.25;2\r\n', "."),
+    "a mark of the byte order before quotes": ('\ufeff"x";y\n1.5;1\n-2000.25;2\n', "."),
+    "blank lines": ("\n \nx;y\n\n1.5;1\n\n-2000.25;2\n\n", "."),
+    "a header longer than the sample": ("x;" + ";".join(f"the name {k}" for k in range(3000)) + "\n1.5\n-2000.25", "."),
+}
+
+
+@pytest.mark.parametrize("case", SEPARATED)
+def test_the_separator_is_found(write, case):
+    text, decimal = SEPARATED[case]
+    np.testing.assert_array_equal(read_column(write(text), "x", decimal=decimal).values, [1.5, -2000.25])
+
+
+def test_decimal_marks_on_the_command_line(write, capsys):
+    file = write("x;y\n1,5;1\n2,5;2\n")
+    assert main(["--data", file, "--column", "x", "--decimal", ",", "--loss", "mse"]) == 0
+    assert "2 points, mean 2, median 2" in capsys.readouterr().out
+    assert main(["--data", file, "--column", "x"]) == 2
+    assert "say --decimal ," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["1.5", "1.234,5", "1,2,3", "1 000,5"])
+def test_numbers_that_are_none_with_a_decimal_comma(write, text):
+    with pytest.raises(ValueError, match=r"in line 2; write numbers with a comma for the decimals, as --decimal says"):
+        read_column(write(f"x;y\n{text};1\n"), "x", decimal=",")
+
+
+def test_numbers_are_those_of_float(write):
+    rng = np.random.default_rng(0)
+    texts = [repr(float(x)) for x in rng.normal(size=500) * 10.0 ** rng.integers(-300, 300, 500)]
+    texts += ["".join(map(str, rng.integers(0, 10, 25))) + "e-7" for _ in range(500)]
+    texts += ["9007199254740993", "1e-320", "123456789012345678901234567890.5"]
+    np.testing.assert_array_equal(read_column(write("x\n" + "\n".join(texts)), None).values, np.array(texts, float))
+    swapped = "\n".join(texts).replace(".", ",")
+    np.testing.assert_array_equal(read_column(write("x\n" + swapped), None, decimal=",").values, np.array(texts, float))
+
+
+def test_a_decimal_comma_after_whole_numbers_only(write):
+    values = read_column(write("x\n" + "7\n" * 20_000 + "1,5\n"), None, decimal=",").values
+    assert (len(values), values[-1]) == (20_001, 1.5)
+
+
+def test_a_file_of_several_chunks(write, monkeypatch):
+    monkeypatch.setattr(_column, "_FIELDS", 6)
+    rows = [f"{k},{k % 7}" for k in range(100)]
+    np.testing.assert_array_equal(read_column(write("x,y\n" + "\n".join(rows)), "x").values, np.arange(100))
+    for bad, words in (("two,1", "holds text, not numbers: 'two' in line 52;"), (",1", "the first in line 52;"),
+                       ("inf,1", "holds 'inf' in line 52, which"), ("1,2,3", "line 52 has 3 fields and the header 2;")):
+        with pytest.raises(ValueError, match=words):
+            read_column(write("x,y\n" + "\n".join([*rows[:50], bad, *rows[50:]])), "x")
+    values = read_column(write("x\n" + "1\n\n" * 20 + "\n" * 30), None, dropna=True)
+    assert (len(values.values), values.n_left_out) == (20, 19)
 
 
 @pytest.mark.parametrize("case", FILES)
@@ -179,7 +260,8 @@ def test_dropna_leaves_rows_out_and_counts_them(write):
         read_column(write("x\nNA\n1e999\n"), None, dropna=True)
 
 
-@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+@pytest.mark.parametrize(("ending", "compress"), [
+    (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".GZ", gzip.compress)])
 def test_a_compressed_file_has_lines_too(write, ending, compress):
     np.testing.assert_array_equal(read_column(write(compress(b"x\n1\n2\n\n"), "a.csv" + ending), None).values, [1, 2])
     with pytest.raises(ValueError, match="'two' in line 4"):
@@ -190,14 +272,42 @@ def test_a_compressed_file_has_lines_too(write, ending, compress):
         read_column(write(b"x\n1\n", "a.csv" + ending), None)
 
 
-def test_in_an_archive_rows_are_counted(write):
-    for text, words in (("x\n1\ntwo\n", "'two' in line 3"),
-                        ("x\n1\n2,3\n", "line 3 has 2 fields and the header 1")):
+def test_an_archive_has_lines_too(write):
+    for text, words in (("x\n1\n\ntwo\n", "'two' in line 4"), ("x;y\n1;2\n2;3;4\n", "line 3 has 3 fields and")):
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("a.csv", text)
         with pytest.raises(ValueError, match=words):
-            read_column(write(content.getvalue(), "a.zip"), None)
+            read_column(write(content.getvalue(), "a.zip"), "x")
+
+
+def test_frames_of_zstandard(write):
+    """All of them; pandas reads the first."""
+    zstandard = pytest.importorskip("zstandard")
+    compress = zstandard.ZstdCompressor().compress
+    file = write(compress(b"x;y\n1;2\n") + compress(b"2;3\n"), "a.csv.zst")
+    np.testing.assert_array_equal(read_column(file, "x").values, [1, 2])
+    with pytest.raises(ValueError, match="'two' in line 3"):
+        read_column(write(compress(b"x\n1\n") + compress(b"two\n"), "a.csv.zst"), None)
+
+
+def test_a_file_of_zstandard_is_read_through_the_package(write, monkeypatch):
+    """The same with a package that unpacks nothing, where there is none."""
+    def stream_reader(source, read_across_frames):
+        assert read_across_frames
+        return io.BytesIO(source.read())
+
+    monkeypatch.setitem(sys.modules, "zstandard", types.SimpleNamespace(
+        ZstdDecompressor=lambda: types.SimpleNamespace(stream_reader=stream_reader)))
+    np.testing.assert_array_equal(read_column(write("x\n1\n2\n", "a.csv.ZST"), None).values, [1, 2])
+
+
+def test_without_zstandard_the_command_that_installs_it_is_named(write, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    file = write("", "a.csv.zst")
+    assert main(["--data", file]) == 2
+    assert capsys.readouterr().err == (
+        f"fastgd: error: cannot read {file}: zst files need zstandard: pip install zstandard\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -278,31 +388,3 @@ def test_the_tips_have_a_column_that_needs_no_name():
     assert read_column(None, "tip").source == "tip of tips: 244 points"
     with pytest.raises(ValueError, match="no column 'x' in tips; there are: total_bill, tip"):
         read_column(None, "x")
-
-
-@pytest.mark.parametrize(("text", "decimal", "values"), [
-    ("x;y\n1;2\n3;4\n", ".", [1, 3]), ("x;y\n1,5;2\n-3,25;4\n", ",", [1.5, -3.25]), ("x\ty\n1\t2\n", ".", [1]),
-    ("x|y\n1|2\n", ".", [1]), ("x\n1,5\n2\n", ",", [1.5, 2]), ('"a;b",x\n"1;2",3\n', ".", [3]),
-    ('name;x\n"a;b";1e-3\nc;2\n', ".", [1e-3, 2]), ("x,y\n1,2\n", ".", [1]),
-    ("x;y\n0,1;2\n1.000,5;3\n", ",", None),
-])
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.bz2", "csv.xz"])
-def test_separators_and_decimals(write, text, decimal, values, suffix):
-    pack = {"csv": bytes, "csv.gz": gzip.compress, "csv.bz2": bz2.compress, "csv.xz": lzma.compress}[suffix]
-    file = write(pack(text.encode()), f"a.{suffix}")
-    if values is None:
-        with pytest.raises(ValueError, match=r"'1.000,5' in line 3"):
-            read_column(file, "x", decimal=decimal)
-    else:
-        assert read_column(file, "x", decimal=decimal).values.tolist() == values
-
-
-def test_decimal_commas_have_a_hint(write):
-    with pytest.raises(ValueError, match=r"'1,5' in line 2; if the comma stands before decimals, use --decimal ,"):
-        read_column(write(b"x;y\n1,5;2\n", "a.csv"), "x")
-
-
-def test_numbers_are_read_to_the_last_bit(write):
-    numbers = np.random.default_rng(0).normal(size=2000) * 10.0 ** np.random.default_rng(1).integers(-300, 300, 2000)
-    text = "x;y\n" + "".join(f"{number!r};1\n" for number in numbers.tolist())
-    assert np.array_equal(read_column(write(text.encode(), "a.csv"), "x").values, numbers)

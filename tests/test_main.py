@@ -40,6 +40,9 @@ def test_own_column(capsys, csv):
     assert (code, err) == (0, "")
     assert "3 points, mean 3, median 2" in out
     assert "batch, mse: theta 2.99" in out
+    code, out, err = run(capsys, "--data", csv, "--column", "x", "--loss", "mse")
+    assert (code, err) == (0, "")
+    assert "batch, mse: theta 3," in out    # adaptive
     code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "huber", "--delta", 0.5)
     assert code == 0
     assert "Huber(delta=0.5)" in out
@@ -59,11 +62,56 @@ def test_dropna_says_how_many_rows_it_leaves_out(capsys, csv):
     assert "2 points (1 row with missing values left out), mean 2, median 2" in out
 
 
+@pytest.mark.parametrize(("options", "code"), [
+    (["--loss", "mse"], 0), (["--loss", "mse", "--alpha", "adaptive"], 0), (["--loss", "mse", "--alpha", "auto"], 0),
+    (["--loss", "pinball", "--alpha", "adaptive"], 0), (["--loss", "mse", "--alpha", "1e-9"], 3),
+    (["--loss", "mse", "--alpha", "1"], 3),
+    (["--method", "sgd", "--loss", "mse", "--alpha", "auto", "--epochs", "1"], 3),
+    (["--method", "mini-batch", "--loss", "mse", "--alpha", "100"], 1), (["--loss", "mse", "--alpha", "1.5"], 1),
+    (["--loss", "abs", "--alpha", "auto"], 2), (["--loss", "mse", "--alpha", "0"], 2),
+    (["--method", "sgd", "--alpha", "adaptive"], 2), (["--loss", "mse", "--alpha", "nan"], 2)])
+def test_the_exit_code_says_how_the_descent_ended(capsys, options, code):
+    found, out, err = run(capsys, *options)
+    assert found == code, out + err
+    assert bool(out) == (code in (0, 3))
+    assert err.count("\n") == (code in (1, 2))
+    if code == 3:
+        assert "converged" not in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [["--alpha", "fast"], ["--alpha", "0,2"], ["--decimal", ";"], ["--seed", "x"],
+                                     ["--loss", "none"], ["--unknown"]])
+def test_arguments_that_are_none_exit_with_2(capsys, options):
+    with pytest.raises(SystemExit) as end:
+        run(capsys, *options)
+    assert end.value.code == 2
+    assert "--alpha" not in options or "must be a number, auto or adaptive. Got" in capsys.readouterr().err
+
+
+def test_the_help_has_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as end:
+        run(capsys, "--help")
+    assert end.value.code == 0
+    codes = capsys.readouterr().out.partition("exit codes:")[2]
+    assert re.findall(r"^  (\d+) ", codes, re.MULTILINE) == ["0", "1", "2", "3", "130"]
+
+
+def test_adaptive_is_the_default_for_a_file_and_the_textbook_s_rate_for_the_tips(capsys, tmp_path, pcttip):
+    path = tmp_path / "large.csv"
+    path.write_text("x\n" + "\n".join(f"{1e6 + 1e4 * k}" for k in range(100)) + "\n")
+    _, out, _ = run(capsys, "--data", path)
+    assert out == run(capsys, "--data", path, "--alpha", "adaptive")[1]
+    expected = fastgd.minimize(fastgd.huber_loss, None, pcttip, 0.2, progress=False)
+    assert f"theta {expected:.10g}," in run(capsys, "--loss", "huber")[1]
+    code, out, err = run(capsys, "--data", path, "--method", "sgd", "--epochs", "1")    # has no adaptive steps
+    assert (code, err) == (3, "")
+
+
 def test_numpy_is_timed_only_when_asked(capsys, csv, monkeypatch):
     calls = []
     slow = reference.minimize
     monkeypatch.setattr(reference, "minimize", lambda *args, **options: calls.append(1) or slow(*args, **options))
-    code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--alpha", "0.2")
+    code, out, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse")
     assert (code, calls) == (0, [])
     assert "ratio" not in out
     code, with_comparison, _ = run(capsys, "--data", csv, "--column", "x", "--loss", "mse", "--compare")
@@ -101,7 +149,7 @@ def test_each_parameter_of_each_loss_can_be_given(capsys):
 ])
 def test_stochastic_methods(capsys, options, words):
     code, out, _ = run(capsys, *options)
-    assert code == 3    # as they stop at a lucky point, or too soon
+    assert code == 3    # a lucky point, and a limit of 2 epochs
     assert words in out
     assert "pcttip of tips: 244 points" in out
 
@@ -139,6 +187,8 @@ def test_options_without_a_file_are_about_the_tips(capsys):
     (["--method", "sgd", "--epochs", "0"], "'max_epochs' parameter"),
     (["--method", "sgd", "--seed", "-1"], "Seed must be"),
     (["--data", "nowhere.csv", "--column", "x"], "cannot read nowhere.csv: No such file"),
+    (["--method", "mini-batch", "--alpha", "adaptive"], "adaptive cannot be used with --method mini-batch; give"),
+    (["--data", "CSV", "--column", "x", "--loss", "abs", "--alpha", "auto"], "alpha='auto' needs a loss of bounded"),
     (["--pictures", "FOLDER", "--compare", "--dropna"], "--dropna, --compare cannot be used with --pictures"),
 ])
 def test_bad_input_is_one_line(capsys, csv, tmp_path, options, words):
@@ -219,23 +269,3 @@ class TestProcess:
         out, err = done.communicate(timeout=60)
         assert (done.returncode, err) == (0, "")
         assert out.startswith(r"\u03c0 of ")
-
-
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ([], 0, "converged"), (["--alpha", "adaptive"], 0, "converged"),
-    (["--alpha", "auto", "--loss", "mse"], 0, "converged"),
-    (["--alpha", "1e-9"], 3, "the optimum was not reached"), (["--alpha", "3", "--loss", "mse"], 1, "diverged"),
-    (["--method", "sgd", "--epochs", "1", "--alpha", "0.01"], 3, "did not converge"),
-    (["--method", "sgd", "--alpha", "adaptive"], 2, "cannot be used with --method sgd"),
-    (["--compare", "--alpha", "auto"], 2, "plain numpy needs a number"), (["--decimal", "ab"], 2, "one character"),
-])
-def test_the_exit_status_says_how_it_ended(capsys, csv, options, code, words):
-    found, out, error = run(capsys, "--data", csv, "--column", "x", *options)
-    assert found == code
-    assert words in out + error
-
-
-def test_a_rate_that_is_none_is_an_argument_that_is_wrong(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        run(capsys, "--alpha", "fast")
-    assert "a number, adaptive or auto" in capsys.readouterr().err

@@ -1,4 +1,6 @@
 """precondition: the updates of the oracle, the stop rule in scaled units, and columns that determine each other."""
+import importlib
+
 import numpy as np
 import pytest
 from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_oracle
@@ -281,7 +283,8 @@ class TestColumnsWhoseSquaresLeaveTheRange:
         assert X @ found[1:] + found[0] == pytest.approx(np.column_stack([np.ones(400), X[:, :2]]) @ want, abs=1e-6)
 
     def test_a_stream_of_them(self):
-        estimators = pytest.importorskip("fastgd.estimators")
+        pytest.importorskip("sklearn")
+        estimators = importlib.import_module("fastgd.estimators")
         X, y = self.rows(3000)
         models = []
         for unit in (1.0, 1e-170, 1e170):

@@ -22,6 +22,36 @@ print(datasets.__name__, is_convex.__module__, fastgd.reference.__name__, fastgd
 """) == "fastgd.datasets fastgd.convexity fastgd.reference True True fastgd.plot False"
 
 
+def test_functions_of_the_modules_are_found_in_the_package():
+    """Each public function of a module whose functions have names of their own."""
+    modules = fastgd.convexity, fastgd.datasets, fastgd.differences, fastgd.multistart, fastgd.penalties, fastgd.plot
+    names = {name: module for module in (*modules, fastgd.schedules) for name in module.__all__}
+    for kept in ("Convexity", "GradientCheck", "MultistartResult", "Penalty"):    # nobody makes one
+        del names[kept]
+    assert all(getattr(fastgd, name) is getattr(module, name) for name, module in names.items())
+    assert names.keys() <= set(dir(fastgd))
+
+
+def test_a_function_of_a_module_is_imported_at_its_first_access():
+    assert in_a_new_process("""
+import sys, fastgd
+before = {"fastgd.plot", "fastgd.datasets", "fastgd.estimators", "pandas", "matplotlib"} & set(sys.modules)
+dir(fastgd)
+unasked = "fastgd.plot" in sys.modules
+fastgd.plot_loss
+print(before, unasked, "fastgd.plot" in sys.modules, "matplotlib" in sys.modules, "plot_loss" in vars(fastgd))
+""") == "set() False True False True"
+
+
+def test_star_import_brings_no_names_of_the_modules_for_pictures_and_schedules():
+    assert in_a_new_process("""
+import sys
+sys.modules |= {"sklearn": None, "matplotlib": None}
+from fastgd import *
+print({"plot", "plot_loss", "constant", "L1"} & set(globals()))
+""") == "set()"
+
+
 def test_the_oracle_runs_on_numpy_alone():
     assert in_a_new_process(f"""
 import importlib.util, sys

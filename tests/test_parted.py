@@ -264,7 +264,8 @@ def test_other_verbs_refuse_them_by_name(verb):
     {"method": "sgd", "max_epochs": 2}, {"method": "mini-batch", "max_epochs": 2}, {"loss": "log_cosh"}], ids=str)
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 def test_estimators_send_functions_of_values(options, monkeypatch):
-    estimators = pytest.importorskip("fastgd.estimators")
+    pytest.importorskip("sklearn")
+    estimators = importlib.import_module("fastgd.estimators")
     regressor = importlib.import_module("fastgd.estimators._regressor")
     monkeypatch.setattr(regressor, "is_lazy", lambda *values: any(isinstance(value, Cut) for value in values))
     monkeypatch.setattr(regressor, "pieces_of", lambda dataset, X, weights: dataset)

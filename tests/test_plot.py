@@ -1,5 +1,6 @@
 """What all pictures have in common: what they take and refuse, where they draw, and what they leave behind."""
 import doctest
+import functools
 import inspect
 import subprocess
 import sys
@@ -125,6 +126,91 @@ class TestEveryFunction:
     def test_wrong_axes(self, name, ax):
         with pytest.raises(TypeError, match=r"'ax' parameter must be a .*matplotlib Axes\. Got "):
             CALLS[name][1](FIVE, mse, ax=ax)
+
+
+def paths(**ax):
+    steps = pd.DataFrame({"update": [1, 2], "alpha": 0.1, "intercept": [0.0, 1.0], "x0": [1.0, 1.5]})
+    return plot.plot_paths([-1, 0, 1, 2], [1, 3, 4, 8], mse, {str(k): steps for k in range(7)}, **ax)
+
+
+EVERY = {**{name: functools.partial(call, FIVE, mse) for name, (_, call) in CALLS.items()}, "plot_paths": paths}
+
+
+def contrast(color, other):
+    """That of WCAG 2: 1 for equal colours, 21 for black on white."""
+    def luminance(color):
+        linear = np.array(matplotlib.colors.to_rgb(color))
+        linear = np.where(linear <= 0.03928, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722) + 0.05
+
+    one, two = luminance(color), luminance(other)
+    return max(one, two) / min(one, two)
+
+
+def on_a_dark_style(draw, count):
+    with plt.style.context("dark_background"):
+        return draw()
+
+
+def on_dark_axes(draw, count):
+    return draw(ax=dark(count))
+
+
+def on_transparent_axes(draw, count):
+    given = dark(count)
+    for ax in np.ravel(given):
+        ax.set_facecolor("none")
+    return draw(ax=given)
+
+
+def dark(count):
+    given = Figure(facecolor="black").subplots(1, count)
+    for ax in np.ravel(given):
+        ax.set_facecolor("black")
+    return given
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("place", [on_a_dark_style, on_dark_axes, on_transparent_axes])
+def test_every_line_is_seen_on_a_dark_background(name, place, capsys):
+    count = CALLS[name][0] if name in CALLS else 1
+    axes = np.ravel(place(EVERY[name], count))
+    axes[0].figure.canvas.draw()
+    insets = [inset for ax in axes for inset in ax.child_axes]
+    for ax in [*axes, *insets]:
+        for line in ax.lines:
+            colors = line.get_color(), line.get_markeredgecolor(), line.get_markerfacecolor()
+            assert max(contrast(color, "black") for color in colors if color != "none") > 2.5, line.get_label()
+        if (key := ax.get_legend()) is not None:
+            face = key.get_frame().get_facecolor() if key.get_frame_on() else (0, 0, 0)
+            for text in key.get_texts():
+                assert contrast(text.get_color(), face) > 4
+            for line in key.get_lines():
+                assert max(contrast(color, face) for color in (line.get_color(), line.get_markeredgecolor())) > 2
+    for inset in insets:
+        assert all(contrast(label.get_color(), "black") > 4 for label in (*inset.get_xticklabels(), inset.title))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("projection", ["polar", "3d", "mollweide"])
+def test_axes_that_are_not_cartesian_are_refused(name, projection, capsys):
+    count = CALLS[name][0] if name in CALLS else 1
+    given = Figure().subplots(1, count, subplot_kw={"projection": projection})
+    with pytest.raises(TypeError, match=f"'ax' parameter must have Cartesian coordinates.*projection '{projection}'"):
+        EVERY[name](ax=given)
+    if count == 2:
+        figure = Figure()
+        with pytest.raises(TypeError, match="Cartesian"):
+            EVERY[name](ax=[figure.add_subplot(121), figure.add_subplot(122, projection=projection)])
+    assert not any(ax.has_data() for ax in np.ravel(given))
+    assert plt.get_fignums() == []
+
+
+def test_refused_axes_are_not_printed():
+    with pytest.raises(TypeError, match=r"must be a matplotlib Axes\. Got ndarray of shape \(2, 20\)\.$"):
+        plot.plot_loss(FIVE, (11, 18), mse, ax=Figure().subplots(2, 20))
+    with pytest.raises(TypeError, match=r"must be a pair of matplotlib Axes\. Got list of length 50\.$"):
+        plot.plot_descent(run(), mse, FIVE, ax=[1] * 50)
 
 
 def test_no_legend_lies_on_the_data(capsys):

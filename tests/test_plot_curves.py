@@ -82,9 +82,46 @@ class TestCurve:
 
     def test_a_range_beyond_floats(self):
         for draw in (lambda: plot.plot_loss(FIVE, (-1e308, 1e308), mse),
-                     lambda: plot.plot_theta_on_loss([-1e308, 1e308], 0, huber_loss)):
+                     lambda: plot.plot_theta_on_loss([-8e307, 8e307], 0, huber_loss)):
             with pytest.raises(ValueError, match=r"The range of theta from .* is too wide to be drawn"):
                 draw()
+        assert plt.get_fignums() == []
+
+
+class TestLossThatIsNotFinite:
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_everywhere_is_said(self, value):
+        def broken(theta, dataset):
+            return value
+
+        for draw in (plot.plot_loss, plot.points_and_loss):
+            with pytest.raises(ValueError, match=r"broken is NaN or infinite at every theta from 11 to 18\. Check the"):
+                draw(FIVE, (11, 18), broken)
+        for draw in (lambda: plot.plot_theta_on_loss(FIVE, 12, broken),
+                     lambda: plot.plot_tangent_on_loss(FIVE, 12, broken),
+                     lambda: plot.plot_one_gd_iter(FIVE, 12, broken, grad_mse),
+                     lambda: plot.plot_connected_thetas(FIVE, 12, 13, broken)):
+            with pytest.raises(ValueError, match=rf"broken is {value} at theta 12\. Choose a theta where the loss"):
+                draw()
+        assert plt.get_fignums() == []
+
+    def test_in_part_is_drawn_where_it_is(self):
+        with np.errstate(invalid="ignore"):
+            ax = plot.plot_loss(FIVE, (-5, 5), lambda theta, y: np.sqrt(theta))
+        ax.figure.canvas.draw()
+        drawn = ax.lines[0].get_ydata()
+        assert 100 <= np.isfinite(drawn).sum() <= 101    # 0 is about 0
+        assert 2.2 < ax.get_ylim()[1] < 2.5
+        assert ax.get_xlim() == (-5, 5)
+
+    @pytest.mark.parametrize("theta", [1e200, -1e300])
+    def test_at_a_theta_is_said(self, theta):
+        with pytest.raises(ValueError, match=r"mse is inf at theta .*1e\+"):
+            plot.plot_theta_on_loss(FIVE, theta, mse)
+        with pytest.raises(ValueError, match=r"mse is inf at theta .*1e\+"):
+            plot.plot_connected_thetas(FIVE, 12, theta, mse)
+        with pytest.raises(ValueError, match=r"mse is inf at theta .*e\+"):
+            plot.plot_one_gd_iter(FIVE, 12, mse, grad_mse, alpha=abs(theta))
         assert plt.get_fignums() == []
 
 

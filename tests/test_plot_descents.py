@@ -5,7 +5,7 @@ import pytest
 from pictures import FIVE, alone, axes_for, labels, matplotlib, no_figure_is_left, plt, run  # noqa: F401
 
 import fastgd
-from fastgd import datasets, grad_mse, minimize, mse, plot
+from fastgd import DivergenceError, datasets, grad_mse, minimize, mse, plot
 
 pytestmark = [alone, pytest.mark.usefixtures("no_figure_is_left")]
 
@@ -65,12 +65,109 @@ class TestDescent:
         (pd.DataFrame({"theta": [1.0]}), ValueError, "column update, one column theta"),
         (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "one column theta"),
         (pd.DataFrame({"update": [], "alpha": [], "theta": []}), ValueError, "Got 0 rows"),
-        (pd.DataFrame({"update": [1], "theta": [np.nan]}), ValueError, "NaN or infinity"),
+        (pd.DataFrame({"update": [1, 2], "theta": [np.nan, np.inf]}), ValueError, "infinity in each of its 2 thetas"),
+        (np.zeros((300, 2)), TypeError, "Got ndarray of shape \\(300, 2\\)\\.$"),
     ])
     def test_wrong_history(self, result, error, words):
         with pytest.raises(error, match=words):
             plot.plot_descent(result, mse, FIVE)
         assert plt.get_fignums() == []
+
+
+def diverged(loss=mse, dataset=FIVE, **options):
+    with pytest.raises(DivergenceError) as error:
+        minimize(loss, None, dataset, progress=False, history=True, **options)
+    return error.value.result
+
+
+def assert_is_drawn(axes):
+    """Each panel has limits within reach, ticks, and a point of each line within them; a warning is an error."""
+    for ax in axes:
+        ax.figure.canvas.draw()
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        assert max(map(abs, (left, right))) < 1e200
+        inside = [((line.get_xydata() >= (left, bottom)) & (line.get_xydata() <= (right, top))).all(axis=1).sum()
+                  for line in ax.lines]
+        assert min(inside) >= 1
+        assert len(ax.get_xticks()) > 2
+
+
+class TestDivergence:
+    @pytest.mark.parametrize(("loss", "alpha"), [(mse, 1.5), (mse, 1.01), (mse, 50.0), (fastgd.quartic_loss, 200.0)])
+    @pytest.mark.parametrize("theta0", [0.0, 14.0, -200.0])
+    def test_the_part_near_the_data_is_drawn(self, loss, alpha, theta0):
+        result = diverged(loss, alpha=alpha, theta0=theta0)
+        path, losses = plot.plot_descent(result, loss, FIVE, theta0=theta0)
+        assert_is_drawn([path])
+        low, high = path.get_xlim()
+        assert low < min(theta0, 12) <= max(theta0, 17) < high
+        assert high - low < 50 * max(abs(theta0 - 15), 8)
+        drawn = losses.lines[0].get_ydata()
+        drawn = drawn[np.isfinite(drawn)]
+        losses.figure.canvas.draw()
+        assert len(drawn) > 1
+        assert drawn.max() <= losses.get_ylim()[1] < np.inf
+        assert losses.get_yscale() == "log"
+
+    def test_a_run_that_went_away_is_followed_by_one_that_did_not(self):
+        pair = plot.plot_descent(diverged(alpha=1.5), mse, FIVE, theta0=0, label="1.5")
+        far = pair[0].get_xlim()
+        plot.plot_descent(run(), mse, FIVE, theta0=0, label="0.2", ax=pair)
+        assert pair[0].get_xlim() == far
+        assert labels(pair[1]) == ["1.5", "0.2"]
+
+    def test_a_loss_that_falls_for_ever(self):
+        thetas = -2.0 ** np.arange(1, 900)
+        pair = plot.plot_descent(pd.DataFrame({"update": range(1, 900), "theta": thetas}), lambda theta, y: theta, FIVE)
+        assert_is_drawn(pair)
+
+    def test_what_is_not_finite_is_left_out(self):
+        history = pd.DataFrame({"update": [1, 2, 3, 4], "theta": [3.0, np.nan, 9.0, -np.inf]})
+        path, losses = plot.plot_descent(history, mse, FIVE)
+        assert losses.lines[0].get_xydata().tolist() == [[1, mse(3, FIVE)], [3, mse(9, FIVE)]]
+        assert_is_drawn([path, losses])
+        history = pd.DataFrame({"update": [1, 2, 3], "theta": [3.0, -1.0, 9.0]})
+        with np.errstate(invalid="ignore"):
+            path, losses = plot.plot_descent(history, lambda theta, y: np.log(theta), FIVE)
+        path.figure.canvas.draw()
+        assert np.isnan(losses.lines[0].get_ydata()).tolist() == [False, True, False]
+        with pytest.raises(ValueError, match=r"nothing is NaN or infinite at every theta of the 'result' parameter"):
+            plot.plot_descent(history, nothing, FIVE)
+
+    def test_a_far_start_that_arrives_is_drawn_whole(self):
+        path, losses = plot.plot_descent(run(theta0=1e9), mse, FIVE, theta0=1e9)
+        assert path.get_xlim()[1] > 1e9
+        assert np.isfinite(losses.lines[0].get_ydata()).all()
+
+    @pytest.mark.parametrize("theta0", [None, 0])
+    def test_paths(self, theta0):
+        x, y = np.array([-1.0, 0, 1, 2]), np.array([1.0, 3, 4, 8])
+        away = diverged(dataset=y, alpha=1.2, X=x[:, None], fit_intercept=True)
+        ends = minimize(mse, None, y, 0.1, X=x[:, None], fit_intercept=True, history=True, progress=False)
+        ax = plot.plot_paths(x, y, mse, {"away": away, "ends": ends}, theta0=theta0)
+        assert_is_drawn_within(ax, 1000)
+        assert labels(ax)[0] == f"away\n{len(away.history):,} updates, not all shown"
+        assert labels(ax)[1] == f"ends\n{ends.nit:,} updates"
+        assert_is_drawn_within(plot.plot_paths(x, y, mse, [away], theta0=theta0), 1000)
+
+    def test_paths_with_thetas_that_are_not_finite(self):
+        x, y = np.array([-1.0, 0, 1, 2]), np.array([1.0, 3, 4, 8])
+        path = history_of([[0.5, 0.5], [np.nan, 1], [1, 1], [1e300, 1]])
+        ax = plot.plot_paths(x, y, squared_error, [path], theta0=0)
+        assert ax.lines[0].get_xydata().tolist() == [[0, 0], [0.5, 0.5], [1, 1]]
+        assert_is_drawn_within(ax, 10)
+        with pytest.raises(ValueError, match="infinity in each of its 1 thetas"):
+            plot.plot_paths(x, y, squared_error, [history_of([[np.nan, 1]])])
+
+
+def nothing(theta, dataset):
+    return np.nan
+
+
+def assert_is_drawn_within(ax, size):
+    ax.figure.canvas.draw()
+    assert max(map(abs, (*ax.get_xlim(), *ax.get_ylim()))) < size
+    assert ax.collections
 
 
 def squared_error(theta, X, y):
@@ -172,6 +269,49 @@ class TestPaths:
         ax.figure.canvas.draw()
         assert ax.get_ylabel() == r"$\nothing$"
 
+    @pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12, 1e-100, 1e100])
+    @pytest.mark.parametrize("thetas", [
+        [[1, 1.5]], [[1, 1.5], [1, 1.5]], [[0, 0]], [[0, 0], [0, 1.5]], [[1, 1.5], [1 + 1e-15, 1.5]], [[-3, 1e-13]]])
+    @pytest.mark.parametrize("loss", [mse, squared_error])
+    def test_paths_of_one_point(self, scale, thetas, loss):
+        """The first is the minimum but for rounding, where the loss around a point differs by nothing else."""
+        x = np.array([-1.0, 0, 1, 2])
+        y = scale * (1 + 1.5 * x + [0.01, -0.01, -0.01, 0.01])
+        one, several = history_of(scale * np.array(thetas)), history_of(scale * np.array([[2, 2], [2, 2]]))
+        for results in ([one], [one, one], {"one": one, "other": several}):
+            ax = plot.plot_paths(x, y, loss, results)
+            ax.figure.canvas.draw()
+            (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+            for line in ax.lines:
+                assert (line.get_xydata() > (left, bottom)).all()
+                assert (line.get_xydata() < (right, top)).all()
+            assert len(ax.collections) == 2    # areas and lines of contours
+            assert max(map(abs, (left, right, bottom, top))) < 100 * scale
+            plt.close("all")
+
+    @pytest.mark.parametrize("far", [0.0, 1e9, -1e12])
+    def test_a_descent_that_arrives_in_one_step(self, far):
+        x = np.array([-1.0, 0, 1, 2, 5])
+        X, y = pd.DataFrame({"x": x}), far + 3 * x + [0.5, -0.5, 0.3, 0.1, -0.2]
+        result = minimize(mse, None, y, "adaptive", X=X, fit_intercept=True, precondition="gram", history=True,
+                          progress=False)
+        assert result.nit <= 3
+        ax = plot.plot_paths(X, y, mse, [result])
+        ax.figure.canvas.draw()
+        assert ax.get_xlim()[0] < result.intercept < ax.get_xlim()[1]
+        assert ax.collections
+
+    def test_a_run_without_updates_is_refused(self):
+        with pytest.raises(ValueError, match=r"at least one row\. Got 0 rows"):
+            plot.plot_paths(self.x, self.y, mse, [history_of(np.empty((0, 2)))])
+
+    def test_a_refused_argument_is_not_printed(self):
+        for results in (np.zeros((500, 2)), pd.Series(range(500))):
+            with pytest.raises(TypeError, match=r"Got \w+ of shape \(500.*\)\.$"):
+                plot.plot_paths(self.x, self.y, mse, results)
+        with pytest.raises(ValueError, match=r"Got list of length 3\.$"):
+            plot.plot_paths(self.x, self.y, mse, [self.slow], theta0=[1, 2, 3])
+
     def test_a_flat_loss(self):
         plot.plot_paths(self.x, self.y, lambda theta, X, y: 1.0, [history_of([[0, 0]])])
         plt.gcf().canvas.draw()
@@ -223,91 +363,3 @@ def test_paths_of_another_model_are_refused():
     with pytest.raises(ValueError, match=r"must be a descent on X, with total_bill. Got one with size"):
         plot.plot_paths(tips[["total_bill"]], y, fastgd.mse, {"mine": runs[1]})
     assert plt.get_fignums() == []
-
-
-class TestDivergedAndStill:
-    """Paths that leave the picture, and paths that stay where they are."""
-
-    Y = (12.1, 12.8, 14.9, 16.3, 17.2)
-
-    def diverged(self, alpha=1.5, **options):
-        with pytest.raises(fastgd.DivergenceError) as caught:
-            fastgd.minimize(fastgd.mse, None, options.pop("y", self.Y), alpha, False, history=True, **options)
-        return caught.value.result
-
-    def test_the_part_that_can_be_drawn_is_drawn(self):
-        path, losses = plot.plot_descent(self.diverged(), fastgd.mse, self.Y, theta0=0)
-        assert np.ptp(path.get_xlim()) < 1e6
-        assert np.isfinite(losses.get_ylim()).all()
-        drawn = losses.lines[-1].get_xdata()
-        assert 3 < len(drawn) < 40
-        assert drawn[0] == 0
-
-    def test_a_history_that_ends_in_infinity(self):
-        history = pd.DataFrame({"update": [1, 2, 3], "alpha": 0.2, "theta": [12.0, 13.0, np.inf]})
-        _, losses = plot.plot_descent(history, fastgd.mse, self.Y)
-        assert losses.lines[-1].get_xdata().tolist() == [1, 2]
-        history["theta"] = np.nan
-        with pytest.raises(ValueError, match="NaN or infinity in its first theta"):
-            plot.plot_descent(history, fastgd.mse, self.Y)
-
-    def test_paths_that_diverged(self):
-        X = np.column_stack([np.ones(5), np.arange(5.0)])
-        ax = plot.plot_paths(X, self.Y, fastgd.mse, [self.diverged(X=X)])
-        assert np.ptp(ax.get_xlim()) < 1e7
-        assert ax.collections
-
-    @pytest.mark.parametrize("size", [1e-12, 1.0, 1e9])
-    def test_a_descent_that_arrives_in_one_step(self, size):
-        X, y = size * np.arange(5.0)[:, None], np.array(self.Y)
-        options = {"X": X, "fit_intercept": True, "precondition": "gram", "history": True}
-        run = fastgd.minimize(fastgd.mse, None, y, "adaptive", False, **options)
-        ax = plot.plot_paths(X, y, fastgd.mse, [run, run])
-        assert ax.collections
-        low, high = ax.get_xlim()
-        assert low < run.x[0] < high
-
-    def test_equal_thetas(self):
-        still = pd.DataFrame({"update": [1, 2], "alpha": 0.2, "a": [1.0, 1.0], "b": [0.0, 0.0]})
-        ax = plot.plot_paths(np.eye(2), [1.0, 0.0], fastgd.mse, [still])
-        assert ax.collections
-
-
-@pytest.mark.parametrize("projection", ["polar", "3d"])
-def test_axes_of_another_projection_are_refused(projection):
-    figure = plt.figure()
-    ax = figure.add_subplot(projection=projection)
-    for call in (lambda: plot.plot_histogram([1.0, 2.0], ax=ax),
-                 lambda: plot.plot_loss([1.0], (0, 1), fastgd.mse, ax=ax),
-                 lambda: plot.points_and_loss([1.0], (0, 1), fastgd.mse, ax=[ax, ax])):
-        with pytest.raises(ValueError, match=f"projection 'rectilinear'. Got '{projection}'"):
-            call()
-    plt.close(figure)
-
-
-def test_no_line_is_invisible_on_a_dark_background():
-    with plt.style.context("dark_background"):
-        runs = [fastgd.minimize(fastgd.mse, None, [1.0, 2.0], alpha, False, history=True)
-                for alpha in (0.1, 0.2, 0.3, 0.4, 0.45, 0.35)]
-        pair = None
-        for run in runs:
-            pair = plot.plot_descent(run, fastgd.mse, [1.0, 2.0], ax=pair)
-        drawn = [*pair, plot.plot_histogram([1.0, 2.0, 4.0])]
-        for ax in drawn:
-            assert all(matplotlib.colors.to_rgb(line.get_color()) != (0, 0, 0) for line in ax.lines)
-
-
-def test_a_loss_without_values_is_no_picture():
-    with pytest.raises(ArithmeticError, match="is NaN or infinite at every theta from 0 to 1"):
-        plot.plot_loss([1.0], (0, 1), lambda theta, y: np.nan)
-    ax = plot.plot_loss([1.0], (-1, 1), lambda theta, y: np.sqrt(theta))
-    assert np.isnan(ax.lines[0].get_ydata()).any()
-
-
-def test_labels_have_the_digits_that_differ():
-    for center in (0.0, 1e3, 1e7, -1e7, 1e12):
-        ax = plot.plot_histogram(center + np.random.default_rng(0).normal(size=300))
-        labels = [text.get_text() for text in ax.get_legend().get_texts()]
-        values = [float(label.split()[1]) for label in labels]
-        assert len(set(values)) == 3
-        assert max(abs(value - center) for value in values) < 0.5

@@ -18,6 +18,26 @@ class TestHistogram:
         assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([16.080258, 15.476977, 15.530634], abs=1e-6)
         assert ax.get_xlabel() == "pcttip"
 
+    @pytest.mark.parametrize(("points", "expected"), [
+        (1e7 + np.array([0.0, 0.25, 0.5, 1, 3]), ["mean 10000000.95", "median 10000000.5", "Huber 10000000.69"]),
+        (-1e7 - np.array([0.0, 0.25, 0.5, 1, 3]), ["mean -10000000.95", "median -10000000.5", "Huber -10000000.69"]),
+        ([10000001.0] * 3, ["mean 10000001", "median 10000001", "Huber 10000001"]),
+        ([1e16, 1e16 + 2, 1e16 + 8], ["mean 10000000000000004", "median 10000000000000002", "Huber 10000000000000002"]),
+        ([0.1], ["mean 0.1", "median 0.1", "Huber 0.1"]),
+        ([1e-9, 2e-9, 6e-9], ["mean 3e-09", "median 2e-09", "Huber 3e-09"]),
+        ([0, 15, 15.0001, 15.0003, 1000], ["mean 209.0001", "median 15.0001", "Huber 15.00013"])])
+    def test_the_legend_has_the_digits_that_differ(self, points, expected):
+        texts = labels(plot.plot_histogram(points))
+        names, places = zip(*(text.split() for text in texts), strict=True)
+        for text, other in zip(texts, expected, strict=True):
+            assert float(text.split()[1]) == pytest.approx(float(other.split()[1]), rel=1e-9, abs=1e-4), texts
+        assert names == ("mean", "median", "Huber")
+        assert len(set(places)) == len({text.split()[1] for text in expected})
+
+    def test_the_digits_of_symmetric_points_are_few(self):
+        """Their mean and median differ by rounding."""
+        assert labels(plot.plot_histogram([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])) == ["mean 0.5", "median 0.5", "Huber 0.5"]
+
     def test_kwargs_go_to_hist(self, pcttip):
         assert len(plot.plot_histogram(pcttip, bins=10).patches) == 10
         assert len(plot.plot_histogram(pcttip, bins=[0, 10, 80]).patches) == 2

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from fastgd._frames import described, typed_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 # Colours that all readers can tell apart: M. Okabe and K. Ito, "Color Universal Design", 2008.
 BLUE, GREEN, VERMILLION, ORANGE, SKY, PURPLE = "#0072B2", "#009E73", "#D55E00", "#E69F00", "#56B4E9", "#CC79A7"
+#: As far from black as from white.
+GREY = "#777777"
 
 
 def require_matplotlib() -> ModuleType:
@@ -33,34 +34,25 @@ def checked_axes(ax: Any, count: int = 1) -> Any:
     Axes = require_matplotlib().axes.Axes
     if ax is None:
         return None
+    pair = np.empty(1, dtype=object) if count == 1 else np.asarray(ax, dtype=object)
     if count == 1:
-        if not isinstance(ax, Axes):
-            raise TypeError(f"The 'ax' parameter must be a matplotlib Axes. Got {typed_value(ax)}.")
-        _check_projection(ax)
-        return ax
-    pair = np.asarray(ax, dtype=object)
+        pair[0] = ax
     if pair.shape != (count,) or not all(isinstance(one, Axes) for one in pair):
-        raise TypeError(f"The 'ax' parameter must be a pair of matplotlib Axes. Got {described(ax)}.")
+        wanted = "a matplotlib Axes" if count == 1 else "a pair of matplotlib Axes"
+        raise TypeError(f"The 'ax' parameter must be {wanted}. Got {described(ax)}.")
     for one in pair:
-        _check_projection(one)
-    return pair
+        if one.name != "rectilinear":
+            raise TypeError(f"The 'ax' parameter must have Cartesian coordinates, as those of a matplotlib Axes. Got "
+                            f"{type(one).__name__} with the projection {one.name!r}. Make it with plt.subplots().")
+    return ax if count == 1 else pair
 
 
-def _check_projection(ax: Axes) -> None:
-    """Raise ValueError for axes on which a curve over theta has another shape."""
-    if ax.name != "rectilinear":
-        raise ValueError(f"The 'ax' parameter must be axes of the projection 'rectilinear'. Got {ax.name!r}.")
-
-
-def ink(ax: Axes) -> str:
-    """Return black or white, whichever can be seen on the background of the axes."""
-    from matplotlib.colors import to_rgba
-
-    figure: Any = ax.figure
-    red, green, blue, opacity = to_rgba(ax.get_facecolor())
-    if opacity < 0.5:
-        red, green, blue, _ = to_rgba(figure.get_facecolor())
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+def described(value: object) -> str:
+    """The type of a refused value and its shape or length, never its contents."""
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    if shape is None and isinstance(value, Sized):
+        return f"{kind} of length {len(value)}"
+    return f"{kind} of shape {shape}" if shape else f"{value!r} of type {kind}"
 
 
 @contextlib.contextmanager
@@ -94,14 +86,44 @@ def _margins(width: float, height: float, columns: int) -> dict[str, float]:
 
 def legend(ax: Axes, **kwargs: Any) -> Legend:
     """A legend where the least is under it, with one entry for all artists of one label."""
+    from matplotlib import rcParams
+
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    return ax.legend(list(handles.values()), list(handles), **{"loc": "best", "framealpha": 0.9, **kwargs})
+    style = {"loc": "best", "framealpha": 0.9, **_colors_on(background(ax), rcParams["axes.facecolor"]), **kwargs}
+    return ax.legend(list(handles.values()), list(handles), **style)
+
+
+def background(ax: Axes) -> Any:
+    """The colour behind the lines: of the axes, of the figure where these are transparent, else of the settings."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_rgba
+
+    figure: Any = ax.figure
+    faces = [ax.get_facecolor(), figure.get_facecolor(), rcParams["axes.facecolor"]]
+    return next((face for face in faces if to_rgba(face)[3] > 0), "white")
+
+
+def ink(face: Any) -> str:
+    """Black, or white on a dark background."""
+    from matplotlib.colors import to_rgb
+
+    return "black" if np.dot(to_rgb(face), (0.299, 0.587, 0.114)) > 0.45 else "white"
+
+
+def _colors_on(face: Any, usual: Any) -> dict[str, Any]:
+    """The colours of a legend on this background, unless it is that of the settings, which have their own."""
+    from matplotlib.colors import to_rgba
+
+    return {} if to_rgba(face) in (to_rgba(usual), (0, 0, 0, 0)) else {"facecolor": face, "labelcolor": ink(face)}
 
 
 def legend_beside(ax: Axes, own_figure: bool) -> None:
     """A legend at the right of the axes, for pictures that are full; room is made for it in a figure of our own."""
-    beside = ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, frameon=False, labelspacing=0.8)
+    from matplotlib import rcParams
+
     figure: Any = ax.figure
+    beside = ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, frameon=False, labelspacing=0.8,
+                       **_colors_on(figure.get_facecolor(), rcParams["figure.facecolor"]))
     if own_figure and figure.get_layout_engine() is None:
         excess = (beside.get_window_extent().x1 - figure.bbox.x1) / figure.bbox.width + 0.015
         right, left = figure.subplotpars.right, figure.subplotpars.left

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_callable, check_interval, check_number, real_number
-from fastgd._frames import described
 from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, checked_axes, legend, name_of_points
 from fastgd.plot._losses import LossOnPoints
 from fastgd.plot._on_curve import curve, draw_curve, draw_dot, on_curve
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import ConstantFunction, Count, FloatArray, Interval, Number
+    from fastgd._types import ConstantFunction, Count, DoubleArray, FloatArray, Interval, Number
     from fastgd.penalties import Penalty
 
 #: Points of a rug that are lines of their own, and bins of a rug of more points.
@@ -51,7 +50,7 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
+        If an argument is not as described, or the loss is NaN or infinite wherever it is to be drawn.
     ImportError
         If there is no matplotlib.
 
@@ -108,9 +107,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
-    ArithmeticError
-        If the loss is NaN or infinite at every theta.
+        If an argument is not as described, or the loss is NaN or infinite wherever it is to be drawn.
     ImportError
         If there is no matplotlib.
 
@@ -164,7 +161,7 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
+        If an argument is not as described, or the loss is NaN or infinite wherever it is to be drawn.
     ImportError
         If there is no matplotlib.
 
@@ -180,6 +177,7 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
     theta = _checked_theta(theta)
     shown = _checked_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
+    _finite_losses(loss, [theta])
     with on_curve(ax, loss, [theta], shown) as ax:
         draw_dot(ax, loss, theta, **kwargs)
         _legend_of_dots(ax)
@@ -224,11 +222,13 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     theta = _checked_theta(theta)
     half_width = None if eps is None else check_number(eps, "eps", low=0, inclusive=False)
     if half_width is not None and not theta - half_width < theta < theta + half_width:
-        raise ValueError(f"The 'eps' parameter must be so large that theta + eps is not theta. "
-                         f"Got {described(eps)} for the theta {theta!r}.")
+        raise ValueError(f"The 'eps' parameter must be so large that theta + eps is not theta. Got {eps!r} for the "
+                         f"theta {theta!r}.")
     shown = _checked_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
-    height, slope = loss.at([theta])[0], loss.slope_at(theta, half_width)
+    height, slope = _finite_losses(loss, [theta])[0], loss.slope_at(theta, half_width)
+    if not math.isfinite(slope):
+        raise ValueError(f"The slope of {loss.name} is {slope} at theta {theta:g}. Choose another theta or eps.")
     with on_curve(ax, loss, [theta - 1, theta + 1], shown, room=0) as ax:
         ax.plot(np.array([theta - 1, theta + 1]), height + slope * np.array([-1, 1]), color=VERMILLION, linestyle="--",
                 linewidth=2, zorder=2, label=f"tangent, slope {slope:.4g}")
@@ -290,6 +290,7 @@ def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction
     new = float(old - alpha * slope)
     if not math.isfinite(new):
         raise ValueError(f"The new theta is {new}: the slope at {old:g} is {slope}, alpha {alpha:g}.")
+    _finite_losses(loss, [old, new])
     with on_curve(ax, loss, [old, new], shown) as ax:
         draw_dot(ax, loss, old, c="none", edgecolor=GREEN, linewidth=2, label="old theta")
         draw_dot(ax, loss, new, label="new theta")
@@ -339,8 +340,9 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     thetas = [_checked_theta(theta_1, "theta_1"), _checked_theta(theta_2, "theta_2")]
     shown = _checked_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
+    losses = _finite_losses(loss, thetas)
     with on_curve(ax, loss, thetas, shown) as ax:
-        ax.plot(np.array(thetas), loss.at(thetas), color=VERMILLION, linewidth=2, zorder=2, label="chord")
+        ax.plot(np.array(thetas), losses, color=VERMILLION, linewidth=2, zorder=2, label="chord")
         for theta in thetas:
             draw_dot(ax, loss, theta)
         _legend_of_dots(ax)
@@ -349,6 +351,16 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
 
 def _checked_theta(theta: Number, name: str = "theta") -> float:
     return check_number(theta, name, low=-np.inf, inclusive=False)
+
+
+def _finite_losses(loss: LossOnPoints, thetas: list[float]) -> DoubleArray:
+    """The losses at the thetas; ValueError where there is none to draw."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = loss.at(thetas)
+    for theta, value in zip(thetas, losses.tolist(), strict=True):
+        if not math.isfinite(value):
+            raise ValueError(f"{loss.name} is {value} at theta {theta:g}. Choose a theta where the loss is finite.")
+    return losses
 
 
 def _checked_range(xlim: Interval | None) -> tuple[float, float] | None:

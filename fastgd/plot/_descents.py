@@ -1,27 +1,28 @@
 """Pictures of descents: over one parameter on the curve of the loss, over two on its contours."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastgd._checks import check_number
-from fastgd._frames import described, typed_value
 from fastgd.plot._axes import (
     BLUE,
     GREEN,
+    GREY,
     ORANGE,
     PURPLE,
     SKY,
     VERMILLION,
     axes,
     checked_axes,
-    ink,
+    described,
     legend,
     legend_beside,
 )
 from fastgd.plot._losses import LossOnPoints, Surface
-from fastgd.plot._on_curve import on_curve
+from fastgd.plot._on_curve import on_curve, usual_range
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
@@ -34,18 +35,34 @@ if TYPE_CHECKING:
     from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction, Number
     from fastgd.penalties import Penalty
 
-    _Path = tuple[NDArray[Any], DoubleArray, list[str]]    # updates, thetas, names of the parameters
 
-_RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, "black")
+_RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 _RUN_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 #: Updates of a run that are drawn at most, and that get a marker each.
 _MOST_UPDATES, _FEW_UPDATES = 1000, 60
 
-#: A path that goes so many times beyond the points, or its start, has diverged: what follows is not drawn.
-FAR = 1e3
+#: A path that goes this many times as far away as its start or the range of the data is drawn in part: the updates
+#: that are not further than the second number of times. For losses the squares of both.
+_DIVERGED, _SHOWN = 100.0, 10.0
+
+#: Parts of the largest number below which a path is one point and a loss flat; how often a range is widened tenfold.
+_POINT, _WIDENINGS = 1e-9, 12
+
+#: Losses above it are not drawn: the ticks beyond them on a logarithmic axis overflow.
+_MOST_LOSS = 1e200
+
 #: What marks the lines that a later call looks for.
 _RUN = "fastgd run"
+
+
+class _Path(NamedTuple):
+    """The updates of a history whose thetas, of shape (m, n_parameters), are finite, and the last update of all."""
+
+    updates: NDArray[Any]
+    thetas: DoubleArray
+    parameters: list[str]
+    last: int
 
 
 def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction, dataset: ArrayLike, *,
@@ -55,8 +72,8 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
 
     Several runs can share the panels: give the pair that the first call returned to the next, and each a label. The
     loss axis is logarithmic where all losses are above 0 and the largest is more than 10 times the least. Of a run with
-    more than 1000 updates, 1000 at equal distances are drawn; of one that diverged the part before it went a thousand
-    times beyond the points and its start.
+    more than 1000 updates, 1000 at equal distances are drawn. The path of a run that diverged is drawn as far as it is
+    near the data, its losses while they can be drawn; what is NaN or infinite is left out.
 
     Parameters
     ----------
@@ -85,7 +102,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
+        If an argument is not as described, or the loss is NaN or infinite at every theta of the run.
     ImportError
         If there is no matplotlib.
 
@@ -101,20 +118,23 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     ('log', ['alpha 0.2', 'alpha 0.05'])
     """
     ax = checked_axes(ax, 2)
-    updates, thetas = _path(result, "result", 1, theta0)[:2]
+    path = _path(result, "result", 1, theta0)
     loss = LossOnPoints(loss_fn, dataset, "dataset", penalty, n_threads)
-    thetas = thetas[:, 0]
-    losses = loss.at(thetas)
-    drawn = _drawable(thetas[:, None], np.abs(loss.points).max(), losses)
-    updates, thetas, losses = updates[:drawn], thetas[:drawn], losses[:drawn]
+    thetas = path.thetas[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = loss.at(thetas)
+    is_near = _near(loss, thetas) & np.isfinite(losses)
+    if not is_near.any():
+        raise ValueError(f"{loss.name} is NaN or infinite at every theta of the 'result' parameter. "
+                         "Check the loss and the points.")
     pair: NDArray[Any]
     with axes(ax, (10, 4), 2) as pair:
-        with on_curve(pair[0], loss, [thetas.min(), thetas.max()]):
+        with on_curve(pair[0], loss, [thetas[is_near].min(), thetas[is_near].max()]):
             pass
         style = _run_style(pair[1], len(thetas))
-        pair[0].plot(thetas, losses, **{**style, "linewidth": 1, "marker": style["marker"] or "."}, label=label)
-        pair[0].plot(thetas[-1:], losses[-1:], "o", color=style["color"], markersize=9, zorder=4)
-        pair[1].plot(updates, losses, **style, label=label)
+        _draw_path(pair[0], thetas, losses, is_near, {**style, "label": label})
+        is_drawn = np.abs(losses) < _MOST_LOSS if np.nanmin(losses) > 0 else is_near
+        pair[1].plot(path.updates, np.where(is_drawn, losses, np.nan), **style, label=label)
         pair[1].set(title="Loss after each update", xlabel="Update", ylabel="Loss")
         pair[1].xaxis.get_major_locator().set_params(integer=True)
         _log_if_it_helps(pair[1])
@@ -123,27 +143,39 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     return pair
 
 
-def _drawable(thetas: DoubleArray, size: float, losses: DoubleArray | None = None) -> int:
-    """How many thetas of a path can be drawn together: all, or those before it went a thousand times out of scale."""
-    reach = FAR * max(size, float(np.abs(thetas[0]).max()))
-    is_near = (np.abs(thetas) <= reach).all(axis=1)
-    if losses is not None:
-        is_near &= np.isfinite(losses)
-    return len(thetas) if is_near.all() else max(2, int(np.argmin(is_near)))
+def _near(loss: LossOnPoints, thetas: DoubleArray) -> NDArray[np.bool_]:
+    """Which thetas are drawn: all, or of a run that went far away those near the data, or about as far as its start."""
+    if loss.sample.min() <= thetas.min() and thetas.max() <= loss.sample.max():
+        return np.ones(len(thetas), dtype=bool)
+    low, high = usual_range(loss)
+    distances = np.abs(thetas / 2 - (low / 4 + high / 4))    # halves, as the whole may overflow
+    unit = max((high - low) / 2, distances[0])
+    return distances <= (np.inf if distances.max() <= _DIVERGED * unit else _SHOWN * unit)
+
+
+def _draw_path(ax: Axes, thetas: DoubleArray, losses: DoubleArray, is_near: NDArray[np.bool_],
+               style: dict[str, Any]) -> None:
+    """The path on the curve; where it leaves what is near, it leaves the panel, whose limits stay as they are."""
+    limits = ax.dataLim.frozen()
+    is_drawn = is_near.copy()
+    is_drawn[1:] |= is_near[:-1]
+    is_drawn[:-1] |= is_near[1:]
+    is_drawn &= np.abs(losses) < _MOST_LOSS
+    ax.plot(np.where(is_drawn, thetas, np.nan), np.where(is_drawn, losses, np.nan),
+            **{**style, "linewidth": 1, "marker": style["marker"] or "."})
+    if not is_near.all():
+        ax.dataLim.set(limits)
+        ax.autoscale_view(scalex=False)
+    if is_near[-1]:
+        ax.plot(thetas[-1:], losses[-1:], "o", color=style["color"], markersize=9, zorder=4)
 
 
 def _run_style(ax: Axes, n_updates: int) -> dict[str, Any]:
     """Colour and hollow marker of the next run on these axes; no marker where they would touch each other."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
     marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
-    return {"color": _color(ax, k), "marker": marker, "markerfacecolor": "none", "markersize": 5,
+    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
             "gid": _RUN, "zorder": 3}
-
-
-def _color(ax: Axes, k: int) -> str:
-    """The colour of the run of this number."""
-    color = _RUN_COLORS[k % len(_RUN_COLORS)]
-    return ink(ax) if color == "black" else color
 
 
 def _log_if_it_helps(ax: Axes) -> None:
@@ -161,7 +193,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
     The minimum is searched on ever finer grids. Of a run with more than 1000 updates, 1000 at equal distances are
-    drawn.
+    drawn; of one that diverged those before its loss had grown a hundredfold. Updates whose theta or loss is NaN or
+    infinite are left out.
 
     Parameters
     ----------
@@ -215,24 +248,21 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     surface = Surface(loss_fn, X, y, penalty, n_threads)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
-                        f"Got {typed_value(results)}.")
+                        f"Got {described(results)}.")
     named = results if isinstance(results, dict) else {f"run {k}": run for k, run in enumerate(results, 1)}
-    paths = {name: _near(_path(run, f"results[{name!r}]", 2, theta0)) for name, run in named.items()}
-    places = np.concatenate([thetas for _, thetas, _ in paths.values()])
+    paths = {name: _path(run, f"results[{name!r}]", 2, theta0) for name, run in named.items()}
     for name, run in named.items():
         surface.check_model(run, f"results[{name!r}]")
+    parts = _drawable(surface, paths)
+    places = np.concatenate([*parts.values()])
     best = surface.minimum(places)
-    low, high = (extreme([*places, best], axis=0) for extreme in (np.min, np.max))
-    size = np.maximum(np.abs(low), np.abs(high))
-    size[size == 0] = 1.0
-    margin = 0.15 * np.where(high - low > 1e-6 * size, high - low, size)    # a path may stay at one place
-    grid = surface.over(low - margin, high + margin)
+    grid = surface.over(*_range(surface, np.vstack([places, best])))
     own_figure = ax is None
     with axes(ax, (7.5, 4.5)) as ax:
         _draw_contours(ax, *grid)
-        _draw_paths(ax, paths)
+        _draw_paths(ax, paths, parts)
         ax.plot(*best[:, None], "*", color="black", markeredgecolor="white", markersize=16, zorder=9, label="minimum")
-        xlabel, ylabel = next(iter(paths.values()))[2]
+        xlabel, ylabel = next(iter(paths.values())).parameters
         ax.set_title(surface.name)
         ax.set_xlabel(xlabel, parse_math=False)    # a column may be named "$"
         ax.set_ylabel(ylabel, parse_math=False)
@@ -240,11 +270,40 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     return ax
 
 
-def _near(path: _Path) -> _Path:
-    """The part of a path before it diverged."""
-    updates, thetas, names = path
-    drawn = _drawable(thetas, 1.0)
-    return updates[:drawn], thetas[:drawn], names
+def _drawable(surface: Surface, paths: dict[str, _Path]) -> dict[str, DoubleArray]:
+    """The thetas of each path that are drawn: those of a finite loss and, of a run that diverged, of no large one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = {name: surface.at(path.thetas) for name, path in paths.items()}
+        finite = np.concatenate([*losses.values()])
+        finite = finite[np.isfinite(finite)]
+        if finite.size == 0:
+            raise ArithmeticError(f"{surface.name} is NaN or infinite at every theta of the results.")
+        least = finite.min()
+        firsts = np.array([values[np.isfinite(values)][:1].sum() for values in losses.values()])
+        unit = max(np.abs(firsts).max(), (firsts - least).max())
+        rises = {name: np.where(np.isnan(values), np.inf, values - least) for name, values in losses.items()}
+    goes_far = {name: (rise[np.isfinite(losses[name])] > _DIVERGED**2 * unit).any() for name, rise in rises.items()}
+    return {name: path.thetas[rises[name] <= (_SHOWN**2 * unit if goes_far[name] else np.finfo(float).max)]
+            for name, path in paths.items()}
+
+
+def _range(surface: Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """A range around the places, with a margin, in which the loss changes by more than rounding, if it does anywhere.
+
+    A path may be one point, or a point for each parameter that does not move.
+    """
+    low, high = places.min(axis=0), places.max(axis=0)
+    largest = np.abs(places).max(axis=0)
+    margin = 0.15 * np.where(high - low > _POINT * largest, high - low, np.where(largest > 0, largest, surface.scale()))
+    corners = np.array(list(itertools.product([-1, 0, 1], repeat=2)))
+    for widening in 10.0 ** np.arange(_WIDENINGS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses = surface.at((low + high) / 2 + corners * ((high - low) / 2 + widening * margin))
+        if not np.isfinite(losses).all():
+            break
+        if np.ptp(losses) > _POINT * np.abs(losses).max():
+            return low - widening * margin, high + widening * margin
+    return low - margin, high + margin
 
 
 def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: DoubleArray) -> None:
@@ -252,35 +311,38 @@ def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: Do
     from matplotlib.colors import to_hex, to_rgb
 
     finite = losses[np.isfinite(losses)]
-    if finite.size == 0 or finite.min() == finite.max():
+    if finite.size == 0:
         return
     levels = np.unique(finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2)
-    if len(levels) < 4:    # which differ by rounding
+    if len(levels) < 3:    # but for rounding the loss is flat
         return
     shades = [to_hex(1 - (1 - np.array(to_rgb(BLUE))) * share) for share in np.linspace(0, 0.5, len(levels) - 1)]
     ax.contourf(first, second, losses, levels=levels, colors=shades, zorder=0)
     ax.contour(first, second, losses, levels=levels[1:-1], colors="#7A9CC0", linewidths=0.7, zorder=1)
 
 
-def _draw_paths(ax: Axes, paths: dict[str, _Path]) -> None:
-    lengths = {name: float(np.abs(np.diff(thetas, axis=0)).sum()) for name, (_, thetas, _) in paths.items()}
+def _draw_paths(ax: Axes, paths: dict[str, _Path], parts: dict[str, DoubleArray]) -> None:
+    lengths = {name: float(np.abs(np.diff(thetas, axis=0)).sum()) for name, thetas in parts.items()}
     below = sorted(paths, key=lambda name: lengths[name], reverse=True)
-    for k, (name, (updates, thetas, _)) in enumerate(paths.items()):
-        style: dict[str, Any] = {"color": _color(ax, k),
+    for k, (name, path) in enumerate(paths.items()):
+        thetas = parts[name]
+        is_whole = len(thetas) == len(path.thetas) and path.updates[-1] == path.last
+        style: dict[str, Any] = {"color": _RUN_COLORS[k % len(_RUN_COLORS)],
                                  "zorder": 3 + below.index(name) / len(paths)}
         ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
-                label=f"{name}\n{updates[-1]:,} updates", **style)
-        ax.plot(*thetas[-1:].T, "o", markeredgecolor="white", markersize=8, **style)
+                label=f"{name}\n{path.last:,} updates{'' if is_whole else ', not all shown'}", **style)
+        if is_whole:
+            ax.plot(*thetas[-1:].T, "o", markeredgecolor="white", markersize=8, **style)
 
 
 def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, theta0: Any) -> _Path:
-    """Updates, thetas of shape (m, n_parameters) and the parameters' names of a history, the start first if known."""
+    """The path of a history, the start first if known."""
     history = result.history if isinstance(result, DescentResult) else result
     if history is None:
         raise ValueError(f"The '{name}' parameter has no history; call the descent with history=True.")
     if not hasattr(history, "columns"):
         raise TypeError(f"The '{name}' parameter must be a DescentResult or its history, a DataFrame. "
-                        f"Got {typed_value(result)}.")
+                        f"Got {described(result)}.")
     parameters = [column for column in history.columns if column not in ("update", "alpha")]
     if "update" not in history.columns or len(parameters) != n_parameters or len(history) == 0:
         wanted = "one column theta" if n_parameters == 1 else "a column for each of two parameters"
@@ -289,14 +351,13 @@ def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, th
     shown = np.unique(np.linspace(0, len(history) - 1, min(len(history), _MOST_UPDATES)).astype(int))
     updates = history["update"].to_numpy()[shown]
     thetas = history[parameters].to_numpy(dtype=np.float64)[shown]
-    if not np.isfinite(thetas[0]).all():
-        raise ValueError(f"The '{name}' parameter has NaN or infinity in its first theta.")
-    finite = np.isfinite(thetas).all(axis=1)
-    end = len(thetas) if finite.all() else int(np.argmin(finite))
-    updates, thetas = updates[:end], thetas[:end]
+    is_finite = np.isfinite(thetas).all(axis=1)
+    if not is_finite.any():
+        raise ValueError(f"The '{name}' parameter has NaN or infinity in each of its {len(history)} thetas.")
+    last, updates, thetas = updates[-1], updates[is_finite], thetas[is_finite]
     if theta0 is not None:
         updates, thetas = np.insert(updates, 0, 0), np.vstack([_start(theta0, n_parameters), thetas])
-    return updates, thetas, parameters
+    return _Path(updates, thetas, parameters, last)
 
 
 def _start(theta0: Any, n_parameters: int) -> DoubleArray:

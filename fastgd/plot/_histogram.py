@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._checks import as_double, check_dataset
 from fastgd.losses import huber_loss
-from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, checked_axes, ink, legend, name_of_points
+from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, checked_axes, ink, legend, name_of_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 #: Numbers below the first are drawn as matplotlib draws them: as 0. Their distances cannot be divided into bins either.
 #: Beyond the second its ticks overflow. A range narrower than the third, in parts of the numbers, it widens to 1e-12.
 _LEAST, _MOST, _NARROWEST = 1e-280, 1e300, 1e-12
+
+#: Digits that show a float without those of its rounding, and that tell any two apart. Places that differ by less, in
+#: parts of half the range of the points, are the same.
+_EXACT, _MOST_DIGITS, _SAME = 15, 17, 1e-9
 
 # In parts of the width of the axes: the distance of two lines that can be told apart, and the width of three that an
 # inset would not part better.
@@ -73,47 +78,58 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     """
     ax = checked_axes(ax)
     points = as_double(check_dataset(y_vals, "y_vals"))
-    marks = _marks(points)
+    places = _answers(points)
+    digits = _digits(points, list(places.values()))
     style = {"bins": 50, "color": SKY, **kwargs}
     if style.get("range") is None:
         style["range"] = _range_of_bins(points, style["bins"])
     is_lying = style.get("orientation") == "horizontal"
     with axes(ax) as ax:
         is_empty = not ax.has_data()
+        marks = _marks(places, ink(background(ax)))
         heights, edges, _ = ax.hist(points, **style)
-        digits = _digits([place for _, place, _ in marks], points)
-        marks[-1][2]["color"] = ink(ax)
         for name, place, line in marks:
             (ax.axhline if is_lying else ax.axvline)(place, label=f"{name} {place:.{digits}g}", **line)
         labels = [name_of_points(y_vals, otherwise=""), "Number of points"]
         ax.set_xlabel(labels[is_lying], parse_math=False)
         ax.set_ylabel(labels[not is_lying], parse_math=False)
         key = legend(ax)
-        close = _close_places(ax, [place for _, place, _ in marks])
+        close = _close_places(ax, [*places.values()])
         if close and is_empty and not is_lying:
             _draw_inset(ax, key, marks, close, np.asarray(heights), edges)
     return ax
 
 
-def _digits(places: Sequence[float], points: FloatArray) -> int:
-    """How many digits labels need so that places which differ by a thousandth of the points' range look different."""
-    apart = 1e-3 * (float(points.max()) / 2 - float(points.min()) / 2)
-    pairs = [(one, other) for one, other in itertools.combinations(places, 2) if abs(one - other) > apart]
-    return next((digits for digits in range(4, 17)
-                 if all(f"{one:.{digits}g}" != f"{other:.{digits}g}" for one, other in pairs)), 17)
-
-
-def _marks(points: FloatArray) -> list[_Mark]:
-    """What is marked, in the order in which it is drawn."""
+def _answers(points: FloatArray) -> dict[str, float]:
+    """What is marked, by its name in the legend; ValueError for points that cannot be drawn."""
     with np.errstate(over="ignore"):
         mean, median = float(points.mean()), float(np.median(points))
     low, high = float(points.min()), float(points.max())
     if not (np.isfinite([mean, median]).all() and max(-low, high) < _MOST):
         raise ValueError(f"The points from {low:g} to {high:g} are too large to be drawn: the limit is {_MOST:g}.")
-    # The three may lie on one pixel: each of these can be seen under the next.
-    return [("mean", mean, {"color": VERMILLION, "linewidth": 1.5}),
-            ("median", median, {"color": ORANGE, "linewidth": 3.5}),
-            ("Huber", _huber_answer(points, median), {"color": "black", "linewidth": 1.2, "linestyle": (0, (4, 3))})]
+    return {"mean": mean, "median": median, "Huber": _huber_answer(points, median)}
+
+
+def _marks(places: dict[str, float], color: str) -> list[_Mark]:
+    """The lines, in the order in which they are drawn. The three may lie on one pixel: each is seen under the next."""
+    styles: list[dict[str, Any]] = [{"color": VERMILLION, "linewidth": 1.5}, {"color": ORANGE, "linewidth": 3.5},
+                                    {"color": color, "linewidth": 1.2, "linestyle": (0, (4, 3))}]
+    return [(name, place, style) for (name, place), style in zip(places.items(), styles, strict=True)]
+
+
+def _digits(points: FloatArray, places: list[float]) -> int:
+    """Significant digits, at least 4: those that resolve the range of the points, and tell the places apart."""
+    spread = float(points.max()) / 2 - float(points.min()) / 2    # half of the range, which may overflow
+    if spread == 0:
+        return _EXACT
+    largest = max(abs(float(points.min())), abs(float(points.max())))
+    digits = max(4, 3 + math.ceil(math.log10(largest / spread / 2)))
+
+    def differ(count: int) -> bool:
+        return all(f"{one:.{count}g}" != f"{other:.{count}g}" for one, other in itertools.combinations(places, 2)
+                   if abs(one - other) > _SAME * spread)
+
+    return next((count for count in range(digits, _MOST_DIGITS) if differ(count)), _MOST_DIGITS)
 
 
 def _huber_answer(points: FloatArray, median: float) -> float:
@@ -165,13 +181,16 @@ def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[f
     legend(ax, loc="upper left" if legend_is_left else "upper right")
     inset = ax.inset_axes((left + _TICK, bottom + _TICKS, _WIDTH, _HEIGHT))
     inset.stairs(heights, edges, fill=True, color=SKY)
+    color = ink(background(ax))
+    inset.set_facecolor(background(ax))
+    inset.spines[:].set_color(color)
     for _, place, line in marks:
         inset.axvline(place, **line)
     margin = 0.35 * (max(close) - min(close))
     inset.set(xlim=(min(close) - margin, max(close) + margin), yscale=ax.get_yscale(), ylim=ax.get_ylim())
     inset.yaxis.set_visible(False)
-    inset.set_title("enlarged", fontsize="small", pad=3)
-    inset.tick_params(labelsize="small")
+    inset.set_title("enlarged", fontsize="small", pad=3, color=color)
+    inset.tick_params(labelsize="small", colors=color)
     inset.locator_params(axis="x", nbins=4)
 
 

@@ -101,6 +101,12 @@ class Surface:
         thetas = np.stack(np.meshgrid(*axes), axis=-1)
         return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
 
+    def scale(self) -> DoubleArray:
+        """How large each parameter is, if it alone makes predictions as large as the targets; above 0."""
+        with np.errstate(all="ignore"):
+            scale = np.abs(self._rows.targets).max() / np.abs(self._rows.with_ones()).max(axis=0)
+        return np.where((scale > 0) & (scale < np.inf), scale, 1.0)
+
     def minimum(self, places: DoubleArray) -> DoubleArray:
         """Where the loss is least: from the lowest of `places` on, on an 11 x 11 grid that follows it and shrinks.
 
@@ -117,7 +123,8 @@ class Surface:
         best: DoubleArray = places[np.nanargmin(losses)]
         offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 11)] * 2), axis=-1).reshape(-1, 2)
         offsets = offsets[np.argsort((offsets**2).sum(axis=1), kind="stable")]
-        width = first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or 1.0
+        first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or np.abs(self._rows.targets).max() or 1.0
+        width = first_width
         for _ in range(100):
             k = np.nanargmin(self.at(best + width * offsets @ back))
             best = best + width * offsets[k] @ back

@@ -39,9 +39,11 @@ def curve(loss: LossOnPoints, xlim: _Range) -> tuple[DoubleArray, DoubleArray]:
     if not high - low < np.inf:
         raise ValueError(f"The range of theta from {low:g} to {high:g} is too wide to be drawn.")
     thetas = _thetas(low, high)
-    losses = loss.at(thetas)
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = loss.at(thetas)
     if not np.isfinite(losses).any():
-        raise ArithmeticError(f"{loss.name} is NaN or infinite at every theta from {low:g} to {high:g}.")
+        raise ValueError(f"{loss.name} is NaN or infinite at every theta from {low:g} to {high:g}. Check the loss and "
+                         "the points, or choose another range of theta.")
     return thetas, losses
 
 
@@ -84,7 +86,7 @@ def on_curve(ax: Axes | None, loss: LossOnPoints, thetas: Sequence[float], xlim:
     ax = _current_axes_showing(loss) if ax is None else ax
     line = None if ax is None else _curve_on(ax, loss)
     if ax is None or line is None:
-        xlim = xlim or _stretched(_usual_range(loss), thetas, room)
+        xlim = xlim or _stretched(usual_range(loss), thetas, room)
         drawn = curve(loss, xlim)
         with axes(ax) as ax:
             draw_curve(ax, loss, *drawn, xlim)
@@ -129,7 +131,7 @@ def _curve_on(ax: Axes, loss: LossOnPoints) -> Line2D | None:
     return None
 
 
-def _usual_range(loss: LossOnPoints) -> _Range:
+def usual_range(loss: LossOnPoints) -> _Range:
     """The middle 80 % of the points and the minima of the loss, with a margin: the same whatever theta is shown.
 
     So the pictures of one update after another can be laid side by side.
@@ -172,7 +174,7 @@ def _stretched(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
     low, high = xlim
     width, room = high - low, room * (max(high, *thetas) - min(low, *thetas))
     missing = low - min(thetas) + room, max(thetas) - high + room
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         widths = np.array(missing) / width
     if not (width + room < np.inf and np.isfinite(widths).all()):
         return min(low, *thetas), max(high, *thetas)
