@@ -1,7 +1,6 @@
 """Central differences of a loss: its slope where no gradient is given."""
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,23 +9,14 @@ import numpy as np
 
 from fastgd._checks import one_number, slices_of_rows
 from fastgd._curvature import RowsCurvature
-from fastgd._limits import SPREAD_SAMPLE
+from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
 from fastgd._source import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from fastgd._source import Points
     from fastgd._types import DoubleArray, FloatArray, LossFunction
-
-
-#: Values from which the noise of a loss is estimated; the authors of the method take 7 to 9.
-NEIGHBOURS = 8
-#: Noise, as a part of the loss and in units of the machine precision, that is more than rounding: sums of a million
-#: numbers in a loop have less.
-COARSE = 5000.0
-#: The noise is measured anew where the loss has changed by this factor, as noise grows with what it is in.
-CHANGED = 100.0
 
 
 def differences_of(loss: LossFunction, source: Points | Rows) -> DifferenceGradient | RowsDifferenceGradient:
@@ -54,99 +44,123 @@ def _loss_at(loss_fn: LossFunction, theta: Any, points: Any) -> float:
     return one_number(loss_fn(theta, points), "loss_fn", "loss")
 
 
-class Resolution:
-    """How finely a Python loss is computed: the noise in its values near the last theta where that was measured.
+def rounding_along(line: Callable[[float], float], width: float, size: float) -> tuple[float, float]:
+    """Return what rounding changes in a loss along a line, and what a way of `size` changes in it.
 
-    A loss in float32, or one that rounds, is a staircase: a step that is fine enough for float64 sees a plateau, or
-    the noise alone. The noise is estimated from differences of neighbouring values (J. J. More and S. M. Wild,
-    "Estimating computational noise", SIAM Journal on Scientific Computing 33, 2011).
+    Second differences of a smooth loss have one sign within a short window, of a convex one with kinks too. Those of
+    rounding have both (J. J. More and S. M. Wild, "Estimating computational noise", SIAM Journal on Scientific
+    Computing 33, 2011). A window in which the loss does not change at all is widened.
     """
+    rounding, is_wide = 0.0, False
+    while True:
+        values = np.array([line(k * width) for k in range(-4, 5)])
+        if not np.isfinite(values).all():
+            return 0.0, 0.0
+        bends = np.diff(values, 2)
+        rounding = max(rounding, min(float(bends.max()), -float(bends.min())))
+        is_flat = values.min() == values.max()
+        if 8 * width > size or (not is_flat and (rounding > 0 or not is_wide)):
+            break
+        # Of one step at the end of the window nothing is known; the next one shows whether there are more.
+        width *= 8 if is_flat else 4
+        is_wide = is_flat
+    changes = np.abs(np.array([*values, line(-size), line(size)]) - values[4])
+    return rounding, float(changes[np.isfinite(changes)].max())
+
+
+def _is_coarse(value: float) -> bool:
+    """Whether a loss may be rounded: to single precision, or to six decimals."""
+    return math.isfinite(value) and (float(np.float32(value)) == value or round(value, 6) == value)
+
+
+class Component:
+    """The difference of a loss along one component of theta.
+
+    A loss in single precision, or rounded, has a resolution of its own. It is measured where the values look so, where
+    they do not differ, and near the minimum; the step then goes by it, as by the machine precision of other losses.
+
+    Attributes
+    ----------
+    rounding : float
+        What rounding changes in the loss, where that is coarse; else 0.
+    reach : float
+        How near the minimum the differences lead then, by the loss; else 0.
+    """
+
+    rounding = reach = 0.0
+    _part = 0.0    # of what the loss changes over a size
+    _level = 0.0    # the loss where the rounding was measured
+    _steepest = 0.0
+    _measured = 0
 
     def __init__(self, eps: float) -> None:
-        self.noise = 0.0
-        self._eps = eps
-        self._measured_at: float | None = None
+        self._coarse = max(COARSE, 64 * eps)
+        self._causes = {"digits", "near"}
 
-    def is_due(self, above: float, below: float) -> bool:
-        """True if the noise should be measured: at first, where the loss has changed much, or where it looks coarse."""
-        before, now = self._measured_at, max(abs(above), abs(below))
-        if not math.isfinite(now):
-            return False
-        return (before is None or not before / CHANGED <= now <= before * CHANGED or above == below
-                or (_is_short(above) and _is_short(below) and not before / 2 <= now <= before * 2))
+    def slope(self, line: Callable[[float], float], h: float, size: float, is_whole: bool) -> float:
+        """The slope of the loss along `line`; `is_whole` if it is that on all data."""
+        wide = self.widened(h, size)
+        above, below = line(wide), line(-wide)
+        if self._is_suspect(above, below, (above - below) / (2 * wide), is_whole):
+            self.measure(line, h, size)
+            if self.widened(h, size) != wide:
+                wide = self.widened(h, size)
+                above, below = line(wide), line(-wide)
+        if above == below and is_whole and math.isfinite(above):
+            return _slope_beyond(line, wide, size)
+        return (above - below) / (2 * wide)
 
-    def measure(self, value_at: Callable[[float], float], size: float, magnitude: float, is_flat: bool) -> None:
-        """Measure it from values at multiples of a step, which grows up to `size` while half of them are equal.
-
-        Rounding is that of the loss, or that of a residual of numbers of this magnitude. Where the loss `is_flat` more
-        values are looked at.
-        """
-        step, self.noise = 1.0, 0.0
-        with np.errstate(all="ignore"):
-            while step <= size:
-                values = np.array([value_at(step * k) for k in range(NEIGHBOURS)])
-                moves, largest = np.abs(np.diff(values)), float(np.abs(values).max())
-                self._measured_at = largest
-                if not math.isfinite(largest):
-                    return
-                if np.count_nonzero(moves) >= NEIGHBOURS // 2:
-                    rounding = COARSE * self._eps * max(largest, float(moves.max()) / step * magnitude)
-                    noise = _deviation(values)
-                    if is_flat or noise > rounding or not moves.all():
-                        noise = _confirmed(noise, values, (
-                            np.array([value_at(step / part * k) for k in range(NEIGHBOURS)]) for part in (2, 4, 8, 16)))
-                    self.noise = noise if noise > rounding else 0.0
-                    return
-                step *= 16.0
-
-    def widened(self, h: float, value: float) -> float:
-        """Return a step that is as good for this noise as `h` is for rounding alone."""
-        if not self.noise:
+    def widened(self, h: float, size: float) -> float:
+        """The half-width of a difference, a power of two."""
+        if not self._part:
             return h
-        relative = self.noise / (abs(value) or self.noise)
-        return float(h * max(1.0, (relative / self._eps) ** (1 / 3)))
+        return max(h, min(2.0 ** math.ceil(math.log2(self._part ** (1 / 3) * size)), _power_below(size / 2)))
+
+    def measure(self, line: Callable[[float], float], h: float, size: float) -> None:
+        """Find the resolution of the loss here."""
+        self._measured += 1
+        with np.errstate(all="ignore"):
+            try:
+                rounding, change = rounding_along(line, h / 4, min(size, sys.float_info.max / 4))
+                self._level = abs(line(0.0))
+            except (ArithmeticError, ValueError):    # of math.log and its kin, where the loss has no value
+                return
+        part = min(rounding / change, 1.0) if 0 < change < math.inf else 0.0
+        self._part, self.rounding = (part, rounding) if part > self._coarse else (0.0, 0.0)
+        self.reach = size * math.sqrt(self._part)
+
+    def _is_suspect(self, above: float, below: float, slope: float, is_whole: bool) -> bool:
+        """Whether the resolution is to be measured: once for each cause, and where a coarse loss is another."""
+        if not math.isfinite(slope):
+            return False
+        if self._part and is_whole:
+            level = max(abs(above), abs(below))
+            return not self._level / 4 <= level <= 4 * self._level
+        if above == below:
+            return self._measured < MOST_MEASURED
+        self._steepest = max(self._steepest, abs(slope))
+        causes = set()
+        if _is_coarse(above) and _is_coarse(below):
+            causes.add("digits")
+        if is_whole and abs(slope) < NEAR_MINIMUM * self._steepest:
+            causes.add("near")
+        is_new = bool(causes & self._causes)
+        self._causes -= causes
+        return is_new
 
 
-def _confirmed(noise: float, values: DoubleArray, closer: Iterable[DoubleArray]) -> float:
-    """The noise in values at equal distances, if values at smaller distances have it too; else 0.
-
-    Kinks, whose part in the differences shrinks with the distance, are no noise. A staircase stands still again after
-    it has moved; the flat bottom of a valley does not.
-    """
-    moves = np.abs(np.diff(values))
-    stair = float(moves[moves > 0].min()) / 4
-    some = values
-    for some in itertools.chain([values], closer):
-        if _stands_still_again(some):
-            return max(noise, stair)
-    if np.count_nonzero(np.diff(some)) < NEIGHBOURS // 3 and all(map(_is_short, values.tolist())):
-        return max(noise, stair)
-    return noise if noise and _deviation(some) > noise / 4 else 0.0
+def _slope_beyond(line: Callable[[float], float], h: float, size: float) -> float:
+    """The slope of a loss that is equal on both sides: of a wider difference, where that leads down from a plateau."""
+    here = above = below = line(0.0)
+    while h < size and min(above, below) == here:
+        h *= 4
+        above, below = line(h), line(-h)
+    slope = (above - below) / (2 * h)
+    return 0.0 if here <= min(above, below) or not math.isfinite(slope) else slope
 
 
-def _stands_still_again(values: DoubleArray) -> bool:
-    moves = np.diff(values) != 0
-    return bool(moves.any() and not moves[int(moves.argmax()):].all())
-
-
-def _deviation(values: DoubleArray) -> float:
-    """The standard deviation of noise in values at equal distances; 0 where their differences are smooth."""
-    levels, signs, factor, differences = [], [], 1.0, values
-    for k in range(1, len(values) - 1):
-        differences = np.diff(differences)
-        factor *= k / (2 * (2 * k - 1))
-        levels.append(math.sqrt(factor * float(np.mean(differences**2))))
-        signs.append(bool((differences > 0).any() and (differences < 0).any()))
-    for k in range(len(levels) - 2):
-        if signs[k] and max(levels[k:k + 3]) <= 4 * min(levels[k:k + 3]):
-            return levels[k]
-    return 0.0
-
-
-def _is_short(value: float) -> bool:
-    """True for a number with the digits of float32, or with few decimals: what a coarse loss returns."""
-    with np.errstate(all="ignore"):
-        return float(np.float32(value)) == value or float(f"{value:.8g}") == value
+def _power_below(number: float) -> float:
+    return 2.0 ** math.floor(math.log2(number)) if number > 0 else 0.0
 
 
 class DifferenceGradient:
@@ -154,64 +168,41 @@ class DifferenceGradient:
 
     h is the cube root of the machine precision times the size of a residual, the larger of the spread of the data (the
     median distance from their median) and the distance of theta from them. There the error of the formula, h**2, and
-    that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical Optimization", section 8.1). For a loss
-    that is computed less finely the noise of its values takes the place of the machine precision.
+    that of rounding, eps / h, are of one size (Nocedal and Wright, "Numerical Optimization", section 8.1). A loss that
+    is computed more coarsely has a larger eps.
     """
 
     def __init__(self, loss_fn: LossFunction, targets: FloatArray) -> None:
-        self._loss = loss_fn
+        self._loss, self._n = loss_fn, targets.size
         self._eps = float(np.finfo(targets.dtype).eps)
         self._center, spread = _center_and_spread(targets)
         # `step` knows an infinite one
         self._spread = spread or _largest_distance(targets, self._center) or abs(self._center) or 1.0
-        self.resolution = Resolution(self._eps)
+        self.components = [Component(self._eps)]
 
-    def _size(self, theta: float) -> float:
+    def size(self, theta: float) -> float:
+        """The size of a residual."""
         return min(max(self._spread, abs(theta - self._center)), sys.float_info.max)
 
     def step(self, theta: float) -> float:
         """The h at theta: a power of two, and far above the distance of two floats there."""
-        h = self._eps ** (1 / 3) * self._size(theta)
+        h = self._eps ** (1 / 3) * self.size(theta)
         h = min(max(h, 64 * self._eps * abs(theta), sys.float_info.min), sys.float_info.max / 4)
         return 2.0 ** math.ceil(math.log2(h))
 
+    def along(self, theta: float, dataset: Any) -> Callable[[float], float]:
+        """The loss at a distance from theta."""
+        return lambda distance: _loss_at(self._loss, theta + distance, dataset)
+
+    def precision(self, theta: float, dataset: Any) -> float:
+        """The machine precision of the type in which the loss comes."""
+        dtype = np.asarray(self._loss(theta, dataset)).dtype
+        return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+
     def __call__(self, theta: float, dataset: Any) -> float:
         theta = float(theta)
-        h = self.step(theta)
-        above, below = self._around(theta, h, dataset)
-        self._take_noise(theta, h, above, below, dataset)
-        if self.resolution.noise:
-            h = self._widened(theta, h, above)
-            above, below = self._around(theta, h, dataset)
-            while above == below and h < self._size(theta):    # a stair of it
-                h *= 4
-                above, below = self._around(theta, h, dataset)
-        return (above - below) / (2 * h)
-
-    def _take_noise(self, theta: float, h: float, above: float, below: float, dataset: Any) -> None:
-        """Measure the noise of the loss if that is due."""
-        if self.resolution.is_due(above, below):
-            step = h / 64
-            self.resolution.measure(
-                lambda way: _loss_at(self._loss, theta + way * step, dataset), self._size(theta) / step,
-                (abs(theta) + abs(self._center) + self._spread) / step, above == below)
-
-    def _widened(self, theta: float, h: float, value: float) -> float:
-        return float(2.0 ** math.ceil(math.log2(min(self.resolution.widened(h, value), self._size(theta)))))
-
-    def _around(self, theta: float, h: float, dataset: Any) -> tuple[float, float]:
-        return _loss_at(self._loss, theta + h, dataset), _loss_at(self._loss, theta - h, dataset)
-
-    def with_noise(self, theta: float, dataset: Any, halvings: int = 0) -> tuple[float, float]:
-        """The difference, and the error that rounding and the noise of the loss can make in it."""
-        h = self.step(theta) / 2**halvings
-        above, below = self._around(theta, h, dataset)
-        self._take_noise(theta, h, above, below, dataset)
-        noise = self.resolution.noise
-        if noise:
-            h = self._widened(theta, h, above) / 2**halvings
-            above, below = self._around(theta, h, dataset)
-        return (above - below) / (2 * h), max(16 * self._eps * max(abs(above), abs(below)), 8 * noise) / h
+        return self.components[0].slope(self.along(theta, dataset), self.step(theta), self.size(theta),
+                                        np.size(dataset) == self._n)
 
 
 class RowsDifferenceGradient:
@@ -221,35 +212,26 @@ class RowsDifferenceGradient:
     """
 
     def __init__(self, loss: LossFunction, rows: Rows) -> None:
-        self._loss = loss
+        self._loss, self._everything = loss, rows.everything
         spread = _center_and_spread(rows.targets)[1] or 1.0
         sizes = RowsCurvature(rows).column_sizes()
         sizes = np.concatenate([np.ones(int(rows.intercept)), np.where(sizes > 0, sizes, 1.0)])
-        self._sizes = spread / sizes
-        self._least = np.finfo(np.float64).eps ** (1 / 3) * self._sizes
-        self.resolution = Resolution(float(np.finfo(np.float64).eps))
+        self._spreads = spread / sizes
+        self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes
+        self.components = [Component(float(np.finfo(np.float64).eps)) for _ in sizes]
 
     def __call__(self, theta: DoubleArray, rows: Any) -> DoubleArray:
         steps = np.maximum(self._least, np.finfo(np.float64).eps ** (1 / 3) * np.abs(theta))
         steps = 2.0 ** np.ceil(np.log2(np.clip(steps, sys.float_info.min, sys.float_info.max / 4)))
-        slopes, resolution = np.empty(len(theta)), self.resolution
-        for k, h in enumerate(steps.tolist()):
-            above, below = self._around(theta, k, h, rows)
-            if k == 0 and resolution.is_due(above, below):
-                most = float(np.min(np.maximum(self._sizes, np.abs(theta)) / steps))
-                resolution.measure(lambda way: _loss_at(self._loss, theta + way * steps / 64, rows), 64 * most,
-                                   64 * float(np.max((self._sizes + np.abs(theta)) / steps)), above == below)
-            if resolution.noise:
-                most = max(float(self._sizes[k]), abs(float(theta[k])))
-                h = 2.0 ** math.ceil(math.log2(min(resolution.widened(h, above), most)))
-                above, below = self._around(theta, k, h, rows)
-                while above == below and h < most:
-                    h *= 4
-                    above, below = self._around(theta, k, h, rows)
-            slopes[k] = (above - below) / (2 * h)
-        return slopes
+        sizes = np.maximum(self._spreads, np.abs(theta))
+        is_whole = isinstance(rows, slice) and rows == self._everything
+        return np.array([component.slope(self._along(theta, k, rows), h, size, is_whole) for k, (component, h, size)
+                         in enumerate(zip(self.components, steps.tolist(), sizes.tolist(), strict=True))])
 
-    def _around(self, theta: DoubleArray, k: int, h: float, rows: Any) -> tuple[float, float]:
-        moved = np.zeros(len(theta))
-        moved[k] = h
-        return _loss_at(self._loss, theta + moved, rows), _loss_at(self._loss, theta - moved, rows)
+    def _along(self, theta: DoubleArray, k: int, rows: Any) -> Callable[[float], float]:
+        def line(distance: float) -> float:
+            moved = np.zeros(len(theta))
+            moved[k] = distance
+            return _loss_at(self._loss, theta + moved, rows)
+
+        return line

@@ -110,6 +110,16 @@ NEAR_EDGE = 16
 
 #: Points that tell the spread of more of them to 1 %, in two milliseconds.
 SPREAD_SAMPLE = 2**17
+#: A loss is coarse if rounding changes it by more than this part of what the size of a residual does: of losses in
+#: double precision it is 1e-15 or so, in single precision 1e-8.
+COARSE = 2.0**-28
+#: Times that the resolution of a loss is measured because it does not change, at 11 evaluations or more.
+MOST_MEASURED = 8
+#: A slope below this part of the steepest one is near a minimum, where rounding matters most.
+NEAR_MINIMUM = 1e-2
+#: A gradient agrees with a difference up to this relative error; a difference of which rounding makes more than the
+#: second part is looked for at other half-widths, and one of which it makes more than the third hides a wrong factor.
+AGREES, HIDDEN, UNSURE = 1e-4, 1e-3, 1e-2
 #: Places where a loss is evaluated for chords, and chords that are drawn at once: a tenth of a second.
 GRID, CHORDS = 2048, 2**20
 

@@ -8,7 +8,7 @@ import pytest
 
 import fastgd
 from fastgd import ConvergenceWarning, check_gradient, minimize, minimize_mini_batch, minimize_sgd, reference
-from fastgd._differences import NEIGHBOURS, DifferenceGradient
+from fastgd._differences import DifferenceGradient
 from fastgd.losses import REGISTRY
 
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
@@ -118,7 +118,7 @@ def test_no_pass_over_very_many_points_is_long(monkeypatch):
     assert max(sizes) <= 2**22
 
 
-def test_each_update_costs_two_evaluations_after_a_few_that_tell_the_noise(five_points):
+def test_each_update_costs_two_evaluations(five_points):
     calls = []
 
     def loss(theta, dataset):
@@ -126,7 +126,7 @@ def test_each_update_costs_two_evaluations_after_a_few_that_tell_the_noise(five_
         return reference.mse(theta, dataset)
 
     quietly(minimize, loss, None, five_points, progress=False, max_iter=7, tol=0)
-    assert len(calls) == 14 + NEIGHBOURS
+    assert len(calls) == 14
 
 
 @pytest.mark.parametrize("theta", [np.inf, -np.inf, 1.7e308, -1.7e308, np.nan])
@@ -328,18 +328,85 @@ def test_kinks_are_no_noise():
         gradient = DifferenceGradient(loss, y)
         for theta in np.linspace(-3, 3, 50).tolist():
             gradient(theta, y)
-            assert gradient.resolution.noise == 0
+            assert gradient.components[0].rounding == 0
 
 
 @pytest.mark.parametrize(("loss", "gradient"), [
-    (lambda t, d: 1e11 + np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t)),
-    (lambda t, d: 5e10, lambda t, d: 1e-3),
-    (lambda t, d: 1e14 + np.mean((d - t) ** 2), lambda t, d: -2 * np.mean(d - t))])
+    (lambda t, d: 1e16 + np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t)),
+    (lambda t, d: 1e16 + np.mean((d - t) ** 2), lambda t, d: -2 * np.mean(d - t)),
+    (lambda t, d: 5e10, lambda t, d: 1e-6), (lambda t, d: np.float32(1e9), lambda t, d: 1.0)])
 def test_differences_below_the_rounding_of_the_loss_tell_nothing(loss, gradient):
     check = check_gradient(loss, gradient, [12.1, 12.8, 14.9])
     assert np.isnan(check.error)
     assert "cannot tell" in check.message
     assert "agree" not in check.message
+
+
+@pytest.mark.parametrize("offset", [1e9, 1e11, 1e12])
+def test_a_loss_with_a_large_constant_is_compared_at_a_wider_half_width(offset):
+    def loss(theta, dataset):
+        return offset + np.mean((dataset - theta) ** 2)
+
+    right, wrong = (check_gradient(loss, lambda t, d, sign=sign: 2 * sign * np.mean(t - d), [12.1, 12.8, 14.9])
+                    for sign in (1, -1))
+    assert right.error < 1e-4
+    assert "They agree" in right.message
+    assert wrong.error == pytest.approx(2, rel=1e-2)
+    assert "agree" not in wrong.message
+
+
+def test_a_slope_that_a_constant_loss_does_not_have_is_an_error():
+    assert check_gradient(lambda t, d: 5e10, lambda t, d: 1e-3, [12.1, 12.8, 14.9]).error > 0.1
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e10])
+@pytest.mark.parametrize("alpha", ["adaptive", 0.2])
+def test_a_loss_with_a_large_constant_has_its_minimum_found(offset, alpha):
+    y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+    found = minimize(lambda t, d: offset + np.mean((d - t) ** 2), None, y, alpha, False, full_output=True)
+    assert found.success
+    assert found.x == pytest.approx(y.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("alpha", ["adaptive", 0.2])
+def test_a_plateau_is_no_minimum(alpha):
+    y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+    found = minimize(lambda t, d: int(np.mean((d - t) ** 2)), None, y, alpha, False, full_output=True)
+    assert found.fun == 7    # the least
+
+
+def test_a_loss_beyond_its_type_has_no_slope():
+    y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+    with np.errstate(over="ignore"):
+        assert np.isnan(DifferenceGradient(lambda t, d: np.float16(np.mean((d - t) ** 2)), y)(0.0, y))
+
+
+@pytest.mark.parametrize("digits", [0, 2])
+def test_stochastic_descent_on_a_rounded_loss(digits):
+    y = 100 + np.random.default_rng(0).normal(0, 3, 200)
+    found = minimize_sgd(lambda t, d: round(float(np.mean((d - t) ** 2)), digits), None, y,
+                         fastgd.schedules.inverse_scaling(0.5, 0.75), rng=0, stop="epoch", average=True, tol=0.05)
+    assert found == pytest.approx(y.mean(), abs=0.5)
+
+
+def test_a_coarse_loss_is_measured_a_few_times():
+    """A loss that never changes near its minimum must not cost hundreds of evaluations an update."""
+    y = -1e5 + np.random.default_rng(1).normal(15, 1, 50)
+    for loss in coarse_losses(y).values():
+        calls = []
+        quietly(minimize, lambda t, d, loss=loss, calls=calls: calls.append(t) or loss(t, d), None, y, 0.2,
+                progress=False, theta0=y.min(), tol=0, max_iter=200)
+        assert len(calls) < 20 * 200
+
+
+def test_components_of_unlike_columns_are_measured_each():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)) * [1.0, 1e-4, 1e4]
+    y = X @ [1.0, 2e4, 3e-4] + rng.normal(0, 0.1, 60)
+    found = minimize(lambda theta, X, y: round(float(np.mean((y - X @ theta) ** 2)), 4), None, y, "adaptive", False,
+                     X=X, precondition="gram", full_output=True)
+    assert found.fun <= np.mean((y - X @ np.linalg.lstsq(X, y)[0]) ** 2) + 3e-4
+    assert isinstance(found.x, np.ndarray)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
