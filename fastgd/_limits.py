@@ -122,6 +122,8 @@ NEAR_MINIMUM = 1e-2
 AGREES, HIDDEN, UNSURE = 1e-4, 1e-3, 1e-2
 #: Places where a loss is evaluated for chords, and chords that are drawn at once: a tenth of a second.
 GRID, CHORDS = 2048, 2**20
+#: Places where the rounding inside a Python loss is measured, if a chord cuts below its curve.
+PLACES_OF_ROUNDING = 16
 
 # Curvature.
 

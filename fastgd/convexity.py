@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._checks import as_double, check_count, check_dataset, check_interval, one_number
-from fastgd._limits import CHORDS, GRID
+from fastgd._differences import rounding_along
+from fastgd._limits import CHORDS, GRID, PLACES_OF_ROUNDING
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
@@ -134,7 +135,10 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     name = getattr(loss_fn, "__name__", repr(loss_fn)) if penalty is None else objective.name
     if witness is None:
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
-    if not witness.excess > _rounding(not objective.is_called, eps, thetas, points, heights):
+    rounding: float = _rounding(not objective.is_called, eps, thetas, points, heights)
+    if witness.excess > rounding and objective.is_called:
+        rounding = max(rounding, _measured_rounding(objective, thetas, heights))
+    if not witness.excess > rounding:
         return Convexity(None, None, None, None, None, count, (
             f"No counter-example found: of {count} chords of {name} on [{low:g}, {high:g}] none cuts below the curve."))
     a, at, b = (thetas.item(place) for place in witness.places)
@@ -189,6 +193,23 @@ def _rounding(is_ours: bool, eps: np.floating[Any], thetas: FloatArray, points: 
         terms = np.abs(heights[np.isfinite(heights)]).max() + 1 + largest_theta * (1 + np.abs(points).max())
     rounding: np.floating[Any] = (100 + (10 * math.log2(len(points) + 1) if is_ours else len(points))) * eps * terms
     return rounding
+
+
+def _measured_rounding(objective: Objective, thetas: FloatArray, heights: DoubleArray) -> float:
+    """What rounding inside a Python loss, as to single precision or to decimals, can do to the height of a chord.
+
+    It is measured at places over all of the interval, as rounding in single precision grows with the loss.
+    """
+    places = np.flatnonzero(np.isfinite(heights))
+    size = float(thetas[-1] - thetas[0])
+    found = []
+    with np.errstate(all="ignore"):
+        for k in places[np.linspace(0, len(places) - 1, PLACES_OF_ROUNDING).astype(int)].tolist():
+            def line(distance: float, at: float = thetas.item(k)) -> float:
+                return float(objective.values([at + distance])[0])
+
+            found.append(rounding_along(line, 1e-6 * size, size / 4)[0])
+    return 4 * max(found)
 
 
 def _exact_grid(low: float, high: float) -> FloatArray:

@@ -207,3 +207,14 @@ def test_an_interval_of_two_floats_is_too_narrow():
         is_convex(fastgd.mse, [0.0], (1.0, math.nextafter(1.0, 2.0)))
     with pytest.raises(ValueError, match="'interval' parameter is too narrow"):
         is_convex(fastgd.mse, [0.0], (1.0, 1 + 3 * math.ulp(1.0)))
+
+
+@pytest.mark.parametrize("coarse", [int, lambda v: round(float(v), 1), np.float32, lambda v: float(np.float32(v)) * 1.7,
+                                    lambda v: float(f"{v:.4g}")])
+@pytest.mark.parametrize("interval", [(900, 1100), (990, 1010), (999, 1002)])
+def test_rounding_inside_a_python_loss_is_no_counter_example(coarse, interval):
+    y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+    for loss in (reference.mse, reference.log_cosh):
+        assert is_convex(lambda t, d, loss=loss: coarse(loss(t, d)), y, interval, rng=0)
+    if interval != (999, 1002):    # where it bends by less than some of these show
+        assert not is_convex(lambda t, d: coarse(100 * np.cos(t)), y, interval, rng=0)
