@@ -168,9 +168,10 @@ def guarded(function: Callable[..., Any], role: str, dtype: Any) -> Callable[...
             with np.errstate(all="ignore"):
                 return function(theta, *args, **kwargs)
         except OverflowError:
-            return np.inf if role == "loss_fn" else np.nan
+            return np.inf if role == "loss_fn" else np.full(np.shape(theta), np.nan)[()]
         except StopIteration as error:
-            raise RuntimeError(f"{role} raised StopIteration at theta {described(theta)}. Only a callback ends a run "
+            place = described(theta) if np.ndim(theta) else f"{theta:g}"
+            raise RuntimeError(f"{role} raised StopIteration at theta {place}. Only a callback ends a run "
                                "by it.") from error
 
     return called

@@ -70,7 +70,8 @@ def rounding_along(line: Callable[[float], float], width: float, size: float) ->
 
 def _is_coarse(value: float) -> bool:
     """Whether a loss may be rounded: to single precision, or to six decimals."""
-    return math.isfinite(value) and (float(np.float32(value)) == value or round(value, 6) == value)
+    with np.errstate(over="ignore", under="ignore"):
+        return math.isfinite(value) and (float(np.float32(value)) == value or round(value, 6) == value)
 
 
 class Component:

@@ -254,6 +254,16 @@ class Objective:
         return self._loss is None
 
     @property
+    def calls_loss(self) -> bool:
+        """True if the loss that was given is a Python function."""
+        return self._loss is None and self._loss_fn is not None
+
+    @property
+    def has_differences(self) -> bool:
+        """True if the gradient is made of differences of a Python loss."""
+        return self.gradient is None and self._grad_loss_fn is None
+
+    @property
     def is_unknown(self) -> bool:
         """True if there is a gradient in Python and no loss."""
         return self.gradient is None and self._loss_fn is None

@@ -75,11 +75,11 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Verdict(status, growth)
+    if objective.calls_loss and not math.isfinite(objective.value(x)):
+        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     bound = outcome.bound
     if bound is not None and bound.is_proved and bound.is_enough:
         return _CONVERGED
-    if not objective.is_unknown and objective.gradient is None and not math.isfinite(objective.descended_value(x)):
-        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     if outcome.alpha == 0:
         return _judged_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
@@ -99,12 +99,13 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
 
 def _edge(objective: Objective, start: Any, x: Any) -> Any:
     """The last place on the line from the start to x where the loss is a number, found by bisection; NaN if none is."""
-    if not math.isfinite(objective.descended_value(start)):
+    values = objective.values if objective.calls_loss else objective.descended_values
+    if not math.isfinite(values([start])[0]):
         return math.nan
     inside, outside = 0.0, 1.0
     for _ in range(60):
         middle = (inside + outside) / 2
-        if math.isfinite(objective.descended_values([start + middle * (x - start)])[0]):
+        if math.isfinite(values([start + middle * (x - start)])[0]):
             inside = middle
         else:
             outside = middle

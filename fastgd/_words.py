@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,9 +38,14 @@ class Words:
 
     def __str__(self) -> str:
         labels = _on_labels(self.objective) if self.verdict.has_labels else ""
-        return self._on_end() + labels
+        return self._on_end() + labels + _on_rounding(self.objective)
 
     def _on_end(self) -> str:
+        status, objective = self.verdict.status, self.objective
+        if (status in (LIMIT_REACHED, STALLED) and objective.gradient is not None
+                and max(map(abs, objective.source.extremes)) > FAR_OUT
+                and not any(map(math.isfinite, objective.descended_values([self.outcome.start, self.outcome.x])))):
+            return self._lost()
         return {CONVERGED: self._converged, LIMIT_REACHED: self._limit_reached, CYCLE: self._cycle,
                 NOT_FINITE: self._diverged, STALLED: self._stalled,
                 STOPPED_BY_CALLBACK: self._stopped}[self.verdict.status]()
@@ -119,39 +124,81 @@ class Words:
         if cause:
             return f"stopped at update {outcome.updates}: {cause}"
         if is_finite(outcome.theta):
-            return (f"diverged by update {outcome.updates} with alpha={outcome.alpha:g}: at theta "
-                    f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. Use a "
-                    f"smaller learning rate, or start nearer.{self._growth()}{self._rate_hint()}")
-        return (f"diverged: update {outcome.updates} with alpha={outcome.alpha:g} made theta {shown(outcome.theta)}; "
-                f"the last finite theta is {shown(outcome.previous)}. Use a smaller learning rate."
-                f"{self._rate_hint()}")
+            advice = self._on_length() if self.is_adaptive else "Use a smaller learning rate, or start nearer."
+            return (f"diverged by update {outcome.updates}{self._with_alpha()}: at theta "
+                    f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. "
+                    f"{advice}{self._growth()}{self._rate_hint()}")
+        return (f"diverged: update {outcome.updates}{self._with_alpha()} made theta {shown(outcome.theta)}; "
+                f"the last finite theta is {shown(outcome.previous)}. {self._on_length()}{self._rate_hint()}")
+
+    def _with_alpha(self) -> str:
+        return "" if self.is_adaptive else f" with alpha={self.outcome.alpha:g}"
+
+    def _on_length(self) -> str:
+        """What to do about steps that were too long; adaptive ones are not the user's."""
+        if not self.is_adaptive:
+            return "Use a smaller learning rate."
+        if self.objective.gradient is not None:
+            return "Start nearer, or scale the data."
+        return "Compare the gradient with the loss by fastgd.check_gradient, or start nearer."
 
     def _cause(self) -> str:
         """What made theta infinite or NaN where it was no learning rate."""
         objective, start, last = self.objective, self.outcome.start, self.outcome.previous
         with np.errstate(all="ignore"):
-            slope = objective.slope(last)
-            if objective.gradient is not None:
-                most = max(map(abs, objective.source.extremes))
-                return "" if largest(start) > most or math.isfinite(objective.descended_value(start)) else (
-                    f"the {self._loss_name()} is not finite at the start, theta {shown(start)}. "
-                    f"{_on_overflow(objective)}")
-            if not is_finite(slope) and largest(last) < FAR_OUT:
-                return (f"the gradient is {shown(slope)} at theta {shown(last)}, which no learning rate can help. Look "
-                        "at the gradient there, or start elsewhere.")
-            if objective.is_unknown:
+            if objective.gradient is not None and (largest(start) <= max(map(abs, objective.source.extremes))
+                                                   and not math.isfinite(objective.descended_value(start))):
+                return (f"the {self._loss_name()} is not finite at the start, theta {shown(start)}. "
+                        f"{_on_overflow(objective)}")
+            if objective.gradient is not None and not objective.calls_loss:
                 return ""
-            began, ended = objective.descended_values([start, last])
-            if ended < began:
-                return (f"the loss falls without end, from {began:.6g} at theta {shown(start)} to {ended:.6g} at "
-                        f"theta {shown(last)}. It has no minimum on this side; look at the sign of the loss.")
-        return ""
+            slope: Any = objective.slope(last)
+            if not is_finite(slope) and largest(last) < FAR_OUT:
+                return self._no_slope(slope, last)
+            if objective.is_unknown:
+                return "" if not self.is_adaptive else (
+                    f"steps of its own length led to theta {shown(last)}, where the slope is still {shown(slope)}. "
+                    "There is no minimum on this side; look at the sign of the gradient.")
+            return self._endless(last) or self._uphill()
+
+    def _no_slope(self, slope: Any, last: Any) -> str:
+        """Names the function that is no number where the gradient is not."""
+        objective = self.objective
+        if not objective.has_differences:
+            return (f"the gradient is {shown(slope)} at theta {shown(last)}, which no learning rate can help. Look "
+                    "at the gradient there, or start elsewhere.")
+        value = objective.value(last)
+        if math.isfinite(value):
+            return (f"the loss is no number beside theta {shown(last)}, where it is {value:.6g}, and has no slope. "
+                    "Start where the loss is a number.")
+        return f"the loss is {value:g} at theta {shown(last)}, and has no slope. {_on_overflow(objective)}"
+
+    def _endless(self, last: Any) -> str:
+        """Says that the loss has no minimum, where it fell all the way to a theta that is huge."""
+        start = self.outcome.start
+        began, ended = self.objective.values([start, last])
+        return "" if not ended < began else (
+            f"the loss falls without end, from {began:.6g} at theta {shown(start)} to {ended:.6g} at theta "
+            f"{shown(last)}. It has no minimum on this side; look at the sign of the loss.")
+
+    def _uphill(self) -> str:
+        """Says that the gradient is not that of the loss, where short steps along it from the start go up."""
+        objective, start = self.objective, self.outcome.start
+        slope: Any = objective.slope(start)
+        if objective.has_differences or not is_finite(slope) or not largest(slope):
+            return ""
+        way = slope / largest(slope) * (max(largest(start), max(map(abs, objective.source.extremes))) or 1.0)
+        here, *beyond = objective.values([start, *(start - way * part for part in (1e-3, 1e-4, 1e-5))])
+        return "" if not all(value > here + 1e-9 * abs(here) for value in beyond) else (
+            f"the loss rises where the gradient says that it falls, at the start, theta {shown(start)}. Look at the "
+            "sign of the gradient; fastgd.check_gradient compares it with the loss.")
 
     def _lost(self) -> str:
         """Where the loss ceased to be a number."""
         objective, outcome, edge = self.objective, self.outcome, self.verdict.edge
-        here = f"but the loss is {objective.descended_value(outcome.x)} at theta {shown(outcome.x)}"
-        if not is_finite(edge):
+        value = objective.value(outcome.x) if objective.calls_loss else objective.descended_value(outcome.x)
+        here = f"but the loss is {value} at theta {shown(outcome.x)}"
+        if edge is None or not is_finite(edge):
             return f"stopped after {outcome.updates} updates, {here}, as it is at the start. {_on_overflow(objective)}"
         return (f"stopped after {outcome.updates} updates, {here}. On the way there it is a number up to theta "
                 f"{shown(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
@@ -161,9 +208,13 @@ class Words:
         outcome = self.outcome
         if self.verdict.edge is not None:
             return self._lost()
+        if self.is_adaptive and self.objective.calls_loss and largest(outcome.x) > FAR_OUT:
+            endless = self._endless(outcome.x)
+            if endless:
+                return f"stopped at update {outcome.updates}: {endless}"
         if self.verdict.growth is not None:
-            return (f"met its rule after {outcome.updates} updates with alpha={outcome.alpha:g}, at theta "
-                    f"{shown(outcome.x)}, but went up and not down. Use a smaller learning rate.{self._growth()}"
+            return (f"met its rule after {outcome.updates} updates{self._with_alpha()}, at theta "
+                    f"{shown(outcome.x)}, but went up and not down. {self._on_length()}{self._growth()}"
                     f"{self._rate_hint()}")
         if self.verdict.is_separable:
             return self._no_minimum()
@@ -307,6 +358,18 @@ class Words:
         source = "the longest row of X" if self.is_stochastic else "the largest eigenvalue of X'X / n"
         return (f" alpha={stable / 2:.3g} is stable for {loss.__name__} (half of the limit that {source} sets); "
                 "alpha='auto' takes it.")
+
+
+def _on_rounding(objective: Objective) -> str:
+    """A sentence for a Python loss that is computed coarsely, whose differences were descended on."""
+    if not objective.has_differences:
+        return ""
+    components: list[Any] = objective.called_gradient.components    # type: ignore[attr-defined]
+    rounding, reach = (max(getattr(each, name) for each in components) for name in ("rounding", "reach"))
+    if not rounding:
+        return ""
+    to = "" if objective.source.is_rows else f", which leaves theta to about {reach:.1g}"
+    return f" Rounding changes the loss by about {rounding:.1g}{to}."
 
 
 def _on_overflow(objective: Objective) -> str:

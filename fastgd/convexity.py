@@ -135,7 +135,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     name = getattr(loss_fn, "__name__", repr(loss_fn)) if penalty is None else objective.name
     if witness is None:
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
-    rounding: float = _rounding(not objective.is_called, eps, thetas, points, heights)
+    rounding = float(_rounding(not objective.is_called, eps, thetas, points, heights))
     if witness.excess > rounding and objective.is_called:
         rounding = max(rounding, _measured_rounding(objective, thetas, heights))
     if not witness.excess > rounding:

@@ -313,6 +313,18 @@ def as_rates(alpha: Rate) -> Rates:
     return _constant_of(first) if first == last else rates
 
 
+def _called_at(function: Callable[[Any], Any], t: int) -> Any:
+    """The rate of a function of the user's own; TypeError for one that makes a schedule."""
+    try:
+        rate = function(t)
+    except StopIteration as error:
+        raise RuntimeError(f"alpha({t}) raised StopIteration. It must return a learning rate.") from error
+    if isinstance(rate, _Schedule):
+        raise TypeError("The 'alpha' parameter must be a learning rate or a schedule. Got a function that makes one: "
+                        f"alpha({t}) is {rate!r}. Call it with its own arguments, and pass what it returns.")
+    return rate
+
+
 def _example(schedule: type) -> str:
     """An example of a call."""
     examples = {"constant": "(0.2)", "inverse_scaling": "(0.2)", "exponential_decay": "(0.2, gamma=0.99)"}
@@ -397,7 +409,7 @@ class _Called:
         rates = []
         for t in range(start, start + count):
             try:
-                rates.append(check_number(self._function(t), f"alpha({t})", low=0))
+                rates.append(check_number(_called_at(self._function, t), f"alpha({t})", low=0))
             except Exception:
                 if t == start:
                     raise

@@ -75,8 +75,10 @@ def test_a_double_well_of_any_depth(scale):
 
 
 def test_a_loss_that_is_nan_is_no_success():
-    result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
+    with pytest.warns(ConvergenceWarning, match="from -2 the descent stopped after .*, but the loss is nan at theta"):
+        result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
     assert not result.success
+    assert not any(run.success for run in result.runs)
 
 
 def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
@@ -210,6 +212,7 @@ def test_results_are_equal_by_their_contents():
         hash(result)
 
 
+@quiet
 def test_results_without_a_loss_that_is_finite_equal_themselves():
     result, again = (minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2]) for _ in range(2))
     assert np.isnan(result.fun)

@@ -1,4 +1,5 @@
 import decimal
+import functools
 import pickle
 import re
 
@@ -292,3 +293,15 @@ def test_inverse_scaling_of_very_many_updates(exponent):
     rate = fastgd.schedules.inverse_scaling(0.3, 1.0)
     for t in (2**exponent - 1, 2**exponent, 2**exponent + 12_345):
         assert rate(t) == pytest.approx(0.3 / (1 + t), rel=1e-15)
+
+
+@pytest.mark.parametrize("alpha", [lambda t: schedules.inverse_scaling(0.2),
+                                   functools.partial(schedules.inverse_scaling, 0.2)])
+def test_a_function_that_makes_a_schedule_is_no_learning_rate(alpha):
+    with pytest.raises(TypeError, match=r"a function that makes one: alpha\(0\) is inverse_scaling\(eta0=0.2"):
+        fastgd.minimize(fastgd.mse, None, [1.0, 2.0], alpha, False)
+
+
+def test_a_stop_iteration_in_a_learning_rate_ends_no_run():
+    with pytest.raises(RuntimeError, match=r"alpha\(0\) raised StopIteration"):
+        fastgd.minimize(fastgd.mse, None, [1.0, 2.0], lambda t: next(iter([])), False)

@@ -681,6 +681,80 @@ class TestTheCauseIsNamed:
             with pytest.raises(DivergenceError, match=r"falls without end, from -1 at theta 1 to .*no minimum"):
                 minimize(lambda t, d: -t * t, lambda t, d: -2 * t, [1.0], alpha, False, theta0=1.0)
 
+    @pytest.mark.parametrize("alpha", [0.2, "adaptive"])
+    def test_the_loss_that_was_given_beside_a_gradient_of_ours(self, alpha):
+        X = np.column_stack([np.ones(3), self.Y])
+        for options in ({}, {"X": X, "precondition": "gram"}):
+            with pytest.warns(ConvergenceWarning, match="the loss is nan at theta .*, as it is at the start"):
+                result = minimize(lambda theta, *data: np.nan, fastgd.grad_mse, self.Y, alpha, False, full_output=True,
+                                  **options)
+            assert not result.success
+        with pytest.warns(ConvergenceWarning, match=r"the loss is nan .* it is a number up to theta 2\."):
+            runs = fastgd.minimize_multistart(lambda t, d: t if t < 2 else np.nan, fastgd.grad_mse, self.Y, [0.0, 1.0])
+        assert not any(run.success for run in runs.runs)
+
+    @pytest.mark.parametrize("alpha", [0.2, "adaptive"])
+    def test_a_gradient_of_the_wrong_sign(self, alpha):
+        X = np.column_stack([np.ones(3), self.Y])
+        for loss, gradient, options in (
+                (lambda t, d: np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t), {}),
+                (lambda t, X, y: np.mean((y - X @ t) ** 2), lambda t, X, y: 2 * X.T @ (y - X @ t) / 3, {"X": X})):
+            with pytest.raises(DivergenceError, match="the loss rises where the gradient says that it falls"):
+                minimize(loss, gradient, self.Y, alpha, False, **options)
+
+    def test_a_rate_that_is_too_large_is_no_wrong_sign(self):
+        for loss, gradient, options in (
+                (lambda t, d: np.mean((d - t) ** 2), lambda t, d: -2 * np.mean(d - t), {}),
+                (lambda t, d: np.mean((d - t) ** 2), None, {}),
+                (fastgd.mse, None, {})):
+            with pytest.raises(DivergenceError, match="Use a smaller learning rate"):
+                minimize(loss, gradient, self.Y, 1.5, False, **options)
+
+    def test_steps_of_its_own_length_are_not_the_learning_rate_of_the_user(self):
+        cases = ((None, lambda t, d: -2 * t, {}), (lambda t, d: -t, lambda t, d: -1.0, {}),
+                 (lambda t, d: -t * t, None, {}),
+                 (lambda t, d: np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t), {}))
+        for loss, gradient, options in cases:
+            with pytest.raises(DivergenceError) as caught:
+                minimize(loss, gradient, self.Y, "adaptive", False, theta0=1.0, **options)
+            assert "learning rate" not in str(caught.value)
+        with pytest.warns(ConvergenceWarning, match="falls without end, from -2 at"):
+            minimize(lambda t, X, y: -np.sum(t * t), lambda t, X, y: -2 * t, self.Y, "adaptive", False,
+                     X=np.column_stack([np.ones(3), self.Y]), theta0=1.0)
+
+    @pytest.mark.parametrize("alpha", [0.2, "adaptive"])
+    def test_a_loss_without_a_gradient_that_is_no_number(self, alpha):
+        with pytest.raises(DivergenceError, match="the loss is nan at theta 1, and has no slope"):
+            minimize(lambda t, d: np.nan, None, self.Y, alpha, False, theta0=1.0)
+        with pytest.raises(DivergenceError, match=r"the loss is inf at theta 0, .* Targets up to 4e\+200 overflow"):
+            minimize(lambda t, d: np.mean((d - t) ** 2), None, self.Y * 1e200, alpha, False)
+
+    def test_exponents_of_python_that_overflow_in_a_gradient_of_rows(self):
+        import math
+
+        with pytest.raises(DivergenceError, match=r"the gradient is \[nan nan\] at theta"):
+            minimize(None, lambda t, X, y: [2 * t[0] * math.exp(t[0] ** 2), 0.0], self.Y, 0.2, False,
+                     X=np.column_stack([np.ones(3), self.Y]), theta0=3.0)
+
+    @quiet
+    def test_targets_that_overflow_before_the_rule_is_met(self):
+        y, X = self.Y * 1e200, np.column_stack([np.ones(3), self.Y])
+        for result in (minimize_sgd(fastgd.mse, None, y, 0.2, rng=0, max_epochs=3, full_output=True),
+                       minimize_sgd(fastgd.mse, None, y, "auto", X=X, precondition="scale", rng=0, full_output=True),
+                       minimize(fastgd.mse, None, y, 0.1, False, max_iter=3, full_output=True)):
+            assert "Targets up to 4e+200 overflow in it: divide them by 1e+200." in result.message
+            assert "rate" not in result.message
+            assert not result.success
+
+    @pytest.mark.parametrize(("coarse", "rounding"), [(lambda v: round(v, 2), "0.01"), (np.float32, "5e-07")])
+    def test_what_rounding_leaves_of_a_loss_is_said(self, coarse, rounding):
+        y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
+        result = minimize(lambda t, d: coarse(float(np.mean((d - t) ** 2))), None, y, "adaptive", False,
+                          full_output=True)
+        assert f"Rounding changes the loss by about {rounding}, which leaves theta to about" in result.message
+        exact = minimize(lambda t, d: np.mean((d - t) ** 2), None, y, "adaptive", False, full_output=True)
+        assert "Rounding" not in exact.message
+
     @pytest.mark.parametrize("name", ["mse", "quartic_loss"])
     def test_targets_that_overflow(self, name):
         y = np.array([1.0, 2.0, 4.0]) * 1e200

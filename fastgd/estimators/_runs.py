@@ -189,7 +189,8 @@ def _unit(objective: Objective, stop: str) -> float:
     targets = (source.sample(SAMPLE) if source.is_parted else objective.in_memory).targets
     centre = float(targets.mean())
     apart = targets - centre
-    unit = loss(centre, targets) if stop == "loss" else math.sqrt(float(apart @ apart) / len(apart))
+    with np.errstate(over="ignore"):    # of squares of huge targets
+        unit = loss(centre, targets) if stop == "loss" else math.sqrt(float(apart @ apart) / len(apart))
     return unit if 0 < unit < math.inf else abs(centre) or 1.0
 
 

@@ -198,7 +198,7 @@ class CompiledLoss(Loss):
 
 
 #: The arguments of every loss, whatever its parameters are.
-_ARGUMENTS = ("theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads")
+_ARGUMENTS = ("self", "theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads")
 
 
 def compiled(value: object, slope: object, *, name: str | None = None, **parameters: Number) -> CompiledLoss:
