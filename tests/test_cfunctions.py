@@ -188,7 +188,7 @@ def test_parameters_are_numbers():
 
 
 def test_names_that_are_taken_or_no_names():
-    for name in ("theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads"):
+    for name in ("self", "theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads"):
         with pytest.raises(TypeError, match=f"'{name}' has the name of an argument that every loss has"):
             compiled(*by_ctypes_with_data(), **{name: 2.0})
     with pytest.raises(TypeError, match="'name' parameter"):

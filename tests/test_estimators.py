@@ -472,3 +472,12 @@ def test_the_optimum_of_a_penalty_is_ranked_as_by_ridge():
     penalties = {"penalty": [L2(each) for each in strengths]}
     ours = GridSearchCV(DescentRegressor("mse"), penalties, cv=5).fit(X, y)
     assert np.array_equal(ours.cv_results_["rank_test_score"], ridge.cv_results_["rank_test_score"])
+
+
+def test_targets_that_overflow_are_said_to_and_nothing_else():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    y = (X @ [5.0, 1.0] + rng.normal(size=400)) * 1e200
+    with pytest.raises(fastgd.DivergenceError, match=r"overflow in it: divide them by 1e\+201") as caught:
+        DescentRegressor("mse").fit(X, y)    # and no RuntimeWarning, which is an error here
+    assert "rate" not in str(caught.value)
