@@ -261,10 +261,12 @@ class _CsvFile:
         first_line, header = next(self._records(), (1, []))
         self._keeps_blank_lines = len(header) == 1
         where: dict[str, Any] = {"skip_blank_lines": False, "header": first_line - 1} if self._keeps_blank_lines else {}
+        if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):    # from 3.1 on numbers are rounded correctly, and
+            where["float_precision"] = "round_trip"    # the argument is deprecated
         with self._text() as text:
             reader: Any = pd.read_csv(
-                text, sep=self._separator, decimal=self._decimal, index_col=False, float_precision="round_trip",
-                low_memory=False, chunksize=max(1, _FIELDS // max(1, len(header))), **where)
+                text, sep=self._separator, decimal=self._decimal, index_col=False, low_memory=False,
+                chunksize=max(1, _FIELDS // max(1, len(header))), **where)
             while (chunk := self._next(reader)) is not None:
                 yield chunk
 

@@ -11,6 +11,7 @@ from helpers import DTYPES, EXACT, LOSSES, descend, quiet, raw_rows, targets_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastgd
 from fastgd import Blocks, minimize, mse
 from fastgd._limits import BYTES_COPIED
 from fastgd._source import block_pieces
@@ -382,3 +383,29 @@ def test_a_column_that_there_are_several_of_is_named():
     blocks = Blocks(lambda: [frame])
     with pytest.raises(ValueError, match="Block 0 has several columns 'a'"):
         minimize(mse, None, blocks["y"], progress=False, X=blocks[["a"]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", [0, 1, 777, 4998, 4999])
+def test_a_change_of_any_number_is_noticed(dtype, place):
+    y = np.random.default_rng(0).normal(size=5000).astype(dtype)
+    X = np.random.default_rng(1).normal(size=(5000, 3)).astype(dtype)
+    for changed in ("y", "X"):
+        passes = iter(range(1000))
+
+        def factory(passes=passes, changed=changed):
+            arrays = {"y": y.copy(), "X": X.copy()}
+            if next(passes) == 2:
+                arrays[changed].reshape(-1)[place] += 1
+            return [(arrays["X"], arrays["y"])]
+
+        with pytest.raises(SourceError, match="other numbers than in the first pass"):
+            minimize(fastgd.huber_loss, None, Blocks(factory), "auto", False, tol=1e-12, precondition="gram")
+
+
+def test_a_change_of_the_order_is_noticed():
+    y = np.random.default_rng(0).normal(size=5000)
+    passes = iter(range(1000))
+    blocks = Blocks(lambda: [y if next(passes) < 2 else y[::-1].copy()])
+    with pytest.raises(SourceError, match="other numbers than in the first pass"):
+        minimize(fastgd.huber_loss, None, blocks, 0.01, False, tol=1e-12)

@@ -25,7 +25,7 @@ class Blocks(Table):
 
     One block is worked on while the next one is read, in a thread; no more of them are in memory. The answers have the
     bits of those on one array, wherever the blocks are cut. Each pass calls the function anew, and blocks must then be
-    the same; most changes are noticed.
+    the same: a change of any number is noticed.
 
     Parameters
     ----------
