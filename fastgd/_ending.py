@@ -3,10 +3,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastgd._run import passes_instead
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict, judge
-from fastgd._words import Words, on_order, on_passes
+from fastgd._words import Words, on_order
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -51,8 +50,6 @@ def _concluded(objective: Objective, settings: Settings, outcome: Outcome, histo
         return outcome.x
     words = Words(objective, outcome, verdict, settings.tol, settings)
     message = f"{settings.method} {words}"
-    if objective.source.is_parted and not settings.is_stochastic:
-        message += on_passes(passes_instead(objective, settings), outcome.updates)
     if verdict.status == NOT_FINITE:
         raise DivergenceError(message, result_of(objective, outcome, history, verdict, message))
     if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:

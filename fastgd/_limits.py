@@ -88,25 +88,6 @@ RATES_OF_A_BLOCK = 16_384
 #: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.
 SINGLE_RATES = 64
 
-# Few passes.
-
-#: Buckets where the descent passes, whose totals stay in the second cache, and those of each wider row beside them.
-BUCKETS, FAR_BUCKETS = 2**14, 512
-#: Points for each bucket, of few points.
-POINTS_OF_A_BUCKET = 8
-#: Slices above which there are fewer of them: those of all slices are kept until they are added, 900 KB for each slice.
-FEW_SLICES, FEWER_BUCKETS = 64, 2**12
-#: Points up to which all are gathered at once, and of a sample that says where the descent passes.
-FEW_TO_GATHER = 2**14
-#: Different values that are gathered in all: 16 MiB, and up to five times as much for the sums of those that are used.
-MOST_TO_GATHER = 2**21
-#: Cells that those are split into which hold too many points to be gathered.
-SPLIT = 2**14
-#: Passes that a descent may ask for before it goes by the loop, and of those that are asked for later.
-MOST_PASSES = 12
-#: A cell with a break so near, in parts of the width of its neighbour, is gathered with it.
-NEAR_EDGE = 16
-
 # Differences and chords.
 
 #: Points that tell the spread of more of them to 1 %, in two milliseconds.

@@ -35,7 +35,6 @@ class Settings(NamedTuple):
     average: bool = False
     in_place: bool = False
     batch_size: int | None = None
-    few_passes: bool = False
     is_rough: bool = False        # whether a metric of a sample will do
     bit_generator: np.random.BitGenerator | None = None
     by_spread: bool = False       # whether delta and tol are in robust standard deviations of the residuals
@@ -58,8 +57,7 @@ class Settings(NamedTuple):
 
 
 def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
-                   history: Any, full_output: Any, precondition: Any, momentum: Any,
-                   few_passes: Any = False) -> Settings:
+                   history: Any, full_output: Any, precondition: Any, momentum: Any) -> Settings:
     """The Settings of a batch descent; TypeError or ValueError for an option that is not as it should be."""
     is_adaptive = isinstance(alpha, str) and alpha == "adaptive"
     rates = None if is_adaptive else as_rates_or_auto(alpha, ", 'auto' or 'adaptive'")
@@ -77,8 +75,7 @@ def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, 
         check_callable(callback, "callback")
     display = progress_display(progress, max_iter, tol, stop, "updates")
     return Settings(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
-                    check_flag(full_output, "full_output"), is_adaptive, precondition, momentum,
-                    few_passes=check_flag(few_passes, "few_passes"))
+                    check_flag(full_output, "full_output"), is_adaptive, precondition, momentum)
 
 
 def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,

@@ -125,7 +125,6 @@ class _Options(TypedDict, total=False):
     momentum: Literal["nesterov"] | None
     penalty: Penalty | None
     sample_weight: ArrayLike | None
-    few_passes: bool
 
 
 class OptionsOfPoints(_Options, total=False):

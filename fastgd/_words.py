@@ -410,13 +410,6 @@ def _on_targets(objective: Objective) -> str:
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")
 
 
-def on_passes(instead: int | None, updates: int) -> str:
-    """A sentence for a long run over data that are not in memory, if it can be had in so many passes."""
-    if instead is None or updates <= 3 * instead:
-        return ""
-    return f" few_passes=True makes the same updates in about {instead} passes over the data in place of {updates}."
-
-
 def on_order(unevenness: float) -> str:
     """A sentence for rows in an order, of which stochastic descent sees some blocks at a time."""
     return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as "

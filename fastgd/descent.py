@@ -8,7 +8,7 @@ import numpy as np
 from fastgd._checks import check_dataset
 from fastgd._ending import conclude
 from fastgd._objective import curve_of, objective_of
-from fastgd._run import descend, in_few_passes
+from fastgd._run import descend
 from fastgd._settings import batch_settings
 from fastgd._sums import threads_of
 
@@ -146,7 +146,7 @@ def minimize(
     callback: Callback[Any] | None = None, history: bool = False, full_output: bool = False,
     n_threads: Count | None = None, precondition: Literal["scale", "gram"] | None = None,
     momentum: Literal["nesterov"] | None = None, penalty: Penalty | None = None,
-    sample_weight: ArrayLike | None = None, few_passes: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> Theta | DescentResult:
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
 
@@ -226,13 +226,6 @@ def minimize(
     sample_weight : array-like of shape (n,), optional
         A weight w >= 0 for each point: the mean loss is sum(w * loss) / sum(w). What weighs 0 is as if it were absent.
         Needs fastgd's own loss and gradient. May be a column of a table, or of dask.
-    few_passes : bool, default False
-        Whether one number descends on what about three passes over the points tell, however many updates it makes: the
-        counts and sums of buckets, and the points of those that a kink or another break of the slope touches. For
-        `mse`, `abs_loss`, `huber_loss`, `pinball_loss` and `epsilon_insensitive`, with smoothing too; not with X, a
-        penalty, weights or "adaptive". Makes the updates of the loop, with theta within 1e-14 of its in units of the
-        largest point (float32 points count as float64), but not its bits. A function `alpha` is called anew in each
-        of a few plans. Where more than 2e6 different points would have to be kept it goes by the loop.
 
     Returns
     -------
@@ -313,11 +306,10 @@ def minimize(
     array([1.1979, 0.4861])
     """
     settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
-                              precondition, momentum, few_passes)
+                              precondition, momentum)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
                              penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
     try:
-        descended = in_few_passes(objective, settings, theta0) if settings.few_passes else objective
-        return conclude(descended, settings, *descend(descended, settings, theta0))
+        return conclude(objective, settings, *descend(objective, settings, theta0))
     finally:
         objective.close()

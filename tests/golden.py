@@ -120,14 +120,13 @@ class _Run:
         if error is None:
             self._look_at(result)
         else:
-            self.record.update(error=type(error).__name__, words=str(error))
+            self.record["error"] = type(error).__name__
             if isinstance(error, fastgd.DivergenceError):
                 self._look_at_result(error.result)
         # What numpy warns of in a function of the user's own is numpy's affair.
         said = [warning for warning in caught if not (self.case.in_python and warning.category is RuntimeWarning)]
         if said:
             self.record["warnings"] = [warning.category.__name__ for warning in said]
-            self.record["warned"] = " ".join(str(warning.message) for warning in said)
             self.record["warned where it was called"] = all(warning.filename == filename for warning in said)
         if output.getvalue():
             self._look_at_output(output.getvalue())
@@ -149,8 +148,6 @@ class _Run:
             theta=bits(result.x), losses=bits(result.fun), slopes=self._by(result.jac), nit=result.nit,
             status=result.status, success=result.success, types=[type(result.x).__name__, type(result.nit).__name__],
             names=[result.fit_intercept, *(result.feature_names or ())])
-        if "words" not in self.record:
-            self.record["words"] = result.message
         if result.history is not None:
             columns = [result.history[name].to_numpy() for name in result.history]
             self.record["columns"] = [*result.history, len(result.history)]
@@ -163,8 +160,7 @@ class _Run:
             theta=bits([result.x, *result.minima, *(run.x for run in runs)]),
             losses=bits([result.fun, *result.losses, *(run.fun for run in runs)]),
             slopes=self._by([run.jac for run in runs]), labels=result.labels.tolist(), success=result.success,
-            nit=[run.nit for run in runs], statuses=[run.status for run in runs],
-            words="\n".join([result.message, *(run.message for run in runs)]))
+            nit=[run.nit for run in runs], statuses=[run.status for run in runs])
 
     def _look_at_output(self, output):
         if self.case.loss_tolerance == 0:

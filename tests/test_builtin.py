@@ -71,14 +71,6 @@ class TestFacts:
         assert sorted(jumps) == pytest.approx([offset for offset, _ in loss.kinks], abs=0.01)
         assert [jumps[offset] for offset in sorted(jumps)] == pytest.approx([jump for _, jump in loss.kinks])
 
-    @pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].breaks is not None])
-    def test_breaks(self, name):
-        loss, target = LOSSES[name], 0.255
-        bends = np.abs(np.diff(self.slopes(name, target), 2)) > 1e-9
-        found = target - self.PREDICTIONS[1:-1][bends]
-        assert all(np.abs(found - offset).min() <= 0.011 for offset in loss.breaks)
-        assert all(np.abs(np.subtract(loss.breaks, place)).min() <= 0.011 for place in found)
-
     @pytest.mark.parametrize("name", LOSSES)
     def test_convex_or_not(self, name):
         rises = all((np.diff(self.slopes(name, target)) >= -1e-12).all() for target in (0.0, 0.25, 1.0))

@@ -6,7 +6,6 @@ changed, and why.
 import functools
 import importlib.util
 import math
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -33,7 +32,7 @@ SEVEN_DIGITS = 2e-7
 #: Next to the largest float it is for the order of a sum to say what is infinite and what is NaN.
 HUGE = 1e290
 #: Facts that are texts with numbers in them, and lists of numbers (a digest of them where all bits must be the same).
-TEXTS = ("words", "warned", "last line")
+TEXTS = ("last line",)
 NUMBERS = ("theta", "losses", "slopes", "history", "seen theta", "seen losses")
 
 
@@ -60,18 +59,11 @@ def same_text(expected, got):
         for one, other in zip(numbers, other_numbers, strict=True))
 
 
-def without_the_look(text):
-    """A text without what the descent found that looks at the end of a run: its bits go by this machine's LAPACK."""
-    text = re.sub(r"it is still lower, \S+, at theta (\[[^]]*\]|\S+)\. ", "it is still lower. ", text)
-    return re.sub(r"in about \d+ passes", "in about so many passes", text)
-
-
 def is_same(case, fact, expected, got):
     """Whether what was recorded of a case and what it does now are the same, by the rule of the case."""
     if type(expected) is not type(got):
         return False
     if fact in TEXTS:
-        expected, got = without_the_look(expected), without_the_look(got)
         return expected == got or (case.loss_tolerance > 0 and same_text(expected, got))
     if fact not in NUMBERS or isinstance(expected, int):
         return expected == got
@@ -130,7 +122,6 @@ def test_every_verb_loss_and_end_is_in_the_record():
     assert {loss for loss, _ in losses} <= set(REGISTRY)
     assert len(losses) == 16
     assert min(losses.values()) >= 50
-    assert len({now["words"] for case, now in zip(cases, facts, strict=True) if case.verb == "refused"}) >= 80
 
 
 @pytest.mark.parametrize("part", [
@@ -146,18 +137,6 @@ def test_every_kind_of_argument_is_in_the_record(part):
     assert count >= 10, f"{part} stands in {count} cases"
 
 
-@pytest.mark.parametrize("words", [
-    "moved theta by", "did not converge in", "did not converge and never would", "for ever", "a round of", "diverged",
-    "diverged by update", "was stopped by the callback", "happens to lie near", "two epochs happened to end near",
-    "but went up and not down", "On the way the loss grew", "stands still", "but the optimum was not reached",
-    "the least is", "it is still lower", "changed the loss by less than", "ended an epoch", "stop='loss' with tol",
-    "The largest stable alpha for", "is stable for", "the longest row of X", "the largest eigenvalue",
-    "X has unscaled columns", "there is no minimum", "or otherwise bad", "distinct minima found"])
-def test_every_message_is_in_the_record(words):
-    count = sum(words in now.get("words", "") + now.get("warned", "") for now in golden.recorded()["facts"])
-    assert count >= 4, f"{words!r} is said by {count} cases"
-
-
 def test_most_of_what_is_recorded_differs_from_case_to_case():
     thetas = [tuple(now["theta"]) for now in golden.recorded()["facts"] if "theta" in now]
     assert len(set(thetas)) > 0.8 * len(thetas) > 1200
@@ -171,7 +150,7 @@ def moved(text):
 
 
 @pytest.mark.parametrize("fact", [
-    "theta", "losses", "slopes", "nit", "status", "success", "words", "warned", "generator", "history", "columns",
+    "theta", "losses", "slopes", "nit", "status", "success", "warnings", "generator", "history", "columns",
     "seen", "output", "error", "changed", "labels", "type"])
 def test_a_change_of_any_fact_is_noticed(fact):
     looked_at = 0

@@ -56,7 +56,7 @@ class TestTheTextbooksNames:
 
     def test_dir_shows_what_is_public(self):
         assert [name for name in dir(fastgd.huber_loss) if not name.startswith("__")] == [
-            "breaks", "curve", "delta", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss",
+            "curve", "delta", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss",
             "max_curvature", "max_stable_alpha", "parameters", "smoothed", "target_range"]
         assert [name for name in dir(fastgd.grad_mse) if not name.startswith("__")] == ["curve", "loss", "parameters"]
 

@@ -8,7 +8,6 @@ from fastgd._limits import BATCH_UPDATES
 from fastgd._run.choice import arriving_runner, runner_and_rates, stochastic_runner
 from fastgd._run.driver import Outcome, drive
 from fastgd._run.epochs import Epochs
-from fastgd._run.few import in_few_passes, passes_instead
 from fastgd._run.kinks import SmoothedKinks
 from fastgd._run.many import run_many
 from fastgd._run.python import NesterovBatch, PythonBatch
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     #: How a run ended, and its history if there is one.
     Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
-__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "in_few_passes",
-           "passes_instead", "run_many"]
+__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "run_many"]
 
 
 def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:

@@ -266,9 +266,6 @@ class Loss(_Mean[float]):
     kinks : tuple of (float, float)
         Where the slope jumps: for each such place the residual, target - prediction, and the height of the jump;
         () for a smooth loss.
-    breaks : tuple of float, or None
-        Of a loss that is made of parts of degree 2 at most, the residuals at which one part ends and the next begins,
-        kinks among them; None for any other loss.
     is_convex, is_quadratic : bool
         Whether it is so in the prediction.
     is_exact : bool
@@ -291,7 +288,6 @@ class Loss(_Mean[float]):
     gradient: Gradient
     max_curvature: float = math.inf
     kinks: tuple[tuple[float, float], ...] = ()
-    breaks: tuple[float, ...] | None = None
     is_convex: bool = True
     is_quadratic: bool = False
     is_exact: bool = True
@@ -431,8 +427,8 @@ class Gradient(_Mean["DoubleArray"]):
         return getattr, (self.loss, "gradient")
 
 
-_PUBLIC = {"breaks", "curve", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss",
-           "max_curvature", "max_stable_alpha", "parameters", "smoothed", "target_range"}
+_PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks", "link", "loss", "max_curvature",
+           "max_stable_alpha", "parameters", "smoothed", "target_range"}
 
 
 def ours(function: object) -> Loss | Gradient | None:

@@ -42,7 +42,6 @@ class SquaredError(Loss):
     _name = "mse"
     max_curvature = 2.0
     is_quadratic = True
-    breaks = ()
 
 
 class _Kinked(Loss):
@@ -59,12 +58,10 @@ class _Kinked(Loss):
             h = max(width, NARROWEST_KINK)
             self._set_up(self._name, kernels.SmoothedKinks(above, below, epsilon, h), named)
             # Each kink spreads its jump evenly over 2 h; where they overlap, both count.
-            self._set(max_curvature=(above + below if h > epsilon else max(above, below)) / h / 2,
-                      breaks=tuple(sorted({kink + end for kink in (-epsilon, epsilon) for end in (-h, h)})))
+            self._set(max_curvature=(above + below if h > epsilon else max(above, below)) / h / 2)
         else:
             self._set_up(self._name, self._kernel_type(**parameters), named)
-            kinks = ((-epsilon, below), (epsilon, above)) if epsilon > 0 else ((0.0, above + below),)
-            self._set(kinks=kinks, breaks=tuple(offset for offset, _ in kinks))
+            self._set(kinks=((-epsilon, below), (epsilon, above)) if epsilon > 0 else ((0.0, above + below),))
 
 
 class AbsoluteError(_Kinked):
@@ -143,7 +140,6 @@ class Huber(Loss):
     def __init__(self, delta: Number = 1) -> None:
         turn = check_number(delta, "delta", low=0, inclusive=False)
         self._set_up(self._name, kernels.Huber(turn), {"delta": turn})
-        self._set(breaks=(-turn, turn))
 
 
 class Quartic(Loss):
