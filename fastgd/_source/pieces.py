@@ -47,7 +47,7 @@ def taken(X: FloatArray | None, targets: FloatArray | None, weights: FloatArray 
 
 
 def digest_of(arrays: Iterable[NDArray[Any] | None]) -> int:
-    """Compute a number that differs if any bit of contiguous arrays of numbers does, and most likely if their order does.
+    """Compute a number that differs if any bit of the arrays does, and most likely if their order does.
 
     Every number of an array is added to one of `SUMS_COMPARED` sums, by its place. Labels as they were given, which one
     pass alone sees, are left out.
