@@ -8,7 +8,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 import fastgd
 from fastgd import reference
-from fastgd._curvature import RowsCurvature
+from fastgd._objective.second_moments import RowsCurvature
 from fastgd._source import Rows
 from fastgd.losses import REGISTRY
 

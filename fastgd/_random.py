@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgd._checks import is_integer_of_numpy
 from fastgd._frames import described, typed_value
+from fastgd._validation import is_integer_of_numpy
 
 
 def bit_generator_of(rng: object, name: str = "rng") -> np.random.BitGenerator:

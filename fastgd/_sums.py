@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_count
 from fastgd._kernels import gram, linear
 from fastgd._kernels.mean import cut
 from fastgd._limits import LEAF
+from fastgd._validation import check_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

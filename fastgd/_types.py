@@ -90,7 +90,7 @@ class Rates(Protocol):
 
 
 class Runner(Protocol):
-    """What makes the updates of one method; `fastgd._run.compiled` says how."""
+    """What makes the updates of one method; `fastgd._solvers.kernel_solvers` says how."""
 
     ends_when_short: bool
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import as_double, check_count, check_dataset, check_interval, one_number
-from fastgd._differences import rounding_along
 from fastgd._limits import CHORDS, GRID, PLACES_OF_ROUNDING
-from fastgd._objective import Objective, curve_of
+from fastgd._objective.finite_differences import rounding_along
+from fastgd._objective.objective import Objective, curve_of
 from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
+from fastgd._validation import as_double, check_count, check_dataset, check_interval, one_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastgd._checks import check_dataset
-from fastgd._ending import conclude
-from fastgd._objective import curve_of, objective_of
-from fastgd._run import descend
-from fastgd._settings import batch_settings
+from fastgd._convergence.finalize import conclude
+from fastgd._objective.objective import curve_of, objective_of
+from fastgd._options import batch_settings
+from fastgd._solvers import descend
 from fastgd._sums import threads_of
+from fastgd._validation import check_dataset
 
 if TYPE_CHECKING:
     from typing import Unpack

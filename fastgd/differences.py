@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import as_double, check_callable, check_dataset, guarded, one_number
-from fastgd._differences import Component, DifferenceGradient
 from fastgd._equality import same_fields
 from fastgd._limits import AGREES, HIDDEN, UNSURE
+from fastgd._objective.finite_differences import Component, DifferenceGradient
+from fastgd._validation import as_double, check_callable, check_dataset, guarded, one_number
 from fastgd.losses.base import ours
 
 if TYPE_CHECKING:

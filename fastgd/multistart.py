@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import check_count, check_dataset, check_number, refuse_lazy
-from fastgd._ending import conclude_many
+from fastgd._convergence.finalize import conclude_many
 from fastgd._equality import same_fields
-from fastgd._objective import Objective, objective_of
-from fastgd._run import run_many
+from fastgd._objective.objective import Objective, objective_of
+from fastgd._solvers import run_many
 from fastgd._sums import threads_of
+from fastgd._validation import check_count, check_dataset, check_number, refuse_lazy
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates, as_rates_or_auto
 

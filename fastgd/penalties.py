@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_number, real_numbers
+from fastgd._validation import check_number, real_numbers
 from fastgd._value import Value
 
 if TYPE_CHECKING:

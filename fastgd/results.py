@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import numpy as np
 
-from fastgd._checks import check_design
 from fastgd._equality import same
 from fastgd._shown import as_html, as_text, names_of
 from fastgd._theta import is_array
+from fastgd._validation import check_design
 
 if TYPE_CHECKING:
     from collections.abc import Sized

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fastgd._checks import check_count, check_number
 from fastgd._frames import described, typed_value
 from fastgd._kernels import rates as kernels
 from fastgd._limits import RATES_OF_A_BLOCK, SINGLE_RATES
+from fastgd._validation import check_count, check_number
 from fastgd._value import Value
 
 if TYPE_CHECKING:

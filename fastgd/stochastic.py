@@ -30,11 +30,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from fastgd._checks import check_count
-from fastgd._ending import conclude
-from fastgd._objective import objective_of
-from fastgd._run import descend_in_batches
-from fastgd._settings import stochastic_settings
+from fastgd._convergence.finalize import conclude
+from fastgd._objective.objective import objective_of
+from fastgd._options import stochastic_settings
+from fastgd._solvers import descend_in_batches
+from fastgd._validation import check_count
 
 if TYPE_CHECKING:
     from typing import Unpack

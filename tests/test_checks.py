@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 import fastgd
-from fastgd._checks import (
+from fastgd._frames import described, typed_value
+from fastgd._random import bit_generator_of
+from fastgd._validation import (
     called_at,
     check_count,
     check_dataset,
@@ -21,8 +23,6 @@ from fastgd._checks import (
     one_number,
     real_number,
 )
-from fastgd._frames import described, typed_value
-from fastgd._random import bit_generator_of
 
 REFUSED = {
     "None": (None, "real numbers, got an object of type NoneType"),

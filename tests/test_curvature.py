@@ -6,7 +6,7 @@ from helpers import DTYPES, LOSSES, quiet, rows
 
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
-from fastgd._curvature import RowsCurvature
+from fastgd._objective.second_moments import RowsCurvature
 from fastgd._source import Rows
 from fastgd._sums import Threads
 

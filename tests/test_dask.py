@@ -21,8 +21,8 @@ import pytest
 from helpers import LOSSES
 
 import fastgd
-from fastgd._checks import is_dask
 from fastgd._source import cluster as engine
+from fastgd._validation import is_dask
 from fastgd.losses import compiled
 from fastgd.results import SourceError
 
@@ -634,6 +634,7 @@ def test_passes_can_be_made_within_tasks(client):
 def test_what_is_of_dask_is_known_without_dask():
     assert all(map(is_dask, (da.ones(3), dd.from_pandas(FRAME, 2)["a"], dask.delayed(1))))
     assert not any(map(is_dask, (Y, FRAME, [1.0], None, SimpleNamespace(__dask_graph__=1), da.Array)))
-    code = "import sys, fastgd; fastgd._checks.is_dask([1.0]); print([m for m in sys.modules if m.startswith('dask')])"
+    code = ("import sys, fastgd; fastgd._validation.is_dask([1.0]); "
+            "print([m for m in sys.modules if m.startswith('dask')])")
     env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(fastgd.__file__))}
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout == "[]\n"

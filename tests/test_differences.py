@@ -8,7 +8,7 @@ import pytest
 
 import fastgd
 from fastgd import ConvergenceWarning, check_gradient, minimize, minimize_mini_batch, minimize_sgd, reference
-from fastgd._differences import DifferenceGradient
+from fastgd._objective.finite_differences import DifferenceGradient
 from fastgd.losses import REGISTRY
 
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]

@@ -4,8 +4,8 @@ import pytest
 from helpers import quiet
 
 from fastgd import AbsoluteError, Blocks, EpsilonInsensitive, Pinball, minimize, penalties
-from fastgd._objective import objective_of
-from fastgd._run.dual import Dual, Pieces
+from fastgd._objective.objective import objective_of
+from fastgd._solvers.duality_gap import Dual, Pieces
 
 KINKED = [AbsoluteError(), Pinball(0.9), EpsilonInsensitive(0.4)]
 

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from helpers import DTYPES
 
-from fastgd._curvature import RowsCurvature
 from fastgd._kernels import gram
 from fastgd._kernels.mean import cut
 from fastgd._limits import LEAF
+from fastgd._objective.second_moments import RowsCurvature
 from fastgd._source import Rows
 from fastgd._sums import Threads
 

@@ -15,9 +15,9 @@ from fastgd import (
     minimize,
     penalties,
 )
-from fastgd._objective import objective_of
-from fastgd._run import vertex
-from fastgd._run.kinks import OrderStatistic
+from fastgd._objective.objective import objective_of
+from fastgd._solvers import vertex
+from fastgd._solvers.smoothing import OrderStatistic
 
 #: Each loss with its slopes above and below its kinks, and how far these are from 0.
 KINKED = {abs_loss: (1, 1, 0), Pinball(0.1): (0.1, 0.9, 0), Pinball(0.5): (0.5, 0.5, 0), Pinball(0.9): (0.9, 0.1, 0),

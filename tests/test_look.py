@@ -4,9 +4,9 @@ import pytest
 from newton import least
 
 import fastgd
+from fastgd._convergence.certificate import _Looking, arrived_from_afar, most_to_fall, sampled, size_at
 from fastgd._limits import ENOUGH_LOOKS
-from fastgd._look import _Looking, arrived_from_afar, most_to_fall, sampled, size_at
-from fastgd._objective import objective_of
+from fastgd._objective.objective import objective_of
 
 
 def test_what_a_loss_can_fall_by_with_l1_is_no_less_than_it_does():
@@ -37,7 +37,7 @@ def test_where_it_does_not_get_lower_it_goes_surely(monkeypatch):
             made.append(is_safe)
             self.is_over = not is_safe
 
-    monkeypatch.setattr("fastgd._look._Looking", Stuck)
+    monkeypatch.setattr("fastgd._convergence.certificate._Looking", Stuck)
     theta = arrived_from_afar(objective, np.zeros(4), 10.0, 1e-6)
     assert made == [False, True]
     assert objective.value(theta) == pytest.approx(least(fastgd.mse, y, X, True).value, rel=1e-6)

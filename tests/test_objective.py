@@ -10,7 +10,7 @@ from helpers import TIPS, oracle, own, quiet, rows
 
 import fastgd
 from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
-from fastgd._objective import objective_of
+from fastgd._objective.objective import objective_of
 from fastgd.losses import REGISTRY
 from fastgd.losses.base import ours
 from fastgd.penalties import L1, ElasticNet

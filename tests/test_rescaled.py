@@ -6,10 +6,10 @@ import pytest
 from helpers import rows
 
 from fastgd import Blocks, huber_loss
-from fastgd._objective import objective_of
-from fastgd._run import descend
-from fastgd._run.rescaled import spread_of
-from fastgd._settings import batch_settings
+from fastgd._objective.objective import objective_of
+from fastgd._options import batch_settings
+from fastgd._solvers import descend
+from fastgd._solvers.concomitant_scale import spread_of
 from fastgd._source import as_source
 from fastgd.losses import Huber
 

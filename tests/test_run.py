@@ -19,8 +19,8 @@ from fastgd import (
     reference,
 )
 from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
-from fastgd._run.driver import _Pace, drive
-from fastgd._run.epochs import Epochs
+from fastgd._solvers.epoch_stopping import Epochs
+from fastgd._solvers.loop import _Pace, drive
 from fastgd._source import Points, Rows
 from fastgd.schedules import as_rates
 

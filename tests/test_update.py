@@ -9,9 +9,9 @@ import fastgd
 from fastgd._kernels import linear
 from fastgd._kernels.shuffle import Visits
 from fastgd._kernels.step import ArraySteps
-from fastgd._metric import GramMetric, Metric, NumberMetric
-from fastgd._objective import objective_of
-from fastgd._run.update import Update
+from fastgd._objective.objective import objective_of
+from fastgd._objective.preconditioner import GramMetric, Metric, NumberMetric
+from fastgd._solvers.proximal_step import Update
 from fastgd.penalties import L1, L2, ElasticNet
 
 

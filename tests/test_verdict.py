@@ -17,8 +17,8 @@ from fastgd import (
     reference,
     schedules,
 )
-from fastgd._objective import objective_of
-from fastgd._shortfall import shortfall_of
+from fastgd._convergence.shortfall import shortfall_of
+from fastgd._objective.objective import objective_of
 from fastgd.losses import REGISTRY
 
 

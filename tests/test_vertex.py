@@ -4,9 +4,9 @@ import pytest
 from helpers import rows
 
 from fastgd import AbsoluteError, Blocks, EpsilonInsensitive, Pinball, minimize
-from fastgd._objective import objective_of
-from fastgd._run import vertex
-from fastgd._run.vertex import least_vertex
+from fastgd._objective.objective import objective_of
+from fastgd._solvers import vertex
+from fastgd._solvers.simplex_basis import least_vertex
 
 KINKED = [AbsoluteError(), Pinball(0.9), Pinball(0.3), EpsilonInsensitive(0.4)]
 

@@ -1,4 +1,4 @@
-"""Steps of a theta of rows in the metric of the data: the maths of `fastgd._metric`.
+"""Steps of a theta of rows in the metric of the data: the maths of `fastgd._objective.preconditioner`.
 
 All vectors are as long as theta, q numbers, of which the last are the weights. A vector "in units" is that of the
 columns z = (x - shift) / size: the intercept of z, if there is one, and its weights. A "white" one is in coordinates in

@@ -4,7 +4,7 @@
 
 and the rule that ends a run: the step was short, or theta is not finite any more. An array's may also be shrunk by a
 penalty, and be made in the scale of the columns. What a step must remember from one update to the next stands in the
-classes here, and its twins are `fastgd._run.update` and `fastgd.reference`.
+classes here, and its twins are `fastgd._solvers.proximal_step` and `fastgd.reference`.
 """
 cimport cython
 from libc.math cimport fabs, isfinite

@@ -24,16 +24,16 @@ and in memory
     call(function, role)        a Python function as one of theta and of a part
     to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts
 
-The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
-Functions for `total` and `each` can be pickled, as the data may be elsewhere. What has no weight is not in a source.
+The kernels take points and rows in memory; any other source is descended on by its means. Functions for
+`total` and `each` can be pickled, as the data may be elsewhere. What has no weight is not in a source.
 """
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastgd._checks import check_dataset, check_flag, check_weights, is_dask, is_lazy
 from fastgd._source.points import Points
 from fastgd._source.rows import Rows
+from fastgd._validation import check_dataset, check_flag, check_weights, is_dask, is_lazy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import as_double, as_weights, check_dataset, check_design
 from fastgd._frames import frame_of
 from fastgd._limits import BYTES_COPIED
 from fastgd._source.ahead import Ahead
 from fastgd._source.cache import Cache, Kept, Spill
 from fastgd._source.pieces import Piece, digest_of
 from fastgd._source.tables import Raw
+from fastgd._validation import as_double, as_weights, check_dataset, check_design
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

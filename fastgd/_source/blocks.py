@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from fastgd._checks import as_weights, check_dataset, check_design, is_dask
 from fastgd._frames import column_names, described, frame_of
 from fastgd._source.block_pieces import BlockPieces, Memory
 from fastgd._source.tables import Lazy, Raw, Selection, Table, Wanted, check_cache
+from fastgd._validation import as_weights, check_dataset, check_design, is_dask
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import check_dataset, check_design, is_dask
 from fastgd._source.pieces import Piece
+from fastgd._validation import check_dataset, check_design, is_dask
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastgd._checks import is_dask
 from fastgd._source.chunks import chunks_of
 from fastgd._source.cluster import Answer, Cluster, Raised, answer, dumped
+from fastgd._validation import is_dask
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

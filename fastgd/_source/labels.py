@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import check_dataset
 from fastgd._frames import as_labels
+from fastgd._validation import check_dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

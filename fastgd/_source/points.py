@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import as_double, as_given, check_number, copied, guarded, raise_not_finite, slices_of_rows
 from fastgd._kernels import mean as kernels
 from fastgd._limits import (
     CACHED_POINTS,
@@ -20,6 +19,7 @@ from fastgd._limits import (
 from fastgd._source.facts import InMemory, with_weight
 from fastgd._source.rows import Rows
 from fastgd._sums import ALONE, Threads, added, branches, column_sums
+from fastgd._validation import as_double, as_given, check_number, copied, guarded, raise_not_finite, slices_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastgd._checks import (
+from fastgd._frames import column_index, described
+from fastgd._kernels import linear as kernels
+from fastgd._kernels.mean import divide
+from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
+from fastgd._source.facts import InMemory, with_weight
+from fastgd._sums import ALONE, Threads, added, branches
+from fastgd._validation import (
     C_NAMES,
     check_design,
     check_flag,
@@ -17,12 +23,6 @@ from fastgd._checks import (
     guarded,
     real_numbers,
 )
-from fastgd._frames import column_index, described
-from fastgd._kernels import linear as kernels
-from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_NUMBERS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
-from fastgd._source.facts import InMemory, with_weight
-from fastgd._sums import ALONE, Threads, added, branches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from fastgd._checks import check_weights
+from fastgd._validation import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

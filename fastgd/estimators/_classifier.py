@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy
 from fastgd._frames import as_labels
 from fastgd._source import pieces_of
 from fastgd._source.labels import Labels
+from fastgd._validation import is_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
 from fastgd.estimators._one_vs_rest import OneVsRest

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fastgd._checks import check_design, is_dask
 from fastgd._source.blocks import Blocks
 from fastgd._source.pieces import taken
 from fastgd._source.tables import Selection, Wanted
+from fastgd._validation import check_design, is_dask
 from fastgd.estimators._classes import chosen
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from fastgd._limits import IMPROVED, POINTS_OF_A_CURVE, ROWS_OF_A_CURVE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
 
 

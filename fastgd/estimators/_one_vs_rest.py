@@ -9,11 +9,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy, refuse_lazy
 from fastgd._source import pieces_of
 from fastgd._source.labels import Labels
 from fastgd._source.parted import parted
 from fastgd._sums import ALONE
+from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop
 from fastgd.estimators._classes import (

@@ -3,19 +3,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastgd._checks import check_count, check_flag, check_number, check_option
 from fastgd._frames import described, typed_value
 from fastgd._limits import MOST_FOR_FIT_BY_GRAM
-from fastgd._objective import check_penalty
+from fastgd._objective.objective import check_penalty
+from fastgd._options import batch_settings, stochastic_settings
 from fastgd._random import bit_generator_of
-from fastgd._settings import batch_settings, stochastic_settings
 from fastgd._sums import threads_of
+from fastgd._validation import check_count, check_flag, check_number, check_option
 from fastgd.losses import REGISTRY, Huber, Loss
 from fastgd.losses.base import ours
 from fastgd.schedules import inverse_scaling
 
 if TYPE_CHECKING:
-    from fastgd._settings import Settings
+    from fastgd._options import Settings
     from fastgd._sums import Threads
     from fastgd.penalties import Penalty
 

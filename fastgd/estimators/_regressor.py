@@ -9,9 +9,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._checks import is_lazy, refuse_lazy
 from fastgd._source import pieces_of
 from fastgd._source.parted import parted
+from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop, targets_of
 from fastgd.estimators._options import options_of

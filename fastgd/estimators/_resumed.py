@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._ending import result_of
+from fastgd._convergence.finalize import result_of
+from fastgd._convergence.report import Verdict
 from fastgd._limits import ROUNDING
-from fastgd._run import descend_in_batches
-from fastgd._run.rescaled import sizes_of_residuals
+from fastgd._solvers import descend_in_batches
+from fastgd._solvers.concomitant_scale import sizes_of_residuals
 from fastgd._source.rows import rows_in_memory
 from fastgd._theta import is_finite
-from fastgd._verdict import Verdict
 from fastgd.estimators._running_moments import ROWS_FOR_MOMENTS, RunningCurvature
 from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
 from fastgd.estimators._runs import Fit, State, fit_of_sample, in_slices
@@ -21,7 +21,7 @@ from fastgd.results import LIMIT_REACHED, NOT_FINITE, DivergenceError
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray, Rates
     from fastgd.estimators._options import Options
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature
+from fastgd._objective.second_moments import RowsCurvature
 
 if TYPE_CHECKING:
     from fastgd._source.rows import AnyRows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastgd._limits import NORMAL_MAD
-from fastgd._run.rescaled import weighted_median
+from fastgd._solvers.concomitant_scale import weighted_median
 
 if TYPE_CHECKING:
     from fastgd._types import DoubleArray

@@ -9,11 +9,11 @@ import numpy as np
 from sklearn import exceptions
 
 from fastgd import results
-from fastgd._ending import conclude
+from fastgd._convergence.finalize import conclude
 from fastgd._limits import SAMPLE, UPDATES_ON_SAMPLE
-from fastgd._objective import Objective
-from fastgd._run import descend, descend_in_batches
-from fastgd._settings import batch_settings
+from fastgd._objective.objective import Objective
+from fastgd._options import batch_settings
+from fastgd._solvers import descend, descend_in_batches
 from fastgd.estimators._looks import Looks
 from fastgd.estimators._running_moments import RunningCurvature
 from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
@@ -23,8 +23,8 @@ from fastgd.results import LIMIT_REACHED, NOT_FINITE, DescentResult
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._run import Outcome
-    from fastgd._settings import Settings
+    from fastgd._options import Settings
+    from fastgd._solvers import Outcome
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 
 import numpy as np
 
-from fastgd._checks import (
+from fastgd._frames import typed_value
+from fastgd._limits import EVALUATIONS
+from fastgd._source import Points, as_source, no_intercept_without_rows
+from fastgd._source.points import mean_over
+from fastgd._sums import threads_of
+from fastgd._validation import (
     C_NAMES,
     as_float_array,
     as_points,
@@ -24,11 +29,6 @@ from fastgd._checks import (
     is_lazy,
     real_numbers,
 )
-from fastgd._frames import typed_value
-from fastgd._limits import EVALUATIONS
-from fastgd._source import Points, as_source, no_intercept_without_rows
-from fastgd._source.points import mean_over
-from fastgd._sums import threads_of
 from fastgd._value import Value
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fastgd._checks import check_number
 from fastgd._kernels import losses as kernels
 from fastgd._limits import EVALUATIONS_OF_EXP, NARROWEST_KINK
+from fastgd._validation import check_number
 from fastgd.losses.base import Loss
 
 if TYPE_CHECKING:

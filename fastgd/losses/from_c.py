@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from fastgd._checks import check_number
 from fastgd._frames import typed_value
 from fastgd._kernels import losses as kernels
 from fastgd._limits import EVALUATIONS_OF_C
+from fastgd._validation import check_number
 from fastgd.losses.base import Loss
 
 if TYPE_CHECKING:

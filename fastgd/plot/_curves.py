@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_callable, check_interval, check_number, real_number
+from fastgd._validation import check_callable, check_interval, check_number, real_number
 from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, checked_axes, legend, name_of_points
 from fastgd.plot._losses import LossOnPoints
 from fastgd.plot._on_curve import curve, draw_curve, draw_dot, on_curve

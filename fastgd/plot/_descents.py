@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import check_number
+from fastgd._validation import check_number
 from fastgd.plot._axes import (
     BLUE,
     GREEN,

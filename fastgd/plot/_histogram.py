@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import as_double, check_dataset
+from fastgd._validation import as_double, check_dataset
 from fastgd.losses import huber_loss
 from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, checked_axes, ink, legend, name_of_points
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import check_dataset
-from fastgd._objective import curve_of, objective_of
+from fastgd._objective.objective import curve_of, objective_of
 from fastgd._source import Rows
 from fastgd._sums import threads_of
+from fastgd._validation import check_dataset
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:

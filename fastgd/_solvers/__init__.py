@@ -5,14 +5,14 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastgd._limits import BATCH_UPDATES
-from fastgd._run.choice import arriving_runner, runner_and_rates, stochastic_runner
-from fastgd._run.driver import Outcome, drive
-from fastgd._run.epochs import Epochs
-from fastgd._run.kinks import SmoothedKinks
-from fastgd._run.many import run_many
-from fastgd._run.python import NesterovBatch, PythonBatch
-from fastgd._run.shuffled import Cut, ShuffledBlocks, unevenness
-from fastgd._run.watch import Watch
+from fastgd._solvers.block_sgd import Cut, ShuffledBlocks, unevenness
+from fastgd._solvers.callable_solvers import NesterovBatch, PythonBatch
+from fastgd._solvers.epoch_stopping import Epochs
+from fastgd._solvers.loop import Outcome, drive
+from fastgd._solvers.monitor import Watch
+from fastgd._solvers.multistart import run_many
+from fastgd._solvers.select import arriving_runner, runner_and_rates, stochastic_runner
+from fastgd._solvers.smoothing import SmoothedKinks
 from fastgd._theta import largest
 from fastgd.results import CONVERGED, SourceError, lost
 from fastgd.schedules import as_rates
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from fastgd._objective import Objective
-    from fastgd._settings import Settings
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
     from fastgd._types import Rates, Runner
 
     #: How a run ended, and its history if there is one.

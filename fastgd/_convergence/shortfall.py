@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._convergence.certificate import arrived, arrived_from_afar, lower_of, most_to_fall, sampled, size_at
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -24,13 +25,12 @@ from fastgd._limits import (
     WELL_FITTED,
     WORTH_WHILE,
 )
-from fastgd._look import arrived, arrived_from_afar, lower_of, most_to_fall, sampled, size_at
 from fastgd._source.rows import enough_rows
 from fastgd._source.telling import variance_of_targets
 from fastgd._theta import is_finite, largest
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import Theta
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import one_number, slices_of_rows
-from fastgd._curvature import RowsCurvature
 from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
+from fastgd._objective.second_moments import RowsCurvature
 from fastgd._source import Rows
+from fastgd._validation import one_number, slices_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._convergence.shortfall import passes_to_arrive
 from fastgd._limits import LARGEST_IN_METRIC, MOST_FOR_METRIC, MOST_NAMED, POINTS_AT_ONCE, UNSCALED
-from fastgd._shortfall import passes_to_arrive
 from fastgd._source.points import sum_of_points
 from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
-    from fastgd._run import Outcome
-    from fastgd._settings import Settings
-    from fastgd._shortfall import Shortfall
-    from fastgd._verdict import Verdict
+    from fastgd._convergence.report import Verdict
+    from fastgd._convergence.shortfall import Shortfall
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
+    from fastgd._solvers import Outcome
 
 #: A theta beyond this was made by steps that were too long, whatever the gradient is there.
 FAR_OUT = 1e100

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from fastgd._objective import Objective
-    from fastgd._run.driver import Outcome
-    from fastgd._run.epochs import Epochs
-    from fastgd._settings import Settings
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
+    from fastgd._solvers.epoch_stopping import Epochs
+    from fastgd._solvers.loop import Outcome
     from fastgd._types import DoubleArray, Theta
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastgd._checks import check_callable, check_count, check_flag, check_number, check_option
 from fastgd._progress import progress_display
 from fastgd._random import bit_generator_of
+from fastgd._validation import check_callable, check_count, check_flag, check_number, check_option
 from fastgd.schedules import as_rates_or_auto
 
 if TYPE_CHECKING:

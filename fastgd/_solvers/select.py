@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._curvature import RowsCurvature
 from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
@@ -19,15 +18,23 @@ from fastgd._limits import (
     ROUNDING,
     SHORT_FOR_STAGE,
 )
-from fastgd._run.adaptive import BarzilaiBorwein, OwnRates
-from fastgd._run.bracket import bracket_of
-from fastgd._run.compiled import ArrayBatch, ArrayStochastic, GramBatch, NumberBatch, NumberStochastic, OfOneWeight
-from fastgd._run.kinks import SmoothedKinks
-from fastgd._run.python import NesterovBatch, PythonBatch, PythonStochastic
-from fastgd._run.rescaled import Rescaled
-from fastgd._run.shuffled import ShuffledBlocks
-from fastgd._run.update import Update
-from fastgd._settings import batch_settings
+from fastgd._objective.second_moments import RowsCurvature
+from fastgd._options import batch_settings
+from fastgd._solvers.block_sgd import ShuffledBlocks
+from fastgd._solvers.callable_solvers import NesterovBatch, PythonBatch, PythonStochastic
+from fastgd._solvers.concomitant_scale import Rescaled
+from fastgd._solvers.kernel_solvers import (
+    ArrayBatch,
+    ArrayStochastic,
+    GramBatch,
+    NumberBatch,
+    NumberStochastic,
+    OfOneWeight,
+)
+from fastgd._solvers.proximal_step import Update
+from fastgd._solvers.quasi_newton import BarzilaiBorwein, OwnRates
+from fastgd._solvers.scalar_root import bracket_of
+from fastgd._solvers.smoothing import SmoothedKinks
 from fastgd._source import Points, Rows
 from fastgd._source.points import mean_over
 from fastgd._source.rows import enough_rows
@@ -38,8 +45,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._objective import Objective
-    from fastgd._settings import Settings
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
     from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Rates, Runner
     from fastgd.losses import Gradient

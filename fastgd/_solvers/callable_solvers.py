@@ -1,6 +1,6 @@
 """Runners in Python: of functions of the user's own, and of passes over more data than a kernel should take at once.
 
-They are as those of `fastgd._run.compiled`.
+They are as those of `fastgd._solvers.kernel_solvers`.
 """
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import real_number
 from fastgd._kernels import shuffle
 from fastgd._limits import BATCH_UPDATES, ROUNDING, SLICE
-from fastgd._run.update import Update
+from fastgd._solvers.proximal_step import Update
 from fastgd._theta import is_finite
+from fastgd._validation import real_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

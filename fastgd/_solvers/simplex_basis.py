@@ -21,10 +21,10 @@ from fastgd._limits import (
     ROUNDING_OF_SLOPES,
     TIE_BREAKER,
 )
-from fastgd._run.dual import Pieces
+from fastgd._solvers.duality_gap import Pieces
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._source.rows import Rows
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._checks import as_double
 from fastgd._limits import ENOUGH_LOOKS, FAR_AWAY, PLACES, PLACES_NEAR, ROUNDING, ROUNDING_OF_SUMS, SAMPLE
-from fastgd._run.adaptive import Bracket
-from fastgd._run.kinks import OrderStatistic
-from fastgd._run.update import Update
+from fastgd._solvers.proximal_step import Update
+from fastgd._solvers.quasi_newton import Bracket
+from fastgd._solvers.smoothing import OrderStatistic
 from fastgd._source.points import Points
+from fastgd._validation import as_double
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
-from fastgd._metric import Metric, NumberMetric, shrunk
+from fastgd._objective.preconditioner import Metric, NumberMetric, shrunk
 from fastgd._theta import largest
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
 
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._convergence.shortfall import shortfall_of
 from fastgd._limits import FEW, GROWN
-from fastgd._shortfall import shortfall_of
 from fastgd._theta import largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
-    from fastgd._run import Outcome
-    from fastgd._shortfall import Shortfall
+    from fastgd._convergence.shortfall import Shortfall
+    from fastgd._objective.objective import Objective
+    from fastgd._solvers import Outcome
 
 
 #: A theta beyond which a loss of our own may overflow: the square of its residuals does from 1e154 on.

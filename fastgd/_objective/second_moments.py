@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import C_NAMES
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
 from fastgd._kernels.linear import Rows as LinearRows
@@ -26,10 +25,11 @@ from fastgd._limits import (
     NUMBERS_OF_A_PART,
     PRODUCTS,
 )
-from fastgd._metric import GramMetric, Metric, NumberMetric
+from fastgd._objective.preconditioner import GramMetric, Metric, NumberMetric
 from fastgd._source.rows import enough_rows
 from fastgd._source.scaled import ScaledRows, units_of
 from fastgd._sums import ALONE, Threads, column_sums, summed
+from fastgd._validation import C_NAMES
 
 if TYPE_CHECKING:
     from fastgd._source.rows import AnyRows, Rows

@@ -24,10 +24,10 @@ from fastgd._limits import (
     STUCK,
     WORTH_A_PROOF,
 )
-from fastgd._run.adaptive import BarzilaiBorwein
-from fastgd._run.driver import Bound
-from fastgd._run.dual import Dual
-from fastgd._run.vertex import least_vertex
+from fastgd._solvers.duality_gap import Dual
+from fastgd._solvers.loop import Bound
+from fastgd._solvers.quasi_newton import BarzilaiBorwein
+from fastgd._solvers.simplex_basis import least_vertex
 from fastgd._sums import column_sums
 from fastgd._theta import is_finite
 from fastgd.results import CONVERGED, LIMIT_REACHED
@@ -35,10 +35,10 @@ from fastgd.results import CONVERGED, LIMIT_REACHED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastgd._objective import Objective
-    from fastgd._run.adaptive import Place
-    from fastgd._run.driver import Outcome
-    from fastgd._run.python import PythonBatch
+    from fastgd._objective.objective import Objective
+    from fastgd._solvers.callable_solvers import PythonBatch
+    from fastgd._solvers.loop import Outcome
+    from fastgd._solvers.quasi_newton import Place
     from fastgd._source import Points, Rows
     from fastgd._types import DoubleArray, Theta
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from fastgd._kernels import descent, mean
 from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
-from fastgd._run.choice import batch_runner
-from fastgd._run.driver import Outcome, drive
+from fastgd._solvers.loop import Outcome, drive
+from fastgd._solvers.select import batch_runner
 from fastgd._sums import ALONE
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 if TYPE_CHECKING:
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient

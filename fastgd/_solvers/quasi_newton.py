@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastgd._limits import BEYOND, FARTHER
-from fastgd._run.python import PythonBatch
+from fastgd._solvers.callable_solvers import PythonBatch
 from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastgd._run.kinks import OrderStatistic
-    from fastgd._run.update import Update
+    from fastgd._solvers.proximal_step import Update
+    from fastgd._solvers.smoothing import OrderStatistic
     from fastgd._types import DoubleArray
 
     #: Where, and the slope there.

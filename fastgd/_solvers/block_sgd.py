@@ -14,8 +14,8 @@ from fastgd._theta import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._objective import Objective
-    from fastgd._settings import Settings
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
     from fastgd._source.points import Points
     from fastgd._source.rows import Rows
     from fastgd._types import DoubleArray, Runner, Source

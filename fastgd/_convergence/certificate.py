@@ -21,8 +21,8 @@ from fastgd._limits import (
     SHORT_FOR_STAGE,
     STRAIGHT,
 )
-from fastgd._run import arriving_runner
-from fastgd._run.kinks import most_to_gain
+from fastgd._solvers import arriving_runner
+from fastgd._solvers.smoothing import most_to_gain
 from fastgd._source.telling import mean_square, telling_rows
 from fastgd._theta import is_finite
 from fastgd.losses.builtin import Huber
@@ -31,7 +31,7 @@ from fastgd.penalties import ElasticNet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastgd._objective import Objective
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 

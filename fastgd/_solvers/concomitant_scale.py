@@ -13,8 +13,8 @@ from fastgd.losses.builtin import Huber
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._objective import Objective
-    from fastgd._run.python import PythonBatch
+    from fastgd._objective.objective import Objective
+    from fastgd._solvers.callable_solvers import PythonBatch
     from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Theta
 

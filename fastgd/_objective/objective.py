@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_number
-from fastgd._curvature import Curvature, curvature_of
-from fastgd._differences import differences_of
 from fastgd._equality import same
 from fastgd._frames import typed_value
-from fastgd._metric import shrunk
+from fastgd._objective.finite_differences import differences_of
+from fastgd._objective.preconditioner import shrunk
+from fastgd._objective.second_moments import Curvature, curvature_of
 from fastgd._source import as_source
 from fastgd._sums import ALONE
+from fastgd._validation import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd.losses.base import Gradient, Loss, ours
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty

@@ -22,8 +22,8 @@ from fastgd.results import (
 )
 
 if TYPE_CHECKING:
-    from fastgd._run.epochs import Epochs
-    from fastgd._run.watch import Watch
+    from fastgd._solvers.epoch_stopping import Epochs
+    from fastgd._solvers.monitor import Watch
     from fastgd._types import DoubleArray, Rates, Runner, Theta
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastgd._convergence.messages import Words, on_order
+from fastgd._convergence.report import Verdict, judge
 from fastgd._theta import is_finite
-from fastgd._verdict import Verdict, judge
-from fastgd._words import Words, on_order
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from fastgd._objective import Objective
-    from fastgd._run import Outcome
-    from fastgd._settings import Settings
+    from fastgd._objective.objective import Objective
+    from fastgd._options import Settings
+    from fastgd._solvers import Outcome
     from fastgd._types import DoubleArray, Theta
 
 def conclude(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
