@@ -1,4 +1,4 @@
-"""The options of a run, checked once, in one object that does not change."""
+"""Options of a descent, checked once, in one object that does not change."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,48 +17,62 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, Rates
 
 
-class Settings(NamedTuple):
-    """What the verbs take beside the functions and the data; their docstrings say what each option means."""
+class DescentOptions(NamedTuple):
+    """Options of a descent beside its functions and data; the docstrings of the public functions explain each.
 
-    method: str                   # the name of the public function
-    rates: Rates | None           # None for "auto", until the data are known
-    tol: float
-    limit: int                    # updates, or epochs of a stochastic descent
-    stop: str
-    display: Lines | Bar | None
-    callback: Callable[..., object] | None
-    history: bool
-    full_output: bool
+    Attributes
+    ----------
+    rates : Rates or None
+        Learning rates; None for those that the data or the solver choose.
+    limit : int
+        Updates, or epochs of a stochastic descent.
+    is_subsampled : bool
+        True if a preconditioner from a sample of the rows is good enough.
+    has_concomitant_scale : bool
+        True if `tol` and the Huber loss's delta are in units of a scale of the residuals that is found with theta.
+    monitor : callable or None
+        Called with thetas and the number of the last update; the run stops if it returns True.
+    """
+
+    method: str = "minimize"
+    rates: Rates | None = None
+    tol: float = 1e-3
+    limit: int = 100_000
+    stop: str = "step"
+    display: Lines | Bar | None = None
+    callback: Callable[..., object] | None = None
+    history: bool = False
+    full_output: bool = False
     is_adaptive: bool = False
     precondition: str | None = None
     momentum: str | None = None
     average: bool = False
     in_place: bool = False
     batch_size: int | None = None
-    is_rough: bool = False        # whether a metric of a sample will do
     bit_generator: np.random.BitGenerator | None = None
-    by_spread: bool = False       # whether delta and tol are in robust standard deviations of the residuals
-    trail: Callable[[DoubleArray, int], bool] | None = None    # looks at thetas up to an update; whether to stop
+    is_subsampled: bool = False
+    has_concomitant_scale: bool = False
+    monitor: Callable[[DoubleArray, int], bool] | None = None
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether an update sees a part of the data."""
+        """True if an update uses a part of the data."""
         return self.bit_generator is not None
 
     @property
-    def is_watched(self) -> bool:
-        """Whether anything looks at the thetas of a run."""
-        return self.display is not None or self.callback is not None or self.history or self.trail is not None
-
-    @property
     def needs_loss(self) -> bool:
-        """Whether the loss is shown or compared on the way."""
+        """True if the loss is shown or compared during the run."""
         return self.display is not None or self.stop == "loss"
 
+    @property
+    def is_monitored(self) -> bool:
+        """True if the thetas of a run are shown, recorded or passed to a function."""
+        return self.display is not None or self.callback is not None or self.history or self.monitor is not None
 
-def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
-                   history: Any, full_output: Any, precondition: Any, momentum: Any) -> Settings:
-    """The Settings of a batch descent; TypeError or ValueError for an option that is not as it should be."""
+
+def batch_options(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
+                  history: Any, full_output: Any, precondition: Any, momentum: Any) -> DescentOptions:
+    """Check the options of a batch descent; raise TypeError or ValueError for a bad one."""
     is_adaptive = isinstance(alpha, str) and alpha == "adaptive"
     rates = None if is_adaptive else as_rates_or_auto(alpha, ", 'auto' or 'adaptive'")
     if precondition is not None:
@@ -70,18 +84,19 @@ def batch_settings(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, 
                              f"Got momentum={momentum!r}; leave it None, or use alpha='auto'.")
     tol = check_number(tol, "tol", low=0)
     max_iter = check_count(max_iter, "max_iter")
-    check_option(stop, "stop", ("step", "loss"))
+    if stop != "step":
+        check_option(stop, "stop", ("step", "loss"))
     if callback is not None:
         check_callable(callback, "callback")
-    display = progress_display(progress, max_iter, tol, stop, "updates")
-    return Settings(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
-                    check_flag(full_output, "full_output"), is_adaptive, precondition, momentum)
+    display = None if progress is False else progress_display(progress, max_iter, tol, stop, "updates")
+    return DescentOptions(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
+                          check_flag(full_output, "full_output"), is_adaptive, precondition, momentum)
 
 
-def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,
-                        average: Any, in_place: Any, progress: Any, callback: Any, history: Any, full_output: Any,
-                        precondition: Any) -> Settings:
-    """The Settings of a stochastic descent (`batch_size` None) or a mini-batch descent."""
+def stochastic_options(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,
+                       average: Any, in_place: Any, progress: Any, callback: Any, history: Any, full_output: Any,
+                       precondition: Any) -> DescentOptions:
+    """Check the options of a stochastic descent (`batch_size` None) or a mini-batch descent."""
     rates = as_rates_or_auto(alpha)
     if isinstance(precondition, str) and precondition == "gram":
         raise ValueError(f"precondition='gram' is for minimize: it would cost {method} more than the update of a row. "
@@ -94,8 +109,8 @@ def stochastic_settings(method: str, batch_size: int | None, alpha: Any, rng: An
     check_option(stop, "stop", ("step", "epoch", "loss"))
     if callback is not None:
         check_callable(callback, "callback")
-    display = progress_display(progress, max_epochs, tol, stop, "epochs")
-    return Settings(method, rates, tol, max_epochs, stop, display, callback,
-                    check_flag(history, "history"), check_flag(full_output, "full_output"), False, precondition, None,
-                    check_flag(average, "average"), check_flag(in_place, "in_place"), batch_size,
-                    bit_generator=bit_generator)
+    return DescentOptions(
+        method, rates, tol, max_epochs, stop, progress_display(progress, max_epochs, tol, stop, "epochs"), callback,
+        check_flag(history, "history"), check_flag(full_output, "full_output"), precondition=precondition,
+        average=check_flag(average, "average"), in_place=check_flag(in_place, "in_place"), batch_size=batch_size,
+        bit_generator=bit_generator)

@@ -8,14 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fastgd._source.parted import PartedPoints, PartedRows
-    from fastgd._source.points import Points
-    from fastgd._source.rows import Rows
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
-
-    #: Where the numbers are; `fastgd._source` says how.
-    Source: TypeAlias = Points | Rows | PartedPoints | PartedRows
 
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -87,31 +81,6 @@ class Rates(Protocol):
     def is_constant(self) -> bool: ...
 
     def __call__(self, start: int, count: int) -> DoubleArray: ...
-
-
-class Runner(Protocol):
-    """What makes the updates of one method; `fastgd._solvers.kernel_solvers` says how."""
-
-    ends_when_short: bool
-
-    @property
-    def theta(self) -> Theta: ...
-
-    @property
-    def previous(self) -> Theta: ...
-
-    @property
-    def is_deterministic(self) -> bool: ...
-
-    @property
-    def evaluations(self) -> int: ...
-
-    @property
-    def at_once(self) -> int: ...
-
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]: ...
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]: ...
 
 
 # The options of the descents that the result's type does not depend on.

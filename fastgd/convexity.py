@@ -135,8 +135,8 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     name = getattr(loss_fn, "__name__", repr(loss_fn)) if penalty is None else objective.name
     if witness is None:
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
-    rounding = float(_rounding(not objective.is_called, eps, thetas, points, heights))
-    if witness.excess > rounding and objective.is_called:
+    rounding = float(_rounding(objective.is_compiled, eps, thetas, points, heights))
+    if witness.excess > rounding and not objective.is_compiled:
         rounding = max(rounding, _measured_rounding(objective, thetas, heights))
     if not witness.excess > rounding:
         return Convexity(None, None, None, None, None, count, (
@@ -173,9 +173,9 @@ def _clearest(heights: DoubleArray, triples: IndexArray) -> tuple[int, _Witness 
 
 def _heights(objective: Objective, thetas: FloatArray) -> tuple[DoubleArray, np.floating[Any]]:
     """The loss at each theta, and the precision in which it was computed."""
-    if not objective.is_called:
+    if objective.is_compiled:
         return objective.curve(thetas), np.finfo(np.float64).eps
-    values = objective.values(thetas.tolist())
+    values = objective.reported_values(thetas.tolist())
     single = any(isinstance(value, np.float32) for value in values)
     heights = np.array([one_number(value, "loss_fn", "loss") for value in values])
     return heights, np.finfo(np.float32 if single else np.float64).eps
@@ -206,7 +206,7 @@ def _measured_rounding(objective: Objective, thetas: FloatArray, heights: Double
     with np.errstate(all="ignore"):
         for k in places[np.linspace(0, len(places) - 1, PLACES_OF_ROUNDING).astype(int)].tolist():
             def line(distance: float, at: float = thetas.item(k)) -> float:
-                return float(objective.values([at + distance])[0])
+                return float(objective.reported_values([at + distance])[0])
 
             found.append(rounding_along(line, 1e-6 * size, size / 4)[0])
     return 4 * max(found)

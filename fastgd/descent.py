@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastgd._convergence.finalize import conclude
+from fastgd._convergence.finalize import finalize
 from fastgd._objective.objective import curve_of, objective_of
-from fastgd._options import batch_settings
-from fastgd._solvers import descend
+from fastgd._options import batch_options
+from fastgd._solvers import run_batch
 from fastgd._sums import threads_of
 from fastgd._validation import check_dataset
 
@@ -305,11 +305,11 @@ def minimize(
     >>> minimize(mse, None, y, "auto", X=X, fit_intercept=True, precondition="gram", progress=False).round(4)
     array([1.1979, 0.4861])
     """
-    settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
+    options = batch_options("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
                               precondition, momentum)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=options.needs_loss,
                              penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
     try:
-        return conclude(objective, settings, *descend(objective, settings, theta0))
+        return finalize(objective, options, *run_batch(objective, options, theta0))
     finally:
         objective.close()

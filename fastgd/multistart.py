@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._convergence.finalize import conclude_many
+from fastgd._convergence.finalize import finalize_many
 from fastgd._equality import same_fields
 from fastgd._objective.objective import Objective, objective_of
 from fastgd._solvers import run_many
@@ -138,7 +138,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=threads_of(n_threads))
     if rates is None:
         rates = as_rates(objective.safe_rate(False))
-    runs = conclude_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)
+    runs = finalize_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)
     ended = [k for k, run in enumerate(runs) if run.status == CONVERGED and math.isfinite(run.fun)]
     labels = np.full(len(begins), -1)
     groups = _basins(objective, {k: runs[k] for k in ended}, tol)
@@ -171,6 +171,6 @@ def _barrier_between(objective: Objective, left: DescentResult[float], right: De
     """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
     distance = abs(right.x - left.x)
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
-    losses = objective.values(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
+    losses = objective.reported_values(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())
     highest, higher = max(losses), max(left.fun, right.fun)
     return bool(highest > higher + 1e-12 * max(abs(higher), highest))

@@ -30,10 +30,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from fastgd._convergence.finalize import conclude
+from fastgd._convergence.finalize import finalize
 from fastgd._objective.objective import objective_of
-from fastgd._options import stochastic_settings
-from fastgd._solvers import descend_in_batches
+from fastgd._options import stochastic_options
+from fastgd._solvers import run_stochastic
 from fastgd._validation import check_count
 
 if TYPE_CHECKING:
@@ -225,12 +225,12 @@ def minimize_sgd(
     >>> round(theta, 2)
     14.66
     """
-    settings = stochastic_settings("minimize_sgd", None, alpha, rng, tol, max_epochs, stop, average,
+    options = stochastic_options("minimize_sgd", None, alpha, rng, tol, max_epochs, stop, average,
                                    in_place, progress, callback, history, full_output, precondition)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=options.needs_loss,
                              penalty=penalty, sample_weight=sample_weight)
     try:
-        return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+        return finalize(objective, options, *run_stochastic(objective, options, dataset, theta0))
     finally:
         objective.close()
 
@@ -343,15 +343,15 @@ def minimize_mini_batch(
     >>> abs(theta - 14.66) < 0.2
     True
     """
-    settings = stochastic_settings(
+    options = stochastic_options(
         "minimize_mini_batch", check_count(minibatch_size, "minibatch_size"), alpha, rng, tol, max_epochs, stop,
         average, in_place, progress, callback, history, full_output, precondition)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=options.needs_loss,
                              penalty=penalty, sample_weight=sample_weight)
-    if minibatch_size >= objective.source.n:
+    if minibatch_size >= objective.data.n:
         raise ValueError("The 'minibatch_size' parameter must be below the number of points. "
-                         f"Got minibatch_size={minibatch_size} and {objective.source.n} points.")
+                         f"Got minibatch_size={minibatch_size} and {objective.data.n} points.")
     try:
-        return conclude(objective, settings, *descend_in_batches(objective, settings, dataset, theta0))
+        return finalize(objective, options, *run_stochastic(objective, options, dataset, theta0))
     finally:
         objective.close()

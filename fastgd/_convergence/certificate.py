@@ -1,30 +1,23 @@
-"""The descent that looks whether a loss can still fall, and by how much it can at most.
+"""Certificate that an objective cannot decrease materially from theta, or a better point.
 
-It is the adaptive descent in the metric of the data. It begins at 0 where the loss is lower there, as beyond
-probabilities that are saturated; and on a loss that is straight where the residuals are, on versions that are squares
-there, of widths that fall.
+First the suboptimality is bounded by convexity. Where the bound is not small enough a reference problem is solved from
+theta: the adaptive descent with a preconditioner, on a sample of the rows first; what it finds counts by the objective
+on all rows.
 """
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import (
-    ENOUGH_LOOKS,
-    LOG_ODDS,
-    LOOKS,
-    MOST_LOOKS,
-    NARROWER,
-    NUMBERS_LOOKED_AT,
-    SHORT_FOR_STAGE,
-    STRAIGHT,
-)
-from fastgd._solvers import arriving_runner
-from fastgd._solvers.smoothing import most_to_gain
-from fastgd._source.telling import mean_square, telling_rows
-from fastgd._theta import is_finite
+from fastgd._limits import SAMPLE
+from fastgd._solvers.duality_gap import gradient_bound
+from fastgd._solvers.select import MAX_GRAM_PARAMETERS, reference_solver
+from fastgd._solvers.smoothing import FITS, NARROWER, STAGE_TOL
+from fastgd._source.rows import enough_rows
+from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
+from fastgd._theta import is_finite, largest
 from fastgd.losses.builtin import Huber
 from fastgd.penalties import ElasticNet
 
@@ -32,138 +25,355 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastgd._objective.objective import Objective
-    from fastgd._types import DoubleArray
+    from fastgd._types import DoubleArray, Theta
     from fastgd.losses import Loss
 
+#: Decrease of the objective, relative to itself, that is material; a bound below the other one certifies theta.
+MATERIAL, CERTIFIED = 0.01, 2e-3
+#: Distance in which the minimum is searched first, in units of tol.
+FAR = 10
+#: Rounding of theta in a descent, in units in the last place.
+THETA_ROUNDING = 64
+#: Bound relative to the objective below which a value is reported as the least.
+LEAST = 1e-6
+#: Log-odds beyond which a probability is 0 or 1 for any practical purpose.
+MAX_LOG_ODDS = 10.0
+#: Ratio of the slopes at twice a residual and at the residual below which a loss is linear there.
+LINEAR_RATIO = 1.1
+#: Decrease relative to the loss at the start that does not count within `FAR` tol where a model fits.
+WELL_FITTED = 1e-4
+#: Decrease relative to the loss of the targets' standard deviation that does not count: the model fits.
+NEGLIGIBLE = 1e-9
+#: Updates of a reference solve: on all rows after one on a sample of them, and where it is alone.
+SHORT_SOLVE, SOLVE = 12, 300
+#: Updates at most where a solve goes on because it has not converged, and numbers of X that they pass over: 0.1 s.
+MAX_SOLVE, MAX_SOLVE_NUMBERS = 4000, 2**26
 
-def arrived(objective: Objective, theta: Any, most: int, size: float, cost: float) -> tuple[Any, int]:
-    """Where the descent that looks ends from theta, and how many updates it made, of so many at most.
 
-    It ends where the loss can fall by no more than `cost` within four times `size`, in units of the prediction.
+class BetterPoint(NamedTuple):
+    """Theta of a materially lower objective.
+
+    Attributes
+    ----------
+    value : float
+        The objective there; NaN for a Python gradient without a loss, whose minimum lies beyond it.
+    theta : float or ndarray
+    is_least : bool
+        True if it is the minimum to double precision.
     """
-    looking = _Looking(objective, theta, size, cost)
-    looking.advance(most)
-    return looking.theta, looking.updates
+
+    value: float
+    theta: Theta
+    is_least: bool
 
 
-def arrived_from_afar(objective: Objective, theta: Any, size: float, cost: float) -> Any:
-    """The same where the residuals may be as large as `size`; of few numbers it goes on until it has arrived."""
-    loss, rows, begun = objective.descended, objective.source, theta
-    for some, short in _versions(objective, size):
-        looking = _Looking(some, theta, size, cost, short)
-        looking.advance(LOOKS)
-        theta = looking.theta
-    begun = lower_of(objective, begun, theta)
-    looking = _Looking(objective, begun, size, cost)
-    looking.advance(ENOUGH_LOOKS)
-    most = min(MOST_LOOKS, NUMBERS_LOOKED_AT // (rows.n * rows.n_parameters))
-    while (looking.updates < most and not looking.is_over and not (loss is not None and loss.kinks)
-           and _may_fall(objective, looking.theta, size, cost)):
-        looking.advance(ENOUGH_LOOKS)
-    found = lower_of(objective, begun, looking.theta)
+def find_better_point(objective: Objective, x: Any, start: Any, tol: float, by_loss: bool = False) -> BetterPoint | None:
+    """Find a point where the objective is materially lower than at x; None if there is none.
+
+    The decrease must be more than 1 % of the value there, and more than rounding. Where both values are a small part of
+    that at `start`, a point within a few `tol`, by the measure of the rule, which is the loss if `by_loss`, does not
+    count, as no more was asked for; where a model fits, nor does one whose way there decreases no more.
+    """
+    is_rows = objective.data.is_rows
+    if not is_rows and not objective.has_gradient_alone and _is_certified(objective, x, tol):
+        return None
+    with np.errstate(all="ignore"):
+        here = objective.value(x)
+        if not math.isfinite(here):
+            return _point_beyond(objective, x, tol) if objective.has_gradient_alone else None
+        found = _better_of_rows(objective, x, here) if is_rows else _better_of_number(objective, x)
+        if found is None or not here - found.value > MATERIAL * abs(found.value):
+            return None
+        return found if _is_material(objective, found, x, here, start, tol, by_loss) else None
+
+
+def _is_material(objective: Objective, found: BetterPoint, x: Any, here: float, start: Any, tol: float,
+                 by_loss: bool) -> bool:
+    """Return True if a point is better by more than rounding, and farther than was asked for."""
+    there, theta, _ = found
+    began, gain = abs(objective.value(start)), here - there
+    spread = _loss_of_deviation(objective, began)
+    negligible = _negligible(objective, theta, there, spread)
+    material = max(MATERIAL * abs(there), negligible)
+    if not gain > material:
+        return False
+    if by_loss and gain <= tol < abs(here) / FAR and largest(theta - x) <= FAR * tol:
+        return False
+    if there <= FITS * began and gain <= WELL_FITTED * began and (not by_loss or gain <= tol):
+        length = _length(objective, theta - x)
+        if length <= FAR * tol:
+            return False
+        near = x + (theta - x) * (FAR * tol / length)
+        if there <= max(FITS * spread, negligible) and not objective.value(near) - there > material:
+            return False
+    return True
+
+
+def _negligible(objective: Objective, theta: Any, value: float, spread: float) -> float:
+    """Compute the increase of the objective where theta moves by its rounding, or that of an exact fit.
+
+    It does not grow with the distance of the targets from 0, or of the start from them.
+    """
+    data = objective.data
+    eps = THETA_ROUNDING * float(np.finfo(np.float64 if data.is_rows else data.dtype).eps)
+    signs = 1 - 2 * (np.arange(len(theta)) % 2) if data.is_rows else 1
+    return max(NEGLIGIBLE * spread, objective.value(theta * (1 + eps * signs)) - value)
+
+
+def _loss_of_deviation(objective: Objective, began: float) -> float:
+    """Evaluate the loss at the standard deviation of the targets, or of even odds; else take that at the start."""
+    loss, data = objective.loss, objective.data
+    if loss is not None and loss.link != "identity":
+        return loss(0.0, [0.5])
+    if not data.is_rows:
+        return 0.0    # as one number fits no targets that differ
+    return began if loss is None else loss(0.0, [math.sqrt(variance_of_targets(data))]) - loss(0.0, [0.0])
+
+
+def _point_beyond(objective: Objective, x: Any, tol: float) -> BetterPoint | None:
+    """Find a point with a slope as at x, so far from it that a loss of squares would decrease materially.
+
+    It is for a Python gradient without a loss; a convex loss has its minimum along that line beyond the point.
+    """
+    data: Any = objective.data
+    gradient: Any = objective.gradient(x)
+    if not is_finite(gradient):
+        return None
+    residuals = data.targets - (data.predictions(x, slice(0, data.n)) if data.is_rows else x)
+    far = max(FAR * tol, math.sqrt(MATERIAL) * float(residuals.std()))
+    step = objective.second_moments.over_gram(gradient) if data.is_rows else gradient
+    length = math.sqrt(max(0.0, float(np.dot(gradient, step))))    # that of the step, in units of the prediction
+    if not 0 < length < math.inf:
+        return None
+    point = x - step * (far / length)
+    is_downhill = float(np.dot(objective.gradient(point), step)) > 0
+    return BetterPoint(math.nan, point, False) if is_downhill else None
+
+
+def _length(objective: Objective, step: Any) -> float:
+    """Compute the largest component of a step, in units of theta or of the prediction, whichever is larger."""
+    if not objective.data.is_rows:
+        return largest(step)
+    first = int(objective.data.intercept)
+    return max(largest(step), largest(step[first:] * objective.second_moments.column_sizes()))
+
+
+def _is_certified(objective: Objective, x: float, tol: float) -> bool:
+    """Certify one number by the loss at x and the slopes at x and near it: nothing material is left."""
+    loss = objective.loss
+    if loss is not None and loss.is_quadratic and objective.penalty is None:
+        here, slope = objective.value_and_gradient(x)
+        return bool(slope * slope / (2 * loss.max_curvature) <= CERTIFIED * here)
+    near, far = FAR * tol, FAR * FAR * tol
+    here, slopes = objective.value_and_gradients([x, x - near, x + near, x - far, x + far])
+    least = CERTIFIED * abs(here)
+    # Between two slopes of opposite signs a convex loss decreases by at most the slope times the distance.
+    return bool((slopes[1] <= 0 <= slopes[2] and near * abs(slopes[0]) <= least)
+                or (slopes[3] <= 0 <= slopes[4] and far * abs(slopes[0]) <= least))
+
+
+def _better_of_number(objective: Objective, x: float) -> BetterPoint | None:
+    """Solve the reference problem of one number."""
+    theta: Any = reference_solve(objective, x, SOLVE, _range_of(objective.data), 0.0)[0]
+    there = objective.value(theta)
+    return BetterPoint(there, theta, _solves_exactly(objective)) if math.isfinite(there) else None
+
+
+def _better_of_rows(objective: Objective, x: Any, here: float) -> BetterPoint | None:
+    """Solve the reference problem of rows; None where x is certified, or nothing lower is found."""
+    data: Any = objective.data
+    gradient: Any = objective.gradient(x)
+    if not is_finite(gradient):
+        return None
+    is_python, enough, least = objective.loss is None, enough_rows(data.n_parameters), abs(here) * CERTIFIED
+    sample = data if is_python else data.sample(enough)
+    if sample.n < data.n and not suboptimality_bound(
+            objective, x, gradient, 4 * FAR * FAR * prediction_radius(objective.on(sample), x), here) > least:
+        return None    # whatever of the size of residuals the sample misses
+    radius = prediction_radius(objective, x)
+    if not suboptimality_bound(objective, x, gradient, 4 * radius, here) > least:
+        return None
+    few = objective if is_python else importance_sample(objective, enough)
+    begun = better_point(few, x, np.zeros(len(x)))
+    best = (reference_solve(few, begun, SHORT_SOLVE, radius, least / 2)[0] if is_python
+            else _staged_solve(few, begun, radius, least / 2))
+    there = objective.value(best)
+    if few.data.n < objective.data.n:
+        if not there < here:
+            best, there = x, here
+        theta = reference_solve(objective, best, SHORT_SOLVE, radius, least / 2)[0]
+        lower = objective.value(theta)
+        if lower < there:
+            best, there = theta, lower
+    if not there < here:
+        return None
+    return BetterPoint(there, best, _solves_exactly(objective) and _is_least(objective, best, there))
+
+
+def _is_least(objective: Objective, x: Any, here: float) -> bool:
+    """Return True if the loss of rows is at its minimum, along every direction of the preconditioner."""
+    if objective.preconditioner("gram", is_subsampled=True).collinear:
+        return False
+    radius = prediction_radius(objective, x)
+    return suboptimality_bound(objective, x, objective.gradient(x), 4 * radius, here) <= LEAST * here
+
+
+def _solves_exactly(objective: Objective) -> bool:
+    """Return True if a reference solve that converges ends at the minimum itself."""
+    loss, data = objective.loss, objective.data
+    return (loss is not None and loss.is_quadratic and objective.penalty is None
+            and data.n <= 2 * enough_rows(data.n_parameters))
+
+
+def _range_of(points: Any) -> float:
+    return float(np.ptp(points.drawn(SAMPLE).targets))
+
+
+def passes_to_minimum(objective: Objective, start: Any) -> int | None:
+    """Count the passes over the data that the adaptive descent takes, about; None if that is not known."""
+    loss, data = objective.loss, objective.data
+    if loss is None or not loss.is_convex or data.n_parameters > MAX_GRAM_PARAMETERS:
+        return None
+    few = data.sample(enough_rows(data.n_parameters)) if data.is_rows else data.drawn(SAMPLE)
+    sample = objective.on(few)
+    with np.errstate(all="ignore"):
+        here = sample.value(start)
+        radius = prediction_radius(sample, start) if data.is_rows else _range_of(few)
+        return reference_solve(sample, start, SOLVE, radius, abs(here) * CERTIFIED / 2)[1]
+
+
+def reference_solve(objective: Objective, theta: Any, most: int, radius: float, cost: float) -> tuple[Any, int]:
+    """Solve a reference problem from theta in at most `most` updates; return the end and the number of updates.
+
+    The solve ends where the objective can decrease by at most `cost` within four times `radius`, in units of the
+    prediction.
+    """
+    solve = _ReferenceSolve(objective, theta, radius, cost)
+    solve.advance(most)
+    return solve.theta, solve.updates
+
+
+def _staged_solve(objective: Objective, theta: Any, radius: float, cost: float) -> Any:
+    """Solve a reference problem where residuals may be as large as `radius`; of few numbers until it converges."""
+    loss, rows, begun = objective.loss, objective.data, theta
+    for version, short in _quadratic_versions(objective, radius):
+        solve = _ReferenceSolve(version, theta, radius, cost, short)
+        solve.advance(SHORT_SOLVE)
+        theta = solve.theta
+    begun = better_point(objective, begun, theta)
+    solve = _ReferenceSolve(objective, begun, radius, cost)
+    solve.advance(SOLVE)
+    most = min(MAX_SOLVE, MAX_SOLVE_NUMBERS // (rows.n * rows.n_parameters))
+    while (solve.updates < most and not solve.is_over and not (loss is not None and loss.kinks)
+           and _may_decrease(objective, solve.theta, radius, cost)):
+        solve.advance(SOLVE)
+    found = better_point(objective, begun, solve.theta)
     if found is begun and loss is not None and loss.max_stable_alpha is not None:
-        looking = _Looking(objective, begun, size, cost, is_safe=True)
-        looking.advance(ENOUGH_LOOKS)
-        found = lower_of(objective, begun, looking.theta)
+        solve = _ReferenceSolve(objective, begun, radius, cost, is_safe=True)
+        solve.advance(SOLVE)
+        found = better_point(objective, begun, solve.theta)
     return found
 
 
-def _may_fall(objective: Objective, x: Any, size: float, cost: float) -> bool:
-    return most_to_fall(objective, x, objective.slope(x), 4 * size, objective.descended_value(x)) > cost
+def _may_decrease(objective: Objective, x: Any, radius: float, cost: float) -> bool:
+    return suboptimality_bound(objective, x, objective.gradient(x), 4 * radius, objective.value(x)) > cost
 
 
-class _Looking:
-    """A descent that goes on from where it is."""
+class _ReferenceSolve:
+    """A reference solve that can be resumed."""
 
-    def __init__(self, objective: Objective, theta: Any, size: float, cost: float, short: float = 0.0, *,
+    def __init__(self, objective: Objective, theta: Any, radius: float, cost: float, short: float = 0.0, *,
                  is_safe: bool = False) -> None:
-        self._runner, self._rates = arriving_runner(objective, theta, size, cost, short, is_safe=is_safe)
+        self._solver = reference_solver(objective, theta, radius, cost, short, is_safe=is_safe)
         self.updates, self.is_over = 0, False
 
     @property
     def theta(self) -> Any:
-        return self._runner.theta if is_finite(self._runner.theta) else self._runner.previous
+        """The last theta that is finite."""
+        return self._solver.theta if is_finite(self._solver.theta) else self._solver.previous
 
     def advance(self, most: int) -> None:
-        """So many updates at most."""
-        for _ in range(most):
-            if self.is_over:
-                break
-            self.updates += 1
-            thetas = np.empty((1, *np.shape(self._runner.theta)))
-            _, is_short = self._runner.advance(self._rates(self.updates, 1), thetas)
-            self.is_over = is_short or not is_finite(self._runner.theta)
+        """Make at most `most` updates."""
+        stop = self.updates + most
+        while self.updates < stop and not self.is_over:
+            steps = self._solver.advance(stop - self.updates)
+            self.updates += len(steps.step_sizes)
+            self.is_over = steps.is_converged or not is_finite(self._solver.theta)
 
 
-def _versions(objective: Objective, width: float) -> Iterator[tuple[Objective, float]]:
-    """Losses that are squares up to widths that fall, and what is short there, as long as the loss is straight."""
-    loss, penalty = objective.descended, objective.penalty
+def _quadratic_versions(objective: Objective, width: float) -> Iterator[tuple[Objective, float]]:
+    """Make objectives that are quadratic up to decreasing widths, as long as the loss is linear there.
+
+    Each comes with the length of a short step.
+    """
+    loss, penalty = objective.loss, objective.penalty
     if loss is not None and loss.is_convex and loss.link == "identity" and math.isfinite(width * width):
-        while width > 0 and not loss.kinks and _is_straight(loss, width):
-            version = objective.descending_on(Huber(width))
+        while width > 0 and not loss.kinks and _is_linear(loss, width):
+            scaled = None
             if penalty is not None:
                 steeper = width / abs(loss.gradient(0.0, [width]))
-                version.penalty = ElasticNet(steeper * penalty.l1, steeper * penalty.l2)
-            yield version, SHORT_FOR_STAGE * width
+                scaled = ElasticNet(steeper * penalty.l1, steeper * penalty.l2)
+            yield objective.with_loss(Huber(width), scaled), STAGE_TOL * width
             width *= NARROWER
 
 
-def _is_straight(loss: Loss, width: float) -> bool:
+def _is_linear(loss: Loss, width: float) -> bool:
     near, far = (abs(loss.gradient(0.0, [times * width])) for times in (1, 2))
-    return far < STRAIGHT * near
+    return far < LINEAR_RATIO * near
 
 
-def lower_of(objective: Objective, x: Any, other: Any) -> Any:
-    """The second place if the loss is lower there, else the first."""
-    return other if objective.descended_value(other) < objective.descended_value(x) else x
+def better_point(objective: Objective, x: Any, other: Any) -> Any:
+    """Return the second theta if the objective is lower there, else the first."""
+    return other if objective.value(other) < objective.value(x) else x
 
 
-def size_at(objective: Objective, x: Any) -> float:
-    """How far from x, in units of the prediction, the least loss of rows may be, but for a small factor.
+def prediction_radius(objective: Objective, x: Any) -> float:
+    """Estimate the distance from x to the minimum of a loss of rows, in units of the prediction.
 
-    It is the root mean square of the residuals; of log-odds that of the predictions, and what is of any use.
+    It is the root mean square of the residuals; of log-odds that of the predictions, and of the largest useful ones.
     """
-    loss, rows = objective.descended, objective.source
+    loss, rows = objective.loss, objective.data
     if loss is not None and loss.is_quadratic:
-        return math.sqrt(2 * objective.descended_value(x) / loss.max_curvature)
+        return math.sqrt(2 * objective.value(x) / loss.max_curvature)
     is_identity = loss is None or loss.link == "identity"
     assert rows.is_rows
     root = math.sqrt(mean_square(rows, x, of_residuals=is_identity))
-    return root if is_identity else root + LOG_ODDS
+    return root if is_identity else root + MAX_LOG_ODDS
 
 
-def sampled(objective: Objective, size: int) -> Objective:
-    """The objective of about so many rows that tell, or of all if there are hardly more."""
-    rows: Any = objective.source
+def importance_sample(objective: Objective, size: int) -> Objective:
+    """Return the objective of about `size` rows drawn by leverage, or of all if there are hardly more."""
+    rows: Any = objective.data
     if rows.n <= 2 * size:
         return objective.on(rows.sample(size)) if rows.is_parted else objective
-    metric = objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
-    return objective.on(telling_rows(rows, metric.shift, metric.sizes, size) or rows.sample(size))
+    preconditioner = objective.second_moments.preconditioner("gram", 1.0, 0.0, is_subsampled=True)
+    drawn = telling_rows(rows, preconditioner.shift, preconditioner.sizes, size)
+    return objective.on(drawn or rows.sample(size))
 
 
-def most_to_fall(objective: Objective, x: Any, slope: Any, distance: float, here: float) -> float:
-    """What a loss of rows can fall by from x: by convexity no more than the slope times the way, of this length."""
+def suboptimality_bound(objective: Objective, x: Any, gradient: Any, distance: float, here: float) -> float:
+    """Bound the decrease of a loss of rows within a distance: by convexity the gradient times the distance."""
     if objective.penalty is None or not objective.penalty.l1:
-        return most_to_gain(objective, slope, distance, here)
-    gap = _duality_gap(objective, x, distance, here)
-    rows: Any = objective.source
-    if rows.n <= rows.n_parameters or objective.metric("gram", is_rough=True).ties:
+        return gradient_bound(objective, gradient, distance, here)
+    gap = _l1_gap(objective, x, distance, here)
+    rows: Any = objective.data
+    if rows.n <= rows.n_parameters or objective.preconditioner("gram", is_subsampled=True).collinear:
         return gap
-    return min(gap, most_to_gain(objective, slope, distance, here))
+    return min(gap, gradient_bound(objective, gradient, distance, here))
 
 
-def _duality_gap(objective: Objective, x: DoubleArray, distance: float, here: float) -> float:
-    """The same with a penalty of l1, which has a slope where the rows have none, as where columns outnumber them.
+def _l1_gap(objective: Objective, x: DoubleArray, distance: float, here: float) -> float:
+    """Bound the decrease with a penalty of l1, which has a slope where the rows have none.
 
-    With g the slope of the mean over the rows, and v any weights, the fall from w to v is at most
+    With g the gradient of the mean over the rows, and v any weights, the decrease from w to v is at most
 
         g @ w + l1 sum(abs(w)) + l2 / 2 sum(w**2) - (g @ v + l1 sum(abs(v)) + l2 / 2 sum(v**2))
 
     of which the last part is least where abs(g) exceeds l1; and l1 sum(abs(v)) is no more than the loss here.
     """
-    penalty, first = objective.penalty, int(objective.source.intercept)
+    penalty, first = objective.penalty, int(objective.data.intercept)
     assert penalty is not None
-    g, w = objective.called_gradient(x, objective.source.everything), x[first:]
+    g, w = objective.loss_gradient(x), x[first:]
     excess = np.maximum(np.abs(g[first:]) - penalty.l1, 0)
     here_part = float(np.sum(g[first:] * w + penalty.l1 * np.abs(w) + penalty.l2 / 2 * w * w))
     there_part = here / penalty.l1 * float(excess.max())

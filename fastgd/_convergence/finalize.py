@@ -1,10 +1,11 @@
-"""What a public function does at the end of a run: it returns theta or a result, warns, or raises."""
+"""End of a public function: it returns theta or a result, warns, or raises."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastgd._convergence.messages import Words, on_order
-from fastgd._convergence.report import Verdict, judge
+from fastgd._convergence.messages import message_of, on_order
+from fastgd._convergence.report import assess, report_of
+from fastgd._options import DescentOptions
 from fastgd._theta import is_finite
 from fastgd.results import (
     CONVERGED,
@@ -26,69 +27,70 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fastgd._objective.objective import Objective
-    from fastgd._options import Settings
     from fastgd._solvers import Outcome
     from fastgd._types import DoubleArray, Theta
 
-def conclude(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
+
+def finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
              category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
-    """Return theta or the DescentResult of a run; warn or raise as it deserves."""
+    """Return theta or the DescentResult of a run; warn or raise if it did not go well."""
+    if objective.data.is_parted:
+        objective = objective.reading_both()
     try:
-        return _concluded(objective, settings, outcome, history, category)
+        return _finalize(objective, options, outcome, history, category)
     except SourceError as error:
         error.result = lost(outcome.x, outcome.updates)
         raise
 
 
-def _concluded(objective: Objective, settings: Settings, outcome: Outcome, history: pd.DataFrame | None,
-               category: type[ConvergenceWarning]) -> Theta | DescentResult:
-    verdict = judge(objective, outcome, settings.tol, settings.stop, settings.is_stochastic)
-    wants_result = settings.full_output or settings.history
+def _finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
+              category: type[ConvergenceWarning]) -> Theta | DescentResult:
+    assessment = assess(objective, outcome, options.tol, options.stop, options.bit_generator is not None)
+    needs_result, status = options.full_output or options.history, assessment.status
     if outcome.unevenness is not None:
-        warn(f"{settings.method}: {on_order(outcome.unevenness)}", category)
-    if verdict.status == CONVERGED and not wants_result and not verdict.has_labels:
-        return outcome.x
-    words = Words(objective, outcome, verdict, settings.tol, settings)
-    message = f"{settings.method} {words}"
-    if verdict.status == NOT_FINITE:
-        raise DivergenceError(message, result_of(objective, outcome, history, verdict, message))
-    if verdict.status in (LIMIT_REACHED, CYCLE, STALLED) or verdict.growth is not None or verdict.has_labels:
+        warn(f"{options.method}: {on_order(outcome.unevenness)}", category)
+    if status == CONVERGED and not needs_result and not assessment.has_sign_labels:
+        return outcome.theta if outcome.average is None else outcome.average
+    message = f"{options.method} {message_of(report_of(objective, options, outcome, assessment))}"
+    if status == NOT_FINITE:
+        raise DivergenceError(message, result_of(objective, outcome, history, status, message))
+    if status in (LIMIT_REACHED, CYCLE, STALLED) or assessment.growth is not None or assessment.has_sign_labels:
         warn(message, category)
-    return result_of(objective, outcome, history, verdict, message) if wants_result else outcome.x
+    return result_of(objective, outcome, history, status, message) if needs_result else outcome.x
 
 
-def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | None, verdict: Verdict,
+def result_of(objective: Objective, outcome: Outcome, history: pd.DataFrame | None, status: int,
               message: str) -> DescentResult:
-    """The DescentResult of a run that was judged."""
+    """Make the DescentResult of a run."""
     if history is not None and not is_finite(outcome.theta):
         history = history.iloc[:-1]    # up to the last finite theta
-    source = objective.source
-    found: dict[str, Any] = {"x": outcome.x, "fun": objective.value(outcome.x), "jac": objective.slope(outcome.x)}
-    read = {} if source.reads is None else dict(zip(("passes", "bytes_read"), source.reads, strict=True))
+    data, x = objective.data, outcome.x
+    fields: dict[str, Any] = {"x": x, "fun": objective.reported_value(x), "jac": objective.gradient(x)}
+    reads = {} if data.reads is None else dict(zip(("passes", "bytes_read"), data.reads, strict=True))
     return DescentResult(
-        **found, nit=outcome.updates, success=verdict.status == CONVERGED, status=verdict.status, message=message,
-        history=history, feature_names=source.names, fit_intercept=source.intercept, **read,
-        _columns=source.columns)
+        **fields, nit=outcome.updates, success=status == CONVERGED, status=status, message=message, history=history,
+        feature_names=data.names, fit_intercept=data.intercept, **reads, _columns=data.columns)
 
 
-def conclude_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],
+def finalize_many(objective: Objective, starts: DoubleArray, outcomes: Sequence[Outcome],
                   tol: float) -> list[DescentResult[float]]:
-    """The DescentResult of each start; one warning for all that did not converge, an error if all diverged."""
-    xs = [float(outcome.x) for outcome in outcomes]
-    losses, slopes = objective.values(xs), objective.slopes(xs)
+    """Make the DescentResult of each start; warn once of all that did not converge, raise if all diverged."""
+    xs, options = [float(outcome.x) for outcome in outcomes], DescentOptions(tol=tol)
+    losses, slopes = objective.reported_values(xs), objective.gradients(xs)
     runs: list[DescentResult[float]] = []
-    said: list[str] = []
+    failed: list[str] = []
     for start, x, outcome, loss, slope in zip(starts.tolist(), xs, outcomes, losses, slopes, strict=True):
-        verdict = judge(objective, outcome, tol)
-        message = f"the descent {Words(objective, outcome, verdict, tol)}"
-        if verdict.status != CONVERGED:
-            said.append(f"from {start:g} {message}")
+        assessment = assess(objective, outcome, tol)
+        status = assessment.status
+        message = f"the descent {message_of(report_of(objective, options, outcome, assessment))}"
+        if status != CONVERGED:
+            failed.append(f"from {start:g} {message}")
         runs.append(DescentResult(
-            x=x, fun=float(loss), jac=float(slope), nit=outcome.updates, success=verdict.status == CONVERGED,
-            status=verdict.status, message=message))
+            x=x, fun=float(loss), jac=float(slope), nit=outcome.updates, success=status == CONVERGED,
+            status=status, message=message))
     if all(run.status == NOT_FINITE for run in runs):
-        raise DivergenceError(f"minimize_multistart diverged from every start; {said[0]}", runs[0])
-    if said:
-        more = f" So it is, or otherwise bad, from {len(said) - 1} more of the starts." if len(said) > 1 else ""
-        warn(f"minimize_multistart: {said[0]}{more}")
+        raise DivergenceError(f"minimize_multistart diverged from every start; {failed[0]}", runs[0])
+    if failed:
+        more = f" Of {len(starts) - 1} further starts, {len(failed) - 1} did not converge." if len(failed) > 1 else ""
+        warn(f"minimize_multistart: {failed[0]}{more}")
     return runs

@@ -1,36 +1,66 @@
-"""Facts about how a run ended, beyond the rule that ended it."""
+"""Report of a run: everything that is known of its end, as numbers, computed before any text is made.
+
+`assess` finds the status, beyond the rule that ended the run; `report_of` adds what a message needs.
+"""
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastgd._convergence.shortfall import shortfall_of
-from fastgd._limits import FEW, GROWN
-from fastgd._theta import largest
+from fastgd._convergence.certificate import find_better_point, passes_to_minimum
+from fastgd._limits import FEW, POINTS_AT_ONCE
+from fastgd._objective.second_moments import MAX_GRAM_COLUMNS
+from fastgd._source.points import sum_of_points
+from fastgd._theta import is_finite, largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
-    from fastgd._convergence.shortfall import Shortfall
+    from fastgd._convergence.certificate import BetterPoint
     from fastgd._objective.objective import Objective
+    from fastgd._options import DescentOptions
     from fastgd._solvers import Outcome
+    from fastgd._solvers.base import Bound
 
-
-#: A theta beyond which a loss of our own may overflow: the square of its residuals does from 1e154 on.
+#: A loss that ended this many times above its start has diverged, whatever theta is.
+DIVERGED = 1e6
+#: A theta beyond which a compiled loss may overflow, and which only steps that were too long lead to.
 HUGE = 1e100
+#: Increase of the objective, relative to it, that is a rise: in a batch descent, and in a stochastic one.
+RISE, STOCHASTIC_RISE = 1e-9, 0.1
+#: The largest stable learning rate with any preconditioner: they are made for half of it to be 1.
+MAX_PRECONDITIONED_RATE = 2.0
+#: Root mean square above which a column is unscaled.
+UNSCALED = 3.0
 
 
 class Growth(NamedTuple):
-    """The objective at the start and at the end of a run that went up, and whether it grew a millionfold."""
+    """Objective at the start and at the end of a run that went up, and if it grew a millionfold."""
 
     began: float
     ended: float
     is_huge: bool
 
 
-class Verdict(NamedTuple):
-    """How a run ended.
+class Cause(NamedTuple):
+    """Reason why a run cannot go on, with the thetas and values that show it.
+
+    The kind is "start" where the loss is not finite at the start, "gradient" where a Python gradient is not finite at
+    theta, "beside" where a loss is not finite beside theta, "loss" where it is not at theta, "endless" where it
+    decreased from the start to a huge theta, "no root" where a gradient without a loss kept its sign that far, "uphill"
+    where the loss rises along the negative gradient.
+    """
+
+    kind: Literal["start", "gradient", "beside", "loss", "endless", "no root", "uphill"]
+    theta: Any
+    value: Any = math.nan
+    began: float = math.nan
+
+
+class Assessment(NamedTuple):
+    """Status of a run, and the facts that decided it.
 
     Attributes
     ----------
@@ -40,66 +70,67 @@ class Verdict(NamedTuple):
         linear model is higher than at the start or materially lower elsewhere, or if it may be farther above its least
         than was asked for; or NOT_FINITE if it grew without bound.
     growth : Growth or None
-        If the loss of a linear model is known to be higher than at the start.
-    shortfall : Shortfall or None
-        If the loss is known to be materially lower elsewhere.
+        If the loss of a linear model is higher than at the start.
+    better : BetterPoint or None
+        If the loss is materially lower elsewhere.
+    has_sign_labels : bool
+        True if it converged to an answer without meaning, because the targets are labels -1 and 1 and no probabilities.
     is_separable : bool
-        Whether there is no minimum, because the rows of the two classes lie on two sides of a plane, or all points are
-        of one class.
+        True if there is no minimum, because the rows of the two classes are linearly separable, or all points are of
+        one class.
     edge : float, ndarray or None
-        If the loss is no number where the run ended: the last place on the way from the start where it is one.
-    has_labels : bool
-        Whether it converged to an answer that means nothing, because the targets are labels and no probabilities.
+        If the loss is not finite where the run ended: the last theta on the way from the start where it is.
     """
 
     status: int
     growth: Growth | None = None
-    shortfall: Shortfall | None = None
-    has_labels: bool = False
+    better: BetterPoint | None = None
+    has_sign_labels: bool = False
     is_separable: bool = False
     edge: Any = None
 
 
-_CONVERGED = Verdict(CONVERGED)
+_CONVERGED = Assessment(CONVERGED)
 
 
-def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step",
-          is_stochastic: bool = False) -> Verdict:
-    """The verdict on an outcome."""
-    is_rows, x, status, growth = objective.source.is_rows, outcome.x, outcome.status, None
+def assess(objective: Objective, outcome: Outcome, tol: float, stop: str = "step",
+           is_stochastic: bool = False) -> Assessment:
+    """Find the status of a run."""
+    is_rows, status, growth = objective.data.is_rows, outcome.status, None
+    x = outcome.theta if status == CONVERGED and outcome.average is None else outcome.x
     if is_rows and status != NOT_FINITE:
         growth = _growth(objective, outcome.start, x, is_stochastic)
         if growth is not None and status in (CONVERGED, LIMIT_REACHED):
-            return Verdict(NOT_FINITE if growth.is_huge else STALLED if status == CONVERGED else status, growth)
-    if status in (CONVERGED, LIMIT_REACHED) and objective.separates(x):
-        return Verdict(STALLED if status == CONVERGED else status, growth, is_separable=True)
+            return Assessment(NOT_FINITE if growth.is_huge else STALLED if status == CONVERGED else status, growth)
+    is_logit = objective.loss is not None and objective.loss.link == "logit"
+    if is_logit and status in (CONVERGED, LIMIT_REACHED) and objective.is_separated_by(x):
+        return Assessment(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
-        return Verdict(status, growth)
-    if objective.calls_loss and not math.isfinite(objective.value(x)):
-        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
+        return Assessment(status, growth)
+    if objective.has_python_loss and not math.isfinite(objective.reported_value(x)):
+        return Assessment(STALLED, edge=_edge(objective, outcome.start, x))
     bound = outcome.bound
     if bound is not None and bound.is_proved and bound.is_enough:
         return _CONVERGED
     if outcome.alpha == 0:
-        return _judged_at_rest(objective, outcome, tol)
+        return _assess_at_rest(objective, outcome, tol)
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
-        return Verdict(STALLED)
-    if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
-        return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    if (objective.gradient is not None and not is_rows and largest(x) > HUGE
-            and not math.isfinite(objective.descended_value(x))):
-        return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
-    shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
-    if shortfall is not None:
-        return Verdict(STALLED, None, shortfall, is_separable=objective.separates(shortfall.theta))
+        return Assessment(STALLED)
+    if is_rows and objective.loss is not None and not math.isfinite(objective.value(x)):
+        return Assessment(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
+    if not is_rows and objective.loss is not None and not -HUGE < x < HUGE and not math.isfinite(objective.value(x)):
+        return Assessment(STALLED, edge=_edge(objective, outcome.start, x))
+    better = find_better_point(objective, x, outcome.start, tol, stop == "loss")
+    if better is not None:
+        return Assessment(STALLED, None, better, is_separable=objective.is_separated_by(better.theta))
     if bound is not None and not bound.is_enough:
-        return Verdict(STALLED)
-    return Verdict(CONVERGED, has_labels=True) if objective.has_labels() else _CONVERGED
+        return Assessment(STALLED)
+    return Assessment(CONVERGED, has_sign_labels=True) if is_logit and objective.has_sign_labels() else _CONVERGED
 
 
 def _edge(objective: Objective, start: Any, x: Any) -> Any:
-    """The last place on the line from the start to x where the loss is a number, found by bisection; NaN if none is."""
-    values = objective.values if objective.calls_loss else objective.descended_values
+    """Find the last theta on the line from the start to x where the loss is finite, by bisection; NaN if none is."""
+    values = objective.reported_values if objective.has_python_loss else objective.values
     if not math.isfinite(values([start])[0]):
         return math.nan
     inside, outside = 0.0, 1.0
@@ -112,32 +143,269 @@ def _edge(objective: Objective, start: Any, x: Any) -> Any:
     return start + inside * (x - start)
 
 
-def _judged_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Verdict:
-    """The verdict where the rate fell to 0: whether a step at the largest rate of the run would be short too.
-
-    Of a loss of our own it is the loss that says whether it leads to a place worth while.
-    """
-    slope = largest(objective.slope(outcome.x))
-    knows_loss = objective.gradient is not None and math.isfinite(objective.descended_value(outcome.x))
-    if slope == 0 or (slope * outcome.fastest < tol and not knows_loss):
+def _assess_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Assessment:
+    """Assess a run whose rate fell to 0: a step at the largest rate must be short too, or nothing material is left."""
+    gradient = largest(objective.gradient(outcome.x))
+    has_loss = objective.loss is not None and math.isfinite(objective.value(outcome.x))
+    if gradient == 0 or (gradient * outcome.fastest < tol and not has_loss):
         return _CONVERGED
-    return (_CONVERGED if knows_loss and shortfall_of(objective, outcome.x, outcome.start, 0.0) is None
-            else Verdict(STALLED))
+    return (_CONVERGED if has_loss and find_better_point(objective, outcome.x, outcome.start, 0.0) is None
+            else Assessment(STALLED))
 
 
 def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> Growth | None:
-    """Whether the objective rose from the one theta to the other.
+    """Measure the growth of the objective from one theta to the other; None if it did not rise.
 
-    Measured by the objective at theta 0 where that is larger; stochastic descent may rise by a tenth. A sample of the
-    rows is asked first: it tells a descent that went well from one that did not for less than a pass over all.
+    It is relative to the objective at theta 0 where that is larger. A sample of the rows comes first: it tells a
+    descent that went well for less than a pass over all.
     """
-    if objective.gradient is not None and objective.source.n > 2 * FEW:
-        began, ended = objective.descended_values([start, end], FEW)
+    if objective.loss is not None and objective.data.n > 2 * FEW:
+        began, ended = objective.values([start, end], FEW)
         if ended < began:
             return None
-    began, ended = objective.descended_value(start), objective.descended_value(end)
+    began, ended = objective.value(start), objective.value(end)
     if ended <= began:
         return None
-    size = max(abs(began), abs(objective.descended_value(np.zeros(len(end)))))
-    noise = 0.1 if is_stochastic else 1e-9
-    return Growth(began, ended, ended > GROWN * size > 0) if ended - began > noise * size else None
+    size = max(abs(began), abs(objective.value(np.zeros(len(end)))))
+    rise = STOCHASTIC_RISE if is_stochastic else RISE
+    return Growth(began, ended, ended > DIVERGED * size > 0) if ended - began > rise * size else None
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Facts of the end of a run, from which its message is made.
+
+    Attributes
+    ----------
+    options, outcome, assessment
+        Of the run. The options have its rule.
+    step : float
+        The length of the last step, as the rule measures it.
+    loss_name, reported_name : str
+        Names of the loss that was minimised and of the one that was reported.
+    is_rows, is_compiled, has_python_loss : bool
+        Of the objective; `is_compiled` of the loss that was minimised.
+    value, gradient_size : float
+        The minimised loss at the answer, and the largest component of the gradient there; NaN where no message has it.
+    is_lost : bool
+        True if the loss is not finite at the answer, of a run that could not notice.
+    cause : Cause or None
+    columns : tuple of str
+        Names of the columns that are constant or determine each other.
+    largest_target : float
+    target_range : tuple of float, or None
+        The targets, or their mean, outside those for which the loss has a meaning; (allowed, allowed, found, found).
+    stable_rate : float or None
+        The largest stable learning rate, where the run used more or went up.
+    unscaled : tuple of (str, float)
+        Columns of a large root mean square where the run went up, and that.
+    better_preconditioner : str
+        The best one that can be used.
+    batch_passes : int or None
+        Passes over the data that batch descent would take, where a stochastic run made more.
+    rounding, rounding_of_theta : float
+        Rounding of a Python loss whose differences were descended on, and what it leaves of theta; 0 where it is none.
+    """
+
+    options: DescentOptions
+    outcome: Outcome
+    assessment: Assessment
+    step: float
+    loss_name: str
+    is_rows: bool
+    is_compiled: bool
+    has_python_loss: bool
+    value: float = math.nan
+    gradient_size: float = math.nan
+    is_lost: bool = False
+    cause: Cause | None = None
+    columns: tuple[str, ...] = ()
+    largest_target: float = 0.0
+    target_range: tuple[float, float, float, float] | None = None
+    stable_rate: float | None = None
+    unscaled: tuple[tuple[str, float], ...] = ()
+    better_preconditioner: str = "gram"
+    batch_passes: int | None = None
+    rounding: float = 0.0
+    rounding_of_theta: float = 0.0
+
+    @property
+    def status(self) -> int:
+        """One of the numbers in `fastgd.results`."""
+        return self.assessment.status
+
+    @property
+    def bound(self) -> Bound | None:
+        """Bound of a run on smoothed versions of a loss with kinks."""
+        return self.outcome.bound
+
+    @property
+    def is_scaled(self) -> bool:
+        """True if steps are measured in units of the prediction."""
+        return self.outcome.moved is not None and self.options.stop == "step"
+
+
+def report_of(objective: Objective, options: DescentOptions, outcome: Outcome, assessment: Assessment) -> Report:
+    """Compute what the message of a run needs."""
+    with np.errstate(all="ignore"):
+        return _Facts(objective, options, outcome, assessment).report()
+
+
+class _Facts:
+    """Computation of a Report; a fact that costs a pass is computed where its message has it."""
+
+    def __init__(self, objective: Objective, options: DescentOptions, outcome: Outcome,
+                 assessment: Assessment) -> None:
+        self.objective, self.options, self.outcome, self.assessment = objective, options, outcome, assessment
+        self.status = assessment.status
+        self.went_up = assessment.status == NOT_FINITE or assessment.growth is not None
+
+    def report(self) -> Report:
+        objective, outcome, status = self.objective, self.outcome, self.status
+        is_scaled = outcome.moved is not None and self.options.stop == "step"
+        step = float(outcome.moved) if is_scaled else largest(outcome.theta - outcome.previous)    # type: ignore[arg-type]
+        is_lost, rounding = self._is_lost(), self._rounding()
+        cause = None if is_lost else self._cause()
+        needs_value = not is_lost and (self.assessment.better is not None
+                                       or (status == NOT_FINITE and cause is None and is_finite(outcome.theta)))
+        value = math.nan
+        if needs_value:
+            value = objective.value(outcome.x)
+        elif is_lost or self.assessment.edge is not None:
+            value = objective.reported_value(outcome.x) if objective.has_python_loss else objective.value(outcome.x)
+        return Report(
+            self.options, outcome, self.assessment, step, self._loss_name(), objective.data.is_rows,
+            objective.loss is not None, objective.has_python_loss, value=value, gradient_size=self._gradient_size(),
+            is_lost=is_lost, cause=cause, columns=self._columns(), largest_target=self._largest_target(is_lost, cause),
+            target_range=self._target_range(), stable_rate=self._stable_rate(), unscaled=self._unscaled(),
+            better_preconditioner=self._better_preconditioner(), batch_passes=self._batch_passes(),
+            rounding=rounding[0], rounding_of_theta=rounding[1])
+
+    def _loss_name(self) -> str:
+        return "loss" if self.objective.loss is None else self.objective.loss.__name__
+
+    def _is_lost(self) -> bool:
+        """Return True if the loss overflows at the start and at the end, where huge targets let it."""
+        objective = self.objective
+        if self.status not in (LIMIT_REACHED, STALLED) or objective.loss is None:
+            return False
+        values = [self.outcome.start, self.outcome.x]
+        return _largest(objective) > HUGE and not any(map(math.isfinite, objective.values(values)))
+
+    def _cause(self) -> Cause | None:
+        if self.status == NOT_FINITE:
+            return self._cause_of_divergence()
+        x = self.outcome.x
+        if (self.status == STALLED and self.options.is_adaptive and self.objective.has_python_loss
+                and self.assessment.edge is None and largest(x) > HUGE):
+            return self._endless(x)
+        return None
+
+    def _cause_of_divergence(self) -> Cause | None:
+        """Find what made theta infinite or NaN where that was not the learning rate."""
+        objective, start, last = self.objective, self.outcome.start, self.outcome.previous
+        if objective.loss is not None and largest(start) <= _largest(objective) and not math.isfinite(
+                objective.value(start)):
+            return Cause("start", start)
+        if objective.loss is not None and not objective.has_python_loss:
+            return None
+        gradient: Any = objective.gradient(last)
+        if not is_finite(gradient) and largest(last) < HUGE:
+            if not objective.has_differences:
+                return Cause("gradient", last, gradient)
+            value = objective.reported_value(last)
+            return Cause("beside" if math.isfinite(value) else "loss", last, value)
+        if objective.has_gradient_alone:
+            return Cause("no root", last, gradient) if self.options.is_adaptive else None
+        return self._endless(last) or self._uphill()
+
+    def _endless(self, last: Any) -> Cause | None:
+        began, ended = self.objective.reported_values([self.outcome.start, last])
+        return Cause("endless", last, ended, began) if ended < began else None
+
+    def _uphill(self) -> Cause | None:
+        """Find out if short steps along the negative gradient go up from the start."""
+        objective, start = self.objective, self.outcome.start
+        gradient: Any = objective.gradient(start)
+        if objective.has_differences or not is_finite(gradient) or not largest(gradient):
+            return None
+        way = gradient / largest(gradient) * (max(largest(start), _largest(objective)) or 1.0)
+        here, *beyond = objective.reported_values([start, *(start - way * part for part in (1e-3, 1e-4, 1e-5))])
+        return Cause("uphill", start) if all(value > here + 1e-9 * abs(here) for value in beyond) else None
+
+    def _largest_target(self, is_lost: bool, cause: Cause | None) -> float:
+        needed = is_lost or self.assessment.edge is not None or (cause is not None and cause.kind in ("start", "loss"))
+        return _largest(self.objective) if needed else 0.0
+
+    def _gradient_size(self) -> float:
+        assessment = self.assessment
+        needed = self.status == STALLED and assessment.edge is None and (
+            assessment.better is None or math.isnan(assessment.better.value))
+        return float(largest(self.objective.gradient(self.outcome.x))) if needed else math.nan
+
+    def _columns(self) -> tuple[str, ...]:
+        data = self.objective.data
+        if not self.outcome.collinear:
+            return ()
+        names = data.parameter_names[int(data.intercept):]
+        return tuple(names[k] for k in self.outcome.collinear)
+
+    def _target_range(self) -> tuple[float, float, float, float] | None:
+        """Return the targets, or their mean, where the loss has no meaning for them, and perhaps no minimum."""
+        loss, data = self.objective.loss, self.objective.data
+        if self.status != LIMIT_REACHED or loss is None or loss.target_range == (-math.inf, math.inf):
+            return None
+        least, most = loss.target_range
+        if data.is_rows:
+            low, high = data.extremes
+            return None if least <= low <= high <= most else (least, most, low, high)
+        mean = data.total(sum_of_points, POINTS_AT_ONCE).item() / data.n
+        return None if least < mean < most else (least, most, mean, mean)
+
+    def _stable_rate(self) -> float | None:
+        """Find the largest stable learning rate, in the units of the run, where the run used more or went up."""
+        objective, precondition = self.objective, self.options.precondition
+        if (objective.data.is_rows and not self.went_up) or self.status == CONVERGED:
+            return None    # it would take passes over X
+        loss = objective.loss
+        stable = (objective.stable_rate(self.options.is_stochastic)
+                  if precondition is None or loss is None or loss.max_stable_alpha is None
+                  else MAX_PRECONDITIONED_RATE)
+        is_used = self.went_up or (stable is not None and self.outcome.alpha >= stable)
+        return stable if is_used else None
+
+    def _unscaled(self) -> tuple[tuple[str, float], ...]:
+        data = self.objective.data
+        if not data.is_rows or not self.went_up or self.options.precondition is not None or self.status == CONVERGED:
+            return ()
+        sizes = self.objective.second_moments.column_sizes()
+        names = data.parameter_names[int(data.intercept):]
+        return tuple((names[k], float(sizes[k])) for k in np.argsort(-sizes)[:3] if sizes[k] > UNSCALED)
+
+    def _better_preconditioner(self) -> str:
+        penalty, data = self.objective.penalty, self.objective.data
+        has_l1 = penalty is not None and penalty.l1 > 0
+        return "scale" if has_l1 or data.n_parameters - data.intercept > MAX_GRAM_COLUMNS else "gram"
+
+    def _batch_passes(self) -> int | None:
+        """Count the passes that batch descent would take, where a stochastic run that can be improved made more."""
+        options, assessment = self.options, self.assessment
+        is_plain = self.status == CONVERGED and self.outcome.moved is not None and options.stop == "epoch"
+        is_short = self.status in (LIMIT_REACHED, STALLED) and assessment.growth is None and assessment.edge is None
+        if not options.is_stochastic or not (is_plain or is_short) or (
+                self.status == STALLED and (assessment.is_separable or self.outcome.alpha == 0)):
+            return None
+        passes = passes_to_minimum(self.objective, self.outcome.start)
+        return passes if passes is not None and passes < self.outcome.epochs else None
+
+    def _rounding(self) -> tuple[float, float]:
+        if not self.objective.has_differences:
+            return 0.0, 0.0
+        components: list[Any] = self.objective.partial_gradient.components    # type: ignore[attr-defined]
+        rounding, reach = (max(getattr(each, name) for each in components) for name in ("rounding", "reach"))
+        return rounding, 0.0 if self.objective.data.is_rows else reach
+
+
+def _largest(objective: Objective) -> float:
+    """Return the largest target in absolute value."""
+    return max(map(abs, objective.data.extremes))

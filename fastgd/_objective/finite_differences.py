@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
-from fastgd._objective.second_moments import RowsCurvature
+from fastgd._objective.second_moments import RowMoments
 from fastgd._source import Rows
 from fastgd._validation import one_number, slices_of_rows
 
@@ -215,7 +215,7 @@ class RowsDifferenceGradient:
     def __init__(self, loss: LossFunction, rows: Rows) -> None:
         self._loss, self._everything = loss, rows.everything
         spread = _center_and_spread(rows.targets)[1] or 1.0
-        sizes = RowsCurvature(rows).column_sizes()
+        sizes = RowMoments(rows).column_sizes()
         sizes = np.concatenate([np.ones(int(rows.intercept)), np.where(sizes > 0, sizes, 1.0)])
         self._spreads = spread / sizes
         self._least = np.finfo(np.float64).eps ** (1 / 3) * spread / sizes

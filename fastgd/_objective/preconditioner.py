@@ -1,4 +1,4 @@
-"""The metric of the data: in which units a step of descent is made and measured.
+"""Preconditioner of a descent: the whitened coordinates in which a step is made and measured.
 
 With z = (x - shift) / size for each column, the weights of z and the intercept b of z, a step is
 
@@ -11,34 +11,41 @@ quadratic-approximation algorithms", Annals of the Institute of Statistical Math
 """
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._kernels import metric as kernels
-from fastgd._limits import LOST_IN_ROUNDING, PART_OF_A_TIE, ROUNDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastgd._types import DoubleArray
 
+#: Eigenvalues of a Gram matrix of columns of size 1 below this part of the largest, for each column, are rounding.
+EIGENVALUE_ROUNDING = 1e-14
+#: Roundings of their own numbers by which columns must differ along a direction; numpy's least squares of as many rows
+#: allows as much.
+COLUMN_ROUNDINGS = 1000
+#: A column is collinear if its share in a direction in which the matrix is 0 is above this.
+COLLINEAR_SHARE = 1e-4
 
-class Metric:
-    """Of the columns of X, as far as they are scaled: "scale".
+
+class Preconditioner:
+    """Preconditioner of scaled columns: "scale".
 
     Attributes
     ----------
     shift, sizes : ndarray of shape (p,)
         The centre and the unit of each column.
     kernel : fastgd._kernels.metric.Metric
-        What computes in it.
-    ties : tuple of int
-        Columns that others determine, and those that do; none where that was not looked at.
+        The compiled preconditioner.
+    collinear : tuple of int
+        Columns that are constant or determine each other; none where that is not computed.
     """
 
-    ties: tuple[int, ...] = ()
+    collinear: tuple[int, ...] = ()
+    kernel: kernels.Metric
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, unit: float) -> None:
         self.shift, self.sizes = shift, sizes
@@ -46,25 +53,26 @@ class Metric:
 
     @property
     def unit(self) -> float:
-        """What P is."""
+        """Factor of P."""
         return self.kernel.unit
 
-    def over(self, curvature: float) -> Metric:
-        """That of a loss so many times as curved."""
-        other = copy.copy(self)
+    def over(self, curvature: float) -> Preconditioner:
+        """Return the preconditioner for a loss with `curvature` times the curvature."""
+        other = object.__new__(Preconditioner)
+        other.shift, other.sizes, other.collinear = self.shift, self.sizes, self.collinear
         other.kernel = self.kernel.over(curvature)
         return other
 
     def scaled(self, step: DoubleArray) -> DoubleArray:
-        """A step of theta as one of b and w."""
+        """Convert a step of theta to a step of b and w."""
         return self._in_units(step)[0]
 
     def size(self, step: DoubleArray) -> float:
-        """The largest component of a step of theta, scaled."""
+        """Compute the largest component of a step of theta, scaled."""
         return self._in_units(step)[1]
 
     def squared(self, step: DoubleArray) -> float:
-        """The squared length of a step in this metric, step @ pinv(P) @ step."""
+        """Compute the squared length of a step in whitened coordinates, step @ pinv(P) @ step."""
         return self._in_units(step)[2]
 
     def _in_units(self, step: DoubleArray) -> tuple[DoubleArray, float, float]:
@@ -72,82 +80,82 @@ class Metric:
         return out, *self.kernel.in_units(step, out, np.empty((2, len(step))))
 
     def direction(self, gradient: DoubleArray) -> DoubleArray:
-        """P @ gradient, in the units of theta."""
+        """Compute P @ gradient, in the units of theta."""
         out = np.empty(len(gradient))
         self.kernel.direction(gradient, out, np.empty((2, len(gradient))))
         return out
 
-    def moved(self, theta: DoubleArray, rate: float, gradient: DoubleArray, shrinkage: float) -> DoubleArray:
-        """Where a step leads, the weights shrunk by the proximal step of `shrinkage` * sum(abs(weight)) after it."""
+    def proximal_step(self, theta: DoubleArray, rate: float, gradient: DoubleArray, l1: float) -> DoubleArray:
+        """Make a step from theta, and the proximal step of `l1` * sum(abs(weight)) after it."""
         out = np.empty(len(theta))
-        self.kernel.moved(theta, rate, gradient, shrinkage, out, np.empty((2, len(theta))))
+        self.kernel.moved(theta, rate, gradient, l1, out, np.empty((2, len(theta))))
         return out
 
 
-class NumberMetric:
-    """Of one number, whose prediction is itself: P is one over the largest curvature."""
+class ScalarPreconditioner:
+    """Preconditioner of one number: P is one over the largest curvature."""
 
-    ties: tuple[int, ...] = ()
+    collinear: tuple[int, ...] = ()
 
     def __init__(self, unit: float) -> None:
         self.unit = unit
 
     def size(self, step: float) -> float:
-        """That of a step."""
+        """Compute the length of a step."""
         return abs(step)
 
     def direction(self, gradient: float) -> float:
-        """P * gradient."""
+        """Compute P * gradient."""
         return self.unit * gradient
 
     def squared(self, step: float) -> float:
-        """The squared length of a step in this metric."""
+        """Compute the squared length of a step in whitened coordinates."""
         return step * step / self.unit
 
-    def moved(self, theta: float, rate: float, gradient: float, shrinkage: float) -> float:
-        """Where a step leads."""
+    def proximal_step(self, theta: float, rate: float, gradient: float, l1: float) -> float:
+        """Make a step from theta, and the proximal step of `l1` * abs(theta) after it."""
         new = theta - rate * self.unit * gradient
-        return float(shrunk(new, rate * self.unit * shrinkage)) if shrinkage else new
+        return float(soft_threshold(new, rate * self.unit * l1)) if l1 else new
 
 
-class GramMetric(Metric):
-    """Of the Gram matrix of the columns: "gram".
+class GramPreconditioner(Preconditioner):
+    """Preconditioner by the Gram matrix of the columns: "gram".
 
-    The size of a step is the root mean square of what it does to the predictions if that is less than its largest
-    component: where columns nearly determine each other rounding moves their weights, and not what they predict. Along
-    a direction in which the columns differ by less than some roundings of their own numbers no step is made.
+    The size of a step is its largest component or the root mean square of what it does to the predictions, whichever is
+    less: where columns are nearly collinear rounding moves their weights, and not the predictions. No step is made
+    along a direction in which the columns differ by less than some roundings of their own numbers.
 
     Parameters
     ----------
     shift, sizes
-        As for `Metric`.
+        As for `Preconditioner`.
     curved : ndarray of shape (p, p)
-        c Z'Z / n, a penalty's curvature included.
+        c Z'Z / n, with the curvature of a penalty.
     of_intercept : float
-        The same of the intercept: c.
+        The curvature along the intercept: c.
     along : callable, optional
-        From directions, the columns of an array W, to c (Z W)'(Z W) / n. The Gram matrix has the squares of what
-        columns differ by, of which doubles hold half the digits; this has the rest.
+        From directions, the columns of an array W, to c (Z W)'(Z W) / n. A Gram matrix holds squares of differences of
+        columns, and so half of their digits; the products have the others.
     """
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, curved: DoubleArray, of_intercept: float,
                  along: Callable[[DoubleArray], DoubleArray] | None = None) -> None:
         self.shift, self.sizes = shift, sizes
         values, vectors = np.linalg.eigh(curved)
-        is_rounding = values <= LOST_IN_ROUNDING * len(values) * max(float(values[-1]), 0.0)
+        is_rounding = values <= EIGENVALUE_ROUNDING * len(values) * max(float(values[-1]), 0.0)
         values[is_rounding] = 0.0
         if along is not None and is_rounding.any() and not is_rounding.all():
             values[is_rounding], mixed = np.linalg.eigh(along(vectors[:, is_rounding]))
             vectors[:, is_rounding] = vectors[:, is_rounding] @ mixed
-        roundings = ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
+        roundings = COLUMN_ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
         with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
             kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         lost = vectors[:, ~kept]
         self.kernel = kernels.Metric(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)
-        self.ties = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > PART_OF_A_TIE))
+        self.collinear = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > COLLINEAR_SHARE))
 
 
-def shrunk(weights: Any, by: Any) -> Any:
-    """Weights moved towards 0 by so much, and left there."""
-    return np.sign(weights) * np.maximum(np.abs(weights) - by, 0)
+def soft_threshold(weights: Any, threshold: Any) -> Any:
+    """Move weights towards 0 by `threshold`, and set to 0 those that would pass it."""
+    return np.sign(weights) * np.maximum(np.abs(weights) - threshold, 0)

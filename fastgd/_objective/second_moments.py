@@ -1,4 +1,4 @@
-"""How curved a mean loss is: stable learning rates, the Gram matrix, and a step that it preconditions.
+"""Second moments of the columns: the Gram matrix, its largest eigenvalue, and the preconditioners made of it.
 
 With c the largest curvature of the loss, c G bounds that of its mean, where G = X'X / n; for points G is 1.
 """
@@ -13,82 +13,80 @@ from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
 from fastgd._kernels.linear import Rows as LinearRows
 from fastgd._kernels.losses import SquaredError
-from fastgd._limits import (
-    CACHED_NUMBERS,
-    CONSTANT,
-    FEW,
-    LEAF,
-    LEAST_SQUARE,
-    MOST_FOR_EIGENVALUES,
-    MOST_FOR_METRIC,
-    NUMBERS_FOR_EACH_SUM,
-    NUMBERS_OF_A_PART,
-    PRODUCTS,
-)
-from fastgd._objective.preconditioner import GramMetric, Metric, NumberMetric
+from fastgd._limits import CACHED_NUMBERS, FEW, LEAF, NUMBERS_FOR_EACH_SUM, NUMBERS_OF_A_PART, PRODUCTS
+from fastgd._objective.preconditioner import GramPreconditioner, Preconditioner, ScalarPreconditioner
 from fastgd._source.rows import enough_rows
 from fastgd._source.scaled import ScaledRows, units_of
 from fastgd._sums import ALONE, Threads, column_sums, summed
 from fastgd._validation import C_NAMES
 
 if TYPE_CHECKING:
+    from fastgd._source import Source
     from fastgd._source.rows import AnyRows, Rows
-    from fastgd._types import DoubleArray, FloatArray, Source
+    from fastgd._types import DoubleArray, FloatArray
+
+#: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
+MAX_EIGENVALUE_PARAMETERS = 512
+#: Columns of a Gram matrix whose pseudo-inverse is computed: more of them would take minutes.
+MAX_GRAM_COLUMNS = 2000
+#: Standard deviation of a constant column in double precision, relative to its mean.
+CONSTANT_DEVIATION = 1e-15
+#: Mean square of a column below which a product of two of them loses digits to underflow.
+MIN_SQUARE = 1e-280
 
 
-def curvature_of(source: Source, threads: Threads = ALONE) -> Curvature:
-    """The curvature of the squares of the rows of a source."""
-    if source.is_rows:
-        return RowsCurvature(source, threads)
-    return Curvature(source.largest_weight)
+def second_moments_of(source: Source, threads: Threads = ALONE) -> SecondMoments:
+    """Make the second moments of data."""
+    return RowMoments(source, threads) if source.is_rows else SecondMoments(source)
 
 
-class Curvature:
-    """Of points, each of which is a row of the one number 1, times its weight."""
+class SecondMoments:
+    """Second moments of points, each of which counts as a row of the one number 1, times its weight."""
 
-    def __init__(self, largest_weight: float) -> None:
-        self._largest_weight = largest_weight
+    def __init__(self, points: Any) -> None:
+        self._points = points
 
     def largest_eigenvalue(self) -> float:
-        """Of G."""
+        """Compute the largest eigenvalue of G."""
         return 1.0
 
     def largest_row(self) -> float:
-        """The largest squared length of a row, times its weight."""
-        return self._largest_weight
+        """Compute the largest squared length of a row, times its weight."""
+        largest: float = self._points.largest_weight
+        return largest
 
     def column_sizes(self) -> DoubleArray:
-        """The root mean square of each column of X."""
+        """Compute the root mean square of each column of X."""
         return np.ones(1)
 
     def over_gram(self, gradient: Any) -> Any:
-        """pinv(G) @ gradient."""
+        """Compute pinv(G) @ gradient."""
         return gradient
 
-    def metric(self, kind: str, curvature: float, decay: float, *, is_stochastic: bool = False,
-               is_rough: bool = False) -> Any:
-        """That of the data for a loss of this largest curvature, and a penalty of `decay` / 2 times the squares.
+    def preconditioner(self, kind: str, curvature: float, l2: float, *, is_stochastic: bool = False,
+                       is_subsampled: bool = False) -> Any:
+        """Make the preconditioner for a loss of this largest curvature and a penalty of l2 / 2 times the squares.
 
-        A rough one is of a sample, in a few passes at most, and may overshoot.
+        A subsampled one has the correlations of a sample, takes a few passes at most, and may overshoot.
         """
-        return NumberMetric(1 / (curvature * (self._largest_weight if is_stochastic else 1.0) + decay))
+        return ScalarPreconditioner(1 / (curvature * (self.largest_row() if is_stochastic else 1.0) + l2))
 
 
-class RowsCurvature(Curvature):
-    """Of rows, with a 1 before each if there is an intercept.
+class RowMoments(SecondMoments):
+    """Second moments of rows, with a 1 before each if there is an intercept.
 
-    `threads` share the products of many numbers; passes of short operations of numpy they would only wait in.
+    `threads` share the products of many numbers; in passes of short operations of numpy they would wait.
     """
 
     def __init__(self, rows: AnyRows, threads: Threads = ALONE) -> None:
         self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
-        self._metrics: dict[tuple[str, bool, bool], Metric] = {}
-        self._decayed: tuple[Any, Metric] | None = None    # the last one of a penalty, and what it is for
-        self._spread: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
+        self._preconditioners: dict[tuple[str, bool, bool], Preconditioner] = {}
+        self._penalised: tuple[Any, Preconditioner] | None = None    # the last one with a penalty, after its arguments
+        self._covariance: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
 
     def gram(self) -> tuple[DoubleArray, DoubleArray]:
-        """X'X / n and X'y / n, with a column of ones before X if there is an intercept; formed once."""
+        """Compute X'X / n and X'y / n, once; with an intercept X has a column of ones before it."""
         if self._gram is None:
             p = self._rows.p
             means = self._products(np.zeros(p), with_targets=True)
@@ -96,28 +94,28 @@ class RowsCurvature(Curvature):
             self._gram = means[np.ix_(order, order)], means[order, p + 1]
         return self._gram
 
-    def spread(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The mean of each column of X, their covariance, in one pass, and the units of the columns in it.
+    def covariance(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Compute the mean of each column, their covariance, and the units of the columns in it, in one pass.
 
-        Without an intercept zeros and X'X / n. The units are 1, and powers of two where squares would overflow or
-        underflow.
+        Without an intercept the means are 0 and the covariance is X'X / n. The units are 1, and powers of two where
+        squares would overflow or underflow.
 
         With d the mean of x - c the covariance is the mean of (x - c)(x - c)' less d d', whatever c is. With the mean
         of a sample for c, d is a small part of a standard deviation, and the difference costs no digits (T. F. Chan,
         G. H. Golub and R. J. LeVeque, The American Statistician 37, 1983). A constant column has a covariance of 0,
         because c is found from differences to a row.
         """
-        if self._spread is None:
-            means, covariance = self._new_spread(np.ones(self._rows.p))
+        if self._covariance is None:
+            means, covariance = self._compute_covariance(np.ones(self._rows.p))
             units = self._units(means, np.diag(covariance))
             if units is not None:
-                of_scaled = RowsCurvature(ScaledRows(self._rows, units), self._threads)
-                means, covariance = of_scaled._new_spread(units)
-            self._spread = means, covariance, np.ones(self._rows.p) if units is None else units
-        return self._spread
+                of_scaled = RowMoments(ScaledRows(self._rows, units), self._threads)
+                means, covariance = of_scaled._compute_covariance(units)
+            self._covariance = means, covariance, np.ones(self._rows.p) if units is None else units
+        return self._covariance
 
-    def _new_spread(self, units: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-        """The means of columns in these units, in those of X, and the covariance in the units."""
+    def _compute_covariance(self, units: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Compute the means of columns, in the units of X, and their covariance in these units."""
         rows, p = self._rows, self._rows.p
         with np.errstate(all="ignore"):
             if not rows.intercept:
@@ -128,15 +126,15 @@ class RowsCurvature(Curvature):
             return (centre + d) * units, means[:p, :p] - np.outer(d, d)
 
     def _units(self, shift: DoubleArray, squares: DoubleArray) -> DoubleArray | None:
-        """Powers of two for columns whose squares about `shift` overflow or underflow; None if there are none."""
-        is_lost = ~((squares > LEAST_SQUARE) & (squares < np.inf))
+        """Find powers of two for columns whose squares about `shift` overflow or underflow; None if none do."""
+        is_lost = ~((squares > MIN_SQUARE) & (squares < np.inf))
         if not is_lost.any():
             return None
         units = units_of(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
         return None if (units == 1).all() else units
 
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
-        """The weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
+        """Compute the weighted mean of u u' over the rows, with u = [x - shift, 1] or, with targets, [x - shift, 1, t]."""
         rows = self._rows
         most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // rows.p**2))
         most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * rows.p)
@@ -146,15 +144,15 @@ class RowsCurvature(Curvature):
         return means
 
     def largest_eigenvalue(self) -> float:
-        """Of G; with very many parameters an estimate that is hardly ever below it."""
-        if self._rows.n_parameters <= MOST_FOR_EIGENVALUES:
+        """Compute the largest eigenvalue of G; with very many parameters an estimate that is hardly ever below it."""
+        if self._rows.n_parameters <= MAX_EIGENVALUE_PARAMETERS:
             gram = self.gram()[0]
             return float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
         p = self._rows.p
         return self._largest_by_products(np.zeros(p), np.ones(p))
 
     def _largest_by_products(self, shift: DoubleArray, sizes: DoubleArray) -> float:
-        """The largest eigenvalue of the scaled columns, about, and hardly ever more than that.
+        """Estimate the largest eigenvalue of the scaled columns; the estimate is hardly ever below it.
 
         30 steps of the power method from a random start find at least 0.7 of it but for one start in a thousand
         (J. Kuczynski and H. Wozniakowski, SIAM Journal on Matrix Analysis and Applications 13, 1992).
@@ -183,7 +181,7 @@ class RowsCurvature(Curvature):
         return product
 
     def largest_row(self) -> float:
-        """The largest squared length of a row, the intercept's 1 included, times its weight."""
+        """Compute the largest squared length of a row, with the intercept's 1, times its weight."""
         p = self._rows.p
         return self._largest_scaled_row(np.zeros(p), np.ones(p))
 
@@ -191,12 +189,12 @@ class RowsCurvature(Curvature):
         return max(0.0, *self._rows.each(functools.partial(_largest_in, shift, sizes)))
 
     def column_sizes(self) -> DoubleArray:
-        """The root mean square of each column."""
+        """Compute the root mean square of each column."""
         _, squares, units = self._safe_moments(np.zeros(self._rows.p))
         return np.sqrt(squares) * units
 
     def _columns(self) -> tuple[DoubleArray, DoubleArray]:
-        """The mean and the standard deviation of each column; without an intercept zeros and the root mean square."""
+        """Compute the mean and standard deviation of each column; without an intercept 0 and the root mean square."""
         rows = self._rows
         if not rows.intercept:
             return np.zeros(rows.p), self.column_sizes()
@@ -206,65 +204,66 @@ class RowsCurvature(Curvature):
         return centre + means * units, np.sqrt(np.maximum(squares - means**2, 0)) * units
 
     def _safe_moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The mean and the mean square of each column, from `shift`, in the units that come with them."""
+        """Compute the mean and mean square of each column less `shift`, in units that are returned with them."""
         means, squares = self._moments(shift)
         units = self._units(shift, squares)
         if units is None:
             return means, squares, np.ones(self._rows.p)
-        return *RowsCurvature(ScaledRows(self._rows, units))._moments(shift / units), units
+        return *RowMoments(ScaledRows(self._rows, units))._moments(shift / units), units
 
     def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-        """The mean and the mean square of each column, from `shift`."""
+        """Compute the mean and mean square of each column less `shift`."""
         rows = self._rows
         most = rows.rows_of(CACHED_NUMBERS // 2)
         means, squares = rows.total(functools.partial(_moments_in, shift), most)
         return means / rows.n, squares / rows.n
 
     def over_gram(self, gradient: Any) -> Any:
-        """As a sample of many rows has it."""
-        return self.metric("gram", 1.0, 0.0, is_rough=True).direction(gradient)
+        """Compute pinv(G) @ gradient, with the correlations of a sample of many rows."""
+        return self.preconditioner("gram", 1.0, 0.0, is_subsampled=True).direction(gradient)
 
-    def metric(self, kind: str, curvature: float, decay: float, *, is_stochastic: bool = False,
-               is_rough: bool = False) -> Metric:
-        is_rough &= (kind, is_stochastic, False) not in self._metrics    # a better one is there
-        options = kind, is_stochastic, is_rough
-        if decay:
-            if self._decayed is None or self._decayed[0] != (options, curvature, decay):
-                self._decayed = (options, curvature, decay), self._new_metric(*options, curvature, decay)
-            return self._decayed[1]
-        if options not in self._metrics:
-            self._metrics[options] = self._new_metric(*options, 1.0, 0.0)
-        return self._metrics[options].over(curvature)
+    def preconditioner(self, kind: str, curvature: float, l2: float, *, is_stochastic: bool = False,
+                       is_subsampled: bool = False) -> Preconditioner:
+        is_subsampled &= (kind, is_stochastic, False) not in self._preconditioners    # a better one is there
+        options = kind, is_stochastic, is_subsampled
+        if l2:
+            if self._penalised is None or self._penalised[0] != (options, curvature, l2):
+                self._penalised = (options, curvature, l2), self._new_preconditioner(*options, curvature, l2)
+            return self._penalised[1]
+        if options not in self._preconditioners:
+            self._preconditioners[options] = self._new_preconditioner(*options, 1.0, 0.0)
+        return self._preconditioners[options].over(curvature)
 
-    def _new_metric(self, kind: str, is_stochastic: bool, is_rough: bool, curvature: float,
-                    decay: float) -> Metric:
+    def _new_preconditioner(self, kind: str, is_stochastic: bool, is_subsampled: bool, curvature: float,
+                            l2: float) -> Preconditioner:
         p, largest = self._rows.p, 0.0
-        is_wide = p > MOST_FOR_EIGENVALUES
-        if kind == "gram" and p > MOST_FOR_METRIC and not is_rough:
-            raise ValueError(f"precondition='gram' is for up to {MOST_FOR_METRIC} columns, of which it inverts a "
+        is_wide = p > MAX_EIGENVALUE_PARAMETERS
+        if kind == "gram" and p > MAX_GRAM_COLUMNS and not is_subsampled:
+            raise ValueError(f"precondition='gram' is for up to {MAX_GRAM_COLUMNS} columns, of which it inverts a "
                              f"matrix; X has {p}. Use precondition='scale'.")
-        if is_stochastic or (is_wide and (kind == "scale" or is_rough)):
+        if is_stochastic or (is_wide and (kind == "scale" or is_subsampled)):
             shift, deviations = self._columns()
             sizes = _sizes_of(kind, shift, deviations)
             largest = (self._largest_scaled_row(shift, sizes) if is_stochastic else
-                       float(p) if is_rough else self._largest_by_products(shift, sizes))
+                       float(p) if is_subsampled else self._largest_by_products(shift, sizes))
         else:
-            shift, covariance, units, of = self._rough_spread() if is_rough else (*self.spread(), self)
+            shift, covariance, units, of = (self._subsampled_covariance() if is_subsampled
+                                            else (*self.covariance(), self))
             sizes, correlation = _scaled(kind, shift, covariance, units)
             if kind == "gram":
-                return _gram_metric(shift, sizes, correlation, curvature, decay, of, (units != 1).any())
+                return _gram_preconditioner(shift, sizes, correlation, curvature, l2, of, (units != 1).any())
             largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
         largest = largest or 1.0    # of constant columns, which have none
-        if decay:
+        if l2:
             with np.errstate(over="ignore"):
-                squared = np.sqrt(sizes**2 + decay / (curvature * largest))
+                squared = np.sqrt(sizes**2 + l2 / (curvature * largest))
             sizes = np.where(squared < np.inf, squared, sizes)
-        return Metric(shift, sizes, 1 / (curvature * largest))
+        return Preconditioner(shift, sizes, 1 / (curvature * largest))
 
-    def _squares_along(self, curvature: float, decay: float, directions: DoubleArray) -> DoubleArray:
-        """The mean squares of the scaled columns along `directions`, times the curvature, and those of weights."""
+    def _squares_along(self, curvature: float, l2: float, directions: DoubleArray) -> DoubleArray:
+        """Compute the curvature along `directions` of the scaled columns, with that of a penalty."""
         rows, k = self._rows, directions.shape[1]
-        shift, covariance, units = self.spread()
+        shift, covariance, units = self.covariance()
         sizes = _sizes_of("gram", shift, _deviations_in(covariance, units))
         sums = rows.total(functools.partial(_along_in, shift, sizes, directions), rows.rows_of(CACHED_NUMBERS))
         means: DoubleArray = sums[:k, :k] / rows.n
@@ -272,43 +271,44 @@ class RowsCurvature(Curvature):
             total = sums[k, :k]
             means -= np.outer(total, total) / rows.n**2
         weights = directions / sizes[:, None]
-        return curvature * means + decay * (weights.T @ weights)
+        return curvature * means + l2 * (weights.T @ weights)
 
-    def _rough_spread(self) -> tuple[DoubleArray, DoubleArray, DoubleArray, RowsCurvature]:
-        """As `spread`, with the correlations of a sample of many rows, and that of the sample.
+    def _subsampled_covariance(self) -> tuple[DoubleArray, DoubleArray, DoubleArray, RowMoments]:
+        """Compute `covariance` with the correlations of a sample of many rows; the last item is that of the sample.
 
-        A column that is constant in the sample, as one that hardly any row has may be, has none.
+        A column that is constant in the sample, as a rare category may be, has no correlations.
         """
         sample = self._rows.sample(enough_rows(self._rows.n_parameters))
         if sample.n == self._rows.n:
-            return *self.spread(), self
-        of_sample = RowsCurvature(sample)
-        correlation = _scaled("gram", *of_sample.spread())[1]
+            return *self.covariance(), self
+        of_sample = RowMoments(sample)
+        correlation = _scaled("gram", *of_sample.covariance())[1]
         np.fill_diagonal(correlation, 1.0)
         shift, deviations = self._columns()
-        is_far = ~((deviations > LEAST_SQUARE**0.5) & (deviations < LEAST_SQUARE**-0.5))
+        is_far = ~((deviations > MIN_SQUARE**0.5) & (deviations < MIN_SQUARE**-0.5))
         units = np.where(is_far & (deviations > 0), np.ldexp(1.0, np.frexp(deviations)[1] - 1), 1.0)
         deviations = deviations / units
         return shift, correlation * deviations * deviations[:, None], units, of_sample
 
 
-def _gram_metric(shift: DoubleArray, sizes: DoubleArray, correlation: DoubleArray, curvature: float, decay: float,
-                 of: RowsCurvature, is_scaled: bool) -> GramMetric:
-    """The metric of columns of these sizes and correlations, and a penalty of `decay` / 2 times the squares."""
-    along = functools.partial(of._squares_along, curvature, decay)
-    if decay and is_scaled:
+def _gram_preconditioner(shift: DoubleArray, sizes: DoubleArray, correlation: DoubleArray, curvature: float, l2: float,
+                         of: RowMoments, is_scaled: bool) -> GramPreconditioner:
+    """Make the preconditioner of columns of these sizes and correlations, and of a penalty."""
+    along = functools.partial(of._squares_along, curvature, l2)
+    if l2 and is_scaled:
         # Sizes that count the penalty: beside it a tiny column is nothing, and 1 / size**2 would overflow.
-        larger = np.hypot(sizes, (decay / curvature) ** 0.5)
+        larger = np.hypot(sizes, (l2 / curvature) ** 0.5)
         correlation = correlation * (sizes / larger) * (sizes / larger)[:, None]
-        return GramMetric(shift, larger, curvature * correlation + decay * np.diag((1 / larger) ** 2), curvature)
+        curved = curvature * correlation + l2 * np.diag((1 / larger) ** 2)
+        return GramPreconditioner(shift, larger, curved, curvature)
     curved = curvature * correlation
-    if decay:
-        curved += decay * np.diag(sizes**-2.0)
-    return GramMetric(shift, sizes, curved, curvature, along)
+    if l2:
+        curved += l2 * np.diag(sizes**-2.0)
+    return GramPreconditioner(shift, sizes, curved, curvature, along)
 
 
 def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
-    """The sums of w u u' over a branch of the rows, of which one call of the kernel takes at most so many."""
+    """Sum w u u' over a branch of the rows, with at most `most` rows in one call of the kernel."""
     q = rows.p + (2 if with_targets else 1)
     scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
 
@@ -322,12 +322,12 @@ def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, p
 
 
 def _times_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sum of w (x @ theta) x."""
+    """Sum w (x @ theta) x over a part of the rows."""
     return -residuals_times_rows(theta, np.zeros(part.stop - part.start), rows, part)
 
 
 def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sum of w (t - x @ theta) x, with other targets t than those of the rows."""
+    """Sum w (t - x @ theta) x over a part of the rows, with other targets t than theirs."""
     X, n = rows.X[part], part.stop - part.start
     of_part = LinearRows(targets, rows.intercept, None if rows.weights is None else rows.weights[part])
     product, scratch = np.empty(len(theta)), np.empty((linear.levels(n), len(theta)))
@@ -337,7 +337,7 @@ def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, p
 
 
 def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice) -> float:
-    """The largest squared length of a scaled row, times its weight."""
+    """Compute the largest squared length of a scaled row, times its weight."""
     with np.errstate(all="ignore"):
         scaled = (rows.X[part] - shift) / sizes
         squares = (scaled * scaled).sum(axis=1) + rows.intercept
@@ -345,7 +345,7 @@ def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice)
 
 
 def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sums of w (x - shift) and of w (x - shift)**2."""
+    """Sum w (x - shift) and w (x - shift)**2 over a part of the rows."""
     with np.errstate(all="ignore"):
         X = rows.X[part] - shift
         weights = None if rows.weights is None else rows.weights[part]
@@ -355,7 +355,7 @@ def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
 
 
 def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sums of w u u' for u = [z @ directions, 1], with z the scaled columns."""
+    """Sum w u u' for u = [z @ directions, 1], with z the scaled columns."""
     Z, k = (rows.X[part] - shift) / sizes, directions.shape[1]
     along = np.empty((len(Z), k))
     out = np.empty(len(Z))
@@ -370,32 +370,32 @@ def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, r
 
 
 def _centre_of(sample: FloatArray) -> DoubleArray:
-    """The mean of each column, of a constant one the constant."""
+    """Compute the mean of each column; of a constant column it is the constant."""
     row = sample[0].astype(np.float64)
     centre: DoubleArray = row + (sample - row).mean(axis=0)
     return centre
 
 
 def _sizes_of(kind: str, shift: DoubleArray, deviations: DoubleArray) -> DoubleArray:
-    """The units of columns of these standard deviations; 1 for constant ones."""
+    """Choose the units of columns of these standard deviations; 1 for constant ones."""
     if not np.isfinite(deviations).all():
         raise ValueError(f"precondition='{kind}' needs columns whose deviations are finite numbers. Scale the data.")
-    return np.where(deviations > CONSTANT * np.abs(shift), deviations, 1.0)
+    return np.where(deviations > CONSTANT_DEVIATION * np.abs(shift), deviations, 1.0)
 
 
 def _deviations_in(covariance: DoubleArray, units: DoubleArray) -> DoubleArray:
-    """The standard deviations of columns of this covariance, which is in units of theirs."""
+    """Compute the standard deviations of columns from their covariance in these units."""
     deviations: DoubleArray = np.sqrt(np.maximum(np.diag(covariance), 0)) * units
     return deviations
 
 
 def _scaled(kind: str, shift: DoubleArray, covariance: DoubleArray,
             units: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """The sizes of columns of this covariance, and their correlations, 0 for constant ones."""
+    """Compute the sizes of columns and their correlations, which are 0 for constant ones."""
     deviations = _deviations_in(covariance, units)
     sizes = _sizes_of(kind, shift, deviations)
     correlation: DoubleArray = covariance / (sizes / units) / (sizes / units)[:, None]
-    is_constant = ~(deviations > CONSTANT * np.abs(shift))
+    is_constant = ~(deviations > CONSTANT_DEVIATION * np.abs(shift))
     correlation[is_constant] = 0.0
     correlation[:, is_constant] = 0.0
     return sizes, correlation

@@ -1,18 +1,21 @@
-"""A run of descent: what makes its updates, what drives them, and what looks on."""
+"""Runs of a descent: the solver is selected, the loop advances it, a monitor shows and records it."""
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastgd._limits import BATCH_UPDATES
-from fastgd._solvers.block_sgd import Cut, ShuffledBlocks, unevenness
-from fastgd._solvers.callable_solvers import NesterovBatch, PythonBatch
-from fastgd._solvers.epoch_stopping import Epochs
-from fastgd._solvers.loop import Outcome, drive
-from fastgd._solvers.monitor import Watch
+from fastgd._solvers.base import BATCH_UPDATES, Outcome
+from fastgd._solvers.block_sgd import BlockPartition, BlockSGD, unevenness
+from fastgd._solvers.callable_solvers import CallableBatch
+from fastgd._solvers.concomitant_scale import ConcomitantScale
+from fastgd._solvers.epoch_stopping import EpochRule
+from fastgd._solvers.loop import run_loop
+from fastgd._solvers.monitor import Monitor
 from fastgd._solvers.multistart import run_many
-from fastgd._solvers.select import arriving_runner, runner_and_rates, stochastic_runner
-from fastgd._solvers.smoothing import SmoothedKinks
+from fastgd._solvers.quasi_newton import BarzilaiBorwein
+from fastgd._solvers.scalar_root import Bracket
+from fastgd._solvers.select import batch_solver, stochastic_solver
+from fastgd._solvers.smoothing import SmoothingSolver
 from fastgd._theta import largest
 from fastgd.results import CONVERGED, SourceError, lost
 from fastgd.schedules import as_rates
@@ -22,95 +25,106 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._objective.objective import Objective
-    from fastgd._options import Settings
-    from fastgd._types import Rates, Runner
+    from fastgd._options import DescentOptions
+    from fastgd._solvers.base import Solver
 
-    #: How a run ended, and its history if there is one.
+    #: The end of a run, and its history if there is one.
     Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
-__all__ = ["Outcome", "arriving_runner", "descend", "descend_in_batches", "run_many"]
+__all__ = ["Outcome", "run_batch", "run_many", "run_stochastic"]
 
 
-def descend(objective: Objective, settings: Settings, theta0: Any) -> Run:
-    """Batch descent."""
-    start = objective.source.theta(theta0, "theta0")
-    # A callback may change what comes next, and so may a Python gradient's own printing; else updates run ahead.
-    one_by_one = settings.callback is not None or (settings.display is not None and objective.gradient is None)
-    runner, rates = runner_and_rates(objective, settings, start, 1 if one_by_one else BATCH_UPDATES)
-    # With momentum the next slope is that of another place.
-    objective.reads_both = isinstance(runner, PythonBatch) and not isinstance(runner, NesterovBatch)
-    epochs = None
-    if settings.stop == "loss" and not isinstance(runner, SmoothedKinks):
-        epochs = Epochs(1, start, settings.tol, averages=False, loss_at=objective.value)
-    watch = None
-    if settings.is_watched:
-        watch = Watch(objective, settings, epochs)
-    outcome, history = _driven(rates, runner, settings.limit, watch, epochs)
-    objective.reads_both = True    # by the verdict and the result
-    if isinstance(runner, SmoothedKinks):
-        outcome = runner.concluded(outcome)
-    elif settings.precondition is not None and epochs is None and objective.source.is_rows:
+def run_batch(objective: Objective, options: DescentOptions, theta0: Any) -> Run:
+    """Run batch descent."""
+    start = objective.data.theta(theta0, "theta0")
+    is_monitored = options.is_monitored
+    # A callback may change what comes next, and so may the output of a Python gradient; else updates run ahead.
+    one_by_one = options.callback is not None or (options.display is not None and objective.loss is None)
+    if options.is_adaptive and is_monitored:
+        one_by_one |= options.display is not None or getattr(options.monitor, "may_stop", options.monitor is not None)
+    solver = batch_solver(objective, options, start, 1 if one_by_one else BATCH_UPDATES)
+    if not is_monitored and options.stop != "loss":
+        outcome, history = run_loop(solver, options.limit), None
+    else:
+        # One pass computes the loss that is shown and the next gradient, unless momentum takes that elsewhere.
+        reads_both = isinstance(solver, (Bracket, BarzilaiBorwein, CallableBatch)) and options.momentum is None
+        shown = objective.reading_both() if reads_both else objective
+        epochs = None
+        if options.stop == "loss" and not isinstance(solver, SmoothingSolver):
+            epochs = EpochRule(1, start, options.tol, averages=False, value=shown.reported_value)
+        monitor = None
+        if is_monitored:
+            monitor = Monitor(shown, options, epochs)
+            if isinstance(solver, ConcomitantScale):
+                monitor.follow(solver)
+        outcome, history = _monitored(solver, options.limit, monitor, epochs)
+    if isinstance(solver, SmoothingSolver):
+        outcome = solver.finalize(outcome)
+    elif options.precondition is not None and options.stop == "step" and objective.data.is_rows:
         step: Any = outcome.theta - outcome.previous
-        outcome = outcome._replace(moved=objective.metric(settings.precondition).size(step))
-    if settings.precondition == "gram":
-        outcome = outcome._replace(ties=objective.metric("gram").ties)
+        outcome = outcome._replace(moved=objective.preconditioner(options.precondition).size(step))
+    if isinstance(solver, ConcomitantScale):
+        outcome = outcome._replace(scale=solver.scale)
+    if options.precondition == "gram":
+        outcome = outcome._replace(collinear=objective.preconditioner("gram").collinear)
     return outcome, history
 
 
-def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Run:
-    """Stochastic or mini-batch descent."""
-    source, size, by_step = objective.source, settings.batch_size, settings.stop == "step"
-    start = source.theta(theta0, "theta0")
-    rates = settings.rates
-    if rates is None and settings.precondition is None:
+def run_stochastic(objective: Objective, options: DescentOptions, dataset: ArrayLike, theta0: Any) -> Run:
+    """Run stochastic or mini-batch descent."""
+    data, size, by_step = objective.data, options.batch_size, options.stop == "step"
+    start = data.theta(theta0, "theta0")
+    rates = options.rates
+    if rates is None and options.precondition is None:
         rates = as_rates(objective.safe_rate(True))
     elif rates is None:
         objective.check_curvature(is_stochastic=True)
         rates = as_rates(1.0)
-    period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
-    watch = epochs = None
-    if settings.average or not by_step or settings.is_watched:
-        epochs = Epochs(period, start, None if by_step else settings.tol, settings.average,
-                        objective.value if settings.stop == "loss" else None)
-    if settings.is_watched:
-        watch = Watch(objective, settings, epochs)
-    runner = stochastic_runner(objective, settings, dataset, start)
+    period = BlockPartition(data).updates(size or 1) if data.is_parted else math.ceil(data.n / (size or 1))
+    monitor = epochs = None
+    if options.average or not by_step or options.is_monitored:
+        epochs = EpochRule(period, start, None if by_step else options.tol, options.average,
+                           objective.reported_value if options.stop == "loss" else None)
+    if options.is_monitored:
+        monitor = Monitor(objective, options, epochs)
+    solver = stochastic_solver(objective, options, rates, dataset, start)
     try:
-        outcome, history = _driven(rates, runner, settings.limit * period, watch, epochs)
+        outcome, history = _monitored(solver, options.limit * period, monitor, epochs)
     finally:
-        if isinstance(runner, ShuffledBlocks):
-            runner.close()
+        if isinstance(solver, BlockSGD):
+            solver.close()
     try:
-        outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(source))
-        if settings.precondition is not None and by_step and source.is_rows:
+        outcome = outcome._replace(epochs=outcome.updates / period, unevenness=unevenness(data))
+        if options.precondition is not None and by_step and data.is_rows:
             last: Any = outcome.theta - outcome.previous
-            outcome = outcome._replace(moved=objective.metric(settings.precondition, is_stochastic=True).size(last))
+            preconditioner = objective.preconditioner(options.precondition, is_stochastic=True)
+            outcome = outcome._replace(moved=preconditioner.size(last))
         if outcome.status == CONVERGED:
-            outcome = outcome._replace(full_step=_full_step(objective, settings, outcome))
+            outcome = outcome._replace(full_step=_full_step(objective, options, outcome))
     except SourceError as error:
         error.result = lost(outcome.x, outcome.updates)
         raise
     return outcome, history
 
 
-def _full_step(objective: Objective, settings: Settings, outcome: Outcome) -> float:
-    """How long a step on all of the data would be where a stochastic run ended."""
-    step: Any = objective.slope(outcome.x)
-    if settings.precondition is None:
+def _full_step(objective: Objective, options: DescentOptions, outcome: Outcome) -> float:
+    """Compute the length of a step on all of the data where a stochastic run ended."""
+    step: Any = objective.gradient(outcome.x)
+    if options.precondition is None:
         return outcome.alpha * largest(step)
-    metric = objective.metric(settings.precondition, is_stochastic=True)
-    length: float = metric.size(metric.direction(step))
+    preconditioner = objective.preconditioner(options.precondition, is_stochastic=True)
+    length: float = preconditioner.size(preconditioner.direction(step))
     return length * outcome.alpha
 
 
-def _driven(rates: Rates, runner: Runner, limit: int, watch: Watch | None, epochs: Epochs | None) -> Run:
+def _monitored(solver: Solver, limit: int, monitor: Monitor | None, epochs: EpochRule | None) -> Run:
     try:
-        outcome = drive(runner, rates, limit, watch=watch, epochs=epochs)
+        outcome = run_loop(solver, limit, monitor=monitor, epochs=epochs)
         if epochs is not None and math.isfinite(epochs.moved):
             outcome = outcome._replace(moved=epochs.moved)
-        if watch is not None:
-            watch.at_end(outcome)
+        if monitor is not None:
+            monitor.at_end(outcome)
     finally:
-        if watch is not None:
-            watch.close()
-    return outcome, None if watch is None else watch.history()
+        if monitor is not None:
+            monitor.close()
+    return outcome, None if monitor is None else monitor.history()

@@ -1,4 +1,4 @@
-"""Stochastic descent on data that are not in memory: on blocks of rows, some of which are shuffled together."""
+"""Stochastic descent on data that are not in memory: on blocks of rows, groups of which are shuffled together."""
 from __future__ import annotations
 
 import math
@@ -7,31 +7,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._kernels import shuffle
-from fastgd._limits import BLOCKS_TOGETHER, LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK, STOCHASTIC_UPDATES, UNEVEN
+from fastgd._solvers.base import Steps
+from fastgd._solvers.kernel_solvers import STOCHASTIC_UPDATES
 from fastgd._source.shelf import shelf_of
-from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastgd._objective.objective import Objective
-    from fastgd._options import Settings
+    from fastgd._options import DescentOptions
+    from fastgd._solvers.base import Solver
+    from fastgd._source import Source
     from fastgd._source.points import Points
     from fastgd._source.rows import Rows
-    from fastgd._types import DoubleArray, Runner, Source
+    from fastgd._types import DoubleArray
+
+#: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
+BLOCK_NUMBERS, MIN_BLOCK_ROWS, BLOCKS_TOGETHER = 2**14, 256, 64
+#: Deviation of the means of blocks, relative to that by chance, above which rows are in an order.
+UNEVEN = 4.0
 
 
-class Cut:
-    """How the rows are cut into blocks, and blocks go into groups; the last, short block is in the last group."""
+class BlockPartition:
+    """Partition of the rows into blocks, and of blocks into groups; the last, short block is in the last group."""
 
-    def __init__(self, source: Source) -> None:
-        numbers = source.p if source.is_rows else 1
-        self.n, self.size = source.n, max(LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK // numbers)
+    def __init__(self, data: Source) -> None:
+        numbers = data.p if data.is_rows else 1
+        self.n, self.size = data.n, max(MIN_BLOCK_ROWS, BLOCK_NUMBERS // numbers)
         self.whole = self.n // self.size
         self.groups = max(1, round(self.whole / BLOCKS_TOGETHER))
 
     def group(self, k: int, order: Any) -> list[slice]:
-        """The blocks of group k, where the whole ones are in this order."""
+        """Return the blocks of group k, where the whole ones are in this order."""
         some = order[k * self.whole // self.groups:(k + 1) * self.whole // self.groups]
         slices = [slice(start, start + self.size) for start in (self.size * np.sort(some)).tolist()]
         if k == self.groups - 1 and self.n % self.size:
@@ -39,63 +46,56 @@ class Cut:
         return slices
 
     def updates(self, batch_size: int) -> int:
-        """Updates in an epoch."""
+        """Count the updates of an epoch."""
         order = np.arange(self.whole)
         return sum(math.ceil(sum(part.stop - part.start for part in self.group(k, order)) / batch_size)
                    for k in range(self.groups))
 
 
-class ShuffledBlocks:
-    """A stochastic descent on one group of blocks after another.
+class BlockSGD:
+    """Stochastic descent on one group of blocks after another.
 
     Before each epoch the order of the blocks is shuffled, and then the rows of each group, as for data in memory.
     """
 
     is_deterministic = False
 
-    def __init__(self, objective: Objective, settings: Settings, theta0: Any,
-                 runner_of: Callable[[Points | Rows, Any], Runner]) -> None:
-        source, gradient = objective.source, objective.gradient
-        assert source.is_parted
+    def __init__(self, objective: Objective, options: DescentOptions, theta0: Any, is_constant: bool,
+                 solver_of: Callable[[Points | Rows, Any, int], Solver]) -> None:
+        data, gradient = objective.data, objective.compiled_gradient
+        assert data.is_parted
         assert gradient is not None
-        if settings.in_place:
+        if options.in_place:
             raise ValueError("in_place=True cannot be used with data that are not in memory.")
-        self._blocks, self._runner_of, self._generator = Cut(source), runner_of, settings.bit_generator
-        self._batch_size = settings.batch_size or 1
+        self._blocks, self._solver_of, self._generator = BlockPartition(data), solver_of, options.bit_generator
+        self._batch_size = options.batch_size or 1
         if self._batch_size > self._blocks.size:
             raise ValueError(f"The 'minibatch_size' parameter must be at most {self._blocks.size} where the data are "
                              f"not in memory. Got {self._batch_size}.")
-        self.evaluations, self.at_once = self._batch_size * source.n_parameters, gradient.at_once
+        self.evaluations, self.at_once = self._batch_size * data.n_parameters, gradient.at_once
         self.theta = self.previous = theta0
-        self.ends_when_short = settings.stop == "step"
-        self._shelf = shelf_of(source)
+        self.capacity = max(1, STOCHASTIC_UPDATES // np.size(theta0))
+        self.records_all, self.has_moved, self.stops_when_short = True, is_constant, options.stop == "step"
+        self._shelf = shelf_of(data)
         self._order = np.arange(self._blocks.whole)
-        self._group, self._left = self._blocks.groups, 0
-        self._runner: Runner | None = None
+        self._group, self._left, self._done = self._blocks.groups, 0, 0
+        self._solver: Solver | None = None
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        """Updates that it should be asked for at once, and an array for their thetas."""
-        most = max(1, min(limit, STOCHASTIC_UPDATES // np.size(self.theta)))
-        return most, np.empty((most, *np.shape(self.theta)))
+    def advance(self, most: int) -> Steps:
+        """Make updates in the present group, or in the next one where that has ended."""
+        if self._solver is None or self._left == 0:
+            self._solver = None    # its rows are not held beside those of the next group
+            self._solver = self._next_solver()
+        solver = self._solver
+        solver.stops_when_short, solver.records_all = self.stops_when_short, True
+        steps = solver.advance(min(most, self.capacity, self._left))
+        self.theta, self.previous, self.has_moved = solver.theta, solver.previous, solver.has_moved
+        self._done += len(steps.step_sizes)
+        self._left -= len(steps.step_sizes)
+        return steps
 
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        """Update, and go on to the next group where one ends."""
-        done = 0
-        while done < len(alphas):
-            if self._runner is None or self._left == 0:
-                self._runner = None    # whose rows need not be held beside the next ones
-                self._runner = self._next_runner()
-            self._runner.ends_when_short = self.ends_when_short
-            stop = done + min(self._left, len(alphas) - done)
-            count, is_short = self._runner.advance(alphas[done:stop], thetas[done:stop])
-            self.theta, self.previous = self._runner.theta, self._runner.previous
-            done, self._left = done + count, self._left - count
-            if is_short or not is_finite(self.theta):
-                return done, is_short
-        return done, False
-
-    def _next_runner(self) -> Runner:
-        """The runner of the next group; its first epoch is all that is made of it."""
+    def _next_solver(self) -> Solver:
+        """Make the solver of the next group, for one epoch of it."""
         assert self._generator is not None
         if self._group == self._blocks.groups:
             self._group = 0
@@ -106,23 +106,25 @@ class ShuffledBlocks:
         rows = self._shelf.rows(self._blocks.group(self._group, self._order))
         self._group += 1
         self._left = math.ceil(rows.n / self._batch_size)
-        return self._runner_of(rows, self.theta)
+        solver = self._solver_of(rows, self.theta, self._done)
+        solver.has_moved = solver.has_moved or self.has_moved
+        return solver
 
     def close(self) -> None:
-        """Let go of the data."""
-        self._runner = None
+        """Close the data."""
+        self._solver = None
         self._shelf.close()
 
 
-def unevenness(source: Any) -> float | None:
-    """How many times as much as by chance the means of blocks differ, in standard deviations, if that is far more.
+def unevenness(data: Any) -> float | None:
+    """Compute the deviation of the means of blocks relative to that by chance, or None where it is not far above 1.
 
     Blocks that are all in one group are shuffled whatever their order.
     """
-    if not source.is_parted or Cut(source).groups == 1:
+    if not data.is_parted or BlockPartition(data).groups == 1:
         return None
-    blocks = Cut(source)
-    found = np.concatenate(source.each(_Moments(blocks.size)))
+    blocks = BlockPartition(data)
+    found = np.concatenate(data.each(_Moments(blocks.size)))
     numbers, at = np.unique(found[:, 0], return_inverse=True)
     counts, sums, squares = (np.bincount(at, found[:, k], len(numbers)) for k in (1, 2, 3))
     with np.errstate(all="ignore"):
@@ -135,16 +137,16 @@ def unevenness(source: Any) -> float | None:
 
 
 class _Moments:
-    """For each block that a part has targets of: its number, how many, their sum and that of their squares."""
+    """Moments of each block with targets in a part: its number, their count, their sum and that of their squares."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def __call__(self, source: Points | Rows, part: slice) -> DoubleArray:
-        start, stop = source.start + part.start, source.start + part.stop
+    def __call__(self, data: Points | Rows, part: slice) -> DoubleArray:
+        start, stop = data.start + part.start, data.start + part.stop
         rows = []
         for number in range(start // self._size, (stop - 1) // self._size + 1):
             low, high = max(start, number * self._size), min(stop, (number + 1) * self._size)
-            targets = source.targets[low - source.start:high - source.start].astype(np.float64)
+            targets = data.targets[low - data.start:high - data.start].astype(np.float64)
             rows.append((number, high - low, targets.sum(), targets @ targets))
         return np.array(rows)

@@ -1,7 +1,4 @@
-"""Runners in Python: of functions of the user's own, and of passes over more data than a kernel should take at once.
-
-They are as those of `fastgd._solvers.kernel_solvers`.
-"""
+"""Solvers whose updates are made in Python: of Python functions, and of passes over more data than one kernel call."""
 from __future__ import annotations
 
 import math
@@ -10,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._kernels import shuffle
-from fastgd._limits import BATCH_UPDATES, ROUNDING, SLICE
-from fastgd._solvers.proximal_step import Update
+from fastgd._limits import ROUNDING, SLICE
+from fastgd._solvers.base import BATCH_UPDATES, Scheduled, Steps
+from fastgd._solvers.proximal_step import ProximalStep
 from fastgd._theta import is_finite
 from fastgd._validation import real_number
 
@@ -20,153 +18,154 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._types import DoubleArray, Theta
+    from fastgd._types import Rates, Theta
 
-#: The names of the types that are shuffled: points, and indices of rows.
+#: Names of the C types that are shuffled: points, and indices of rows.
 _SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 
 
-class _PythonRunner:
-    """Updates in Python; the gradient is a function of theta and of a part."""
+class _CallableSolver(Scheduled):
+    """Updates in Python that follow a schedule."""
 
     evaluations = at_once = 0
-    _most = BATCH_UPDATES
+    records_all = True
+    is_deterministic = False
 
-    def __init__(self, gradient: Callable[[Any, Any], Any], theta0: Theta, tol: float, by_step: bool,
-                 update: Update | None = None) -> None:
+    def __init__(self, theta0: Theta, rates: Rates, tol: float, by_step: bool, update: ProximalStep | None,
+                 capacity: int, first_update: int) -> None:
+        super().__init__(rates, first_update, by_step)
         self.theta = self.previous = theta0
-        self.ends_when_short = by_step
-        self._gradient = gradient
-        self.tol = tol
+        self.tol, self.capacity = tol, capacity
         self._is_number = np.ndim(theta0) == 0
-        self._update = update or Update()
+        self._update = update or ProximalStep()
 
-    def _next_part(self) -> Any:
-        """What the gradient is called with, beside theta."""
+    def _gradient(self, theta: Any) -> Any:
+        """Evaluate the gradient of the next update, without the penalty."""
         raise NotImplementedError
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        most = min(self._most, limit)
-        return most, np.empty((most, *np.shape(self.theta)))
-
-    def slope_at(self, theta: Any) -> Any:
-        """The gradient on the next part, that of l2 included."""
-        gradient = self._gradient(theta, self._next_part())
+    def gradient_at(self, theta: Any) -> Any:
+        """Evaluate the gradient of the next update, with that of l2."""
+        gradient = self._gradient(theta)
         if self._is_number:
             gradient = real_number(gradient, "grad_loss_fn", "slope")
-        with np.errstate(all="ignore"):
-            return self._update.with_decay(theta, gradient)
+        return self._update.with_l2(theta, gradient)
 
     def step(self, rate: float) -> bool:
-        """One update; whether its step was short."""
-        gradient = self.slope_at(self.theta)
+        """Make one update; return True if its step was short."""
+        gradient = self.gradient_at(self.theta)
         with np.errstate(all="ignore"):
-            self.previous, self.theta = self.theta, self._update.moved(self.theta, rate, gradient)
+            self.previous, self.theta = self.theta, self._update.apply(self.theta, rate, gradient)
             return self._update.size(self.theta - self.previous) < self.tol
 
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        for k, alpha in enumerate(alphas.tolist()):
-            is_short = bool(self.step(alpha) and self.ends_when_short)
+    def advance(self, most: int) -> Steps:
+        rates = self.next_rates(min(most, self.capacity))
+        thetas, stops = np.empty((len(rates), *np.shape(self.theta))), self.stops
+        for k, rate in enumerate(rates.tolist()):
+            is_short = bool(self.step(rate) and stops)
             thetas[k] = self.theta
+            self._done += 1
             if is_short or not is_finite(self.theta):
-                return k + 1, is_short
-        return len(alphas), False
+                return Steps(thetas[:k + 1], rates[:k + 1], is_short)
+        return Steps(thetas, rates, False)
 
 
-class PythonBatch(_PythonRunner):
-    """Batch descent: the part is all of the source."""
+class CallableBatch(_CallableSolver):
+    """Batch descent with the gradient as a function of theta."""
 
-    is_deterministic = True
+    def __init__(self, gradient: Callable[[Any], Any], theta0: Theta, rates: Rates, tol: float, by_step: bool, *,
+                 update: ProximalStep | None = None, capacity: int = 1, first_update: int = 0) -> None:
+        super().__init__(theta0, rates, tol, by_step, update, capacity, first_update)
+        self._function = gradient
+        self.is_deterministic = rates.is_constant
 
-    def __init__(self, gradient: Callable[[Any, Any], Any], part: Any, theta0: Theta, tol: float, by_step: bool,
-                 most: int = BATCH_UPDATES, update: Update | None = None) -> None:
-        super().__init__(gradient, theta0, tol, by_step, update)
-        self._part = part
-        self._most = most
-
-    def _next_part(self) -> Any:
-        return self._part
+    def _gradient(self, theta: Any) -> Any:
+        return self._function(theta)
 
 
-class NesterovBatch(PythonBatch):
-    """Batch descent with Nesterov's momentum: each step is made from a place beyond theta, along the last move.
+class NesterovBatch(CallableBatch):
+    """Batch descent with Nesterov's momentum: each step is made from a point beyond theta, along the last move.
 
-    The momentum begins anew where the step goes against the move that it led to. A step is short if it is so from that
-    place and from theta (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
+    The momentum restarts where the step goes against the move that it led to. A step is short if it is so from that
+    point and from theta (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
     O(1/k^2)", Soviet Mathematics Doklady 27, 1983; B. O'Donoghue and E. Candes, "Adaptive restart for accelerated
     gradient schemes", Foundations of Computational Mathematics 15, 2015).
 
     With q the rate times the curvature, plain steps are stable for q < 2, and with a part b of the last move for
-    b < (2 - q) / (2 q - 2): it is half of that at most, with the largest curvature that was met from step to step.
+    b < (2 - q) / (2 q - 2): it is half of that at most, with the largest curvature measured from step to step.
+
+    Parameters
+    ----------
+    is_safe : bool
+        True if the rates are known to be at most one over the curvature.
     """
 
-    is_deterministic = False
-    is_safe = False    # whether rates are known to be at most one over the curvature
-    _ahead: Any = None
-    _count = 1.0
-    _last: tuple[Any, Any] | None = None    # the place of the last step, and the gradient there
-    _steepest = _curvature = 0.0
+    def __init__(self, gradient: Callable[[Any], Any], theta0: Theta, rates: Rates, tol: float, by_step: bool, *,
+                 update: ProximalStep, is_safe: bool, first_update: int = 0) -> None:
+        super().__init__(gradient, theta0, rates, tol, by_step, update=update, first_update=first_update)
+        self.is_deterministic, self._is_safe = False, is_safe
+        self._beyond: Any = None
+        self._count = 1.0
+        self._last: tuple[Any, Any] | None = None    # the point of the last step, and the gradient there
+        self._steepest = self._curvature = 0.0
 
     def step(self, rate: float) -> bool:
-        ahead = self.theta if self._ahead is None else self._ahead
-        gradient = self.slope_at(ahead)
+        beyond = self.theta if self._beyond is None else self._beyond
+        gradient = self.gradient_at(beyond)
         with np.errstate(all="ignore"):
-            return self._step_from(ahead, rate, gradient)
+            return self._step_from(beyond, rate, gradient)
 
-    def _step_from(self, ahead: Any, rate: float, gradient: Any) -> bool:
-        new = self._update.moved(ahead, rate, gradient)
-        step, move = new - ahead, new - self.theta
-        if not self.is_safe:
-            self._take_in(ahead, gradient, abs(float(np.dot(gradient, step))))
+    def _step_from(self, beyond: Any, rate: float, gradient: Any) -> bool:
+        new = self._update.apply(beyond, rate, gradient)
+        step, move = new - beyond, new - self.theta
+        if not self._is_safe:
+            self._measure_curvature(beyond, gradient, abs(float(np.dot(gradient, step))))
         if self._update.agreement(step, gradient, move) < 0:
-            self._ahead, self._count = new, 1.0
+            self._beyond, self._count = new, 1.0
         else:
             following = (1 + math.sqrt(1 + 4 * self._count**2)) / 2
-            part = min((self._count - 1) / following, _most_of_move(rate * self._curvature))
-            self._ahead, self._count = new + part * move, following
+            momentum = min((self._count - 1) / following, _max_momentum(rate * self._curvature))
+            self._beyond, self._count = new + momentum * move, following
         self.previous, self.theta = self.theta, new
         return self._update.size(step) < self.tol and self._update.size(move) < self.tol
 
-    def _take_in(self, ahead: Any, gradient: Any, steepness: float) -> None:
-        """Note the curvature from the place of the last step to that of this one, unless the steps are rounding."""
+    def _measure_curvature(self, beyond: Any, gradient: Any, steepness: float) -> None:
+        """Update the largest curvature by that between the last two points, unless the step is rounding."""
         if self._last is not None and steepness > ROUNDING * self._steepest:
-            way = ahead - self._last[0]
+            way = beyond - self._last[0]
             curvature = float(np.dot(gradient - self._last[1], way)) / (self._update.squared(way) or math.inf)
             self._curvature = max(self._curvature, curvature)
-        self._last = ahead, gradient
+        self._last = beyond, gradient
         self._steepest = max(self._steepest, steepness)
 
 
-def _most_of_move(q: float) -> float:
-    """The part of the last move that momentum may add at this rate times curvature."""
+def _max_momentum(q: float) -> float:
+    """Compute the part of the last move that momentum may add at a rate times curvature of q."""
     return max(0.0, (2 - q) / (4 * q - 4)) if q > 1 else math.inf
 
 
-class PythonStochastic(_PythonRunner):
-    """Stochastic descent (`batch_size` None: a part is one point) and mini-batch descent (a slice of the points).
+class CallableStochastic(_CallableSolver):
+    """Stochastic descent (`batch_size` None: a part is one point) and mini-batch descent (a part is a slice).
 
     For rows the points are their indices.
     """
 
-    is_deterministic = False
-
     def __init__(self, gradient: Callable[[Any, Any], Any], points: NDArray[Any], batch_size: int | None,
-                 bit_generator: np.random.BitGenerator, theta0: Theta, tol: float, by_step: bool,
-                 update: Update | None = None) -> None:
-        super().__init__(gradient, theta0, tol, by_step, update)
-        self._points = points
-        self._batch_size = batch_size
+                 bit_generator: np.random.BitGenerator, theta0: Theta, rates: Rates, tol: float, by_step: bool,
+                 update: ProximalStep | None = None, first_update: int = 0) -> None:
+        super().__init__(theta0, rates, tol, by_step, update, BATCH_UPDATES, first_update)
+        self._partial_gradient, self._points, self._batch_size = gradient, points, batch_size
         self._generator = bit_generator
         self._shuffle = shuffle.shuffle[_SHUFFLED[points.dtype.char]]
         self._position = points.size
 
-    def _next_part(self) -> Any:
+    def _gradient(self, theta: Any) -> Any:
         if self._position >= self._points.size:
             self._shuffle_all()
             self._position = 0
         start = self._position
         self._position += self._batch_size or 1
-        return self._points[start] if self._batch_size is None else self._points[start:self._position]
+        part = self._points[start] if self._batch_size is None else self._points[start:self._position]
+        return self._partial_gradient(theta, part)
 
     def _shuffle_all(self) -> None:
         for top in range(self._points.size - 1, 0, -SLICE):

@@ -1,4 +1,4 @@
-"""Descent on the Huber loss with a delta in robust standard deviations of the residuals, which are found with theta."""
+"""Descent on the Huber loss with a concomitant scale: delta is in robust standard deviations of the residuals."""
 from __future__ import annotations
 
 import functools
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import NORMAL_MAD, ROUNDING, SAMPLE, UPDATES_OF_A_SCALE
+from fastgd._limits import ROUNDING, SAMPLE
 from fastgd._source.rows import Rows
 from fastgd.losses.builtin import Huber
 
@@ -14,88 +14,94 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastgd._objective.objective import Objective
-    from fastgd._solvers.callable_solvers import PythonBatch
+    from fastgd._solvers.base import Solver, Steps
     from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Theta
 
+#: The median of abs(z) of a standard normal z: its quantile at 3/4.
+NORMAL_MAD = 0.6744897501960817
+#: Updates with one scale: more of them take longer, and with fewer the last digits are lost.
+UPDATES_OF_A_SCALE = 3
 
-class Rescaled:
-    """A few updates with one scale, and so on from there with the scale of the new residuals, until both stand still.
+
+class ConcomitantScale:
+    """A few updates with one scale, then with the scale of the new residuals, until both do not change.
 
     The scale is the median of abs(residual) over that of the standard normal distribution (P. J. Huber, "Robust
-    Statistics", Wiley, 1981, section 7.8). The objective always has the loss of the present one.
+    Statistics", Wiley, 1981, section 7.8).
 
     Parameters
     ----------
     objective : Objective
         Of a Huber loss whose delta is in units of the scale.
-    runner_of : callable
-        From theta and a tolerance in units of the targets to a runner and what says its next rate.
+    solver_of : callable
+        From an objective, theta, a tolerance in units of the targets, and the number of the next update, to a solver.
     tol : float
-        How far theta may still move, in units of the scale, and the scale, as a part of itself.
+        Change of theta, in units of the scale, and of the scale, as a part of itself, at which the run ends.
+
+    Attributes
+    ----------
+    objective : Objective
+        That of the present scale.
+    scale : float
     """
 
     is_deterministic = False
     evaluations = at_once = 0
+    records_all = has_moved = True
 
     def __init__(self, objective: Objective, theta0: DoubleArray,
-                 runner_of: Callable[[Any, float], tuple[PythonBatch, Callable[[], float]]], tol: float) -> None:
-        assert isinstance(objective.descended, Huber)
-        self._objective, self._runner_of, self._tol = objective, runner_of, tol
-        self._delta = objective.descended.delta
-        self.ends_when_short = True
-        least, most = objective.source.extremes
+                 solver_of: Callable[[Objective, Any, float, int], Solver], tol: float, capacity: int = 1) -> None:
+        assert isinstance(objective.loss, Huber)
+        self._unscaled, self._solver_of, self._tol = objective, solver_of, tol
+        self._delta = objective.loss.delta
+        self.stops_when_short, self.capacity, self._done = True, capacity, 0
+        least, most = objective.data.extremes
         self._floor = ROUNDING * max(abs(least), abs(most))
-        self.scale = self.spread_at(theta0) or max(abs(least), abs(most)) or 1.0
+        self.scale = self._scale_at(theta0) or max(abs(least), abs(most)) or 1.0
         self._begin_stage(theta0, 1)    # which leads far
 
-    def spread_at(self, theta: Any) -> float:
-        """The scale of the residuals; 0 where half of them are rounding."""
-        spread = spread_of(self._rows, theta)
-        return spread if spread > self._floor else 0.0
-
-    @property
-    def _rows(self) -> AnyRows:
-        rows = self._objective.source
+    def _scale_at(self, theta: Any) -> float:
+        """Compute the scale of the residuals; 0 where half of them are rounding."""
+        rows = self._unscaled.data
         assert rows.is_rows
-        return rows
+        scale = residual_mad(rows, theta)
+        return scale if scale > self._floor else 0.0
 
     def _begin_stage(self, theta: Theta, updates: int) -> None:
-        self._objective.take_loss(Huber(self._delta * self.scale))
+        self.objective = self._unscaled.with_loss(Huber(self._delta * self.scale))
         self._left = updates
-        self._runner, self.next_rate = self._runner_of(theta, self._tol * self.scale)
+        self._solver = self._solver_of(self.objective, theta, self._tol * self.scale, self._done)
 
     @property
     def theta(self) -> Theta:
-        return self._runner.theta
+        return self._solver.theta
 
     @property
     def previous(self) -> Theta:
-        return self._runner.previous
+        return self._solver.previous
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        return self._runner.buffer(limit, every)
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = self._runner.advance(alphas, thetas)
-        self._left -= count
-        if self._left > 0 and not is_short:
-            return count, False
-        spread = self.spread_at(self._runner.theta)
-        if not 0 < spread < np.inf:    # more than half of the rows are fitted exactly, or theta is not finite
-            return count, spread == 0 and self.ends_when_short
-        has_moved = abs(spread - self.scale) > self._tol * spread
-        if is_short and not has_moved:
-            return count, self.ends_when_short
-        self.scale = spread
-        self._begin_stage(self._runner.theta, UPDATES_OF_A_SCALE)
-        return count, False
+    def advance(self, most: int) -> Steps:
+        steps = self._solver.advance(min(most, self.capacity, self._left))
+        self._left -= len(steps.step_sizes)
+        self._done += len(steps.step_sizes)
+        if self._left > 0 and not steps.is_converged:
+            return steps
+        scale = self._scale_at(self._solver.theta)
+        if not 0 < scale < np.inf:    # more than half of the rows are fitted exactly, or theta is not finite
+            return steps._replace(is_converged=scale == 0 and self.stops_when_short)
+        has_changed = abs(scale - self.scale) > self._tol * scale
+        if steps.is_converged and not has_changed:
+            return steps._replace(is_converged=self.stops_when_short)
+        self.scale = scale
+        self._begin_stage(self._solver.theta, UPDATES_OF_A_SCALE)
+        return steps._replace(is_converged=False)
 
 
-def spread_of(rows: AnyRows, theta: Any) -> float:
-    """The median of abs(residual) over that of the standard normal distribution, each row by its weight.
+def residual_mad(rows: AnyRows, theta: Any) -> float:
+    """Compute the median of abs(residual), weighted, over that of the standard normal distribution.
 
-    Of many rows a sample says between which two numbers it will be, and only the residuals there are gathered.
+    Of many rows a sample brackets it, and only the residuals in the bracket are gathered.
     """
     low, high = 0.0, np.inf
     if rows.n <= 2 * SAMPLE and isinstance(rows, Rows) and rows.weights is None:    # the small call
@@ -117,18 +123,18 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
 
 
 def weighted_median(sizes: DoubleArray, weights: DoubleArray) -> float:
-    """Return the median of numbers that have these weights; where half of the weight ends between two, their mean."""
+    """Compute the weighted median of numbers; where half of the weight ends between two it is their mean."""
     median = _median_above(0.0, float(weights.sum()), sizes, weights)
     return float(sizes.max()) if median is None else median
 
 
 def sizes_of_residuals(theta: DoubleArray, rows: Rows) -> DoubleArray:
-    """Return abs(residual) of each row."""
+    """Compute abs(residual) of each row."""
     return _sizes_in(theta, rows, slice(0, rows.n))
 
 
 def _median_above(below: float, total: float, sizes: DoubleArray, weights: DoubleArray) -> float | None:
-    """The median of numbers of which these are some, and those of a weight of `below` less; None if it is elsewhere.
+    """Return the weighted median if it is among these numbers, below which lies a weight of `below`; else None.
 
     Where half of the weight ends between two numbers it is their mean.
     """
@@ -151,7 +157,7 @@ def _sizes_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
 
 def _sizes_between(theta: DoubleArray, low: float, high: float, rows: Rows,
                    part: slice) -> tuple[float, float, DoubleArray, DoubleArray]:
-    """The weight of the residuals below `low`, that of all, and those from `low` to `high` with their weights."""
+    """Sum the weights of residuals below `low` and of all; return the residuals in the bracket and their weights."""
     sizes = _sizes_in(theta, rows, part)
     weights = np.ones(len(sizes)) if rows.weights is None else rows.weights[part]
     inside = (sizes >= low) & (sizes <= high)

@@ -1,8 +1,8 @@
-"""How far a mean of pieces of straight lines over rows can be above its least, by duality.
+"""Bounds of how far a mean loss over rows is above its minimum: by duality, and by the gradient.
 
-With slopes a of the loss in the residuals, between the least and the steepest that it has, and conj the conjugate of
-the loss, mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if it is a slope of that.
-The loss is above it by the mean of loss(r) + conj(a) - a r.
+Of a piecewise linear loss let a be slopes in the residuals, between the least and the steepest that it has, and conj
+the conjugate of the loss. Then mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if it is a subgradient
+of that. The loss is above it by the mean of loss(r) + conj(a) - a r.
 """
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import (
-    ENOUGH_LEFT,
-    LEAF,
-    LEAST_ROOM,
-    LOST_IN_ROUNDING,
-    MOST_FOR_EIGENVALUES,
-    MOST_ROUNDS,
-    NUMBERS_FOR_EACH_SUM,
-    POINTS_AT_ONCE,
-    PRODUCTS,
-)
-from fastgd._objective.second_moments import products_in, residuals_times_rows
+from fastgd._limits import LEAF, NUMBERS_FOR_EACH_SUM, POINTS_AT_ONCE, PRODUCTS
 from fastgd._source.rows import rows_in_memory
 from fastgd._sums import column_sums
 
@@ -33,16 +22,38 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 
+#: Part of a jump by which a slope far from kinks may change, where those near them do not suffice.
+MIN_ROOM = 1e-6
+#: Rounds of corrections of the slopes, and the part of their cost that the gradient may add to the gap.
+MAX_ROUNDS, ENOUGH_LEFT = 4, 0.1
 
-class Pieces:
-    """A loss of straight pieces, as a function of the residual.
+
+def gradient_bound(objective: Objective, slope: Any, distance: float, loss: float) -> float:
+    """Bound, about, what a loss of rows can decrease by within a distance in units of the prediction.
+
+    It is the length of the gradient times the distance. A penalty has a gradient where the rows have none, as where
+    columns outnumber them, and counts as a part of the distance: at both ends of it l1 * sum(abs(w)) and
+    l2 / 2 * sum(w**2) are below the loss.
+    """
+    penalty, curvature, way = objective.penalty, objective.second_moments, distance * distance
+    if penalty is None or not loss:
+        return distance * math.sqrt(max(0.0, float(slope @ curvature.over_gram(slope))))
+    part = distance * penalty.l1 / (2 * loss)
+    decay = penalty.l2 + part * part
+    way += (way if penalty.l1 else 0.0) + (8 * loss if penalty.l2 else 0.0)
+    steepness = float(slope @ curvature.preconditioner("gram", 1.0, decay, is_subsampled=True).direction(slope))
+    return math.sqrt(max(0.0, steepness) * way)
+
+
+class PiecewiseLinear:
+    """Piecewise linear loss as a function of the residual.
 
     Attributes
     ----------
     offsets, jumps : ndarray
-        Where it has kinks, in order, and by how much its slope jumps there.
+        Its kinks, in order, and the jump of the slope at each.
     low, high : float
-        The slopes before the first kink and after the last one.
+        The slopes below the first kink and above the last one.
     """
 
     def __init__(self, loss: Loss) -> None:
@@ -52,13 +63,13 @@ class Pieces:
         self._heights = [float(loss(0.0, [offset])) for offset in self.offsets.tolist()]
 
     def slopes(self, residuals: DoubleArray) -> DoubleArray:
-        """Those beside the residuals; at a kink that before it."""
+        """Compute the slope at each residual; at a kink that below it."""
         slopes: DoubleArray = self.low + (residuals[:, None] > self.offsets) @ self.jumps
         return slopes
 
     def smoothed(self, residuals: DoubleArray, width: float) -> tuple[DoubleArray, DoubleArray]:
-        """The slopes with kinks of this half-width, and the room that each has to change, as a part of a jump."""
-        slopes, room = np.full(len(residuals), self.low), np.full(len(residuals), LEAST_ROOM)
+        """Compute the slopes of the smoothed loss, and the room of each to change, as a part of a jump."""
+        slopes, room = np.full(len(residuals), self.low), np.full(len(residuals), MIN_ROOM)
         for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
             place = (residuals - offset) / width
             np.minimum(np.maximum(place, -1.0, out=place), 1.0, out=place)
@@ -67,35 +78,35 @@ class Pieces:
         return slopes, room
 
     def losses(self, residuals: DoubleArray) -> DoubleArray:
-        """Those of each."""
+        """Evaluate the loss at each residual."""
         losses: DoubleArray = self._heights[0] + self.low * (residuals - self.offsets[0])
         for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
             losses += jump * np.maximum(residuals - offset, 0.0)
         return losses
 
     def gaps(self, residuals: DoubleArray, slopes: DoubleArray) -> DoubleArray:
-        """loss(r) + conj(a) - a r, at least 0: conj(a) is the largest a * offset - loss(offset)."""
+        """Compute loss(r) + conj(a) - a r >= 0, where conj(a) is the largest a * offset - loss(offset)."""
         conjugates = functools.reduce(np.maximum, (
             slopes * offset - height for offset, height in zip(self.offsets.tolist(), self._heights, strict=True)))
         gaps: DoubleArray = self.losses(residuals) + conjugates - slopes * residuals
         return gaps
 
     def way(self, loss: float, other: float) -> float:
-        """The most that predictions of these mean losses can differ by in the mean: each is as far as its residuals."""
+        """Bound the mean distance of the predictions of two thetas by their mean losses."""
         return (loss + other) / min(-self.low, self.high) + 2 * float(np.abs(self.offsets).max())
 
 
 class _Slopes(NamedTuple):
-    """Slopes of a smoothed loss, moved by steps: values alone, as what is computed of rows may be sent to them."""
+    """Slopes of a smoothed loss, moved by steps; values alone, which can be sent to where the rows are."""
 
-    pieces: Pieces
+    pieces: PiecewiseLinear
     theta: DoubleArray
     width: float
     shift: DoubleArray
     steps: tuple[DoubleArray, ...] = ()
 
     def at(self, rows: Rows, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The residuals, and their slopes, moved by the steps, with the room that is left of each."""
+        """Compute the residuals, their slopes after the steps, and the room that is left of each."""
         pieces = self.pieces
         residuals = rows.targets[part] - rows.predictions(self.theta, part)
         slopes, room = pieces.smoothed(residuals, self.width)
@@ -103,7 +114,7 @@ class _Slopes(NamedTuple):
             slopes -= room * rows.predictions(step, part)
             np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
             at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
-            room = np.maximum(np.minimum(room, 2 * at_edge), LEAST_ROOM)
+            room = np.maximum(np.minimum(room, 2 * at_edge), MIN_ROOM)
         return residuals, slopes, room
 
 
@@ -126,30 +137,30 @@ def _largest_in(slopes: _Slopes, step: DoubleArray, rows: Rows, part: slice) -> 
     return float(np.abs(room * rows.predictions(step, part)).max())
 
 
-class Dual:
-    """What slopes near those of a smoothed loss prove of the least mean loss.
+class DualityGap:
+    """Lower bound of the mean loss by slopes near those of a smoothed loss.
 
     To make their means with the columns 0 they are moved by room * (x @ c), where room is what each has, and cut at
-    the steepest. What is left of the means is e = mean(z x) with z = room * (x @ d), which can be worth no more than
-    max(abs(z)) times the mean distance of predictions, at both of which ends the loss is known.
+    the steepest. What is left of the means is e = mean(z x) with z = room * (x @ d), which can change the loss by at
+    most max(abs(z)) times the mean distance of predictions, at both ends of which the loss is known.
     """
 
     def __init__(self, objective: Objective) -> None:
-        assert objective.descended is not None
-        self._objective, self._pieces = objective, Pieces(objective.descended)
+        assert objective.loss is not None
+        self._objective, self._pieces = objective, PiecewiseLinear(objective.loss)
         self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
 
     def gap(self, theta: Any, width: float, loss: float, enough: float = 0.0) -> tuple[float, float]:
-        """The most that the loss at theta, which is `loss`, is above the least, and what slopes of this width cost.
+        """Bound the suboptimality at theta, where the loss is `loss`; the second number is the part by the slopes.
 
-        It may be less than the first that is `enough`; NaN where it cannot be told.
+        The search for a smaller bound ends at one below `enough`. NaN where there is none.
         """
-        rows: Any = self._objective.source
+        rows: Any = self._objective.data
         self._first = int(rows.intercept)
-        if rows.n_parameters > MOST_FOR_EIGENVALUES:
+        if rows.n_parameters > MAX_EIGENVALUE_PARAMETERS:
             return math.nan, math.nan
-        metric = self._objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
-        self._shift, self._sizes = metric.shift, metric.sizes
+        preconditioner = self._objective.second_moments.preconditioner("gram", 1.0, 0.0, is_subsampled=True)
+        self._shift, self._sizes = preconditioner.shift, preconditioner.sizes
         with np.errstate(all="ignore"):
             try:
                 return self._gap(rows, theta, width, loss, enough)
@@ -159,12 +170,12 @@ class Dual:
     def _gap(self, rows: Any, theta: Any, width: float, loss: float, enough: float) -> tuple[float, float]:
         self._theta, self._width, self._slopes = theta, width, _Slopes(self._pieces, theta, width, self._shift)
         gap = before = math.inf
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             gram, means = self._moments(rows)
             step = self._unscaled(self._step(gram, means))
             self._slopes = self._slopes._replace(steps=(*self._slopes.steps, step))
-            cost, means = self._moved(rows)
-            now = cost + self._left(rows, gram, means, cost, loss)
+            cost, means = self._costs_and_means(rows)
+            now = cost + self._gradient_part(rows, gram, means, cost, loss)
             gap = min(gap, now)
             if now <= enough or now - cost <= ENOUGH_LEFT * cost or not now - cost < before / 2:
                 break
@@ -172,25 +183,25 @@ class Dual:
         return gap, cost
 
     def _step(self, gram: DoubleArray, means: DoubleArray) -> DoubleArray:
-        """By what step the slopes should move so that the means are what they should be."""
+        """Solve for the step of the slopes that makes their means subgradients of the penalty."""
         weights, pieces = self._theta[self._first:], self._pieces
-        excess, step = self._beyond(means), np.zeros(len(means))
+        excess, step = self._excess(means), np.zeros(len(means))
         moving = np.concatenate([np.ones(self._first, bool), (weights != 0) | (excess[self._first:] != 0)])
         decay = np.zeros(len(means))
         decay[self._first:] = 2 * self._width / (pieces.high - pieces.low) * self._l2 / self._sizes**2
         step[moving] = _solved((gram + np.diag(decay))[np.ix_(moving, moving)], excess[moving])[0]
         return step
 
-    def _left(self, rows: Any, gram: DoubleArray, means: DoubleArray, cost: float, loss: float) -> float:
-        """The most that can be gained as the means are not what they should be."""
-        way, excess = self._pieces.way(loss, loss), self._beyond(means)
+    def _gradient_part(self, rows: Any, gram: DoubleArray, means: DoubleArray, cost: float, loss: float) -> float:
+        """Bound the part of the gap that comes from means which are no subgradients of the penalty."""
+        way, excess = self._pieces.way(loss, loss), self._excess(means)
         step, lost = _solved(gram, excess)
         largest = math.inf if rows.is_weighted else math.sqrt(rows.n * max(0.0, float(step @ excess)))
         if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
             # The room is that of the matrix which the step is from.
             slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
             largest = max(rows.each(functools.partial(_largest_in, slopes, self._unscaled(step))))
-        left = largest * way + self._worth(lost, loss, way)
+        left = largest * way + self._unreachable_bound(lost, loss, way)
         if not self._l2:
             return left
         weights, total = self._theta[self._first:], means[self._first:] * self._sizes
@@ -199,7 +210,7 @@ class Dual:
         return min(left, float(of_penalty.sum()) + way * float(np.abs(means[:self._first]).sum()))
 
     def _moments(self, rows: Any) -> tuple[DoubleArray, DoubleArray]:
-        """The means of room * z z' and of a z, with z the scaled columns, a 1 before them if there is an intercept."""
+        """Compute the means of room * z z' and of a z, with z the scaled columns, a 1 before them for an intercept."""
         p = rows.p
         most = max(LEAF, min(rows.rows_of(POINTS_AT_ONCE), PRODUCTS // p**2))
         products = functools.partial(_products_in, self._slopes, most)
@@ -209,16 +220,16 @@ class Dual:
         order = [p] * self._first + list(range(p))
         return means[np.ix_(order, order)], means[order, p + 1]
 
-    def _moved(self, rows: Any) -> tuple[float, DoubleArray]:
-        """The mean gap of the slopes, and the means of these times the scaled columns."""
+    def _costs_and_means(self, rows: Any) -> tuple[float, DoubleArray]:
+        """Compute the mean gap of the slopes, and the means of the slopes times the scaled columns."""
         sums = rows.total(functools.partial(_gaps_in, self._slopes), rows.rows_of(POINTS_AT_ONCE))
         means = sums[1:] / rows.n
         means[self._first:] -= self._shift * means[:self._first].sum()
         means[self._first:] /= self._sizes
         return float(sums[0]) / rows.n, means
 
-    def _beyond(self, means: DoubleArray) -> DoubleArray:
-        """What the means are too large by: they should be 0, or a slope of the penalty at these weights."""
+    def _excess(self, means: DoubleArray) -> DoubleArray:
+        """Compute the excess of the means over the nearest subgradients of the penalty at these weights."""
         beyond, weights = means.copy(), self._theta[self._first:]
         total = means[self._first:] * self._sizes
         slopes = np.where(weights == 0, np.clip(total, -self._l1, self._l1),
@@ -227,26 +238,26 @@ class Dual:
         return beyond
 
     def _unscaled(self, step: DoubleArray) -> DoubleArray:
-        """What predicts for rows what `step` does for scaled ones."""
+        """Convert a step of scaled columns to one of theta."""
         theta = step.copy()
         theta[self._first:] /= self._sizes
         theta[:self._first] -= self._shift @ theta[self._first:]
         return theta
 
-    def _worth(self, lost: DoubleArray, loss: float, way: float) -> float:
-        """The most that slopes can be worth which no rows have, as by rounding; about, where no penalty bounds it."""
+    def _unreachable_bound(self, lost: DoubleArray, loss: float, way: float) -> float:
+        """Bound, about, the part of the gap by means in directions that no rows have, as by rounding."""
         total = lost[self._first:] * self._sizes
         if self._l1 or self._l2:
             of_weights = (float(np.abs(total).max()) * 2 * loss / self._l1 if self._l1
                           else math.sqrt(8 * loss / self._l2 * float(total @ total)))
             return of_weights + way * float(np.abs(lost[:self._first]).sum())
         slope = np.concatenate([lost[:self._first], total + self._shift * lost[:self._first].sum()])
-        return way * math.sqrt(max(0.0, float(slope @ self._objective.curvature.over_gram(slope))))
+        return way * math.sqrt(max(0.0, float(slope @ self._objective.second_moments.over_gram(slope))))
 
 
 def _solved(gram: DoubleArray, means: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """The d that gram @ d is nearest to these means, and what of them is in no direction of the matrix."""
+    """Solve gram @ d = means by least squares; the second item is the residual."""
     values, vectors = np.linalg.eigh(gram)
-    kept = values > LOST_IN_ROUNDING * len(values) * float(values.max(initial=0.0))
+    kept = values > EIGENVALUE_ROUNDING * len(values) * float(values.max(initial=0.0))
     vectors, along = vectors[:, kept], means @ vectors[:, kept]
     return vectors @ (along / values[kept]), means - vectors @ along

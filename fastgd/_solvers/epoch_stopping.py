@@ -1,4 +1,4 @@
-"""What goes by the epoch: its end, the rule that compares it with the one before, the mean of its thetas."""
+"""Stopping rule of epochs, and the mean of the thetas of an epoch."""
 from __future__ import annotations
 
 import math
@@ -14,48 +14,48 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, Theta
 
 
-class Epochs:
-    """Counts epochs, applies their rule and takes the mean.
+class EpochRule:
+    """Stopping rule that compares an epoch with the one before, and the mean of its thetas.
 
     Parameters
     ----------
     period : int
-        Updates in an epoch; 1 for a rule that looks at every update.
+        Updates in an epoch; 1 for a rule that is applied to every update.
     theta0 : float or ndarray
-        Where the run starts, which stands for the epoch before the first.
+        Start of the run, which stands for the epoch before the first.
     tol : float or None
         The run has converged when theta after an epoch is nearer than this to theta after the one before and, if the
-        mean is asked for, to the mean (where each epoch ends at the same place, as with 0.5 / (1 + t) on the squared
-        error, the first says nothing about the thetas between); None: not looked at.
+        mean is asked for, to the mean (where each epoch ends at the same theta, as with 0.5 / (1 + t) on the squared
+        error, the first says nothing about the thetas between); None for no rule.
     averages : bool
-        Whether the mean is asked for.
-    loss_at : callable, optional
-        Compare its values in place of thetas.
+        True if the mean is computed.
+    value : callable, optional
+        Objective whose values are compared in place of thetas.
 
     Attributes
     ----------
     moved : float
-        What was last compared with `tol`.
+        The number that was last compared with `tol`.
     """
 
     def __init__(self, period: int, theta0: Theta, tol: float | None, averages: bool,
-                 loss_at: Callable[[Theta], float] | None = None) -> None:
+                 value: Callable[[Theta], float] | None = None) -> None:
         self.period = period
         self.average: Theta | None = None
-        self.wants_every = averages
+        self.needs_all = averages
         self._tol = tol
-        self._loss_at = loss_at
-        self._last: Any = theta0 if loss_at is None else loss_at(theta0)
+        self._value = value
+        self._last: Any = theta0 if value is None else value(theta0)
         self._sum: Any = 0.0
         self._unit = 1.0
         self.moved = math.inf
 
     def room(self, done: int) -> int:
-        """Updates until the end of the epoch."""
+        """Return the number of updates until the end of the epoch."""
         return self.period - done % self.period
 
-    def _take_in(self, so_far: int, new: DoubleArray) -> None:
-        """Add `new` to the mean of the epoch, which had `so_far` thetas."""
+    def _add_to_mean(self, so_far: int, new: DoubleArray) -> None:
+        """Add thetas to the mean of the epoch, which had `so_far` of them."""
         if so_far == 0:
             self._sum, self._unit = 0.0, 1.0
         with np.errstate(all="ignore"):
@@ -67,18 +67,18 @@ class Epochs:
             self._sum = total
             self.average = own(total / (so_far + len(new)) / self._unit)
 
-    def look_at(self, done: int, count: int, new: DoubleArray, theta: Theta) -> bool:
-        """Take in `count` thetas up to `theta` after update `done`; True if it converged.
+    def update(self, done: int, count: int, new: DoubleArray, theta: Theta) -> bool:
+        """Add `count` thetas up to `theta` after update `done`; return True if the rule is met.
 
-        `new` has all of them if `wants_every`.
+        `new` has all of them if `needs_all`.
         """
-        if self.wants_every:
-            self._take_in((done - count) % self.period, new)
+        if self.needs_all:
+            self._add_to_mean((done - count) % self.period, new)
         if done % self.period or self._tol is None:
             return False
         theta = theta if type(theta) is float else own(theta)
-        if self._loss_at is not None:
-            loss = self._loss_at(theta if self.average is None else self.average)
+        if self._value is not None:
+            loss = self._value(theta if self.average is None else self.average)
             self.moved, self._last = abs(loss - self._last), loss
         else:
             self.moved, self._last = largest(theta - self._last), theta

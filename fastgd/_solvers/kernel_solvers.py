@@ -1,79 +1,67 @@
-"""Runners of our own losses: the updates are made in a kernel.
-
-A runner has
-
-    theta                       the current theta
-    previous                    the theta before it, after an update
-    is_deterministic            whether the next theta depends on nothing but the last one and the learning rate
-    ends_when_short             whether a step shorter than tol ends the run; may be set
-    evaluations                 in one update, of the loss at a point, or of a product where that takes longer; 0 if it
-                                answers Ctrl-C by itself
-    at_once                     evaluations that one call of `advance` may begin with, until their time is known
-    buffer(limit, every)        how many updates it should be asked for at once, `limit` at most, and an array for their
-                                thetas; unless `every` one is asked for, perhaps for the last of them only
-    advance(alphas, thetas)     update, write each new theta to `thetas`, or if that is short the last; stop after an
-                                update that ends the run or is not finite; return how many were made, and whether the
-                                last was short
-
-and can be resumed after any call. A theta is a float, or for a linear model an array that is not changed any more.
-"""
+"""Solvers of compiled losses whose updates are made in a kernel: batch, stochastic and mini-batch descent."""
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastgd._kernels import descent, linear
 from fastgd._kernels.shuffle import Visits
 from fastgd._kernels.step import ArraySteps, NumberSteps
-from fastgd._limits import BATCH_UPDATES, EVALUATIONS, NUMBERS_KEPT, STOCHASTIC_UPDATES
+from fastgd._solvers.base import BATCH_UPDATES, Scheduled, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._kernels.step import Steps
     from fastgd._source import Rows
-    from fastgd._types import DoubleArray, FloatArray, IndexArray
+    from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
     from fastgd.penalties import Penalty
 
+    #: A compiled loop: from learning rates and a buffer to how many updates were made, and whether the last was short.
+    Kernel: TypeAlias = Callable[[DoubleArray, DoubleArray], tuple[int, bool]]
 
-def _advanced(generator: np.random.BitGenerator, stochastic: Callable[[DoubleArray, DoubleArray], tuple[int, bool]],
-              alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-    """What a stochastic kernel answers once it made an update: a call may end before one, in a long shuffle.
-
-    Between two calls the generator's lock is free, and Python answers Ctrl-C.
-    """
-    count, is_short = 0, False
-    while count == 0:
-        with generator.lock:
-            count, is_short = stochastic(alphas, thetas)
-    return count, is_short
+#: Updates of a stochastic descent in one call of a kernel: 96 KiB of rates and as much of thetas, below the size for
+#: which malloc maps fresh pages at every call.
+STOCHASTIC_UPDATES = 12_288
+#: Numbers of the thetas of a linear model in one buffer: 512 KiB.
+BUFFER_NUMBERS = 2**16
+#: Products of the Gram matrix and theta in one call, as evaluations of a cheap loss.
+GRAM_EVALUATIONS = 2**22
 
 
-class _KernelRunner:
-    """Updates in a kernel."""
+class _KernelSolver(Scheduled):
+    """Updates made by a kernel, which changes the state of its steps in place."""
 
-    _steps: Steps
+    is_deterministic = True
+    records_all = False
+    _buffer: DoubleArray | None = None
 
-    @property
-    def ends_when_short(self) -> bool:
-        return self._steps.ends_when_short
+    def __init__(self, rates: Rates, first_update: int, by_step: bool, steps: Any, kernel: Kernel) -> None:
+        super().__init__(rates, first_update, by_step)
+        self.is_deterministic = self.is_deterministic and rates.is_constant
+        self._steps, self._kernel, self._stopped = steps, kernel, by_step
 
-    @ends_when_short.setter
-    def ends_when_short(self, value: bool) -> None:
-        self._steps.ends_when_short = value
+    def _run(self, most: int, capacity: int) -> tuple[int, bool, DoubleArray]:
+        rates = self.next_rates(most if most < capacity else capacity)
+        if self.stops != self._stopped:
+            self._steps.ends_when_short = self._stopped = self.stops
+        if self._buffer is None:
+            self._buffer = self._new_buffer()
+        count, is_short = self._kernel(rates, self._buffer[:len(rates)])
+        self._done += count
+        return count, is_short, rates
+
+    def _new_buffer(self) -> DoubleArray:
+        raise NotImplementedError
 
 
-class _NumberRunner(_KernelRunner):
+class _NumberSolver(_KernelSolver):
     """Updates of one number."""
 
+    capacity = BATCH_UPDATES
     _steps: NumberSteps
-
-    def __init__(self, theta0: float, tol: float, by_step: bool, most: int) -> None:
-        self._steps = NumberSteps(theta0, tol, by_step)
-        self._most = most
 
     @property
     def theta(self) -> float:
@@ -83,147 +71,168 @@ class _NumberRunner(_KernelRunner):
     def previous(self) -> float:
         return self._steps.previous
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        most = min(self._most, limit)
-        return most, np.empty(most)
+    def _new_buffer(self) -> DoubleArray:
+        return np.empty(self.capacity)
+
+    def advance(self, most: int) -> Steps:
+        count, is_short, rates = self._run(most, self.capacity)
+        assert self._buffer is not None
+        return Steps(self._buffer[:count], rates[:count], is_short)
 
 
-class NumberBatch(_NumberRunner):
+class NumberBatch(_NumberSolver):
     """Batch descent of one number."""
 
-    is_deterministic = True
-
-    def __init__(self, gradient: Gradient, targets: FloatArray, theta0: float, tol: float, by_step: bool,
-                 most: int = BATCH_UPDATES) -> None:
-        super().__init__(theta0, tol, by_step, most)
+    def __init__(self, gradient: Gradient, targets: FloatArray, theta0: float, rates: Rates, tol: float, by_step: bool,
+                 first_update: int = 0) -> None:
+        steps = NumberSteps(theta0, tol, by_step)
         self.evaluations, self.at_once = targets.size, gradient.at_once
-        self._batch = gradient.version(descent.batch, targets.dtype)
-        self._kernel = gradient.kernel
-        self._targets = targets
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        return self._batch(self._kernel, self._targets, self._steps, alphas, thetas)
+        batch = gradient.version(descent.batch, targets.dtype)
+        super().__init__(rates, first_update, by_step, steps,
+                         functools.partial(batch, gradient.kernel, targets, steps))
 
 
-class NumberStochastic(_NumberRunner):
+class NumberStochastic(_NumberSolver):
     """Stochastic and mini-batch descent of one number; the points are shuffled in place."""
 
     is_deterministic = False
+    capacity = STOCHASTIC_UPDATES
 
     def __init__(self, gradient: Gradient, points: FloatArray, batch_size: int, bit_generator: np.random.BitGenerator,
-                 theta0: float, tol: float, by_step: bool) -> None:
-        super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES)
+                 theta0: float, rates: Rates, tol: float, by_step: bool, first_update: int = 0) -> None:
+        steps = NumberSteps(theta0, tol, by_step)
         self.evaluations, self.at_once = batch_size, gradient.at_once
         visits = Visits(bit_generator.capsule, points.size, batch_size)
-        self._generator = bit_generator
-        self._stochastic = functools.partial(gradient.version(descent.stochastic, points.dtype), gradient.kernel,
-                                             points, visits, self._steps)
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        return _advanced(self._generator, self._stochastic, alphas, thetas)
+        stochastic = functools.partial(gradient.version(descent.stochastic, points.dtype), gradient.kernel, points,
+                                       visits, steps)
+        super().__init__(rates, first_update, by_step, steps, functools.partial(_shuffling, bit_generator, stochastic))
 
 
-class _ArrayRunner(_KernelRunner):
-    """Updates of an array, which a kernel changes in place."""
+def _shuffling(generator: np.random.BitGenerator, stochastic: Kernel, rates: DoubleArray,
+               thetas: DoubleArray) -> tuple[int, bool]:
+    """Call a stochastic kernel until it made an update: a call may end before one, in a long shuffle.
+
+    Between two calls the generator's lock is free, and Python answers Ctrl-C.
+    """
+    count, is_short = 0, False
+    while count == 0:
+        with generator.lock:
+            count, is_short = stochastic(rates, thetas)
+    return count, is_short
+
+
+class _ArraySolver(_KernelSolver):
+    """Updates of an array."""
 
     _steps: ArraySteps
+    _writes_all = True    # the kernel of a batch descent, and that of a stochastic one if there is room
+    max_updates = BATCH_UPDATES
 
-    is_deterministic = True
-
-    def __init__(self, theta0: DoubleArray, tol: float, by_step: bool, most: int, levels: int) -> None:
+    def __init__(self, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool, first_update: int, levels: int,
+                 kernel: Callable[..., tuple[int, bool]]) -> None:
         self.theta = self.previous = theta0
-        self._most = most
         self._now, self._before = theta0.copy(), theta0.copy()
-        self._steps = ArraySteps(self._now, self._before, np.empty((levels + 1, len(theta0))), tol, by_step)
+        steps = ArraySteps(self._now, self._before, np.empty((levels + 1, len(theta0))), tol, by_step)
+        super().__init__(rates, first_update, by_step, steps, functools.partial(kernel, steps))
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        q, most = len(self.theta), min(self._most, limit)
-        if every or self.is_deterministic:
-            most = min(most, max(1, NUMBERS_KEPT // q))
-            return most, np.empty((most, q))
-        return most, np.empty((1, q))
+    @property
+    def capacity(self) -> int:
+        if self.records_all or self._writes_all:
+            return min(self.max_updates, max(1, BUFFER_NUMBERS // len(self.theta)))
+        return self.max_updates
 
-    def _moved(self, alphas: DoubleArray, thetas: DoubleArray) -> None:
+    def _new_buffer(self) -> DoubleArray:
+        is_whole = self.records_all or self._writes_all
+        return np.empty((self.capacity if is_whole else 1, len(self.theta)))
+
+    def advance(self, most: int) -> Steps:
+        count, is_short, rates = self._run(most, self.capacity)
         self.theta, self.previous = self._now.copy(), self._before.copy()
-        if len(thetas) < len(alphas):
+        thetas = self._buffer
+        assert thetas is not None
+        if len(thetas) < len(rates):
             thetas[-1] = self._now
+        return Steps(thetas[:count], rates[:count], is_short)
 
 
-class ArrayBatch(_ArrayRunner):
+class ArrayBatch(_ArraySolver):
     """Batch descent of a linear model."""
 
-    def __init__(self, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float, by_step: bool,
-                 most: int = BATCH_UPDATES) -> None:
-        super().__init__(theta0, tol, by_step, most, linear.levels(rows.n))
+    def __init__(self, gradient: Gradient, rows: Rows, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
+                 first_update: int = 0) -> None:
         self.evaluations, self.at_once = rows.X.size, gradient.at_once
-        self._batch = gradient.version(linear.batch, rows.X.dtype)
-        self._arguments = gradient.kernel, rows.X, rows.kernel, self._steps
+        batch = gradient.version(linear.batch, rows.X.dtype)
 
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = self._batch(*self._arguments, alphas, thetas)
-        self._moved(alphas, thetas)
-        return count, is_short
+        def kernel(steps: ArraySteps, rates: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+            return batch(gradient.kernel, rows.X, rows.kernel, steps, rates, thetas)
+
+        super().__init__(theta0, rates, tol, by_step, first_update, linear.levels(rows.n), kernel)
 
 
-class GramBatch(_ArrayRunner):
+class GramBatch(_ArraySolver):
     """Batch descent of a linear model on a quadratic loss, by its Gram matrix: X is read once."""
 
-    def __init__(self, gram: DoubleArray, moment: DoubleArray, theta0: DoubleArray, tol: float, by_step: bool,
-                 most: int = BATCH_UPDATES) -> None:
-        super().__init__(theta0, tol, by_step, most, 0)
-        self.evaluations, self.at_once = gram.size, EVALUATIONS
-        self._gram, self._moment = gram, moment
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = linear.batch_squared(self._gram, self._moment, self._steps, alphas, thetas)
-        self._moved(alphas, thetas)
-        return count, is_short
+    def __init__(self, gram: DoubleArray, moment: DoubleArray, theta0: DoubleArray, rates: Rates, tol: float,
+                 by_step: bool, first_update: int = 0) -> None:
+        self.evaluations, self.at_once = gram.size, GRAM_EVALUATIONS
+        super().__init__(theta0, rates, tol, by_step, first_update, 0,
+                         functools.partial(linear.batch_squared, gram, moment))
 
 
-class ArrayStochastic(_ArrayRunner):
+class ArrayStochastic(_ArraySolver):
     """Stochastic and mini-batch descent of a linear model; the order of the rows is shuffled."""
 
-    is_deterministic = False
+    is_deterministic = _writes_all = False
+    max_updates = STOCHASTIC_UPDATES
 
     def __init__(self, gradient: Gradient, rows: Rows, order: IndexArray, batch_size: int,
-                 bit_generator: np.random.BitGenerator, theta0: DoubleArray, tol: float, by_step: bool) -> None:
-        super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES, linear.levels(batch_size))
+                 bit_generator: np.random.BitGenerator, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
+                 first_update: int = 0) -> None:
         self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once
         visits = Visits(bit_generator.capsule, order.size, batch_size)
+        stochastic = gradient.version(linear.stochastic, rows.X.dtype)
+
+        def kernel(steps: ArraySteps, rates: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
+            call = functools.partial(stochastic, gradient.kernel, rows.X, rows.kernel, order, visits, steps)
+            return _shuffling(bit_generator, call, rates, thetas)
+
+        super().__init__(theta0, rates, tol, by_step, first_update, linear.levels(batch_size), kernel)
         self._features = rows.X.shape[1]
-        self._generator = bit_generator
-        self._stochastic = functools.partial(gradient.version(linear.stochastic, rows.X.dtype), gradient.kernel, rows.X,
-                                             rows.kernel, order, visits, self._steps)
 
-    def take_manner(self, metric: Any, penalty: Penalty | None) -> None:
-        """Make steps in this metric and with this penalty."""
+    def set_proximal(self, preconditioner: Any, penalty: Penalty | None) -> None:
+        """Set the preconditioner and the penalty of the steps."""
         p = self._features
-        shift, sizes = getattr(metric, "shift", np.zeros(p)), getattr(metric, "sizes", np.ones(p))
+        shift, sizes = getattr(preconditioner, "shift", np.zeros(p)), getattr(preconditioner, "sizes", np.ones(p))
         l1, l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
-        self._steps.take_manner(1.0 if metric is None else metric.unit, l2, l1, shift, sizes)
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        count, is_short = _advanced(self._generator, self._stochastic, alphas, thetas)
-        self._moved(alphas, thetas)
-        return count, is_short
+        self._steps.take_manner(1.0 if preconditioner is None else preconditioner.unit, l2, l1, shift, sizes)
 
 
-class OfOneWeight:
-    """A stochastic descent of rows of the one number 1, as one of a number."""
+class OneWeight:
+    """Adapter from rows of the one number 1 to a number: a stochastic descent with weights or a penalty."""
 
     is_deterministic = False
 
     def __init__(self, rows: ArrayStochastic) -> None:
         self._rows = rows
-        self.evaluations, self.at_once = rows.evaluations, rows.at_once
+        rows.records_all = True
+        self.evaluations, self.at_once, self.capacity, self.records_all = (
+            rows.evaluations, rows.at_once, rows.capacity, True)
 
     @property
-    def ends_when_short(self) -> bool:
-        return self._rows.ends_when_short
+    def stops_when_short(self) -> bool:
+        return self._rows.stops_when_short
 
-    @ends_when_short.setter
-    def ends_when_short(self, value: bool) -> None:
-        self._rows.ends_when_short = value
+    @stops_when_short.setter
+    def stops_when_short(self, value: bool) -> None:
+        self._rows.stops_when_short = value
+
+    @property
+    def has_moved(self) -> bool:
+        return self._rows.has_moved
+
+    @has_moved.setter
+    def has_moved(self, value: bool) -> None:
+        self._rows.has_moved = value
 
     @property
     def theta(self) -> float:
@@ -233,9 +242,6 @@ class OfOneWeight:
     def previous(self) -> float:
         return float(self._rows.previous[0])
 
-    def buffer(self, limit: int, every: bool) -> tuple[int, DoubleArray]:
-        most, thetas = self._rows.buffer(limit, True)
-        return most, thetas.reshape(-1)
-
-    def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
-        return self._rows.advance(alphas, thetas.reshape(-1, 1))
+    def advance(self, most: int) -> Steps:
+        steps = self._rows.advance(most)
+        return steps._replace(thetas=steps.thetas.reshape(-1))

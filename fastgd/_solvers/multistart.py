@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
-from fastgd._solvers.loop import Outcome, drive
-from fastgd._solvers.select import batch_runner
+from fastgd._limits import MANY_POINTS
+from fastgd._solvers.base import BATCH_UPDATES, Outcome
+from fastgd._solvers.loop import FIRST_CHUNK, LONGEST_CHUNK, run_loop
+from fastgd._solvers.select import THREADED_UPDATE_POINTS, plain_batch
 from fastgd._sums import ALONE
 from fastgd.results import CYCLE, LIMIT_REACHED
 
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float, limit: int) -> list[Outcome]:
-    """The Outcome of batch descent from each of `starts`, a float64 array."""
-    gradient, targets, threads = objective.gradient, objective.in_memory.targets, objective.threads
+    """Run batch descent from each of `starts`, a float64 array; return the Outcomes."""
+    gradient, targets, threads = objective.compiled_gradient, objective.in_memory.targets, objective.threads
 
     def alone(start: float) -> Outcome:
-        return drive(batch_runner(objective, start, tol, True, limit), rates, limit)
+        return run_loop(plain_batch(objective, start, rates, tol, True, limit), limit)
 
-    shares_points = targets.size > (MANY_FOR_UPDATES if len(starts) < threads.count else math.inf)
+    shares_points = targets.size > (THREADED_UPDATE_POINTS if len(starts) < threads.count else math.inf)
     if (gradient is None or shares_points or targets.size > gradient.at_once
             or not (rates.is_constant or rates(0, 1).item())):
         return [alone(start) for start in starts.tolist()]
@@ -39,7 +40,7 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
-    # The driver knows what to say of a cycle, and finds it at the same update; and of a rate that fell to 0.
+    # The loop reports a cycle, which it finds at the same update, and a rate that fell to 0.
     return [alone(start) if status == CYCLE or last_rates[count] == 0 else
             Outcome(start, theta, before, count, LIMIT_REACHED if status < 0 else status, last_rates[count])
             for start, theta, before, count, status in rows]
@@ -49,7 +50,7 @@ def _advance_many(
     gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
     threads: Threads,
 ) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
-    """Where `starts` got to, in one call of a kernel for each chunk of updates and each share of them."""
+    """Advance all starts, in one call of a kernel for each chunk of updates and each share of them."""
     m, n = len(starts), targets.size
     advance = gradient.version(descent.batch_many, targets.dtype)
     thetas, previous = starts.copy(), starts.copy()

@@ -1,4 +1,4 @@
-"""THE Python twin of ``fastgd/_kernels/step.pxd``: one update, in the metric of the data, with a penalty."""
+"""Python twin of the updates in ``fastgd/_kernels/step.pxd``: a step with a preconditioner and a penalty."""
 from __future__ import annotations
 
 import math
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
-from fastgd._objective.preconditioner import Metric, NumberMetric, shrunk
+from fastgd._objective.preconditioner import Preconditioner, ScalarPreconditioner, soft_threshold
 from fastgd._theta import largest
 
 if TYPE_CHECKING:
@@ -15,80 +15,82 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray
 
 
-class Update:
-    """theta <- theta - rate * gradient.
+class ProximalStep:
+    """Update theta <- theta - rate * gradient.
 
-    With a penalty l2 is in the gradient, and the proximal step of l1 follows; with a metric the step is made, and its
-    size measured, there. Without one `sizes` are the columns' by which it is measured, if they are given.
+    The gradient has that of l2, and the soft threshold of l1 follows the step. With a preconditioner the step is made
+    and measured in its coordinates; without one `sizes` are the units in which it is measured, if they are given.
     """
 
-    def __init__(self, objective: Objective | None = None, metric: Metric | NumberMetric | None = None,
+    def __init__(self, objective: Objective | None = None,
+                 preconditioner: Preconditioner | ScalarPreconditioner | None = None,
                  sizes: DoubleArray | None = None) -> None:
         penalty = None if objective is None else objective.penalty
-        self.metric, self._sizes = metric, sizes
-        self._first = 0 if objective is None else int(objective.source.intercept)
-        self._decay, self._shrinkage = (0.0, 0.0) if penalty is None else (penalty.l2, penalty.l1)
+        self.preconditioner, self._sizes = preconditioner, sizes
+        self._first = 0 if objective is None else int(objective.data.intercept)
+        self._l1, self._l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
 
-    def lengths(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> BarzilaiBorwein:
-        """What chooses the lengths of steps of a theta of rows, and makes them in these two arrays."""
+    def spectral_step(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> BarzilaiBorwein:
+        """Make the compiled step-size rule of a theta of rows, which it changes in these two arrays."""
         q = len(now)
-        if self.metric is None:
+        if self.preconditioner is None:
             p = q - self._first
-            metric, measure = Metric(np.zeros(p), np.ones(p), 1.0), self._sizes
+            preconditioner, measure = Preconditioner(np.zeros(p), np.ones(p), 1.0), self._sizes
         else:
-            assert not isinstance(self.metric, NumberMetric)
-            metric, measure = self.metric, None
-        return BarzilaiBorwein(metric.kernel, now, before, np.empty((rows_of_room(), q)), first_rate, self._shrinkage,
+            assert not isinstance(self.preconditioner, ScalarPreconditioner)
+            preconditioner, measure = self.preconditioner, None
+        return BarzilaiBorwein(preconditioner.kernel, now, before, np.empty((rows_of_room(), q)), first_rate, self._l1,
                                measure)
 
-    def with_decay(self, theta: Any, gradient: Any) -> Any:
-        """The gradient of the loss, with that of l2."""
-        if not self._decay:
+    def with_l2(self, theta: Any, gradient: Any) -> Any:
+        """Add the gradient of l2 to that of the loss."""
+        if not self._l2:
             return gradient
-        if not self._first:
-            return gradient + self._decay * theta
-        total = np.array(gradient)
-        total[1:] += self._decay * theta[1:]
-        return total
+        with np.errstate(all="ignore"):
+            if not self._first:
+                return gradient + self._l2 * theta
+            total = np.array(gradient)
+            total[1:] += self._l2 * theta[1:]
+            return total
 
     @property
-    def has_kink(self) -> bool:
-        """Whether l1 bends the loss where a weight is 0."""
-        return self._shrinkage > 0
+    def has_l1(self) -> bool:
+        """True if l1 bends the objective where a weight is 0."""
+        return self._l1 > 0
 
-    def with_kink(self, theta: float, slope: float) -> float:
-        """The slope of one number `with_decay`, with that of l1; at 0 that which is nearest to 0."""
-        if not self._shrinkage:
+    def with_l1(self, theta: float, slope: float) -> float:
+        """Add the slope of l1 to that of one number; at 0 return the subgradient nearest to 0."""
+        if not self._l1:
             return slope
-        return slope + math.copysign(self._shrinkage, theta) if theta else float(shrunk(slope, self._shrinkage))
+        return slope + math.copysign(self._l1, theta) if theta else float(soft_threshold(slope, self._l1))
 
-    def moved(self, theta: Any, rate: float, gradient: Any) -> Any:
-        """The next theta, from the gradient `with_decay`."""
-        if self.metric is not None:
-            return self.metric.moved(theta, rate, gradient, self._shrinkage)
+    def apply(self, theta: Any, rate: float, gradient: Any) -> Any:
+        """Make a step from theta by the gradient `with_l2`."""
+        if self.preconditioner is not None:
+            return self.preconditioner.proximal_step(theta, rate, gradient, self._l1)
         new = theta - rate * gradient
-        if not self._shrinkage:
+        if not self._l1:
             return new
         if np.ndim(new) == 0:
-            return float(shrunk(new, rate * self._shrinkage))
-        new[self._first:] = shrunk(new[self._first:], rate * self._shrinkage)
+            return float(soft_threshold(new, rate * self._l1))
+        new[self._first:] = soft_threshold(new[self._first:], rate * self._l1)
         return new
 
     def size(self, step: Any) -> float:
-        """How far a step goes, by the measure of the rule."""
-        if self.metric is not None:
-            return self.metric.size(step)
+        """Compute the length of a step that the stopping rule compares with `tol`."""
+        if self.preconditioner is not None:
+            return self.preconditioner.size(step)
         return largest(step if self._sizes is None else step * self._sizes)
 
     def squared(self, step: Any) -> float:
-        """The squared length of a step, in the metric in which it is made."""
-        return float(np.dot(step, step)) if self.metric is None else self.metric.squared(step)
+        """Compute the squared length of a step in whitened coordinates."""
+        return float(np.dot(step, step)) if self.preconditioner is None else self.preconditioner.squared(step)
 
     def agreement(self, step: Any, gradient: Any, move: Any) -> float:
-        """Below 0 if a step along the gradient goes against a move; of a proximal step the step itself tells."""
-        if not self._shrinkage:
+        """Compute a number below 0 if a step along the gradient goes against a move; a proximal step counts itself."""
+        if not self._l1:
             return -float(np.dot(gradient, move))
-        if self.metric is None:
+        if self.preconditioner is None:
             return float(np.dot(step, move))
         whole, one, other = (self.squared(each) for each in (step + move, step, move))
         return (whole - one - other) / 2

@@ -1,4 +1,4 @@
-"""The choice of a runner."""
+"""Selection of the solver of a run, by its objective and options."""
 from __future__ import annotations
 
 import functools
@@ -7,236 +7,268 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import (
-    BATCH_UPDATES,
-    CACHED_POINTS,
-    FEW_ENOUGH,
-    MANY_FOR_UPDATES,
-    MANY_POINTS,
-    MOST_FOR_GRAM,
-    PATIENCE,
-    ROUNDING,
-    SHORT_FOR_STAGE,
-)
-from fastgd._objective.second_moments import RowsCurvature
-from fastgd._options import batch_settings
-from fastgd._solvers.block_sgd import ShuffledBlocks
-from fastgd._solvers.callable_solvers import NesterovBatch, PythonBatch, PythonStochastic
-from fastgd._solvers.concomitant_scale import Rescaled
+from fastgd._limits import CACHED_POINTS, MANY_POINTS, ROUNDING
+from fastgd._objective.second_moments import RowMoments
+from fastgd._options import DescentOptions
+from fastgd._solvers.base import BATCH_UPDATES, Solver
+from fastgd._solvers.block_sgd import BlockSGD
+from fastgd._solvers.callable_solvers import CallableBatch, CallableStochastic, NesterovBatch
+from fastgd._solvers.concomitant_scale import ConcomitantScale
 from fastgd._solvers.kernel_solvers import (
     ArrayBatch,
     ArrayStochastic,
     GramBatch,
     NumberBatch,
     NumberStochastic,
-    OfOneWeight,
+    OneWeight,
 )
-from fastgd._solvers.proximal_step import Update
-from fastgd._solvers.quasi_newton import BarzilaiBorwein, OwnRates
+from fastgd._solvers.proximal_step import ProximalStep
+from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.scalar_root import bracket_of
-from fastgd._solvers.smoothing import SmoothedKinks
+from fastgd._solvers.smoothing import STAGE_TOL, STAGE_UPDATES, SmoothingSolver
 from fastgd._source import Points, Rows
 from fastgd._source.points import mean_over
 from fastgd._source.rows import enough_rows
+from fastgd._theta import is_finite
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike
 
     from fastgd._objective.objective import Objective
-    from fastgd._options import Settings
     from fastgd._source.rows import AnyRows
-    from fastgd._types import DoubleArray, Rates, Runner
+    from fastgd._types import DoubleArray, Rates
     from fastgd.losses import Gradient
 
+#: Points above which threads share a batch update, which else one thread makes in a kernel of its own.
+THREADED_UPDATE_POINTS = 2_000_000
+#: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 8.
+MAX_GRAM_PARAMETERS = 101
+#: Rows for each row of a sample from which on a descent on the sample gives a warm start.
+WARM_START_ROWS = 8
+#: Updates of a solver that chooses its steps in one call, where nothing monitors them.
+ADAPTIVE_UPDATES = 64
 
-def runner_and_rates(objective: Objective, settings: Settings, theta0: Any, most: int) -> tuple[Runner, Rates]:
-    """What makes the updates of a batch descent, `most` at once, and their learning rates."""
-    loss, rates, by_step = objective.descended, settings.rates, settings.stop == "step"
-    if settings.precondition == "gram" and objective.penalty is not None and objective.penalty.l1:
+
+def batch_solver(objective: Objective, options: DescentOptions, theta0: Any, capacity: int) -> Solver:
+    """Make the solver of a batch descent, with at most `capacity` updates in one call."""
+    loss, rates, by_step = objective.loss, options.rates, options.stop == "step"
+    if options.precondition == "gram" and objective.penalty is not None and objective.penalty.l1:
         raise ValueError("precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a metric "
                          f"of single weights. Got penalty={objective.penalty!r}; use precondition='scale'.")
-    if rates is None and objective.source.is_rows and loss is not None and loss.kinks:
-        sizes = None if settings.precondition is not None else _sizes(objective)
-        enough = None if by_step else settings.tol
-        kinks = SmoothedKinks(objective, theta0, functools.partial(_beyond_plain, settings, sizes=sizes), enough,
-                              not settings.is_rough)
-        return kinks, OwnRates(lambda: kinks.next_rate())
-    if settings.by_spread:
-        rescaled = Rescaled(objective, theta0, functools.partial(_beyond_plain, settings, objective, is_warm=True),
-                            settings.tol)
-        return rescaled, rates or OwnRates(lambda: rescaled.next_rate())
-    if settings.is_adaptive or settings.momentum is not None or settings.precondition is not None:
-        runner, next_rate = _beyond_plain(settings, objective, theta0, settings.tol, by_step=by_step)
-        return runner, rates or (OwnRates(next_rate) if settings.is_adaptive else as_rates(next_rate()))
+    adaptive = min(capacity, 1 if objective.data.is_parted else ADAPTIVE_UPDATES)
+    if rates is None and objective.data.is_rows and loss is not None and loss.kinks:
+        sizes = None if options.precondition is not None else _column_sizes(objective)
+        stage = functools.partial(_stage, options, sizes, adaptive)
+        return SmoothingSolver(objective, theta0, stage, None if by_step else options.tol, not options.is_subsampled,
+                               adaptive)
+    if options.has_concomitant_scale:
+        return ConcomitantScale(objective, theta0, functools.partial(_scale_stage, options, adaptive), options.tol,
+                                adaptive)
+    if options.is_adaptive or options.momentum is not None or options.precondition is not None:
+        return _advanced_batch(options, objective, theta0, options.tol, by_step=by_step, capacity=adaptive)
     rates = rates or as_rates(objective.safe_rate(False))
-    return batch_runner(objective, theta0, settings.tol, by_step, settings.limit, most), rates
+    return plain_batch(objective, theta0, rates, options.tol, by_step, options.limit, capacity)
 
 
-def arriving_runner(objective: Objective, theta0: Any, size: float, cost: float,
-                    short: float = 0.0, *, is_safe: bool = False) -> tuple[Runner, Rates]:
-    """The descent that gets near the minimum soonest, or surely, and its rates, in a rough metric.
+def _stage(options: DescentOptions, sizes: DoubleArray | None, capacity: int, objective: Objective, theta: Any,
+           tol: float, *, is_safe: bool = False) -> Solver:
+    return _advanced_batch(options, objective, theta, tol, sizes=sizes, is_safe=is_safe, capacity=capacity)
 
-    It is short where the loss can fall by no more than `cost` within four times `size`, in units of the prediction, or
+
+def _scale_stage(options: DescentOptions, capacity: int, objective: Objective, theta: Any, tol: float,
+                 first_update: int) -> Solver:
+    return _advanced_batch(options, objective, theta, tol, is_warm=True, first_update=first_update, capacity=capacity)
+
+
+def reference_solver(objective: Objective, theta0: Any, size: float, cost: float, short: float = 0.0, *,
+                     is_safe: bool = False) -> Solver:
+    """Make the solver that gets near the minimum soonest, or safely, with a subsampled preconditioner.
+
+    It converges where the loss can decrease by at most `cost` within four times `size`, in units of the prediction, or
     where a step of rows is below `short`.
     """
-    shrinks = objective.penalty is not None and objective.penalty.l1 > 0
-    is_kinked = objective.source.is_rows and objective.descended is not None and bool(objective.descended.kinks)
-    tol = cost if is_kinked else short if objective.source.is_rows else ROUNDING * size
-    settings = batch_settings("minimize", "adaptive", tol, 1, "loss" if is_kinked else "step", False, None, False,
-                              False, "scale" if shrinks else "gram", None)._replace(is_rough=True)
+    has_l1 = objective.penalty is not None and objective.penalty.l1 > 0
+    loss, is_rows = objective.loss, objective.data.is_rows
+    is_kinked = is_rows and loss is not None and bool(loss.kinks)
+    tol = cost if is_kinked else short if is_rows else ROUNDING * size
+    options = DescentOptions(tol=tol, stop="loss" if is_kinked else "step", is_adaptive=True, is_subsampled=True,
+                             precondition="scale" if has_l1 else "gram")
+    capacity = 1 if objective.data.is_parted else ADAPTIVE_UPDATES
     if is_safe:
-        safe, next_rate = _beyond_plain(settings, objective, theta0, tol, is_safe=True)
-        return safe, OwnRates(next_rate)
-    runner, rates = runner_and_rates(objective, settings, theta0, 1)
-    # In a metric of single weights the gradient does not tell how far the loss may fall.
-    if isinstance(runner, BarzilaiBorwein) and size > 0 and not shrinks:
-        curvature = math.inf if objective.descended is None else objective.descended.max_curvature
-        slope = cost / (4 * size)
-        runner.enough = slope * slope / (curvature if math.isfinite(curvature) else 1.0)
-    return runner, rates
+        return _advanced_batch(options, objective, theta0, tol, is_safe=True, capacity=capacity)
+    # With a diagonal preconditioner the gradient does not bound the decrease of the loss.
+    if not is_rows or is_kinked or not size > 0 or has_l1:
+        return batch_solver(objective, options, theta0, ADAPTIVE_UPDATES)
+    curvature = math.inf if loss is None else loss.max_curvature
+    slope = cost / (4 * size)
+    return _advanced_batch(options, objective, theta0, tol, capacity=capacity,
+                           enough=slope * slope / (curvature if math.isfinite(curvature) else 1.0))
 
 
-def _sizes(objective: Objective) -> DoubleArray:
-    return np.concatenate([np.ones(int(objective.source.intercept)), objective.curvature.column_sizes()])
+def _column_sizes(objective: Objective) -> DoubleArray:
+    return np.concatenate([np.ones(int(objective.data.intercept)), objective.second_moments.column_sizes()])
 
 
-def _beyond_plain(settings: Settings, objective: Objective, theta0: Any, tol: float, *, by_step: bool = True,
-                  sizes: DoubleArray | None = None, is_safe: bool = False,
-                  is_warm: bool = False) -> tuple[PythonBatch, Callable[[], float]]:
-    """A batch descent with momentum, a metric or lengths of its own, and what says its next rate if nobody does.
+def _advanced_batch(options: DescentOptions, objective: Objective, theta0: Any, tol: float, *, by_step: bool = True,
+                    sizes: DoubleArray | None = None, is_safe: bool = False, is_warm: bool = False,
+                    first_update: int = 0, capacity: int = 1, enough: float = 0.0) -> Solver:
+    """Make a batch solver with momentum, a preconditioner or step sizes of its own.
 
-    One that is safe has momentum in place of adaptive lengths; one that is warm begins where it is.
+    A safe one has momentum in place of adaptive step sizes; one that is warm gets no warm start.
     """
-    if is_safe and settings.is_adaptive:
-        settings = settings._replace(is_adaptive=False, momentum="nesterov")
-    gradient, part = objective.called_gradient, objective.source.everything
-    if settings.is_adaptive and not objective.source.is_rows:
-        bracket = bracket_of(objective, theta0, tol, by_step)
-        return bracket, bracket.next_rate
-    metric = None
-    if settings.precondition is not None:
-        metric = objective.metric(settings.precondition, is_rough=settings.is_rough)
-    update = Update(objective, metric, sizes)
-    if settings.is_adaptive:
-        is_known = objective.descended is not None and objective.descended.max_stable_alpha is not None
-        first = 1.0 if metric is not None else objective.safe_rate(False) if is_known else None
-        guess = None if metric is None or settings.is_rough or is_warm else _guess(settings, objective, theta0)
-        value = objective.value_before_slope if update.has_kink else None
-        lengths = BarzilaiBorwein(gradient, part, theta0, tol, by_step, update, first, guess, value)
-        return lengths, lengths.next_rate
+    is_adaptive, momentum = options.is_adaptive and not is_safe, options.momentum
+    if is_safe and options.is_adaptive:
+        momentum = "nesterov"
+    if is_adaptive and not objective.data.is_rows:
+        return bracket_of(objective, theta0, tol, by_step, capacity)
+    preconditioner = None
+    if options.precondition is not None:
+        preconditioner = objective.preconditioner(options.precondition, is_subsampled=options.is_subsampled)
+    update = ProximalStep(objective, preconditioner, sizes)
+    if is_adaptive:
+        is_known = objective.loss is not None and objective.loss.max_stable_alpha is not None
+        first = 1.0 if preconditioner is not None else objective.safe_rate(False) if is_known else None
+        needs_start = preconditioner is not None and not options.is_subsampled and not is_warm
+        return BarzilaiBorwein(
+            _gradient_of(objective, capacity), theta0, tol, by_step, update, first,
+            warm_start=_warm_start(options, objective, theta0) if needs_start else None,
+            value=objective.value_with_gradient if update.has_l1 else None, capacity=capacity, enough=enough)
+    rates = options.rates
+    if rates is None:
+        if preconditioner is None:
+            rates = as_rates(objective.safe_rate(False))
+        else:
+            objective.check_curvature()
+            rates = as_rates(1.0)
+    if momentum is None:
+        return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=update,
+                             first_update=first_update)
+    return NesterovBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=update,
+                         is_safe=options.rates is None, first_update=first_update)
 
-    def safe_rate() -> float:
-        if metric is None:
-            return objective.safe_rate(False)
-        objective.check_curvature()
-        return 1.0
 
-    if settings.momentum is None:
-        return PythonBatch(gradient, part, theta0, tol, by_step, 1, update), safe_rate
-    runner = NesterovBatch(gradient, part, theta0, tol, by_step, 1, update)
-    runner.is_safe = settings.rates is None
-    return runner, safe_rate
+def _gradient_of(objective: Objective, capacity: int) -> Any:
+    """Return the gradient of the loss as a function of theta: of few rows, unmonitored, with the kernel bound once."""
+    data, gradient = objective.data, objective.compiled_gradient
+    if (gradient is None or not isinstance(data, Rows) or data.X.size > min(MANY_POINTS, gradient.at_once)
+            or capacity == 1 or (objective.penalty is not None and objective.penalty.l1)):
+        return objective.loss_gradient
+    return data.bound_gradient(gradient)
 
 
-def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, limit: int,
-                 most: int = BATCH_UPDATES) -> Runner:
-    """The runner of batch descent for `limit` updates in all and `most` at once."""
-    gradient, source, penalty = objective.gradient, objective.source, objective.penalty
+def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_step: bool, limit: int,
+                capacity: int = BATCH_UPDATES) -> Solver:
+    """Make the solver of theta <- theta - rate * gradient for `limit` updates."""
+    gradient, data, penalty = objective.compiled_gradient, objective.data, objective.penalty
     if gradient is None:
-        return PythonBatch(objective.called_gradient, source.everything, theta0, tol, by_step, most, Update(objective))
-    if penalty is not None and not (penalty.l1 == 0 and gradient.loss.is_quadratic and source.is_rows):
-        return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if source.is_rows:
-        return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
-    # Where the loss is asked for after each update, one pass gives it with the next slope.
-    is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
-    if isinstance(source, Points) and source.weights is None and not is_looked_at and source.n <= min(
-            gradient.at_once, MANY_FOR_UPDATES if objective.threads.count > 1 else math.inf):
-        return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
-    # Any other source, and more points than one call should take, by its means.
-    return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
+        return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective),
+                             capacity=capacity)
+    if penalty is not None and not (penalty.l1 == 0 and gradient.loss.is_quadratic and data.is_rows):
+        return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective))
+    if data.is_rows:
+        return _plain_rows_batch(objective, gradient, data, theta0, rates, tol, by_step, limit, capacity)
+    # Where the loss is evaluated after each update, one pass computes it with the next slope.
+    is_monitored = data.n > CACHED_POINTS and (capacity == 1 or not by_step)
+    if isinstance(data, Points) and data.weights is None and not is_monitored and data.n <= gradient.at_once and (
+            data.n <= THREADED_UPDATE_POINTS or objective.threads.count == 1):
+        solver = NumberBatch(gradient, data.targets, theta0, rates, tol, by_step)
+        solver.capacity = capacity
+        return solver
+    # Any other data, and more points than one call should take, by means over them.
+    return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
 
 
-def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, tol: float,
-                       by_step: bool, limit: int, most: int) -> Runner:
-    q, curvature = rows.n_parameters, objective.curvature
+def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, rates: Rates,
+                      tol: float, by_step: bool, limit: int, capacity: int) -> Solver:
+    q, moments = rows.n_parameters, objective.second_moments
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
-    if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
+    if (gradient.loss.is_quadratic and isinstance(moments, RowMoments) and q <= min(MAX_GRAM_PARAMETERS, rows.n)
             and limit > q // 8):
-        gram, moment = curvature.gram()
+        gram, moment = moments.gram()
         if objective.penalty is not None:
             gram = gram + np.diag(np.repeat([0.0, objective.penalty.l2 / 2], [rows.intercept, q - rows.intercept]))
-        return GramBatch(gram, moment, theta0, tol, by_step, most)
-    if objective.penalty is not None:
-        return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
-        return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
-    return ArrayBatch(gradient, rows, theta0, tol, by_step, most)
+        solver: Any = GramBatch(gram, moment, theta0, rates, tol, by_step)
+    elif objective.penalty is not None:
+        return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective))
+    elif not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+        return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
+    else:
+        solver = ArrayBatch(gradient, rows, theta0, rates, tol, by_step)
+    solver.max_updates = capacity
+    return solver    # type: ignore[no-any-return]
 
 
-def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
-    """Where the descent ends on a sample of the rows, if that is a small part of them; the first step leads there."""
-    rows = objective.source
+def _warm_start(options: DescentOptions, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
+    """Descend on a sample of the rows, if that is a small part of them; return where it ends."""
+    rows, loss = objective.data, objective.loss
     size = enough_rows(rows.n_parameters)
-    loss = objective.descended
-    if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
+    if loss is None or loss.kinks or not loss.is_convex or rows.n < WARM_START_ROWS * size:
         return None
-    some = objective.on(rows.sample(size))
-    tol = math.sqrt(rows.n_parameters / size) * SHORT_FOR_STAGE * (some.in_memory.targets.std() or 1.0)
-    runner, next_rate = _beyond_plain(settings._replace(is_rough=True), some, theta0, float(tol))
-    theta = np.empty((1, len(theta0)))
-    for _ in range(PATIENCE):
-        _, is_short = runner.advance(np.array([next_rate()]), theta)
-        if is_short or not np.isfinite(theta).all():
+    sample = objective.on(rows.sample(size))
+    tol = math.sqrt(rows.n_parameters / size) * STAGE_TOL * (sample.in_memory.targets.std() or 1.0)
+    solver = _advanced_batch(options._replace(is_subsampled=True), sample, theta0, float(tol), capacity=STAGE_UPDATES)
+    updates = 0
+    while updates < STAGE_UPDATES:
+        steps = solver.advance(STAGE_UPDATES - updates)
+        updates += len(steps.step_sizes)
+        if steps.is_converged or not is_finite(solver.theta):
             break
+    theta: Any = solver.theta
     # A plane that separates the few classes of a sample need not separate all of them.
-    return theta[0] if np.isfinite(theta).all() and not some.separates(theta[0]) else None
+    return theta if is_finite(theta) and not sample.is_separated_by(theta) else None
 
 
-def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Runner:
-    """The runner of stochastic or mini-batch descent."""
-    metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
-    if objective.source.is_parted:
-        return ShuffledBlocks(objective, settings, theta0, functools.partial(_of_group, objective, settings, metric))
-    return _runner_in_memory(objective, settings, metric, dataset, theta0)
+def stochastic_solver(objective: Objective, options: DescentOptions, rates: Rates, dataset: ArrayLike,
+                      theta0: Any) -> Solver:
+    """Make the solver of stochastic or mini-batch descent."""
+    preconditioner = None
+    if options.precondition is not None:
+        preconditioner = objective.preconditioner(options.precondition, is_stochastic=True)
+    if objective.data.is_parted:
+        return BlockSGD(objective, options, theta0, rates.is_constant,
+                        functools.partial(_group_solver, objective, options, rates, preconditioner))
+    return _stochastic_in_memory(objective, options, rates, preconditioner, dataset, theta0)
 
 
-def _of_group(objective: Objective, settings: Settings, metric: Any, rows: Points | Rows, theta: Any) -> Runner:
-    """The runner of a group of blocks that are held, in the metric of all."""
-    return _runner_in_memory(objective.on(rows), settings, metric, [], theta)
+def _group_solver(objective: Objective, options: DescentOptions, rates: Rates, preconditioner: Any,
+                  rows: Points | Rows, theta: Any, first_update: int) -> Solver:
+    """Make the solver of a group of blocks, with the preconditioner of all data."""
+    return _stochastic_in_memory(objective.on(rows), options, rates, preconditioner, [], theta, first_update)
 
 
-def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dataset: ArrayLike, theta0: Any) -> Runner:
-    """The runner, which shuffles the points, or an order of the rows, in place."""
-    gradient, source, size = objective.gradient, objective.in_memory, settings.batch_size
-    tol, by_step, generator = settings.tol, settings.stop == "step", settings.bit_generator
+def _stochastic_in_memory(objective: Objective, options: DescentOptions, rates: Rates, preconditioner: Any,
+                          dataset: ArrayLike, theta0: Any, first_update: int = 0) -> Solver:
+    """Make the solver that shuffles the points, or an order of the rows, in place."""
+    gradient, data, size = objective.compiled_gradient, objective.in_memory, options.batch_size
+    tol, by_step, generator = options.tol, options.stop == "step", options.bit_generator
     assert generator is not None
     if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
-        points = source.to_shuffle(dataset, settings.in_place)
-        batch_size = 1 if source.is_rows and size is None else size
-        return PythonStochastic(objective.called_gradient, points, batch_size, generator, theta0, tol, by_step,
-                                Update(objective, metric))
-    is_plain = metric is None and objective.penalty is None
-    if isinstance(source, Points) and (source.weights is not None or not is_plain):
-        rows = source.as_rows()
-        order = rows.to_shuffle(dataset, settings.in_place, "a sample_weight, a penalty or a preconditioner")
-        of_one = ArrayStochastic(gradient, rows, order, size or 1, generator, np.array([theta0]), tol, by_step)
-        of_one.take_manner(metric, objective.penalty)
-        return OfOneWeight(of_one)
-    points = source.to_shuffle(dataset, settings.in_place)
-    if isinstance(source, Rows):
-        runner = ArrayStochastic(gradient, source, points, size or 1, generator, theta0, tol, by_step)
+        points = data.to_shuffle(dataset, options.in_place)
+        batch_size = 1 if data.is_rows and size is None else size
+        return CallableStochastic(objective.partial_gradient, points, batch_size, generator, theta0, rates, tol,
+                                  by_step, ProximalStep(objective, preconditioner))
+    is_plain = preconditioner is None and objective.penalty is None
+    if isinstance(data, Points) and (data.weights is not None or not is_plain):
+        rows = data.as_rows()
+        order = rows.to_shuffle(dataset, options.in_place, "a sample_weight, a penalty or a preconditioner")
+        of_one = ArrayStochastic(gradient, rows, order, size or 1, generator, np.array([theta0]), rates, tol, by_step,
+                                 first_update)
+        of_one.set_proximal(preconditioner, objective.penalty)
+        return OneWeight(of_one)
+    points = data.to_shuffle(dataset, options.in_place)
+    if isinstance(data, Rows):
+        solver = ArrayStochastic(gradient, data, points, size or 1, generator, theta0, rates, tol, by_step,
+                                 first_update)
         if not is_plain:
-            runner.take_manner(metric, objective.penalty)
-        return runner
+            solver.set_proximal(preconditioner, objective.penalty)
+        return solver
     if size is None or size <= gradient.at_once:
-        return NumberStochastic(gradient, points, size or 1, generator, theta0, tol, by_step)
+        return NumberStochastic(gradient, points, size or 1, generator, theta0, rates, tol, by_step, first_update)
 
-    def slope(theta: Any, part: Any) -> Any:
+    def partial_gradient(theta: Any, part: Any) -> Any:
         return part.dtype.type(mean_over(gradient, theta, part, objective.threads, check=False))
 
-    return PythonStochastic(slope, points, size, generator, theta0, tol, by_step)
+    return CallableStochastic(partial_gradient, points, size, generator, theta0, rates, tol, by_step,
+                              first_update=first_update)

@@ -1,7 +1,7 @@
-"""The exact minimum of a mean of pieces of straight lines over rows: as many of them as parameters lie on kinks there.
+"""Exact minimum of a piecewise linear loss over rows: a basis of as many rows as parameters, which lie on kinks.
 
-From the rows that are nearest to kinks it is reached along edges, as by the simplex method, in a few steps if the place
-to begin with is near (I. Barrodale and F. D. K. Roberts, "An improved algorithm for discrete l1 linear approximation",
+From the rows that are nearest to kinks it is reached along edges, as by the simplex method, in a few steps if the start
+is near (I. Barrodale and F. D. K. Roberts, "An improved algorithm for discrete l1 linear approximation",
 SIAM Journal on Numerical Analysis 10, 1973; R. Koenker and V. d'Orey, "Computing regression quantiles", Applied
 Statistics 36, 1987).
 """
@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import (
-    EDGES,
-    FEW_KINKS,
-    NUMBERS_FOR_VERTEX,
-    PART_OF_A_TIE,
-    ROUNDING,
-    ROUNDING_OF_SLOPES,
-    TIE_BREAKER,
-)
-from fastgd._solvers.duality_gap import Pieces
+from fastgd._limits import ROUNDING
+from fastgd._objective.preconditioner import COLLINEAR_SHARE
+from fastgd._solvers.duality_gap import PiecewiseLinear
 
 if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
@@ -29,20 +22,29 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
 
+#: Edges that are followed at most, and numbers of the rows at which that takes as long as one more stage.
+MAX_EDGES, MAX_NUMBERS = 500, 2**17
+#: Kinks along an edge that are sorted first: the one at its end is most often among them.
+SORTED_KINKS = 64
+#: Part of the mean residual by which the targets are moved apart.
+TIE_BREAKER = 1e-11
+#: Part of a jump by which a slope at a kink may be beyond it, by rounding.
+SLOPE_ROUNDING = 1e-9
 
-def least_vertex(objective: Objective, theta: DoubleArray) -> tuple[DoubleArray, float] | None:
-    """The theta of the least loss, from one that is near it, and how far its loss can be above the least, by rounding.
 
-    None if it is not reached, or the rows are many.
+def minimum_at_vertex(objective: Objective, theta: DoubleArray) -> tuple[DoubleArray, float] | None:
+    """Find the theta of the least loss from one that is near it, and bound its suboptimality, by rounding.
+
+    Return None if it is not reached, or the rows are many.
     """
-    rows, loss = objective.source, objective.descended
+    rows, loss = objective.data, objective.loss
     if (not rows.is_rows or loss is None or objective.penalty is not None
-            or rows.n * rows.n_parameters > NUMBERS_FOR_VERTEX or rows.n <= rows.n_parameters):
+            or rows.n * rows.n_parameters > MAX_NUMBERS or rows.n <= rows.n_parameters):
         return None
     try:
         vertex = _Vertex(rows.sample(rows.n), loss, theta)    # all of them, in memory
-        for _ in range(EDGES):
-            found = vertex.moved()
+        for _ in range(MAX_EDGES):
+            found = vertex.advance()
             if found is not None:
                 return found if np.isfinite(found[0]).all() else None
     except np.linalg.LinAlgError:    # where columns determine each other
@@ -51,9 +53,9 @@ def least_vertex(objective: Objective, theta: DoubleArray) -> tuple[DoubleArray,
 
 
 class _Vertex:
-    """Rows on kinks, and the theta at which they are, as a step from the one to begin with.
+    """Basis of rows on kinks, and its theta as a step from the start, in an orthonormal basis of the columns.
 
-    The columns are mixed so that they are as long as each other and at right angles, whatever their means are.
+    The columns are centred and scaled first.
     """
 
     def __init__(self, rows: Rows, loss: Loss, theta: DoubleArray) -> None:
@@ -76,14 +78,14 @@ class _Vertex:
         # Moved by less than counts, so that not more rows than parameters lie on kinks: by ties it could go in circles.
         size = TIE_BREAKER * float(self._weights @ np.abs(self._residuals)) / rows.n
         self._apart = self._residuals + size * np.random.default_rng(0).random(rows.n)
-        self._pieces = Pieces(loss)
+        self._pieces = PiecewiseLinear(loss)
         self._offsets, self._jumps = self._pieces.offsets, self._pieces.jumps
         distances = np.abs(self._residuals[:, None] - self._offsets)
         self._basis = self._nearest(distances.min(axis=1))
         self._kinks = distances[self._basis].argmin(axis=1)
 
     def _nearest(self, distances: DoubleArray) -> IndexArray:
-        """The rows that are nearest to kinks, without those that nearer ones determine."""
+        """Choose the rows that are nearest to kinks, without those that nearer ones determine."""
         q = self._A.shape[1]
         across = np.zeros((q, q))
         basis: list[int] = []
@@ -92,17 +94,17 @@ class _Vertex:
             for _ in range(2):    # as once leaves some of what is along
                 part = part - across.T @ (across @ part)
             length = float(np.linalg.norm(part))
-            if length > PART_OF_A_TIE * float(np.linalg.norm(self._A[row])):
+            if length > COLLINEAR_SHARE * float(np.linalg.norm(self._A[row])):
                 across[len(basis)] = part / length
                 basis.append(row)
                 if len(basis) == q:
                     return np.array(basis)
         raise np.linalg.LinAlgError
 
-    def moved(self) -> tuple[DoubleArray, float] | None:
-        """The theta if it is the least, which its slopes prove; if not, go along the edge that is steepest.
+    def advance(self) -> tuple[DoubleArray, float] | None:
+        """Return theta if it is the minimum, which its slopes prove; if not, follow the steepest edge.
 
-        It is the least if slopes of the rows on kinks, each between those beside its kink, make the sum of all 0.
+        It is the minimum if slopes of the rows on kinks, each between those beside its kink, make the sum of all 0.
         """
         basis, A = self._basis, self._A[self._basis]
         offsets = self._offsets[self._kinks]
@@ -114,7 +116,7 @@ class _Vertex:
         above = below + self._jumps[self._kinks]
         excess = np.maximum(needed - above, below - needed) / self._jumps[self._kinks]
         leaving = int(excess.argmax())
-        if not excess[leaving] > ROUNDING_OF_SLOPES:
+        if not excess[leaving] > SLOPE_ROUNDING:
             slopes[basis] = np.clip(needed, below, above)
             return self._end(basis, offsets, slopes, max(0.0, excess[leaving]))
         direction = np.zeros(len(basis))
@@ -125,7 +127,7 @@ class _Vertex:
         return None
 
     def _pivot(self, leaving: int, residuals: DoubleArray, speeds: DoubleArray, fall: float) -> None:
-        """Go on while the loss falls: the row whose kink is met then takes the place of the one that leaves."""
+        """Follow an edge while the loss falls; the row whose kink is met there enters the basis."""
         at_kink = np.full(len(residuals), -1)
         at_kink[self._basis] = self._kinks
         stays = np.zeros(len(residuals), dtype=bool)
@@ -136,7 +138,7 @@ class _Vertex:
         is_met = (times > 0) & np.isfinite(times) & ~stays[:, None]
         is_met[at_kink >= 0, at_kink[at_kink >= 0]] = False
         places = np.flatnonzero(is_met)
-        times, first = times.ravel()[places], FEW_KINKS
+        times, first = times.ravel()[places], SORTED_KINKS
         while True:
             # It is one of the first ones, as a rule.
             some = np.argpartition(times, first)[:first] if first < len(places) else np.arange(len(places))
@@ -153,7 +155,7 @@ class _Vertex:
 
     def _end(self, basis: IndexArray, offsets: DoubleArray, slopes: DoubleArray,
              excess: float) -> tuple[DoubleArray, float]:
-        """The theta with these rows on kinks, and what it can cost by slopes, of which some are beyond by `excess`."""
+        """Compute the theta with these rows on kinks, and bound its suboptimality by slopes that are off by `excess`."""
         rows, pieces, theta, residuals = self._rows, self._pieces, self._theta, self._residuals
         for _ in range(2):    # as once leaves the rounding of a long way
             step = np.linalg.solve(self._mixed, np.linalg.solve(self._A[basis], residuals[basis] - offsets))

@@ -29,7 +29,7 @@ The kernels take points and rows in memory; any other source is descended on by 
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastgd._source.points import Points
 from fastgd._source.rows import Rows
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from fastgd._source.parted import PartedPoints, PartedRows
     from fastgd._source.pieces import Pieces
     from fastgd._sums import Threads
-    from fastgd._types import Source
+
+    #: Data of a descent.
+    Source: TypeAlias = Points | Rows | PartedPoints | PartedRows
 
 __all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, OwnMean, R
     from fastgd.losses.base import Loss
 
+_FLOAT64 = np.dtype(np.float64)
 #: What a Python function may call its targets, in place of standing last.
 _NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
 
@@ -187,6 +188,20 @@ class Rows(InMemory, AnyRows):
         if self.n <= most:    # the small call
             return sums(self, slice(0, self.n))
         return added(self.n, most, threads.map(functools.partial(sums, self), branches(self.n, most)))
+
+    def bound_gradient(self, gradient: OwnMean) -> Callable[[DoubleArray], DoubleArray]:
+        """Return a compiled gradient as a function of theta, with its kernel and room bound once; for few rows."""
+        kernel, divided = gradient.version(kernels.sums, self.dtype), gradient.version(divide, _FLOAT64)
+        q, n, loss = self.n_parameters, self.n, gradient.kernel
+        scratch, empty = np.empty((kernels.levels(n), q)), np.empty
+
+        def gradient_at(theta: DoubleArray) -> DoubleArray:
+            mean = empty(q)
+            kernel(loss, False, True, self.X, self.kernel, 0, n, theta, mean, scratch)
+            divided(loss, 0, mean, n)
+            return mean
+
+        return gradient_at
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
         """A Python function of theta, X and y as one of theta and of a part; a gradient's array is checked.

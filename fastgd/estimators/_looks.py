@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Looks:
-    """Looks at the thetas of a run, as `Settings.trail` is asked to.
+    """Looks at the thetas of a run, as `DescentOptions.trail` is asked to.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Looks:
 
     def __init__(self, objective: Objective, score: Callable[[DoubleArray], float] | None, patience: int) -> None:
         self._objective, self._score, self._patience = objective, score, patience
-        loss = objective.descended
+        loss = objective.loss
         self._may_separate = loss is not None and loss.link == "logit" and objective.penalty is None
         self._thetas: list[DoubleArray] = []
         self._every, self._seen = 1, 0
@@ -54,7 +54,7 @@ class Looks:
         # A pass over the data each: few of them tell soon enough.
         if self._may_separate and done >= self._next_look:
             self._next_look = 2 * done
-            self.is_separated = self._objective.separates(thetas[-1])
+            self.is_separated = self._objective.is_separated_by(thetas[-1])
         return self.is_stopped or self.is_separated
 
     def _keep(self, thetas: DoubleArray) -> None:
@@ -76,4 +76,4 @@ class Looks:
         if not self._thetas:
             return np.empty(0)
         thetas: Any = np.array(self._thetas)
-        return np.array(self._objective.descended_values(thetas, ROWS_OF_A_CURVE))
+        return np.array(self._objective.values(thetas, ROWS_OF_A_CURVE))

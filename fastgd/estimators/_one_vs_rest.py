@@ -146,7 +146,7 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
                       for source in sources]
         if options.settings_for(sources[0].p).precondition is not None:
             for objective in objectives[1:]:    # whose metrics are of the same columns
-                objective.__dict__["curvature"] = objectives[0].curvature
+                objective.second_moments = objectives[0].curvature
 
         def done(k: int) -> Run:
             of_class = None if score is None else functools.partial(score, k)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastgd._frames import described, typed_value
 from fastgd._limits import MOST_FOR_FIT_BY_GRAM
 from fastgd._objective.objective import check_penalty
-from fastgd._options import batch_settings, stochastic_settings
+from fastgd._options import batch_options, stochastic_options
 from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
 from fastgd._validation import check_count, check_flag, check_number, check_option
@@ -15,7 +15,7 @@ from fastgd.losses.base import ours
 from fastgd.schedules import inverse_scaling
 
 if TYPE_CHECKING:
-    from fastgd._options import Settings
+    from fastgd._options import DescentOptions
     from fastgd._sums import Threads
     from fastgd.penalties import Penalty
 
@@ -38,7 +38,7 @@ class Options(NamedTuple):
     scale : str, float or None
         Of a Huber loss: "mad", or what delta is in units of.
     penalty : Penalty or None
-    settings : Settings
+    settings : DescentOptions
         Their `tol` is in the units of the parameter.
     precondition : str or None
         "auto" until the columns are known.
@@ -51,7 +51,7 @@ class Options(NamedTuple):
     loss: Loss
     scale: Any
     penalty: Penalty | None
-    settings: Settings
+    settings: DescentOptions
     precondition: str | None
     fit_intercept: bool
     warm_start: bool
@@ -73,8 +73,8 @@ class Options(NamedTuple):
         assert isinstance(self.loss, Huber)
         return Huber(self.loss.delta * self.scale)
 
-    def settings_for(self, columns: int) -> Settings:
-        """The Settings for so many columns."""
+    def settings_for(self, columns: int) -> DescentOptions:
+        """The DescentOptions for so many columns."""
         if self.precondition != "auto":
             return self.settings._replace(precondition=self.precondition)
         return self.settings._replace(
@@ -107,7 +107,7 @@ def options_of(estimator: Any, scale: Any = None) -> Options:
     settings = (_batch if estimator.method == "batch" else _stochastic)(estimator, stop)
     return Options(
         loss, scale, None if estimator.penalty is None else check_penalty(estimator.penalty),
-        settings._replace(by_spread=isinstance(scale, str) and not settings.is_stochastic),
+        settings._replace(has_concomitant_scale=isinstance(scale, str) and not settings.is_stochastic),
         "auto" if _is_auto(estimator.precondition) else estimator.precondition,
         check_flag(estimator.fit_intercept, "fit_intercept"), check_flag(estimator.warm_start, "warm_start"),
         check_flag(estimator.early_stopping, "early_stopping"),
@@ -148,17 +148,17 @@ def _is_auto(precondition: Any) -> bool:
     return isinstance(precondition, str) and precondition == "auto"
 
 
-def _batch(estimator: Any, stop: str) -> Settings:
+def _batch(estimator: Any, stop: str) -> DescentOptions:
     alpha = estimator.alpha
     if alpha is None:
         alpha = "adaptive" if estimator.momentum is None else "auto"
     tol = TOLERANCES.get(stop) if estimator.tol is None else estimator.tol
     precondition = None if _is_auto(estimator.precondition) else estimator.precondition
-    return batch_settings(type(estimator).__name__, alpha, tol, estimator.max_iter, stop, _shown(estimator.verbose),
+    return batch_options(type(estimator).__name__, alpha, tol, estimator.max_iter, stop, _shown(estimator.verbose),
                           estimator.callback, estimator.history, True, precondition, estimator.momentum)
 
 
-def _stochastic(estimator: Any, stop: str) -> Settings:
+def _stochastic(estimator: Any, stop: str) -> DescentOptions:
     if estimator.momentum is not None:
         raise ValueError(f"The 'momentum' parameter is of method='batch'. Got momentum={estimator.momentum!r} and "
                          f"method={estimator.method!r}.")
@@ -166,7 +166,7 @@ def _stochastic(estimator: Any, stop: str) -> Settings:
     precondition = None if _is_auto(estimator.precondition) else estimator.precondition
     tol = STOCHASTIC_TOLERANCES.get(stop) if estimator.tol is None else estimator.tol
     average = True if estimator.average is None else estimator.average
-    return stochastic_settings(
+    return stochastic_options(
         type(estimator).__name__, size, FALLING if estimator.alpha is None else estimator.alpha,
         bit_generator_of(estimator.random_state, "random_state"), tol, estimator.max_epochs, stop, average, False,
         _shown(estimator.verbose), estimator.callback, estimator.history, True, precondition)

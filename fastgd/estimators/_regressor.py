@@ -288,7 +288,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         state: State | None = getattr(self, "_state", None)
         checked = self._checked(X, y, sample_weight, reset=state is None and not hasattr(self, "coef_"), y_numeric=True)
         objective = objective_on(self._rows(checked.X, checked.y, checked.weights, options), options, options.threads)
-        theta0: Any = objective.source.theta(self._starts(options)[0], "theta0")
+        theta0: Any = objective.data.theta(self._starts(options)[0], "theta0")
         fit = resumed(objective, options, state, theta0)
         calls = getattr(self, "n_iter_", 0) if state is not None else 0
         before = self.loss_curve_ if state is not None else np.empty(0)

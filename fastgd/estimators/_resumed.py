@@ -9,7 +9,7 @@ import numpy as np
 from fastgd._convergence.finalize import result_of
 from fastgd._convergence.report import Verdict
 from fastgd._limits import ROUNDING
-from fastgd._solvers import descend_in_batches
+from fastgd._solvers import run_stochastic
 from fastgd._solvers.concomitant_scale import sizes_of_residuals
 from fastgd._source.rows import rows_in_memory
 from fastgd._theta import is_finite
@@ -39,7 +39,7 @@ class _From:
 def resumed(objective: Objective, options: Options, state: State | None, theta0: DoubleArray,
             generator: np.random.BitGenerator | None = None) -> Fit:
     """An epoch from where the last one ended; its loss is that on the new rows."""
-    rows: Any = objective.source
+    rows: Any = objective.data
     state = state or State(theta0, theta0, None, 0, 0, None, None,
                            generator or options.settings.bit_generator)
     settings = in_slices(options.settings_for(rows.p), rows.n)._replace(
@@ -51,7 +51,7 @@ def resumed(objective: Objective, options: Options, state: State | None, theta0:
     if isinstance(options.loss, Huber) and options.scale is not None:
         state = _with_scale(objective, options, state)
     curvature = RunningCurvature(rows, state.moments)
-    objective.__dict__["curvature"] = curvature
+    objective.second_moments = curvature
     if settings.rates is None:
         if state.rate is None:
             rate = 1.0 if settings.precondition is not None else objective.safe_rate(True)
@@ -60,7 +60,7 @@ def resumed(objective: Objective, options: Options, state: State | None, theta0:
         settings = settings._replace(rates=as_rates(state.rate))
     assert settings.rates is not None
     settings = settings._replace(rates=_From(settings.rates, state.updates))
-    outcome, history = descend_in_batches(objective, settings, np.empty(0), state.theta)
+    outcome, history = run_stochastic(objective, settings, np.empty(0), state.theta)
     average, averaged = _with_epoch(state, outcome)
     moments = state.moments
     if settings.precondition is not None:
@@ -84,7 +84,7 @@ def _with_scale(objective: Objective, options: Options, state: State) -> State:
     rows of each call have before their epoch.
     """
     assert isinstance(options.loss, Huber)
-    rows: Any = objective.source
+    rows: Any = objective.data
     scale: Any = options.scale
     if options.by_mad and state.running is None:
         state, scale = _begun(objective, options, state)
@@ -95,13 +95,13 @@ def _with_scale(objective: Objective, options: Options, state: State) -> State:
         running = state.running.updated(
             sizes_of_residuals(theta, rows), rows.weights, ROUNDING * max(abs(least), abs(most)))
         state, scale = state._replace(running=running), running.value
-    objective.take_loss(Huber(delta_of(options.loss.delta, scale)))
+    objective = objective.with_loss(Huber(delta_of(options.loss.delta, scale)))
     return state._replace(scale=scale)
 
 
 def _begun(objective: Objective, options: Options, state: State) -> tuple[State, float]:
     """The state with the scale of all rows so far, or with these rows and infinity while they are too few."""
-    rows: Any = objective.source
+    rows: Any = objective.data
     weights = np.ones(rows.n) if rows.weights is None else rows.weights
     # Copies: the caller may fill its arrays anew.
     held = (*state.held, (rows.X.copy(), rows.targets.copy(), weights))

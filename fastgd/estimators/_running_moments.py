@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastgd._objective.second_moments import RowsCurvature
+from fastgd._objective.second_moments import RowMoments
 
 if TYPE_CHECKING:
     from fastgd._source.rows import AnyRows
@@ -33,7 +33,7 @@ class Moments(NamedTuple):
     largest: float
 
 
-class RunningCurvature(RowsCurvature):
+class RunningCurvature(RowMoments):
     """That of rows that follow others, of which the moments are known.
 
     Without an intercept the means are 0.

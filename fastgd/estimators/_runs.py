@@ -9,11 +9,11 @@ import numpy as np
 from sklearn import exceptions
 
 from fastgd import results
-from fastgd._convergence.finalize import conclude
+from fastgd._convergence.finalize import finalize
 from fastgd._limits import SAMPLE, UPDATES_ON_SAMPLE
 from fastgd._objective.objective import Objective
-from fastgd._options import batch_settings
-from fastgd._solvers import descend, descend_in_batches
+from fastgd._options import batch_options
+from fastgd._solvers import run_batch, run_stochastic
 from fastgd.estimators._looks import Looks
 from fastgd.estimators._running_moments import RunningCurvature
 from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
@@ -23,7 +23,7 @@ from fastgd.results import LIMIT_REACHED, NOT_FINITE, DescentResult
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._options import Settings
+    from fastgd._options import DescentOptions
     from fastgd._solvers import Outcome
     from fastgd._sums import Threads
     from fastgd._types import DoubleArray, FloatArray
@@ -100,7 +100,7 @@ class Run(NamedTuple):
     """A run that has ended and is not judged yet."""
 
     objective: Objective
-    settings: Settings
+    settings: DescentOptions
     outcome: Outcome
     history: Any
     looks: Looks
@@ -110,32 +110,32 @@ class Run(NamedTuple):
 def objective_on(source: Any, options: Options, threads: Threads) -> Objective:
     """The Objective of a loss over a source that was checked."""
     objective = Objective(options.start_loss, None, True, True, threads)
-    objective.penalty, objective.source = options.penalty, source
+    objective.penalty, objective.data = options.penalty, source
     return objective
 
 
 def run(objective: Objective, options: Options, theta0: Any, *, generator: np.random.BitGenerator | None = None,
         score: Callable[[DoubleArray], float] | None = None) -> Run:
     """Descend as the options say."""
-    rows: Any = objective.source
+    rows: Any = objective.data
     scale = None if options.by_mad else options.scale
     settings = options.settings_for(rows.p)
     if settings.is_stochastic:
         settings = in_slices(settings, rows.n)._replace(bit_generator=generator or settings.bit_generator)
         if options.by_mad:
             scale = _scale_of_stochastic(objective, options, theta0)
-    if not settings.by_spread:
+    if not settings.has_concomitant_scale:
         settings = settings._replace(tol=settings.tol * _unit(objective, settings.stop))
     looks = Looks(objective, score, options.patience)
-    settings = settings._replace(trail=looks)
+    settings = settings._replace(monitor=looks)
     if settings.is_stochastic:
-        outcome, history = descend_in_batches(objective, settings, np.empty(0), theta0)
+        outcome, history = run_stochastic(objective, settings, np.empty(0), theta0)
     else:
-        outcome, history = descend(objective, settings, theta0)
-    if settings.by_spread:
-        assert isinstance(objective.descended, Huber)
+        outcome, history = run_batch(objective, settings, theta0)
+    if settings.has_concomitant_scale:
+        assert isinstance(objective.loss, Huber)
         assert isinstance(options.loss, Huber)
-        scale = objective.descended.delta / options.loss.delta
+        scale = objective.loss.delta / options.loss.delta
         settings = settings._replace(tol=settings.tol * scale)
     return Run(objective, settings, outcome, history, looks, scale)
 
@@ -148,7 +148,7 @@ def ended(done: Run) -> Fit:
         outcome = outcome._replace(status=LIMIT_REACHED)
     if looks.best is not None and outcome.status != NOT_FINITE:
         outcome = outcome._replace(theta=looks.best, average=None)
-    found: Any = conclude(objective, settings, outcome, done.history, ConvergenceWarning)
+    found: Any = finalize(objective, settings, outcome, done.history, ConvergenceWarning)
     if looks.is_stopped:
         found = dataclasses.replace(found, message=(
             f"{settings.method} was stopped after {outcome.updates} updates, the last of which did not improve the "
@@ -161,12 +161,12 @@ def _state_of(done: Run) -> State:
     """Where a stochastic fit ended, with what its rows say of the columns and the residuals."""
     objective, settings, outcome = done.objective, done.settings, done.outcome
     theta, moments = np.array(outcome.theta), None
-    if settings.precondition is not None and not objective.source.is_parted:
+    if settings.precondition is not None and not objective.data.is_parted:
         curvature = RunningCurvature(objective.in_memory, None)    # type: ignore[arg-type]
         moments = curvature.moments(curvature.metric(settings.precondition, 1.0, 0.0, is_stochastic=True).unit)
     return State(theta, theta, None if outcome.average is None else np.array(outcome.average),
                  max(1, round(outcome.updates / max(1.0, outcome.epochs))), outcome.updates, None, done.scale,
-                 settings.bit_generator, moments, _running(done.scale, objective.source))
+                 settings.bit_generator, moments, _running(done.scale, objective.data))
 
 
 def _running(scale: float | None, rows: Any) -> RunningScale | None:
@@ -174,15 +174,15 @@ def _running(scale: float | None, rows: Any) -> RunningScale | None:
     return None if scale is None or scale == math.inf else RunningScale.of(scale, rows.n)
 
 
-def in_slices(settings: Settings, n: int) -> Settings:
-    """The Settings of a stochastic descent on so many rows, of which no slice has more."""
+def in_slices(settings: DescentOptions, n: int) -> DescentOptions:
+    """The DescentOptions of a stochastic descent on so many rows, of which no slice has more."""
     size = settings.batch_size
     return settings if size is None else settings._replace(batch_size=min(size, n))
 
 
 def _unit(objective: Objective, stop: str) -> float:
     """What `tol` is in units of: the standard deviation of the targets, or the loss of their mean."""
-    loss, source = objective.descended, objective.source
+    loss, source = objective.loss, objective.data
     assert loss is not None
     if loss.link != "identity" or stop == "epoch":
         return 1.0
@@ -196,22 +196,22 @@ def _unit(objective: Objective, stop: str) -> float:
 
 def _scale_of_stochastic(objective: Objective, options: Options, theta0: Any) -> float:
     """The scale with which a stochastic descent goes on; infinity where the rows are too few for one."""
-    rows: Any = objective.source
+    rows: Any = objective.data
     assert isinstance(options.loss, Huber)
     scale = math.inf
     if are_enough(rows.n, rows.n_parameters):
         scale = fit_of_sample(objective, options, theta0)[0]
-    objective.take_loss(Huber(delta_of(options.loss.delta, scale)))
+    objective = objective.with_loss(Huber(delta_of(options.loss.delta, scale)))
     return scale
 
 
 def fit_of_sample(objective: Objective, options: Options, theta0: Any) -> tuple[float, Any]:
     """The scale of the residuals and the weights of the batch descent on a sample."""
-    rows: Any = objective.source
+    rows: Any = objective.data
     assert isinstance(options.loss, Huber)
     some = objective.on(rows.sample(SAMPLE))
-    settings = batch_settings("", "adaptive", options.settings.tol, UPDATES_ON_SAMPLE, "step", False, None, False,
+    settings = batch_options("", "adaptive", options.settings.tol, UPDATES_ON_SAMPLE, "step", False, None, False,
                               False, options.metric_for(rows.p), None)
-    outcome, _ = descend(some, settings._replace(by_spread=True), theta0)
-    assert isinstance(some.descended, Huber)
-    return some.descended.delta / options.loss.delta, np.array(outcome.x)
+    outcome, _ = run_batch(some, settings._replace(has_concomitant_scale=True), theta0)
+    assert isinstance(some.loss, Huber)
+    return some.loss.delta / options.loss.delta, np.array(outcome.x)

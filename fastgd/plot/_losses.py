@@ -30,7 +30,7 @@ class LossOnPoints:
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
         self.points = self._objective.in_memory.targets
-        self.dataset = self._objective.source.everything
+        self.dataset = self._objective.data.everything
         self.sample = self.points
         if self.points.size > _SAMPLE:
             self.sample = self.points[np.random.default_rng(0).integers(0, self.points.size, _SAMPLE)]
@@ -52,7 +52,7 @@ class LossOnPoints:
     def slope_at(self, theta: float, eps: float | None) -> float:
         """The slope at theta: a central difference of this half-width, or as exact as it can be had."""
         if eps is None:
-            return float(self._objective.slope(theta))
+            return float(self._objective.gradient(theta))
         # In float32 the two losses would be the same, or different by rounding.
         above, below = self._objective.in_double().curve(np.array([theta + eps, theta - eps])).tolist()
         slope: float = (above - below) / (2 * eps)
@@ -69,7 +69,7 @@ class Surface:
             raise TypeError("Input X should be a 2d array of real numbers, got None.")
         self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
                                        penalty=penalty, threads=threads_of(n_threads))
-        source = self._objective.source
+        source = self._objective.data
         assert isinstance(source, Rows)
         self._rows = source
         if source.n_parameters != 2:

@@ -1,0 +1,181 @@
+"""Protocol of the solvers: what the loop, and any solver that is made of others, may ask of one.
+
+A solver advances theta by updates until a step is short. One that follows a schedule of learning rates gets it when it
+is made; one that chooses its step sizes returns them. It can be resumed after any call. A theta is a float, or for a
+linear model an array that is not changed any more.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from fastgd._theta import is_finite
+from fastgd.results import NOT_FINITE
+
+if TYPE_CHECKING:
+    from fastgd._types import DoubleArray, FloatArray, Rates, Theta
+
+#: Updates of a batch descent in one call of a solver.
+BATCH_UPDATES = 4096
+
+
+class Steps(NamedTuple):
+    """Updates of one call of a solver.
+
+    Attributes
+    ----------
+    thetas : ndarray
+        The theta after each update, or after the last one alone; good until the next call.
+    step_sizes : ndarray of shape (m,)
+        The learning rate or step size of each update.
+    is_converged : bool
+        True if the last step was short enough to end the run.
+    """
+
+    thetas: FloatArray
+    step_sizes: DoubleArray
+    is_converged: bool
+
+
+class Bound(NamedTuple):
+    """Upper bound of how far a loss with kinks is above its minimum.
+
+    Attributes
+    ----------
+    most : float
+        The bound.
+    is_proved : bool
+        False if it is an estimate by the gradient.
+    is_enough : bool
+        True if it is as low as was asked for.
+    """
+
+    most: float
+    is_proved: bool
+    is_enough: bool
+
+
+class Outcome(NamedTuple):
+    """End of a run; thetas are floats, or arrays for a linear model.
+
+    Attributes
+    ----------
+    start, theta, previous : float or ndarray
+        The first theta; the last one, which may not be finite; and the one before it.
+    updates : int
+    status : int
+        One of the numbers in `fastgd.results`.
+    alpha : float
+        The last learning rate or step size.
+    fastest : float
+        The largest one, where they differ.
+    period : int
+        Updates after which theta repeats; 0 if it does not.
+    average : float, ndarray or None
+        The mean of the thetas of the last epoch.
+    bound : Bound or None
+        Of a run on smoothed versions of a loss with kinks.
+    moved : float or None
+        The number that the stopping rule compared with `tol`, if that is not the length of the last step.
+    epochs : float
+        Passes over the data of a stochastic descent.
+    unevenness : float or None
+        Ratio of the deviations of means of blocks to those by chance, where it is far above 1.
+    full_step : float
+        Length of a step on all of the data where a stochastic descent converged.
+    collinear : tuple of int
+        Columns that are constant or determine each other.
+    scale : float or None
+        The concomitant scale of the residuals.
+    """
+
+    start: Theta
+    theta: Theta
+    previous: Theta
+    updates: int
+    status: int
+    alpha: float
+    fastest: float = 0.0
+    period: int = 0
+    average: Theta | None = None
+    bound: Bound | None = None
+    moved: float | None = None
+    epochs: float = 0.0
+    unevenness: float | None = None
+    full_step: float = 0.0
+    collinear: tuple[int, ...] = ()
+    scale: float | None = None
+
+    @property
+    def x(self) -> Theta:
+        """The answer: the last finite theta, or the average."""
+        if self.status == NOT_FINITE and not is_finite(self.theta):
+            return self.previous
+        return self.theta if self.average is None else self.average
+
+
+class Solver(Protocol):
+    """A method of descent.
+
+    Attributes
+    ----------
+    theta, previous : float or ndarray
+        The current theta, and the one before the last update.
+    is_deterministic : bool
+        True if the next theta is a function of the last one alone.
+    evaluations : int
+        Evaluations of the loss at a point in one update, or of a product where that takes longer; 0 if a call answers
+        Ctrl-C by itself.
+    at_once : int
+        Evaluations that one call may begin with, until their time is known.
+    capacity : int
+        Updates in one call at most.
+    records_all : bool
+        True if every theta is needed; settable.
+    stops_when_short : bool
+        True if a short step ends the run; settable.
+    has_moved : bool
+        False before the first update whose step size is not 0.
+    """
+
+    theta: Theta
+    previous: Theta
+    is_deterministic: bool
+    evaluations: int
+    at_once: int
+    capacity: int
+    records_all: bool
+    stops_when_short: bool
+    has_moved: bool
+
+    def advance(self, most: int) -> Steps:
+        """Make at most `most` updates; stop after one that converges or is not finite."""
+
+
+class Scheduled:
+    """Learning rates of a solver that follows a schedule.
+
+    Rates of 0 at the start, as in a warm-up, move nothing: until the first other one no short step ends the run.
+    """
+
+    def __init__(self, rates: Rates, first_update: int, stops_when_short: bool) -> None:
+        self._rates, self._done = rates, first_update
+        self.stops_when_short = stops_when_short
+        self.has_moved = rates.is_constant
+
+    def next_rates(self, most: int) -> DoubleArray:
+        """Return the rates of the next updates: all of them, or those of a warm-up."""
+        rates = self._rates(self._done, most)    # perhaps fewer
+        if self.has_moved:
+            return rates
+        if rates.item(0) != 0:
+            self.has_moved = True
+            return rates
+        moving = np.flatnonzero(rates)
+        return rates[:moving[0]] if len(moving) else rates
+
+    @property
+    def stops(self) -> bool:
+        """True if a short step of the next updates ends the run."""
+        return self.stops_when_short and self.has_moved
