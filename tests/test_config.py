@@ -57,9 +57,9 @@ for name, loss in losses.REGISTRY.items():
                    fastgd.minimize_sgd(loss, None, y, X=X, alpha=0.001, max_epochs=1, rng=0, precondition="scale",
                                        penalty=penalties.ElasticNet(0.01, 0.1)),
                    fastgd.minimize_mini_batch(loss, None, y, 10, X=X, alpha=0.001, max_epochs=1, rng=0))
-from fastgd._objective.second_moments import RowsCurvature
+from fastgd._objective.second_moments import RowMoments
 from fastgd._source import Rows
-digest("gram", *RowsCurvature(Rows(rng.normal(size=(1000, 37)), rng.random(1000), True)).gram())
+digest("gram", *RowMoments(Rows(rng.normal(size=(1000, 37)), rng.random(1000), True)).gram())
 """
 
 

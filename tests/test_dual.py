@@ -5,7 +5,7 @@ from helpers import quiet
 
 from fastgd import AbsoluteError, Blocks, EpsilonInsensitive, Pinball, minimize, penalties
 from fastgd._objective.objective import objective_of
-from fastgd._solvers.duality_gap import Dual, Pieces
+from fastgd._solvers.duality_gap import DualityGap, PiecewiseLinear
 
 KINKED = [AbsoluteError(), Pinball(0.9), EpsilonInsensitive(0.4)]
 
@@ -19,7 +19,7 @@ def heavy_rows(n=300, seed=0):
 
 @pytest.mark.parametrize("loss", KINKED, ids=repr)
 def test_pieces_are_those_of_the_loss(loss):
-    pieces, residuals = Pieces(loss), np.linspace(-3, 3, 61) + 0.01
+    pieces, residuals = PiecewiseLinear(loss), np.linspace(-3, 3, 61) + 0.01
     values = np.array([loss(0.0, [r]) for r in residuals])
     assert np.allclose(pieces.losses(residuals), values)
     assert np.allclose(pieces.slopes(residuals), [-loss.gradient(0.0, [r]) for r in residuals])
@@ -50,9 +50,9 @@ def test_no_loss_is_below_the_floor(shape, loss, penalty):
     found = minimize(loss, None, y, "adaptive", False, precondition="scale", max_iter=2000, full_output=True, **options)
     for scale in (0.0, 1e-6, 1e-3, 1.0):
         theta = found.x * (1 + scale * rng.normal(size=shape[1] + 1))
-        value = objective.descended_value(theta)
+        value = objective.value(theta)
         for width in (1e-6, 1e-3, 0.1, 10.0):
-            gap, cost = Dual(objective).gap(theta, width, value)
+            gap, cost = DualityGap(objective).gap(theta, width, value)
             assert cost >= -1e-12
             assert value - gap <= found.fun * (1 + 1e-12) + 1e-15
 
@@ -64,8 +64,8 @@ def test_it_is_narrow_where_the_smoothed_loss_is_least():
     smooth = minimize(Pinball(0.9, smoothing=0.05), None, y, "adaptive", False, X=X, fit_intercept=True,
                       precondition="gram")
     objective = objective_of(Pinball(0.9), None, y, X, True)
-    value = objective.descended_value(smooth)
-    gap, cost = Dual(objective).gap(smooth, 0.05, value)
+    value = objective.value(smooth)
+    gap, cost = DualityGap(objective).gap(smooth, 0.05, value)
     assert 0 < cost <= gap < 2e-4 * value
 
 
@@ -75,4 +75,4 @@ def test_blocks_have_the_bits_of_one_array():
     whole = objective_of(AbsoluteError(), None, y, X, True)
     parted = objective_of(AbsoluteError(), None, Blocks(lambda: [(X[k:k + 700], y[k:k + 700])
                                                                 for k in range(0, 3000, 700)]), None, True)
-    assert Dual(whole).gap(theta, 0.3, 1.0) == Dual(parted).gap(theta, 0.3, 1.0)
+    assert DualityGap(whole).gap(theta, 0.3, 1.0) == DualityGap(parted).gap(theta, 0.3, 1.0)

@@ -37,7 +37,7 @@ def test_no_end_of_hard_problems_is_untrue(seed, wide):
 
 def test_a_false_success_would_be_found(monkeypatch):
     """The tests above would pass on nothing."""
-    monkeypatch.setattr("fastgd._convergence.report.shortfall_of", lambda *_: None)
+    monkeypatch.setattr("fastgd._convergence.report.find_better_point", lambda *_: None)
     found = [finding(problem_of(seed)) for seed in range(30)]
     assert sum(each.kind == "false success" for each in found) >= 5
     assert all(each.excess > FALSE_SUCCESS for each in found if each.kind == "false success")

@@ -16,8 +16,8 @@ from fastgd import (
     penalties,
 )
 from fastgd._objective.objective import objective_of
-from fastgd._solvers import vertex
-from fastgd._solvers.smoothing import OrderStatistic
+from fastgd._solvers import simplex_basis as vertex
+from fastgd._solvers.order_statistic import OrderStatistic
 
 #: Each loss with its slopes above and below its kinks, and how far these are from 0.
 KINKED = {abs_loss: (1, 1, 0), Pinball(0.1): (0.1, 0.9, 0), Pinball(0.5): (0.5, 0.5, 0), Pinball(0.9): (0.9, 0.1, 0),

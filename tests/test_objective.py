@@ -352,14 +352,14 @@ class TestSlopesWithAPenalty:
         X, y = rows(50, 3)
         objective = objective_of(fastgd.huber_loss, None, y, X, intercept, penalty=ElasticNet(0.3, 0.7))
         thetas = np.random.default_rng(0).normal(size=(4, 3 + intercept))
-        for theta, slope in zip(thetas, objective.slopes(thetas), strict=True):
+        for theta, slope in zip(thetas, objective.gradients(thetas), strict=True):
             for k, step in enumerate(1e-6 * np.eye(len(theta))):
                 above, below = objective.values([theta + step, theta - step])
                 assert slope[k] == pytest.approx((above - below) / 2e-6, abs=1e-8)
 
     def test_of_a_number(self):
         objective = objective_of(fastgd.mse, None, [1.0, 3.0], penalty=ElasticNet(0.25, 0.5))
-        slopes = objective.slopes([2.0, -2.0])
+        slopes = objective.gradients([2.0, -2.0])
         assert slopes == [0 + 0.25 + 1, -8 - 0.25 - 1]
         assert {type(slope) for slope in slopes} == {float}
         assert objective.values([-2.0]) == [17 + 0.5 + 1]
@@ -367,9 +367,9 @@ class TestSlopesWithAPenalty:
     def test_at_a_weight_of_zero_are_nearest_to_zero(self):
         """Within l1 of 0 the weight stays there; the intercept has no kink."""
         X, y = np.array([[1.0, 0.5], [1.0, -0.5], [1.0, 0.5]]), np.array([1.0, 2.0, 3.0])
-        plain = np.asarray(objective_of(fastgd.mse, None, y, X, True).slope(np.zeros(3)))
+        plain = np.asarray(objective_of(fastgd.mse, None, y, X, True).gradient(np.zeros(3)))
         assert plain == pytest.approx([-4, -4, -2 / 3])
-        slopes = objective_of(fastgd.mse, None, y, X, True, penalty=L1(1.0)).slope(np.zeros(3))
+        slopes = objective_of(fastgd.mse, None, y, X, True, penalty=L1(1.0)).gradient(np.zeros(3))
         assert slopes == pytest.approx([-4, -3, 0])
         assert slopes[2] == 0
         assert objective_of(fastgd.mse, None, [1.0], penalty=L1(3.0)).slope(0.0) == 0

@@ -7,9 +7,9 @@ from helpers import rows
 
 from fastgd import Blocks, huber_loss
 from fastgd._objective.objective import objective_of
-from fastgd._options import batch_settings
-from fastgd._solvers import descend
-from fastgd._solvers.concomitant_scale import spread_of
+from fastgd._options import batch_options
+from fastgd._solvers import run_batch
+from fastgd._solvers.concomitant_scale import residual_mad
 from fastgd._source import as_source
 from fastgd.losses import Huber
 
@@ -19,10 +19,10 @@ def median_size(X, y, theta):
 
 
 def fit(X, y, **options):
-    settings = batch_settings("fit", "adaptive", 1e-10, 500, "step", False, None, False, True, "gram", None)
+    options_ = batch_options("fit", "adaptive", 1e-10, 500, "step", False, None, False, True, "gram", None)
     objective = objective_of(Huber(1.345), None, y, X, **options)
-    outcome, _ = descend(objective, settings._replace(by_spread=True), 0.0)
-    return outcome, objective.descended.delta / 1.345
+    outcome, _ = run_batch(objective, options_._replace(has_concomitant_scale=True), 0.0)
+    return outcome, outcome.scale
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9001, 30_000])
@@ -30,9 +30,9 @@ def test_the_spread_is_that_of_the_median(n):
     X, y = rows(n)
     theta = np.array([0.5, -1, 2])
     expected = median_size(X, y, theta)
-    assert spread_of(as_source(y, X, False), theta) == pytest.approx(expected, rel=1e-13)
+    assert residual_mad(as_source(y, X, False), theta) == pytest.approx(expected, rel=1e-13)
     blocks = Blocks(lambda: [(X[k:k + 900], y[k:k + 900]) for k in range(0, n, 900)])
-    assert spread_of(as_source(blocks, None, False), theta) == spread_of(as_source(y, X, False), theta)
+    assert residual_mad(as_source(blocks, None, False), theta) == residual_mad(as_source(y, X, False), theta)
 
 
 @pytest.mark.parametrize("n", [40, 12_000])
@@ -41,7 +41,7 @@ def test_a_weight_is_a_repeated_row(n):
     weights = np.random.default_rng(1).integers(0, 4, n)
     theta = np.array([0.5, -1, 2])
     repeated = median_size(X.repeat(weights, axis=0), y.repeat(weights), theta)
-    assert spread_of(as_source(y, X, False, sample_weight=weights), theta) == pytest.approx(repeated, rel=1e-13)
+    assert residual_mad(as_source(y, X, False, sample_weight=weights), theta) == pytest.approx(repeated, rel=1e-13)
 
 
 def test_a_sample_that_is_not_like_the_rest_does_no_harm():
@@ -51,7 +51,7 @@ def test_a_sample_that_is_not_like_the_rest_does_no_harm():
     drawn[np.random.default_rng(0).integers(0, 20_000, 4096)] = True
     y = np.where(drawn, 1e6, y)
     theta = np.zeros(1)
-    assert spread_of(as_source(y, X, False), theta) == pytest.approx(median_size(X, y, theta), rel=1e-13)
+    assert residual_mad(as_source(y, X, False), theta) == pytest.approx(median_size(X, y, theta), rel=1e-13)
 
 
 @pytest.mark.parametrize("n", [20, 500])

@@ -18,9 +18,10 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
-from fastgd._solvers.epoch_stopping import Epochs
-from fastgd._solvers.loop import _Pace, drive
+from fastgd._solvers.loop import CYCLE_EVALUATIONS, LONGEST_CHUNK
+from fastgd._solvers.base import Scheduled, Steps
+from fastgd._solvers.epoch_stopping import EpochRule
+from fastgd._solvers.loop import _Pace, run_loop
 from fastgd._source import Points, Rows
 from fastgd.schedules import as_rates
 
@@ -325,91 +326,89 @@ class TestCtrlC:
         assert fastgd.mse(0.3, many_points, n_threads=2) == fastgd.mse(0.3, many_points)
 
 
-class TestTheDriver:
-    """On runners that only count."""
+class TestTheLoop:
+    """On solvers that only count."""
 
-    class Counting:
+    class Counting(Scheduled):
         theta = previous = 0.0
-        is_deterministic = False
-        ends_when_short = True
+        is_deterministic = records_all = False
         evaluations = at_once = 2**20    # so many that chunks are measured
+        capacity = 1000
 
-        def __init__(self, seconds):
+        def __init__(self, seconds, alpha=0.2):
+            super().__init__(as_rates(alpha), 0, True)
             self.seconds, self.chunks, self.rules = seconds, [], []
 
-        def buffer(self, limit, every):
-            return 1000, np.empty(1000)
-
-        def advance(self, alphas, thetas):
-            self.chunks.append(alphas.tolist())
-            self.rules.append(self.ends_when_short)
-            time.sleep(self.seconds * len(alphas))
-            return len(alphas), False
+        def advance(self, most):
+            rates = self.next_rates(min(most, self.capacity))
+            self.chunks.append(rates.tolist())
+            self.rules.append(self.stops)
+            self._done += len(rates)
+            time.sleep(self.seconds * len(rates))
+            return Steps(np.zeros(len(rates)), rates, False)
 
         def sizes(self):
             return [len(chunk) for chunk in self.chunks]
 
     def test_a_chunk_of_quick_updates_grows(self):
-        runner = self.Counting(0)
-        drive(runner, as_rates(0.2), 500)
-        assert sum(runner.sizes()) == 500
-        assert max(runner.sizes()) >= 8
+        solver = self.Counting(0)
+        run_loop(solver, 500)
+        assert sum(solver.sizes()) == 500
+        assert max(solver.sizes()) >= 8
 
     def test_a_chunk_of_slow_updates_is_one(self):
-        runner = self.Counting(2 * LONGEST_CHUNK)
-        drive(runner, as_rates(0.2), 4)
-        assert runner.sizes() == [1, 1, 1, 1]
+        solver = self.Counting(2 * LONGEST_CHUNK)
+        run_loop(solver, 4)
+        assert solver.sizes() == [1, 1, 1, 1]
 
     def test_updates_that_become_slow_make_short_chunks(self):
-        runner = self.Counting(0)
-        drive(runner, as_rates(0.2), 100)
-        longest = max(runner.sizes())
-        runner.seconds, runner.chunks = LONGEST_CHUNK, []
-        pace = _Pace(runner)
-        pace.updates = longest
-        pace.timed(np.ones(longest), np.empty(longest))
-        assert pace.updates == longest // 2
+        solver = self.Counting(0)
+        run_loop(solver, 100)
+        longest = max(solver.sizes())
+        solver.seconds, solver.chunks = LONGEST_CHUNK, []
+        pace = _Pace(solver)
+        pace._updates = longest
+        pace.advance(longest)
+        pace.advance(longest)
+        assert solver.sizes() == [longest, longest // 2]
 
     def test_rates_of_0_that_lead_are_apart_and_end_nothing(self):
-        runner = self.Counting(0)
-        runner.evaluations = 0
-        drive(runner, as_rates(lambda t: 0.0 if t < 3 else 0.5), 8)
-        assert runner.chunks[0] == [0, 0, 0]
-        assert [all(chunk) for chunk in runner.chunks[1:]] == [True] * (len(runner.chunks) - 1)
-        assert runner.rules == [False] + [True] * (len(runner.chunks) - 1)
+        solver = self.Counting(0, lambda t: 0.0 if t < 3 else 0.5)
+        solver.evaluations = 0
+        run_loop(solver, 8)
+        assert solver.chunks[0] == [0, 0, 0]
+        assert [all(chunk) for chunk in solver.chunks[1:]] == [True] * (len(solver.chunks) - 1)
+        assert solver.rules == [False] + [True] * (len(solver.chunks) - 1)
 
     class Repeating:
         """The numbers 1, 2, ... up to `tail`, and then `period` of them again and again."""
 
         theta = previous = 0.0
-        is_deterministic = ends_when_short = True
-        at_once = 2**20
+        is_deterministic = stops_when_short = has_moved = True
+        at_once, capacity = 2**20, 1000
 
         def __init__(self, tail, period, evaluations):
             self.tail, self.period, self.evaluations, self.made = tail, period, evaluations, 0
 
-        def buffer(self, limit, every):
-            assert every
-            return 1000, np.empty(1000)
-
-        def advance(self, alphas, thetas):
-            updates = self.made + 1 + np.arange(len(alphas))
+        def advance(self, most):
+            assert self.records_all
+            updates = self.made + 1 + np.arange(min(most, self.capacity))
             beyond = np.maximum(updates - self.tail, 0) % self.period
-            thetas[:len(alphas)] = np.minimum(updates, self.tail) + beyond
-            self.made += len(alphas)
-            self.theta = thetas.item(len(alphas) - 1)
-            return len(alphas), False
+            thetas = (np.minimum(updates, self.tail) + beyond).astype(float)
+            self.made += len(updates)
+            self.theta = thetas.item(-1)
+            return Steps(thetas, np.full(len(updates), 0.2), False)
 
     @pytest.mark.parametrize("tail", [1, 63, 64, 70, 130, 1500])
     @pytest.mark.parametrize("period", [1, 2, 64, 65, 700])
     def test_a_cycle_is_found_at_one_place_however_many_updates_are_made_at_once(self, tail, period):
         found = set()
         for evaluations in (0, 4, 40, 400, 4096):
-            runner = self.Repeating(tail, period, evaluations)
-            outcome = drive(runner, as_rates(0.2), 100_000)
+            solver = self.Repeating(tail, period, evaluations)
+            outcome = run_loop(solver, 100_000)
             found.add((outcome.updates, outcome.theta, outcome.previous, outcome.status))
-            in_vain = EVALUATIONS_IN_VAIN // evaluations if evaluations else 0
-            assert runner.made <= max(2 * outcome.updates, outcome.updates + in_vain, 128)
+            in_vain = CYCLE_EVALUATIONS // evaluations if evaluations else 0
+            assert solver.made <= max(2 * outcome.updates, outcome.updates + in_vain, 128)
             assert outcome.period == period
         assert len(found) == 1
 
@@ -449,19 +448,19 @@ class TestAWarmUp:
         assert (result.nit, result.status) == (50, 1)
 
 
-def test_epochs_say_what_they_compare_with_tol():
+def test_epochs_have_the_number_that_they_compare_with_tol():
     for averages, moved in ((False, 0.0), (True, 0.4)):
-        epochs = Epochs(2, 0.0, 0.5, averages)
-        assert epochs.look_at(2, 2, np.array([0.8, 0.0]), 0.0)
+        epochs = EpochRule(2, 0.0, 0.5, averages)
+        assert epochs.update(2, 2, np.array([0.8, 0.0]), 0.0)
         assert epochs.moved == moved
 
 
 @quiet    # as the loss at the answer is infinite
 def test_a_mean_of_thetas_near_the_largest_float_is_finite():
     y = np.array([1.6e308, 1.7e308, 1.65e308])
-    epochs = Epochs(6, 0.0, None, averages=True)
+    epochs = EpochRule(6, 0.0, None, averages=True)
     for part in (y, y):    # in two chunks
-        epochs.look_at(3 if part is y and epochs.average is None else 6, 3, part, 1.65e308)
+        epochs.update(3 if part is y and epochs.average is None else 6, 3, part, 1.65e308)
     assert epochs.average == pytest.approx(1.65e308, rel=1e-15)
     theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, y, 1e-3, rng=0, theta0=1.65e308, stop="epoch", average=True,
                          max_epochs=3, tol=1e306)

@@ -17,7 +17,7 @@ from fastgd import (
     reference,
     schedules,
 )
-from fastgd._convergence.shortfall import shortfall_of
+from fastgd._convergence.certificate import find_better_point
 from fastgd._objective.objective import objective_of
 from fastgd.losses import REGISTRY
 
@@ -329,13 +329,13 @@ class TestAnOptimumThatWasNotReached:
         start, x = np.zeros(3), np.array([1e3, 1.0, 0.0])
         for weights in ([0, 0], [1, 1e-4]):    # one weight of x is off, in units of the prediction by 1
             objective = objective_of(fastgd.mse, None, 1e3 + X @ weights, X, True)
-            assert shortfall_of(objective, x, start, 0.12) is None
-            assert shortfall_of(objective, x, start, 0.08) is not None
+            assert find_better_point(objective, x, start, 0.12) is None
+            assert find_better_point(objective, x, start, 0.08) is not None
             loss = objective.value(x)
-            assert shortfall_of(objective, x, start, loss * 1.1, by_loss=True) is None
-            assert shortfall_of(objective, x, start, loss / 1.1, by_loss=True) is not None
+            assert find_better_point(objective, x, start, loss * 1.1, by_loss=True) is None
+            assert find_better_point(objective, x, start, loss / 1.1, by_loss=True) is not None
         # A loss that is no small part of it tells even where tol is as large as the data.
-        assert shortfall_of(objective, np.array([990.0, 0, 0]), np.array([980.0, 0, 0]), 1e9) is not None
+        assert find_better_point(objective, np.array([990.0, 0, 0]), np.array([980.0, 0, 0]), 1e9) is not None
 
     @pytest.mark.parametrize("loss", [fastgd.huber_loss, fastgd.log_cosh])
     def test_a_dummy_that_few_rows_carry(self, loss):
@@ -345,7 +345,7 @@ class TestAnOptimumThatWasNotReached:
         X[rng.choice(50_000, 10, replace=False), 0] = 1
         y = X @ [1e4, 1.0] + rng.normal(size=50_000) * 0.3
         near = np.array([0.0, 0.0, 1.0])
-        shortfall = shortfall_of(objective_of(loss, None, y, X, True), near, np.zeros(3), 1e-3)
+        shortfall = find_better_point(objective_of(loss, None, y, X, True), near, np.zeros(3), 1e-3)
         assert shortfall.loss == pytest.approx(loss([0, 1e4, 1], y, X=X, fit_intercept=True), rel=1e-3)
 
     def test_a_start_that_is_far_hides_no_loss(self):
@@ -366,7 +366,7 @@ class TestAnOptimumThatWasNotReached:
         rate = schedules.exponential_decay(0.5, 0.9)
         lowest = least(fastgd.cross_entropy, y, X, True, penalty=penalty).value
         x = np.full(3, size)
-        shortfall = shortfall_of(objective_of(fastgd.cross_entropy, None, y, X, True, penalty=penalty), x, x, 1e-3)
+        shortfall = find_better_point(objective_of(fastgd.cross_entropy, None, y, X, True, penalty=penalty), x, x, 1e-3)
         assert shortfall.loss == pytest.approx(lowest, rel=1e-3)
         for options in ({"X": X * [1, size], "alpha": "auto", "theta0": 1.0}, {"X": X, "alpha": rate, "theta0": size},
                         {"alpha": rate, "theta0": size}):
@@ -381,7 +381,7 @@ class TestAnOptimumThatWasNotReached:
             X = rng.normal(size=(20, 3))
             y = 1e4 * (X.sum(axis=1) + rng.standard_cauchy(20))
             start = np.zeros(4)
-            shortfall = shortfall_of(objective_of(loss, None, y, X, True), start, start, 1e-3)
+            shortfall = find_better_point(objective_of(loss, None, y, X, True), start, start, 1e-3)
             assert shortfall.loss == pytest.approx(least(loss, y, X, True).value, rel=1e-3)
 
     @pytest.mark.parametrize(("n", "p", "seed"), [(5, 6, 43), (20, 30, 40)])

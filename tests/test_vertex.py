@@ -5,8 +5,8 @@ from helpers import rows
 
 from fastgd import AbsoluteError, Blocks, EpsilonInsensitive, Pinball, minimize
 from fastgd._objective.objective import objective_of
-from fastgd._solvers import vertex
-from fastgd._solvers.simplex_basis import least_vertex
+from fastgd._solvers import simplex_basis as vertex
+from fastgd._solvers.simplex_basis import minimum_at_vertex
 
 KINKED = [AbsoluteError(), Pinball(0.9), Pinball(0.3), EpsilonInsensitive(0.4)]
 
@@ -31,7 +31,7 @@ def test_is_the_least_of_linear_programming_from_any_start(loss, n):
     X, y = rows(n)
     minimum = least(loss, X, y)
     for theta in (np.zeros(3), np.array([5.0, -3, 100])):
-        found, _ = least_vertex(objective_of(loss, None, y, X), theta)
+        found, _ = minimum_at_vertex(objective_of(loss, None, y, X), theta)
         assert loss(found, y, X=X) == pytest.approx(minimum, rel=1e-10, abs=1e-14)
 
 
@@ -39,7 +39,7 @@ def test_is_the_least_of_linear_programming_from_any_start(loss, n):
 def test_of_rows_with_weights_and_an_intercept(loss):
     X, y = rows(80)
     weights = np.random.default_rng(1).integers(0, 4, 80)
-    found, _ = least_vertex(objective_of(loss, None, y, X, True, sample_weight=weights), np.zeros(4))
+    found, _ = minimum_at_vertex(objective_of(loss, None, y, X, True, sample_weight=weights), np.zeros(4))
     minimum = least(loss, np.c_[np.ones(80), X], y, weights)
     assert loss(found, y, X=X, fit_intercept=True, sample_weight=weights) == pytest.approx(minimum, rel=1e-10)
 
@@ -47,7 +47,7 @@ def test_of_rows_with_weights_and_an_intercept(loss):
 def test_of_many_rows_on_kinks():
     X = np.repeat(np.arange(4.0), 25)[:, None]
     y = np.tile(np.arange(5.0), 20)
-    found, _ = least_vertex(objective_of(Pinball(0.3), None, y, X, True), np.array([1.0, 0.1]))
+    found, _ = minimum_at_vertex(objective_of(Pinball(0.3), None, y, X, True), np.array([1.0, 0.1]))
     assert Pinball(0.3)(found, y, X=X, fit_intercept=True) == pytest.approx(least(
         Pinball(0.3), np.c_[np.ones(100), X], y))
 
@@ -56,7 +56,7 @@ def test_of_many_rows_on_kinks():
 def test_no_matter_how_large_the_means_of_columns_are(mean):
     X, y = rows(60)
     minimum = least(AbsoluteError(), np.c_[np.ones(60), X], y)
-    found, gap = least_vertex(objective_of(AbsoluteError(), None, y, X + mean, True), np.zeros(4))
+    found, gap = minimum_at_vertex(objective_of(AbsoluteError(), None, y, X + mean, True), np.zeros(4))
     assert AbsoluteError()(found, y, X=X + mean, fit_intercept=True) == pytest.approx(minimum, abs=1e-14 * mean)
     assert gap < 1e-11 + 1e-17 * mean
 
@@ -65,18 +65,18 @@ def test_targets_far_away_do_not_move_it():
     X, y = rows(200)
     weights = np.ones(200)
     y[7], weights[7] = 1e3, 1e-7
-    expected, _ = least_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
+    expected, _ = minimum_at_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
     y[7] = 1e10    # on the same side
-    found, gap = least_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
+    found, gap = minimum_at_vertex(objective_of(Pinball(0.5), None, y, X, sample_weight=weights), np.zeros(3))
     assert np.allclose(found, expected, rtol=1e-9)
     assert gap < 1e-9
 
 
 def test_there_is_none_where_columns_determine_each_other_or_rows_are_many(monkeypatch):
     X, y = rows(50)
-    assert least_vertex(objective_of(AbsoluteError(), None, y, np.c_[X, X[:, 0]]), np.zeros(4)) is None
-    monkeypatch.setattr(vertex, "NUMBERS_FOR_VERTEX", 100)
-    assert least_vertex(objective_of(AbsoluteError(), None, y, X), np.zeros(3)) is None
+    assert minimum_at_vertex(objective_of(AbsoluteError(), None, y, np.c_[X, X[:, 0]]), np.zeros(4)) is None
+    monkeypatch.setattr(vertex, "MAX_NUMBERS", 100)
+    assert minimum_at_vertex(objective_of(AbsoluteError(), None, y, X), np.zeros(3)) is None
 
 
 @pytest.mark.parametrize("loss", KINKED, ids=repr)

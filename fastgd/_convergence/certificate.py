@@ -67,7 +67,8 @@ class BetterPoint(NamedTuple):
     is_least: bool
 
 
-def find_better_point(objective: Objective, x: Any, start: Any, tol: float, by_loss: bool = False) -> BetterPoint | None:
+def find_better_point(objective: Objective, x: Any, start: Any, tol: float,
+                      by_loss: bool = False) -> BetterPoint | None:
     """Find a point where the objective is materially lower than at x; None if there is none.
 
     The decrease must be more than 1 % of the value there, and more than rounding. Where both values are a small part of

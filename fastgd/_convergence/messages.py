@@ -22,8 +22,8 @@ def message_of(report: Report) -> str:
     """Describe the end of a run."""
     parts = [_on_end(report)]
     if report.assessment.has_sign_labels:
-        parts.append(f"But the targets are labels -1 and 1, and the {_hyphenated(report)} is about targets between 0 and "
-                     "1: pass (dataset + 1) / 2.")
+        parts.append(f"But the targets are labels -1 and 1, and the {_hyphenated(report)} is about targets between 0 "
+                     "and 1: pass (dataset + 1) / 2.")
     if report.rounding:
         to = f", which leaves theta to about {report.rounding_of_theta:.1g}" if report.rounding_of_theta else ""
         parts.append(f"Rounding changes the loss by about {report.rounding:.1g}{to}.")
@@ -59,7 +59,8 @@ def _converged(report: Report) -> str:
         return (f"converged: update {updates} ended an epoch that moved theta by {moved:.3g}, and tol is {tol:g}, "
                 f"to {shown(outcome.x)}.{_batch_passes(report)}")
     units = f"{_units(report)}," if report.is_scaled else ""
-    return f"converged: update {updates} moved theta by {report.step:.3g},{units} and tol is {tol:g}.{_collinear(report)}"
+    return (f"converged: update {updates} moved theta by {report.step:.3g},{units} and tol is {tol:g}."
+            f"{_collinear(report)}")
 
 
 def _collinear(report: Report) -> str:
@@ -107,8 +108,8 @@ def _cycle(report: Report) -> str:
     values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
               else f"a cycle of {outcome.period} values with {shown(outcome.theta)} among them")
     return (f"did not converge and never will: by update {outcome.updates} theta repeats {values}, in steps of "
-            f"{report.step:.3g}{_units(report)}, and tol is {report.options.tol:g}. A minimum may lie between them: use "
-            f"a smaller or a decreasing learning rate than {outcome.alpha:g}.{_growth(report)}{_rate_hint(report)}")
+            f"{report.step:.3g}{_units(report)}, and tol is {report.options.tol:g}. A minimum may lie between them: "
+            f"use a smaller or a decreasing learning rate than {outcome.alpha:g}.{_growth(report)}{_rate_hint(report)}")
 
 
 def _diverged(report: Report) -> str:
@@ -117,8 +118,8 @@ def _diverged(report: Report) -> str:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if is_finite(outcome.theta):
         advice = _shorter(report) if report.options.is_adaptive else "Use a smaller learning rate, or start nearer."
-        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {shown(outcome.theta)} the loss is "
-                f"{report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
+        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {shown(outcome.theta)} the loss "
+                f"is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
     return (f"diverged: update {outcome.updates}{_with_alpha(report)} made theta {shown(outcome.theta)}; "
             f"the last finite theta is {shown(outcome.previous)}. {_shorter(report)}{_rate_hint(report)}")
 
@@ -141,8 +142,8 @@ def _on_cause(report: Report, cause: Cause) -> str:
     if cause.kind == "no root":
         return (f"adaptive steps led to theta {at}, where the slope is still {shown(cause.value)}. There is no minimum "
                 "on this side; check the sign of the gradient.")
-    return (f"the loss rises along the negative gradient from the start, theta {start}. Check the sign of the gradient; "
-            "fastgd.check_gradient compares it with the loss.")
+    return (f"the loss rises along the negative gradient from the start, theta {start}. Check the sign of the "
+            "gradient; fastgd.check_gradient compares it with the loss.")
 
 
 def _on_overflow(report: Report) -> str:
@@ -320,6 +321,6 @@ def _targets(report: Report) -> str:
     least, most, low, high = report.target_range
     where = f"between {least:g} and {most:g}"
     if report.is_rows:
-        return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_hyphenated(report)} need "
-                "have no minimum.")
+        return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_hyphenated(report)} "
+                "need have no minimum.")
     return f" The mean of the targets is {low:.6g}; unless it is {where} the {_hyphenated(report)} has no minimum."

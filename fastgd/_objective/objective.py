@@ -105,7 +105,7 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
     if is_lazy(dataset, X, sample_weight):
         functions.check_compiled("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
         if any(map(is_dask, (dataset, X, sample_weight))):
-            from fastgd._source import dasks    # imports dask
+            from fastgd._source import dasks  # imports dask
 
             dasks.check_can_be_sent((functions.reported, functions.gradient))
     data = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)

@@ -58,7 +58,7 @@ class Preconditioner:
 
     def over(self, curvature: float) -> Preconditioner:
         """Return the preconditioner for a loss with `curvature` times the curvature."""
-        other = object.__new__(Preconditioner)
+        other = object.__new__(type(self))
         other.shift, other.sizes, other.collinear = self.shift, self.sizes, self.collinear
         other.kernel = self.kernel.over(curvature)
         return other

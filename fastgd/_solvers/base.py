@@ -14,7 +14,7 @@ from fastgd._theta import is_finite
 from fastgd.results import NOT_FINITE
 
 if TYPE_CHECKING:
-    from fastgd._types import DoubleArray, FloatArray, Rates, Theta
+    from fastgd._types import DoubleArray, Rates, Theta
 
 #: Updates of a batch descent in one call of a solver.
 BATCH_UPDATES = 4096
@@ -33,7 +33,7 @@ class Steps(NamedTuple):
         True if the last step was short enough to end the run.
     """
 
-    thetas: FloatArray
+    thetas: DoubleArray
     step_sizes: DoubleArray
     is_converged: bool
 
@@ -139,15 +139,21 @@ class Solver(Protocol):
         False before the first update whose step size is not 0.
     """
 
-    theta: Theta
-    previous: Theta
     is_deterministic: bool
     evaluations: int
     at_once: int
-    capacity: int
     records_all: bool
     stops_when_short: bool
     has_moved: bool
+
+    @property
+    def theta(self) -> Theta: ...
+
+    @property
+    def previous(self) -> Theta: ...
+
+    @property
+    def capacity(self) -> int: ...
 
     def advance(self, most: int) -> Steps:
         """Make at most `most` updates; stop after one that converges or is not finite."""

@@ -1,8 +1,8 @@
 """Bounds of how far a mean loss over rows is above its minimum: by duality, and by the gradient.
 
 Of a piecewise linear loss let a be slopes in the residuals, between the least and the steepest that it has, and conj
-the conjugate of the loss. Then mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if it is a subgradient
-of that. The loss is above it by the mean of loss(r) + conj(a) - a r.
+the conjugate of the loss. Then mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if
+it is a subgradient of that. The loss is above it by the mean of loss(r) + conj(a) - a r.
 """
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._limits import LEAF, NUMBERS_FOR_EACH_SUM, POINTS_AT_ONCE, PRODUCTS
+from fastgd._objective.preconditioner import EIGENVALUE_ROUNDING
+from fastgd._objective.second_moments import MAX_EIGENVALUE_PARAMETERS, products_in, residuals_times_rows
 from fastgd._source.rows import rows_in_memory
 from fastgd._sums import column_sums
 

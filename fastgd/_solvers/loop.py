@@ -11,7 +11,7 @@ from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_
 if TYPE_CHECKING:
     from fastgd._solvers.epoch_stopping import EpochRule
     from fastgd._solvers.monitor import Monitor
-    from fastgd._types import FloatArray, Theta
+    from fastgd._types import DoubleArray, Theta
 
 #: Evaluations in the first chunk of updates, after which their time is known.
 FIRST_CHUNK = 2**20
@@ -119,7 +119,7 @@ class _CycleFinder:
         """Return the number of updates that may be made before `find`."""
         return max(self._next_anchor - done, self._updates)
 
-    def find(self, done: int, thetas: FloatArray, count: int) -> int:
+    def find(self, done: int, thetas: DoubleArray, count: int) -> int:
         """Return the period if a theta comes back among the first `count`, which follow update `done`; else 0."""
         start = 0
         while start < count:

@@ -66,7 +66,7 @@ class Monitor:
             self._bar.show(0, self._shown.reported_value(theta))
 
     def after_chunk(self, done: int, alphas: DoubleArray, new: DoubleArray) -> bool:
-        """Show and record thetas up to update `done`, of which `new` has the last; return True if the run is to stop."""
+        """Show and record thetas up to update `done`, the last in `new`; return True if the run is to stop."""
         if self._history is not None:
             self._history.append((alphas.copy(), new.copy()))
         if self._bar is not None and done % self._period == 0:

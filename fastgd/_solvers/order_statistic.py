@@ -42,7 +42,7 @@ class OrderStatistic:
         self._calls = 0
 
     def __call__(self, low: Place, high: Place) -> float | None:
-        """Return the minimum between thetas of opposite slopes, or None if too many points lie there for an early call."""
+        """Return the minimum between thetas of opposite slopes, or None if too many points lie there at first."""
         self._calls += 1
         n = self._points.n
         least_jump = min(jump for _, jump in self._kinks)
@@ -66,7 +66,7 @@ class OrderStatistic:
         return not self._l2 and abs(slope) <= min(rounding, least_jump / 4)
 
     def lowest_from(self, theta: float) -> float:
-        """Return the lowest minimum from one at theta, where the slope is 0: the loss may be flat from the kink below."""
+        """Return the lowest minimum, given one at theta: the loss may be flat from the kink below."""
         if self._l2:
             return theta
         offsets = [offset for offset, _ in self._kinks]

@@ -155,7 +155,7 @@ class _Vertex:
 
     def _end(self, basis: IndexArray, offsets: DoubleArray, slopes: DoubleArray,
              excess: float) -> tuple[DoubleArray, float]:
-        """Compute the theta with these rows on kinks, and bound its suboptimality by slopes that are off by `excess`."""
+        """Compute the theta with these rows on kinks, and bound its suboptimality by slopes off by `excess`."""
         rows, pieces, theta, residuals = self._rows, self._pieces, self._theta, self._residuals
         for _ in range(2):    # as once leaves the rounding of a long way
             step = np.linalg.solve(self._mixed, np.linalg.solve(self._A[basis], residuals[basis] - offsets))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NARROWER, STAGE_TOL = 0.3, 0.02
 #: Updates of a stage with adaptive step sizes, after which it goes on with momentum, which cannot overshoot.
 STAGE_UPDATES = 150
-#: Cost of smoothing at which a run ends, relative to the loss; and where rounding or the limit of updates allow no less.
+#: Cost of smoothing that ends a run, relative to the loss; and where rounding or the limit of updates allow no less.
 SMOOTHING_COST, ENOUGH_AT_LIMIT = 1e-4, 1e-3
 #: Rounding of a residual relative to its terms; no smaller half-width is of use.
 RESIDUAL_ROUNDING = 2.0**-48
@@ -161,7 +161,7 @@ class SmoothingSolver:
         return self._least < math.inf and self._least - self._floor <= enough
 
     def _tolerance(self, bound: float) -> tuple[float, float]:
-        """Compute the bound that is enough, no less than rounding, and the rounding of a residual, 0 far from the minimum."""
+        """Compute the bound that is enough, and the rounding of a residual, 0 far from the minimum."""
         enough = SMOOTHING_COST * self._least if self._by_loss is None else self._by_loss
         if min(bound, self._width) > FITS * max(self._size, self._start):    # far from it
             return enough, 0.0
@@ -205,7 +205,7 @@ class SmoothingSolver:
         return gap, cost
 
     def _bound_at_limit(self) -> Bound:
-        """Prove the bound of a run that cannot go on: a thousandth of the loss is enough, unless `tol` was asked for."""
+        """Prove the bound of a run that cannot go on: 0.1 % of the loss is enough, unless `tol` was asked for."""
         self._prove(*self._last_stage)
         enough = self._tolerance(self._least - self._floor)[0]
         at_limit = ENOUGH_AT_LIMIT * self._least if self._by_loss is None else 0.0

@@ -35,7 +35,7 @@ class LossOnPoints:
         if self.points.size > _SAMPLE:
             self.sample = self.points[np.random.default_rng(0).integers(0, self.points.size, _SAMPLE)]
         # A Python loss gets all points, of which it may know more than their values.
-        self._of_sample = self._objective if self._objective.is_called else curve(self.sample)
+        self._of_sample = self._objective if not self._objective.is_compiled else curve(self.sample)
 
     def at(self, thetas: ArrayLike) -> DoubleArray:
         """The loss at each theta, as an array."""
