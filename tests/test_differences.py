@@ -139,7 +139,7 @@ def test_data_smaller_than_any_step():
 
 
 def test_nothing_to_go_by(five_points):
-    with pytest.raises(TypeError, match="'loss_fn' parameter must be callable"):
+    with pytest.raises(TypeError, match="'loss_fn'.*callable"):
         minimize(None, None, five_points, progress=False)
 
 
@@ -195,7 +195,7 @@ class TestCheckGradient:
                                thetas=[-1.0, 1e-9, 1.0])
         assert check.skipped == 1
         assert check.error < 1e-8
-        with pytest.raises(ValueError, match="kink or no finite value at every one of the 1 thetas"):
+        with pytest.raises(ValueError, match="1 thetas"):
             check_gradient(fastgd.pinball_loss, fastgd.grad_pinball_loss, [0.0], thetas=[1e-9])
 
     def test_a_gradient_that_is_nan(self, five_points):
@@ -209,15 +209,15 @@ class TestCheckGradient:
             check_gradient(*arguments)
 
     def test_data_farther_apart_than_the_largest_float(self):
-        with pytest.raises(ValueError, match="no finite value at every one of the 41 thetas"):
+        with pytest.raises(ValueError, match="41 thetas"):
             check_gradient(fastgd.abs_loss, fastgd.grad_abs_loss, [-1.7e308, 1.7e308])
 
     @pytest.mark.parametrize("value", [1 + 2j, np.complex128(1), "1", b"1", None, np.ones(2), [1.0], np.str_("1")])
     def test_what_is_no_number_is_named(self, value, five_points):
-        got = r"Got an array of shape \(2,\)" if isinstance(value, np.ndarray) else re.escape(f"Got {value!r} of type ")
-        with pytest.raises(TypeError, match=f"^loss_fn must return one number, the mean loss over the points. {got}"):
+        got = r"array of shape \(2,\)" if isinstance(value, np.ndarray) else re.escape(f"{value!r} of type ")
+        with pytest.raises(TypeError, match=f"^loss_fn.*one number.*{got}"):
             check_gradient(lambda theta, y: value, fastgd.grad_mse, five_points)
-        with pytest.raises(TypeError, match=f"^grad_loss_fn must return one number, the mean slope over .*{got}"):
+        with pytest.raises(TypeError, match=f"^grad_loss_fn.*one number.*{got}"):
             check_gradient(fastgd.mse, lambda theta, y: value, five_points)
 
     @pytest.mark.parametrize("convert", [np.longdouble, np.array, fractions.Fraction, decimal.Decimal, float])
@@ -244,7 +244,7 @@ class TestCheckGradient:
 @pytest.mark.parametrize("value", [1 + 2j, "1", b"1", None, np.ones(2), [1.0]])
 def test_a_loss_that_is_no_number_is_named(value, five_points):
     for options in ({}, {"X": np.ones((5, 1))}):
-        with pytest.raises(TypeError, match=r"^loss_fn must return one number, the mean loss over the points\."):
+        with pytest.raises(TypeError, match="^loss_fn.*one number"):
             minimize(lambda *arguments: value, None, five_points, progress=False, **options)
 
 

@@ -25,7 +25,7 @@ class TestTheTextbooksNames:
             assert function(12, five_points, alpha=2) == function(12, five_points, delta=2)
         assert minimize(functools.partial(fastgd.huber_loss, alpha=2), None, five_points, progress=False) == minimize(
             Huber(2), None, five_points, progress=False)
-        with pytest.raises(TypeError, match=r"huber_loss\(\) takes theta, dataset, delta, .* got delta=2, alpha=3"):
+        with pytest.raises(TypeError, match=r"huber_loss\(\).*delta=2, alpha=3"):
             fastgd.huber_loss(12, five_points, delta=2, alpha=3)
 
     @pytest.mark.parametrize("name", LOSSES)
@@ -358,7 +358,7 @@ def test_losses_are_values(loss):
     assert sum(loss == other for other in [*LOSSES.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
     for function in (loss, loss.gradient):
-        with pytest.raises(AttributeError, match="is a value"):
+        with pytest.raises(AttributeError, match="value"):
             function.delta = 5
         with pytest.raises(AttributeError):
             del function.kernel
