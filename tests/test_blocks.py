@@ -98,7 +98,7 @@ def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
     kinds = [np.array([1, 2]), np.array([True]), np.array([0.5]), np.array([3], np.uint8)]
     assert joined(pieces_of(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
         1, 2, 1, 0.5, 3]
-    with pytest.raises(ValueError, match="Block 1.*dataset.*float32"):
+    with pytest.raises(ValueError, match=r"Block 1.*dataset.*float32"):
         list(pieces_of(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
     assert [piece.targets.dtype for piece in pieces_of(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
 
@@ -164,10 +164,10 @@ def failing(error, after=2):
 
 def test_an_error_of_the_factory_names_the_block():
     original = OSError("disk on fire")
-    with pytest.raises(SourceError, match="Block 2.*OSError: disk on fire") as caught:
+    with pytest.raises(SourceError, match=r"Block 2.*OSError: disk on fire") as caught:
         list(pieces_of(Blocks(lambda: failing(original))).map(itself))
     assert caught.value.__cause__ is original
-    with pytest.raises(SourceError, match="Block 0.*ZeroDivisionError"):
+    with pytest.raises(SourceError, match=r"Block 0.*ZeroDivisionError"):
         list(pieces_of(Blocks(lambda: 1 / 0)).map(itself))
 
 
@@ -184,9 +184,9 @@ def test_a_block_of_nothing_is_no_empty_one(block):
 
 
 def test_an_iterator_that_can_be_read_only_once_is_refused():
-    with pytest.raises(TypeError, match="function.*generator"):
+    with pytest.raises(TypeError, match=r"function.*generator"):
         Blocks(cut(Y))
-    with pytest.raises(TypeError, match="list.*Blocks"):
+    with pytest.raises(TypeError, match=r"list.*Blocks"):
         Blocks([Y])
     once = cut(Y)
     pieces = pieces_of(Blocks(lambda: once))
@@ -206,13 +206,13 @@ def test_arguments_that_do_not_go_together_are_refused_by_name():
     ]:
         with pytest.raises(ValueError, match=message):
             pieces_of(*arguments)
-    with pytest.raises(ValueError, match="Block 0.*no column 'tips'.*'tip', 'bill'"):
+    with pytest.raises(ValueError, match=r"Block 0.*no column 'tips'.*'tip', 'bill'"):
         list(pieces_of(blocks["tips"]).map(itself))
     with pytest.raises(TypeError, match=r"Block 0.*DataFrame.*type ndarray"):
         list(pieces_of(Blocks(lambda: [Y])["tip"]).map(itself))
-    with pytest.raises(ValueError, match="Block 0.*X"):
+    with pytest.raises(ValueError, match=r"Block 0.*X"):
         list(pieces_of(Blocks(lambda: [(X, Y)]), X).map(itself))
-    with pytest.raises(TypeError, match="name.*Got 0"):
+    with pytest.raises(TypeError, match=r"name.*Got 0"):
         blocks[0]
     with pytest.raises(TypeError, match="not in memory"):
         np.asarray(blocks["tip"])
@@ -378,10 +378,10 @@ def test_blocks_can_be_iterated():
 
 def test_a_column_that_there_are_several_of_is_named():
     frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "y"])
-    with pytest.raises(ValueError, match="Block 0.*several columns 'a'"):
+    with pytest.raises(ValueError, match=r"Block 0.*several columns 'a'"):
         minimize(mse, None, Blocks(lambda: [frame])["a"], progress=False)
     blocks = Blocks(lambda: [frame])
-    with pytest.raises(ValueError, match="Block 0.*several columns 'a'"):
+    with pytest.raises(ValueError, match=r"Block 0.*several columns 'a'"):
         minimize(mse, None, blocks["y"], progress=False, X=blocks[["a"]])
 
 
@@ -399,7 +399,7 @@ def test_a_change_of_any_number_is_noticed(dtype, place):
                 arrays[changed].reshape(-1)[place] += 1
             return [(arrays["X"], arrays["y"])]
 
-        with pytest.raises(SourceError, match="Block.*other numbers"):
+        with pytest.raises(SourceError, match=r"Block.*other numbers"):
             minimize(fastgd.huber_loss, None, Blocks(factory), "auto", False, tol=1e-12, precondition="gram")
 
 
@@ -407,5 +407,5 @@ def test_a_change_of_the_order_is_noticed():
     y = np.random.default_rng(0).normal(size=5000)
     passes = iter(range(1000))
     blocks = Blocks(lambda: [y if next(passes) < 2 else y[::-1].copy()])
-    with pytest.raises(SourceError, match="Block.*other numbers"):
+    with pytest.raises(SourceError, match=r"Block.*other numbers"):
         minimize(fastgd.huber_loss, None, blocks, 0.01, False, tol=1e-12)

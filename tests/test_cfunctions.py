@@ -148,7 +148,7 @@ def test_low_level_callable_with_its_own_data():
     data = ctypes.cast(ctypes.pointer(delta), ctypes.c_void_p)
     value, slope = (scipy.LowLevelCallable(function, data) for function in by_ctypes_with_data())
     assert compiled(value, slope)(0.0, [3.0]) == 4.0
-    with pytest.raises(TypeError, match="only one.*data"):
+    with pytest.raises(TypeError, match=r"only one.*data"):
         compiled(value, by_ctypes()[1])
     with pytest.raises(TypeError, match="user_data"):
         compiled(value, slope, delta=1.0)
@@ -220,7 +220,7 @@ def test_equality_and_pickle():
 
 def test_a_null_pointer_is_no_function():
     null = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)(0)
-    with pytest.raises(TypeError, match="'value' function.*null pointer"):
+    with pytest.raises(TypeError, match=r"'value' function.*null pointer"):
         compiled(null, null)
 
 
@@ -352,5 +352,5 @@ class TestBeyondPlainDescent:
     def test_auto_is_refused_in_a_metric_too(self):
         mine = self.losses()[0]
         for precondition in ("scale", "gram"):
-            with pytest.raises(ValueError, match="alpha='auto'.*bounded curvature"):
+            with pytest.raises(ValueError, match=r"alpha='auto'.*bounded curvature"):
                 minimize(mine, None, [1.0, 2.0], "auto", X=[[1.0], [2.0]], precondition=precondition)

@@ -90,9 +90,9 @@ def test_one_number_is_a_point_to_a_loss_and_no_dataset_to_a_descent():
 
 
 def test_the_offending_object_is_named():
-    with pytest.raises(TypeError, match="NoneType.*position 1"):
+    with pytest.raises(TypeError, match=r"NoneType.*position 1"):
         fastgd.mse(0, [1.0, None])
-    with pytest.raises(TypeError, match="'x'.*type str.*position 2"):
+    with pytest.raises(TypeError, match=r"'x'.*type str.*position 2"):
         fastgd.mse(0, np.array([1.0, 2, "x"], dtype=object))
 
 
@@ -117,7 +117,7 @@ def test_large_data_is_looked_at_to_the_end():
     y = np.zeros(2**22 + 5)
     assert check_dataset(y) is y
     y[-1] = y[2**22] = np.nan
-    with pytest.raises(ValueError, match="NaN.*2 of 4194309 values.*position 4194304"):
+    with pytest.raises(ValueError, match=r"NaN.*2 of 4194309 values.*position 4194304"):
         check_dataset(y)
     ints = np.arange(2**22 + 5, dtype=np.int32)
     assert np.array_equal(check_dataset(ints), ints)
@@ -180,11 +180,11 @@ def test_the_range_that_is_named_has_both_its_ends():
 
 
 def test_a_type_is_no_number():
-    with pytest.raises(TypeError, match="'delta'.*<class 'float'>"):
+    with pytest.raises(TypeError, match=r"'delta'.*<class 'float'>"):
         fastgd.Huber(float)
-    with pytest.raises(TypeError, match="'alpha'.*<class 'numpy.float64'>"):
+    with pytest.raises(TypeError, match=r"'alpha'.*<class 'numpy.float64'>"):
         check_number(np.float64, "alpha", low=0)
-    with pytest.raises(TypeError, match="'alpha'.*real number"):
+    with pytest.raises(TypeError, match=r"'alpha'.*real number"):
         check_number([[1.0], [1.0, 2.0]], "alpha", low=0)
 
 
@@ -193,7 +193,7 @@ def test_counts():
         assert check_count(integer(3), "max_iter") == 3
         assert type(check_count(integer(3), "max_iter")) is int
     for value in (1.0, "3", None, True, np.True_, np.float64(3), np.timedelta64(3)):
-        with pytest.raises(TypeError, match="'max_iter'.* int"):
+        with pytest.raises(TypeError, match=r"'max_iter'.* int"):
             check_count(value, "max_iter")
     for value in (0, -1):
         with pytest.raises(ValueError, match=re.escape("[1, inf)")):
@@ -207,7 +207,7 @@ def test_flags_are_of_python_or_numpy():
         assert check_flag(value, "average") is True
         assert check_flag(not value, "average") is False
     for value in (1, 0, None, "no", "True", np.int64(1), np.array(True), [True], float):
-        with pytest.raises(TypeError, match="'average'.*True or False"):
+        with pytest.raises(TypeError, match=r"'average'.*True or False"):
             check_flag(value, "average")
 
 
@@ -264,10 +264,10 @@ class TestNotFinite:
                                              r"X\.notna\(\)\.all\(axis=1\)"):
             check_design(pd.DataFrame(X, columns=["a", "b", "c"]))
         X[5, 2] = np.nan
-        with pytest.raises(ValueError, match="column 1.*row 17.*1 more column"):
+        with pytest.raises(ValueError, match=r"column 1.*row 17.*1 more column"):
             check_design(X)
         X[7, 0] = np.nan
-        with pytest.raises(ValueError, match="column 0: 1 of 244 values.*row 7.*2 more columns"):
+        with pytest.raises(ValueError, match=r"column 0: 1 of 244 values.*row 7.*2 more columns"):
             check_design(X)
         keep = ~np.isnan(X).any(axis=1)
         assert check_design(X[keep])[0].shape == (239, 3)
@@ -279,7 +279,7 @@ class TestNotFinite:
     def test_of_rows_beyond_the_first_slice(self):
         X = np.zeros((2**21 + 9, 2), np.float32)
         X[[2**21 + 3, 2**21 + 5], 1] = np.nan
-        with pytest.raises(ValueError, match="column 1: 2 of 2097161 values.*row 2097155[.]"):
+        with pytest.raises(ValueError, match=r"column 1: 2 of 2097161 values.*row 2097155[.]"):
             check_design(X)
 
     def test_is_counted_by_the_slice(self):
@@ -347,12 +347,12 @@ class TestWhatAFunctionReturned:
         lambda f, y: fastgd.check_gradient(fastgd.mse, f, y)])
     @pytest.mark.parametrize("value", [1 + 2j, None, "1", np.ones(2)])
     def test_in_every_verb(self, call, value, five_points):
-        with pytest.raises(TypeError, match="^(grad_)?loss_fn.*one number"):
+        with pytest.raises(TypeError, match=r"^(grad_)?loss_fn.*one number"):
             call(lambda theta, points: value, five_points)
 
     def test_a_loss_is_not_asked_again_after_a_wrong_answer(self):
         asked = []
-        with pytest.raises(TypeError, match="loss_fn.*one number"):
+        with pytest.raises(TypeError, match=r"loss_fn.*one number"):
             called_at(lambda theta, points: asked.append(theta), [1.0, 2.0], None)
         assert asked == [1.0]
 

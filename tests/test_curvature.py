@@ -56,7 +56,7 @@ class TestAuto:
             if not (options and loss.kinks):
                 calls.append(lambda options=options: minimize(loss, None, y, "auto", False, **options))
             for call in calls:
-                with pytest.raises(ValueError, match="alpha='auto'.*bounded curvature"):
+                with pytest.raises(ValueError, match=r"alpha='auto'.*bounded curvature"):
                     call()
         if loss.kinks:
             assert minimize(loss, None, y, "auto", False, X=X, full_output=True).fun < loss([0] * 3, y, X=X)

@@ -270,7 +270,7 @@ def test_processes_give_the_same():
     with dask.config.set(scheduler="processes", num_workers=2):
         pieces = pieces_of(da.from_array(Y, chunks=300), None, None)
         assert list(pieces.map(total)) == [float(Y[start:start + 300].sum()) for start in range(0, N, 300)]
-        with pytest.raises(ValueError, match="^Chunk 3: .*dataset.*NaN"):
+        with pytest.raises(ValueError, match=r"^Chunk 3: .*dataset.*NaN"):
             pieces_of(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
 
 
@@ -318,7 +318,7 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
     (lambda f: (f, None, None), ValueError, 
-     r"DataFrame with the columns a, b, c, y, w .*dataset\['text'\].*X=dataset\[\[...\]\]"),
+     r"DataFrame.* y, w .*dataset\['text'\].*X=dataset\[\[...\]\]"),
     (lambda f: (f["y"], f["a"], None), ValueError, r"2D.*Series.*X\[\[name\]\]"),
     (lambda f: (f["y"], da.ones(9), None), ValueError, r"2D.*Array.*reshape\(-1, 1\)"),
     (lambda f: (da.ones((9, 1)), None, None), ValueError, "1d array.*2 dimensions"),
@@ -361,7 +361,7 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
         return block
 
     y = da.from_array(Y, chunks=100).map_blocks(broken, dtype=float, meta=np.empty(0))
-    with pytest.raises(SourceError, match="^Chunk 3 .*KeyError: 'nothing'"):
+    with pytest.raises(SourceError, match=r"^Chunk 3 .*KeyError: 'nothing'"):
         pieces_of(y, None, None).map(total)
     assert not tasks_left(client)
     with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="KeyError") as caught:
@@ -386,7 +386,7 @@ def test_data_that_change_between_passes_are_noticed():
     with dask.config.set(scheduler="synchronous"):
         pieces = pieces_of(y, None, None)
         pieces.map(total)
-        with pytest.raises(SourceError, match="99 rows.*100"):
+        with pytest.raises(SourceError, match=r"99 rows.*100"):
             pieces.map(total)
 
 
@@ -619,7 +619,7 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
         assert sum(pieces.map(called)) == N
     else:
         for refused in (check_can_be_sent, pieces.map):
-            with pytest.raises(TypeError, match="<compiled loss own>.*threads"):
+            with pytest.raises(TypeError, match=r"<compiled loss own>.*threads"):
                 refused(called)
         assert not scheduler.futures
 

@@ -148,7 +148,7 @@ def test_data_are_refused_in_the_words_of_scikit_learn():
     for model in (DescentRegressor(), DescentClassifier()):
         with pytest.raises(TypeError, match="Sparse data was passed"):
             model.fit(sparse.csr_array(X), y > 5)
-        with pytest.raises(ValueError, match="y.*1d array"):
+        with pytest.raises(ValueError, match=r"y.*1d array"):
             model.fit(X, np.c_[y > 5, y > 6])
         with pytest.raises(ValueError, match="requires y"):
             model.fit(X)
@@ -414,18 +414,18 @@ def test_what_partial_fit_refuses():
     X, labels = two_classes()
     assert not hasattr(DescentRegressor(), "partial_fit")
     model = DescentClassifier(method="sgd", random_state=0)
-    with pytest.raises(ValueError, match="classes.*first call"):
+    with pytest.raises(ValueError, match=r"classes.*first call"):
         model.partial_fit(X, labels)
     model.partial_fit(X, labels, classes=["no", "yes"])
     with pytest.raises(ValueError, match="perhaps"):
         model.partial_fit(X, labels, classes=["no", "perhaps"])
-    with pytest.raises(ValueError, match="label.*perhaps"):
+    with pytest.raises(ValueError, match=r"label.*perhaps"):
         model.partial_fit(X, np.where(labels == "no", "no", "perhaps"))
-    with pytest.raises(ValueError, match="class_weight='balanced'.*partial_fit"):
+    with pytest.raises(ValueError, match=r"class_weight='balanced'.*partial_fit"):
         DescentClassifier(method="sgd", class_weight="balanced").partial_fit(X, labels, classes=["no", "yes"])
     with pytest.raises(ValueError, match="early_stopping"):
         DescentRegressor(method="sgd", early_stopping=True).partial_fit(X, labels == "no")
-    with pytest.raises(fastgd.DivergenceError, match="theta.*not finite"):
+    with pytest.raises(fastgd.DivergenceError, match=r"theta.*not finite"):
         DescentRegressor("quartic_loss", method="sgd", alpha=1e9, random_state=0).partial_fit(X, labels == "no")
 
 

@@ -117,9 +117,9 @@ def test_frames_of_polars():
 
 
 def test_what_needs_data_in_memory_says_so():
-    with pytest.raises(ValueError, match="early_stopping=True.*in memory"):
+    with pytest.raises(ValueError, match=r"early_stopping=True.*in memory"):
         DescentRegressor(early_stopping=True).fit(blocks(X, Y))
-    with pytest.raises(ValueError, match="early_stopping=True.*in memory"):
+    with pytest.raises(ValueError, match=r"early_stopping=True.*in memory"):
         DescentClassifier(early_stopping=True).fit(blocks(X, CLASSES))
     with pytest.raises(ValueError, match="without X"):
         DescentRegressor().fit(Blocks(lambda: [Y]))
@@ -216,9 +216,9 @@ def test_columns_of_lazy_data_are_checked(tmp_path):
                 model.predict(rows)
             with pytest.raises(ValueError, match="feature names"):
                 model.score(rows, y)
-    with pytest.raises(ValueError, match="2 features.*3"):
+    with pytest.raises(ValueError, match=r"2 features.*3"):
         next(iter(model.predict(Blocks(lambda: [X[:, :2]]))))
-    with pytest.raises(ValueError, match="2 features.*3"):
+    with pytest.raises(ValueError, match=r"2 features.*3"):
         model.score(blocks(X[:, :2], Y))
 
 
@@ -261,5 +261,5 @@ def test_labels_that_are_new_in_a_later_pass_are_refused():
     def factory():
         return [(X, np.where(np.arange(len(X)) % 2 == 0, "a", "b" if next(passes) < 1 else "c"))]
 
-    with pytest.raises((ValueError, SourceError), match="label.*'c'"):
+    with pytest.raises((ValueError, SourceError), match=r"label.*'c'"):
         DescentClassifier().fit(Blocks(factory))

@@ -61,7 +61,7 @@ class TestFrames:
 
     def test_columns_in_another_order_are_refused(self, make):
         found = fitted(FRAMES["pandas"](DATA))
-        with pytest.raises(ValueError, match=r"a, b, c, d\b.*\bb, a, c, d"):
+        with pytest.raises(ValueError, match=r"a, b.*b, a"):
             found.predict(make({name: DATA[name] for name in ["b", "a", "c", "d"]}))
 
     def test_float32_stays_so(self, make):
@@ -170,11 +170,11 @@ class TestRefused:
         values, _, _ = NO_NUMBERS[what]
         series = {"pandas": pd.Series, "polars": pl.Series, "pyarrow": lambda y: pa.chunked_array([y])}[library](values)
         for given in (series, values):
-            with pytest.raises(TypeError, match="dataset.*real numbers"):
+            with pytest.raises(TypeError, match=r"dataset.*real numbers"):
                 fitted([[1.0], [2.0], [3.0]], given)
             estimators = pytest.importorskip("fastgd.estimators")
             for options in ({}, {"method": "sgd"}):
-                with pytest.raises(TypeError, match="y.*real numbers"):
+                with pytest.raises(TypeError, match=r"y.*real numbers"):
                     estimators.DescentRegressor(**options).fit([[1.0], [2.0], [3.0]], given)
 
     def test_an_array_of_them(self, what, library):

@@ -39,11 +39,11 @@ class TestTheTextbooksNames:
     def test_the_words_of_a_wrong_call_name_the_loss(self, five_points):
         for call, words in (
                 (lambda: fastgd.mse(), r"mse\(\) missing 2 required positional arguments: 'theta' and 'dataset'"),
-                (lambda: fastgd.mse(1.0), r"mse\(\) missing 1 required positional argument: 'dataset'"),
+                (lambda: fastgd.mse(1.0), r"mse\(\) missing 1 .*: 'dataset'"),
                 (lambda: fastgd.grad_mse(dataset=five_points), r"grad_mse\(\) missing 1 .*: 'theta'"),
-                (lambda: fastgd.mse(1.0, five_points, delta=2), r"mse\(\) takes theta, dataset, X, .* got delta=2"),
-                (lambda: fastgd.mse(1.0, five_points, 2), r"mse\(\) takes .* got 2 beside theta and dataset"),
-                (lambda: fastgd.pinball_loss(1.0, five_points, 0.2, q=0.3), r"pinball_loss\(\) takes .* got 0.2, q=")):
+                (lambda: fastgd.mse(1.0, five_points, delta=2), r"mse\(\).* got delta=2"),
+                (lambda: fastgd.mse(1.0, five_points, 2), r"mse\(\) .* got 2 beside"),
+                (lambda: fastgd.pinball_loss(1.0, five_points, 0.2, q=0.3), r"pinball_loss\(\).* got 0.2, q=")):
             with pytest.raises(TypeError, match=words):
                 call()
 

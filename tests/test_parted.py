@@ -226,9 +226,9 @@ def test_a_function_in_python_is_refused_for_data_that_are_not_in_memory():
     class Lazy:
         is_lazy = True
 
-    with pytest.raises(TypeError, match=r"'loss_fn' parameter must be one of fastgd's own where 'dataset' is not in"):
+    with pytest.raises(TypeError, match=r"'loss_fn'.*'dataset'"):
         fastgd.minimize(lambda theta, y: 0.0, None, Lazy())
-    with pytest.raises(TypeError, match=r"'grad_loss_fn' parameter must be one of fastgd's own where 'X' is not in"):
+    with pytest.raises(TypeError, match=r"'grad_loss_fn'.*'X'"):
         fastgd.minimize(fastgd.mse, lambda theta, y: 0.0, [1.0], X=Lazy())
 
 
@@ -242,7 +242,7 @@ def test_other_verbs_refuse_them_by_name(verb):
     class Lazy:
         is_lazy = True
 
-    with pytest.raises(TypeError, match=r"Input \w+ is a Lazy, whose data are not in memory, and this needs them"):
+    with pytest.raises(TypeError, match=r"(dataset|thetas|X).* Lazy.*not in memory"):
         verb(Lazy())
 
 

@@ -39,11 +39,11 @@ def test_smooth_losses_arrive_or_say_why_not(name, loss, way):
     result = run(loss, animal, way, tol=1e-9, max_iter=5000)
     if animal.is_separable and loss.link == "logit":
         assert not result.success
-        assert "there is no minimum: a plane separates" in result.message
+        assert "plane separates" in result.message
         return
     excess, lowest, start = measured(loss, animal, result.x)
     if not result.success:
-        assert re.search(r"did not converge in 5000 updates: .* tol is 1e-09", result.message)
+        assert re.search(r"5000 updates.* tol is 1e-09", result.message)
         # Prices are too far away for steps that the largest curvature bounds and the bounded slope moves.
         assert excess < 0.01 * lowest or (name == "large_targets" and way == "nesterov")
     else:
