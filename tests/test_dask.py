@@ -317,7 +317,7 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (lambda f: (f, None, None), ValueError, 
+    (lambda f: (f, None, None), ValueError,
      r"DataFrame.* y, w .*dataset\['text'\].*X=dataset\[\[...\]\]"),
     (lambda f: (f["y"], f["a"], None), ValueError, r"2D.*Series.*X\[\[name\]\]"),
     (lambda f: (f["y"], da.ones(9), None), ValueError, r"2D.*Array.*reshape\(-1, 1\)"),

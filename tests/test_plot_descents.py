@@ -63,7 +63,7 @@ class TestDescent:
         (minimize(mse, grad_mse, FIVE, progress=False, full_output=True), ValueError, "history=True"),
         (3.0, TypeError, "'result'.*DescentResult"),
         (pd.DataFrame({"theta": [1.0]}), ValueError, "'result'.*column theta"),
-        (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "'result'.*column theta"),
+        (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "column theta"),
         (pd.DataFrame({"update": [], "alpha": [], "theta": []}), ValueError, "Got 0 rows"),
         (pd.DataFrame({"update": [1, 2], "theta": [np.nan, np.inf]}), ValueError, "'result'.*2 thetas"),
         (np.zeros((300, 2)), TypeError, "Got ndarray of shape \\(300, 2\\)\\.$"),
