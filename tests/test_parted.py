@@ -151,7 +151,7 @@ def test_stochastic_descent_says_that_rows_are_in_an_order():
     y = np.sort(np.random.default_rng(0).normal(size=2_000_000))
     options = {"alpha": schedules.inverse_scaling(0.1, 0.75), "rng": 0, "max_epochs": 1, "stop": "epoch"}
     said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
-    assert any("rows seem to be in an order" in each for each in said)
+    assert any("in an order" in each for each in said)
     np.random.default_rng(1).shuffle(y)
     said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
     assert not any("in an order" in each for each in said)

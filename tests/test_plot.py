@@ -2,6 +2,7 @@
 import doctest
 import functools
 import inspect
+import re
 import subprocess
 import sys
 
@@ -277,9 +278,10 @@ class TestCommand:
         assert main(["--pictures", str(place)]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert captured.err == f"fastgd: error: cannot write pictures to {place}: File exists\n"
+        assert captured.err.startswith("fastgd: error: ")
+        assert captured.err.endswith(f"{place}: File exists\n")
 
     def test_no_other_options(self, capsys, tmp_path):
         assert main(["--pictures", str(tmp_path), "--column", "tip", "--batch-size", "3"]) == 2
-        assert capsys.readouterr().err == "fastgd: error: --column, --batch-size cannot be used with --pictures\n"
+        assert re.match("fastgd: error: .*--column, --batch-size.*--pictures", capsys.readouterr().err)
         assert list(tmp_path.iterdir()) == []
