@@ -322,7 +322,7 @@ def test_a_loss_without_probabilities(loss):
 
 def test_classes_that_a_plane_separates_end_there_with_a_warning():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="plane separates"):
+    with pytest.warns(ConvergenceWarning, match="penalt"):
         model = DescentClassifier().fit(X[:100], y[:100])
     assert model.score(X[:100], y[:100]) == 1
     assert model.n_iter_ < 20

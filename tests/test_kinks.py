@@ -1,10 +1,9 @@
 """Losses of rows with kinks, descended on smoothed: near what linear programming finds, within the stated bound."""
-import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import quiet
+from helpers import quiet, stated_bound
 
 from fastgd import (
     ConvergenceWarning,
@@ -55,10 +54,6 @@ def least(loss, X, y, l1=0.0):
 def fit(loss, X, y, way, precondition="gram", **options):
     return minimize(loss, None, y, progress=False, X=X, fit_intercept=True, precondition=precondition, full_output=True,
                     **WAYS[way], **options)
-
-
-def stated_bound(result):
-    return float(re.search(r"(?:at most|may be) (\S+) above its least", result.message).group(1))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -95,7 +95,7 @@ class TestKnownAnswers:
         options = {"X": TIPS[["total_bill"]], "fit_intercept": True, "tol": 1e-4, "stop": "loss"}
         seen = []
         with pytest.warns(ConvergenceWarning,
-                          match="least is 1.036019") as w:
+                          match=r"1\.036019") as w:
             result = minimize(fastgd.mse, fastgd.grad_mse, TIPS["tip"], 0.0005, **options, full_output=True,
                               callback=lambda r: seen.append(r.fun))
         assert w[0].filename == __file__
