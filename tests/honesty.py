@@ -355,7 +355,7 @@ def finding(problem):
     kind = "success" if result.success else f"status {result.status}"
     if result.success and excess > FALSE_SUCCESS and not fits:
         kind = "false success"
-    elif "optimum" in result.message and excess < FALSE_ALARM:
+    elif "not reached" in result.message and excess < FALSE_ALARM:
         kind = "false alarm"
     return Finding(kind, problem, result, lowest, excess)
 

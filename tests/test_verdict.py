@@ -318,7 +318,7 @@ class TestAnOptimumThatWasNotReached:
     def test_a_rule_that_was_met_too_soon(self):
         y, X = TIPS["tip"], TIPS[["total_bill"]]
         for loss, words in ((fastgd.mse, "1.036019"), (fastgd.huber_loss, "0.3969")):
-            with pytest.warns(ConvergenceWarning, match=f"optimum.*{words}"):
+            with pytest.warns(ConvergenceWarning, match=f"not reached.*{words}"):
                 minimize(loss, None, y, 0.0005, False, X=X, fit_intercept=True)
         result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, tol=1e-8, stop="loss",
                           full_output=True, max_iter=10**6)
@@ -356,7 +356,7 @@ class TestAnOptimumThatWasNotReached:
         X = np.random.default_rng(1).normal(size=(1000, 2))
         for y, theta0 in ((1e6 + z, 0.0), (z, 1e6)):
             for options in ({}, {"X": X, "fit_intercept": True}):
-                with pytest.warns(ConvergenceWarning, match=r"optimum.* (0\.9|1\.0)\d"):
+                with pytest.warns(ConvergenceWarning, match=r"not reached.* (0\.9|1\.0)\d"):
                     minimize(fastgd.mse, None, y, 2e-4, False, theta0=theta0, tol=1e-2, **options)
 
     @pytest.mark.parametrize("penalty", [None, fastgd.penalties.L1(0.1), fastgd.penalties.L2(0.1)])
@@ -372,7 +372,7 @@ class TestAnOptimumThatWasNotReached:
         assert shortfall.loss == pytest.approx(lowest, rel=1e-3)
         for options in ({"X": X * [1, size], "alpha": "auto", "theta0": 1.0}, {"X": X, "alpha": rate, "theta0": size},
                         {"alpha": rate, "theta0": size}):
-            with pytest.warns(ConvergenceWarning, match="optimum"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(fastgd.cross_entropy, None, y, progress=False, fit_intercept="X" in options, penalty=penalty,
                          **options)
 
@@ -392,7 +392,7 @@ class TestAnOptimumThatWasNotReached:
         X = rng.normal(size=(n, p))
         y = X[:, :3] @ [1, 2, -1] + rng.standard_t(3, n)
         penalty = fastgd.penalties.L1(0.002)
-        with pytest.warns(ConvergenceWarning, match="optimum"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, precondition="scale",
                               momentum="nesterov", penalty=penalty, full_output=True)
         assert result.fun > 1.01 * least(fastgd.mse, y, X, True, penalty=penalty).value
@@ -408,7 +408,7 @@ class TestAnOptimumThatWasNotReached:
         def slope_of_rows(theta, X, y):
             return 2 * X.T @ (X @ theta - y) / len(y)
 
-        words = "optimum.*theta.*slope.*theta"
+        words = "not reached.*theta.*slope.*theta"
         for gradient, options in ((slope, {}), (slope_of_rows, {"X": X, "fit_intercept": True})):
             with pytest.warns(ConvergenceWarning, match=words):
                 minimize(None, gradient, y, 1e-7, False, **options)
@@ -422,7 +422,7 @@ class TestAnOptimumThatWasNotReached:
         y = 0.3 * (t - t.mean()) + rng.normal(size=60)
         Z = np.column_stack([np.ones(60), X[:, 1:6], t - t.mean()])
         least = np.mean((Z @ np.linalg.lstsq(Z, y)[0] - y)**2)
-        with pytest.warns(ConvergenceWarning, match=f"optimum.* {least:.6g}"):
+        with pytest.warns(ConvergenceWarning, match=f"not reached.* {least:.6g}"):
             minimize(fastgd.mse, None, y, "auto", False, X=X)
 
     @pytest.mark.parametrize("loss", [fastgd.mse, fastgd.huber_loss, fastgd.log_cosh])
@@ -431,11 +431,11 @@ class TestAnOptimumThatWasNotReached:
         X = offset + np.random.default_rng(7).normal(size=(200, 2))
         y = X @ [1.0, -2.0] + 5
         for data, targets in ((X, y), (X * 100, y * 100)):
-            with pytest.warns(ConvergenceWarning, match="optimum"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(loss, None, targets, "auto", False, X=data, fit_intercept=True)
 
     def test_a_step_is_short_where_the_slope_is_bounded(self):
-        words = "optimum"
+        words = "not reached"
         for alpha in (5e-4, 1e-5):
             with pytest.warns(ConvergenceWarning, match=words):
                 minimize(fastgd.huber_loss, None, TIPS["tip"] + 1e4, alpha, False, X=TIPS[["total_bill"]],
@@ -445,17 +445,17 @@ class TestAnOptimumThatWasNotReached:
         X, y = TIPS[["total_bill"]] * 100, TIPS["tip"]
         for stop in ("step", "epoch", "loss"):
             for call in (minimize_sgd, functools.partial(minimize_mini_batch, minibatch_size=32)):
-                with pytest.warns(ConvergenceWarning, match="optimum"):
+                with pytest.warns(ConvergenceWarning, match="not reached"):
                     call(fastgd.mse, None, dataset=y, alpha="auto", X=X, fit_intercept=True, rng=0, stop=stop)
 
     def test_unscaled_columns_among_many(self):
         X = np.random.default_rng(0).normal(size=(500, 150)) * np.r_[1e4, np.ones(149)]
         y = 10 * X[:, 5] + X[:, 0] / 1e4
-        with pytest.warns(ConvergenceWarning, match="optimum"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             minimize(fastgd.mse, None, y, "auto", False, X=X)
 
     def test_a_loss_that_swings_has_not_converged(self):
-        with pytest.warns(ConvergenceWarning, match="optimum"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             minimize(fastgd.abs_loss, None, [0.0, 0.0], 2.0, False, X=[[1.0], [-1.0]], stop="loss", theta0=1.0)
         with pytest.warns(ConvergenceWarning, match=r" 0, .*theta 0\b"):
             minimize(fastgd.mse, None, [0.0], 1.0, False, stop="loss", theta0=1.0)
@@ -466,7 +466,7 @@ class TestAnOptimumThatWasNotReached:
         X = rng.normal(size=(500, 2))
         y = (rng.random(500) < 1 / (1 + np.exp(-steepness * (X @ [2, -1])))) * 1.0
         for options in ({"alpha": "auto", "stop": "loss"}, {"alpha": 0.2}):
-            with pytest.warns(ConvergenceWarning, match="optimum"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(fastgd.cross_entropy, None, y, progress=False, X=X, **options)
         theta = minimize(fastgd.cross_entropy, None, y, 4, progress=False, X=X, tol=1e-5)
         assert np.abs(fastgd.grad_cross_entropy(theta, y, X=X)).max() < 1e-5
