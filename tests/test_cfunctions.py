@@ -148,9 +148,9 @@ def test_low_level_callable_with_its_own_data():
     data = ctypes.cast(ctypes.pointer(delta), ctypes.c_void_p)
     value, slope = (scipy.LowLevelCallable(function, data) for function in by_ctypes_with_data())
     assert compiled(value, slope)(0.0, [3.0]) == 4.0
-    with pytest.raises(TypeError, match="only one of them takes data"):
+    with pytest.raises(TypeError, match=r"only one.*data"):
         compiled(value, by_ctypes()[1])
-    with pytest.raises(TypeError, match="brings its own user_data"):
+    with pytest.raises(TypeError, match="user_data"):
         compiled(value, slope, delta=1.0)
 
 
@@ -163,15 +163,15 @@ def bad_ctypes(result, *arguments):
     (lambda: bad_ctypes(ctypes.c_int, ctypes.c_double, ctypes.c_double), {}, r"Got 'int \(double, double\)'"),
     (lambda: bad_ctypes(ctypes.c_double, ctypes.c_float, ctypes.c_double), {}, r"Got 'double \(float, double\)'"),
     (lambda: bad_ctypes(ctypes.c_double, *[ctypes.c_double] * 3), {}, r"Got 'double \(double, double, double\)'"),
-    (lambda: by_ctypes_with_data()[0], {}, r"must have the signature 'double \(double, double\)'"),
-    (lambda: by_ctypes()[0], {"delta": 1}, r"must have the signature 'double \(double, double, void \*\)'"),
+    (lambda: by_ctypes_with_data()[0], {}, r"signature 'double \(double, double\)'"),
+    (lambda: by_ctypes()[0], {"delta": 1}, r"signature 'double \(double, double, void \*\)'"),
     (lambda: at_address(ctypes.PYFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * 2), huber_value), {},
      "interpreter's lock"),
     (lambda: ctypes.pythonapi.PyFloat_GetMax, {}, "no argtypes"),
     (lambda: capsule(by_ctypes()[0], b"int (int)"), {}, r"Got 'int \(int\)'"),
-    (lambda: capsule(by_ctypes()[0], None), {}, "a capsule without a name"),
-    (lambda: huber_value, {}, "must be a numba cfunc"), (lambda: None, {}, "must be a numba cfunc"),
-    (lambda: 3, {}, "must be a numba cfunc"),
+    (lambda: capsule(by_ctypes()[0], None), {}, "capsule without"),
+    (lambda: huber_value, {}, "numba cfunc"), (lambda: None, {}, "numba cfunc"),
+    (lambda: 3, {}, "numba cfunc"),
 ])
 def test_wrong_signatures_are_shown_the_right_one(make, parameters, words):
     right = by_ctypes_with_data()[0] if parameters else by_ctypes()[0]
@@ -189,7 +189,7 @@ def test_parameters_are_numbers():
 
 def test_names_that_are_taken_or_no_names():
     for name in ("self", "theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads"):
-        with pytest.raises(TypeError, match=f"'{name}' has the name of an argument that every loss has"):
+        with pytest.raises(TypeError, match=f"'{name}'"):
             compiled(*by_ctypes_with_data(), **{name: 2.0})
     with pytest.raises(TypeError, match="'name' parameter"):
         compiled(*by_ctypes(), name=5)
@@ -202,7 +202,7 @@ def test_parameters_are_an_array_of_double():
         compiled(with_floats, with_floats, delta=1)
     numba = pytest.importorskip("numba")
     with_ints = numba.cfunc("float64(float64, float64, CPointer(int64))")(lambda p, t, c: p + t + c[0])
-    with pytest.raises(TypeError, match=r"'value' function gets its parameters as float64.*int64"):
+    with pytest.raises(TypeError, match=r"'value' function.*int64"):
         compiled(with_ints, with_ints, delta=1)
 
 
@@ -220,7 +220,7 @@ def test_equality_and_pickle():
 
 def test_a_null_pointer_is_no_function():
     null = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)(0)
-    with pytest.raises(TypeError, match="'value' function is a null pointer"):
+    with pytest.raises(TypeError, match=r"'value' function.*null pointer"):
         compiled(null, null)
 
 
@@ -241,14 +241,13 @@ def test_a_python_function_in_a_callback_is_refused(wrapped):
 
     callback, right = wrapped(PLAIN(never_called)), by_ctypes()[0]
     for role, functions in (("value", (callback, right)), ("slope", (right, callback))):
-        with pytest.raises(TypeError, match=f"'{role}' function is a Python function in a ctypes callback: pass the "
-                                            "Python function itself as loss_fn, or a function of a shared library"):
+        with pytest.raises(TypeError, match=f"'{role}' function.*ctypes callback.*loss_fn"):
             compiled(*functions)
 
 
 def test_a_python_function_in_a_callback_of_another_signature_is_refused_for_what_it_is():
     callback = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
-    with pytest.raises(TypeError, match="Python function in a ctypes callback"):
+    with pytest.raises(TypeError, match="ctypes callback"):
         compiled(callback, callback)
 
 
@@ -353,5 +352,5 @@ class TestBeyondPlainDescent:
     def test_auto_is_refused_in_a_metric_too(self):
         mine = self.losses()[0]
         for precondition in ("scale", "gram"):
-            with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
+            with pytest.raises(ValueError, match=r"alpha='auto'.*bounded curvature"):
                 minimize(mine, None, [1.0, 2.0], "auto", X=[[1.0], [2.0]], precondition=precondition)

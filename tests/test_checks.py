@@ -25,16 +25,16 @@ from fastgd._validation import (
 )
 
 REFUSED = {
-    "None": (None, "real numbers, got an object of type NoneType"),
-    "a 0-d array": (np.array(3.0), r"1d array, got an array of shape \(\)"),
-    "text": ("12", "an object of type str"),
-    "a list of text": (["1", "2"], "got text of dtype <U1"),
-    "a text column": (pd.Series(["a", "b"]), "1d array of real numbers"),
-    "bytes": (np.array([b"1"]), "got text of dtype"),
-    "2-D": (np.ones((3, 2)), r"1d array, got an array of shape \(3, 2\)"),
-    "a column vector": (np.ones((3, 1)), r"1d array, got an array of shape \(3, 1\)"),
-    "a DataFrame": (pd.DataFrame({"a": [1.0]}), r"1d array, got an array of shape \(1, 1\)"),
-    "ragged": ([[1.0], [2.0, 3.0]], "1d array of real numbers"),
+    "None": (None, "dataset.*NoneType"),
+    "a 0-d array": (np.array(3.0), r"dataset.*shape \(\)"),
+    "text": ("12", "dataset.*type str"),
+    "list of text": (["1", "2"], "dataset.*<U1"),
+    "a text column": (pd.Series(["a", "b"]), "dataset.*real numbers"),
+    "bytes": (np.array([b"1"]), "dataset.*text of dtype"),
+    "2-D": (np.ones((3, 2)), r"dataset.*shape \(3, 2\)"),
+    "a column vector": (np.ones((3, 1)), r"dataset.*shape \(3, 1\)"),
+    "a DataFrame": (pd.DataFrame({"a": [1.0]}), r"dataset.*shape \(1, 1\)"),
+    "ragged": ([[1.0], [2.0, 3.0]], "dataset.*real numbers"),
     "empty": ([], r"0 sample\(s\)"),
     "empty array": (np.array([], dtype=np.float32), r"0 sample\(s\)"),
     "complex": ([1 + 2j], "Complex data not supported"),
@@ -46,11 +46,11 @@ REFUSED = {
     "a generator": ((x for x in (1.0, 2.0)), "type generator"),
     "a dict": ({"a": 1.0}, "type dict"),
     "masked": (np.ma.masked_array([1.0, 2.0], [False, True]), "masked array"),
-    "a record": (np.zeros(2, dtype=[("a", float)]), "1d array of real numbers"),
-    "NaN": ([1.0, np.nan], "Input dataset contains NaN: 1 of 2 values, at position 1"),
-    "a missing value": (pd.Series([1, None], dtype="Int64"), "Input dataset contains NaN: 1 of 2 values"),
-    "infinity": ([1.0, -np.inf], r"contains infinity or a value too large for dtype\('float64'\)"),
-    "too large": (np.array([np.longdouble("1e400")]), "contains infinity or a value too large"),
+    "a record": (np.zeros(2, dtype=[("a", float)]), "dataset.*real numbers"),
+    "NaN": ([1.0, np.nan], "dataset.*NaN.*1 of 2 values.*position 1"),
+    "a missing value": (pd.Series([1, None], dtype="Int64"), "dataset.*NaN.*1 of 2 values"),
+    "infinity": ([1.0, -np.inf], r"dataset.*infinity.*dtype\('float64'\)"),
+    "too large": (np.array([np.longdouble("1e400")]), "dataset.*infinity"),
     "float32 infinity": (np.array([np.inf], np.float32), r"dtype\('float32'\)"),
 }
 
@@ -90,9 +90,9 @@ def test_one_number_is_a_point_to_a_loss_and_no_dataset_to_a_descent():
 
 
 def test_the_offending_object_is_named():
-    with pytest.raises(TypeError, match="with None of type NoneType at position 1"):
+    with pytest.raises(TypeError, match=r"NoneType.*position 1"):
         fastgd.mse(0, [1.0, None])
-    with pytest.raises(TypeError, match="'x' of type str at position 2"):
+    with pytest.raises(TypeError, match=r"'x'.*type str.*position 2"):
         fastgd.mse(0, np.array([1.0, 2, "x"], dtype=object))
 
 
@@ -117,7 +117,7 @@ def test_large_data_is_looked_at_to_the_end():
     y = np.zeros(2**22 + 5)
     assert check_dataset(y) is y
     y[-1] = y[2**22] = np.nan
-    with pytest.raises(ValueError, match="contains NaN: 2 of 4194309 values, the first at position 4194304"):
+    with pytest.raises(ValueError, match=r"NaN.*2 of 4194309 values.*position 4194304"):
         check_dataset(y)
     ints = np.arange(2**22 + 5, dtype=np.int32)
     assert np.array_equal(check_dataset(ints), ints)
@@ -133,7 +133,7 @@ def test_numbers(value):
 @pytest.mark.parametrize("value", [
     None, "0.5", True, np.True_, [0.5], 1j, {}, np.datetime64("2020-01-01"), np.ma.masked])
 def test_what_is_not_a_number(value):
-    with pytest.raises(TypeError, match=f"'alpha' parameter must be a real number. Got {re.escape(repr(value))}"):
+    with pytest.raises(TypeError, match=f"'alpha'.*real number.*{re.escape(repr(value))}"):
         check_number(value, "alpha", low=0)
 
 
@@ -166,25 +166,25 @@ def test_the_range_that_is_named_has_both_its_ends():
     assert check_number(1, "gamma", low=0, inclusive=False, high=1, high_inclusive=True) == 1.0
     assert check_number(0, "x", low=0, high=1) == 0.0
     for value, ends, words in (
-        (0, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "a float in the range (0, 1]"),
-        (2, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "a float in the range (0, 1]"),
-        (-1, {"low": 0, "inclusive": False, "high": 1}, "a float in the range (0, 1)"),
-        (1, {"low": 0, "inclusive": False, "high": 1}, "a float in the range (0, 1)"),
-        (np.nan, {"low": 0, "high": 1, "high_inclusive": True}, "a float in the range [0, 1]"),
-        (1, {"low": 0, "high": 1}, "a float in the range [0, 1)"),
-        (-1, {"low": 0}, "a finite float in the range [0, inf)"),
-        (np.inf, {"low": -np.inf, "inclusive": False}, "a finite float in the range (-inf, inf)"),
+        (0, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "(0, 1]"),
+        (2, {"low": 0, "inclusive": False, "high": 1, "high_inclusive": True}, "(0, 1]"),
+        (-1, {"low": 0, "inclusive": False, "high": 1}, "(0, 1)"),
+        (1, {"low": 0, "inclusive": False, "high": 1}, "(0, 1)"),
+        (np.nan, {"low": 0, "high": 1, "high_inclusive": True}, "[0, 1]"),
+        (1, {"low": 0, "high": 1}, "[0, 1)"),
+        (-1, {"low": 0}, "[0, inf)"),
+        (np.inf, {"low": -np.inf, "inclusive": False}, "(-inf, inf)"),
     ):
-        with pytest.raises(ValueError, match=re.escape(f"'x' parameter must be {words}. Got {value!r} instead.")):
+        with pytest.raises(ValueError, match=f"'x'.*{re.escape(words)}.*{value!r}"):
             check_number(value, "x", **ends)
 
 
 def test_a_type_is_no_number():
-    with pytest.raises(TypeError, match=r"'delta' parameter must be a real number. Got <class 'float'> of type type"):
+    with pytest.raises(TypeError, match=r"'delta'.*<class 'float'>"):
         fastgd.Huber(float)
-    with pytest.raises(TypeError, match=r"real number. Got <class 'numpy.float64'>"):
+    with pytest.raises(TypeError, match=r"'alpha'.*<class 'numpy.float64'>"):
         check_number(np.float64, "alpha", low=0)
-    with pytest.raises(TypeError, match="'alpha' parameter must be a real number"):
+    with pytest.raises(TypeError, match=r"'alpha'.*real number"):
         check_number([[1.0], [1.0, 2.0]], "alpha", low=0)
 
 
@@ -193,10 +193,10 @@ def test_counts():
         assert check_count(integer(3), "max_iter") == 3
         assert type(check_count(integer(3), "max_iter")) is int
     for value in (1.0, "3", None, True, np.True_, np.float64(3), np.timedelta64(3)):
-        with pytest.raises(TypeError, match="'max_iter' parameter must be an int"):
+        with pytest.raises(TypeError, match=r"'max_iter'.* int"):
             check_count(value, "max_iter")
     for value in (0, -1):
-        with pytest.raises(ValueError, match=re.escape("in the range [1, inf)")):
+        with pytest.raises(ValueError, match=re.escape("[1, inf)")):
             check_count(value, "max_iter")
     with pytest.raises(ValueError, match="at most 9223372036854775807"):
         check_count(10**400, "max_iter")
@@ -207,7 +207,7 @@ def test_flags_are_of_python_or_numpy():
         assert check_flag(value, "average") is True
         assert check_flag(not value, "average") is False
     for value in (1, 0, None, "no", "True", np.int64(1), np.array(True), [True], float):
-        with pytest.raises(TypeError, match=r"'average' parameter must be True or False. Got "):
+        with pytest.raises(TypeError, match=r"'average'.*True or False"):
             check_flag(value, "average")
 
 
@@ -215,8 +215,7 @@ def test_options():
     assert check_option("loss", "stop", ("step", "loss")) == "loss"
     assert type(check_option(np.str_("loss"), "stop", ("step", "loss"))) is str
     for value in ("x", "", "Step", None, 1, True, ["step"], b"step"):
-        with pytest.raises(ValueError, match=re.escape(
-                f"The 'stop' parameter must be 'step', 'epoch' or 'loss'. Got {value!r} instead.")):
+        with pytest.raises(ValueError, match=f"'stop'.*'step', 'epoch' or 'loss'.*{re.escape(repr(value))}"):
             check_option(value, "stop", ("step", "epoch", "loss"))
 
 
@@ -224,10 +223,10 @@ def test_seeds():
     for seed in (5, np.int64(5), np.uint8(5), np.random.SeedSequence(5), np.random.default_rng(5)):
         assert np.random.Generator(bit_generator_of(seed)).integers(2**62) == np.random.default_rng(5).integers(2**62)
     for seed in (True, np.True_, 5.0, np.float64(5), "5", np.timedelta64(5), [5]):
-        with pytest.raises(TypeError, match="'rng' parameter must be"):
+        with pytest.raises(TypeError, match="'rng' parameter"):
             bit_generator_of(seed)
     for seed in (-1, np.int8(-1)):
-        with pytest.raises(ValueError, match=re.escape(f"seed of at least 0. Got {seed!r} instead")):
+        with pytest.raises(ValueError, match=f"'rng' parameter.* 0.*{re.escape(repr(seed))}"):
             bit_generator_of(seed)
 
 
@@ -236,13 +235,11 @@ class TestNotFinite:
         y = np.zeros(244)
         y[[17, 40, 243]] = np.nan
         y[3] = np.inf
-        with pytest.raises(ValueError, match="^" + re.escape(
-                "Input dataset contains NaN: 3 of 244 values, the first at position 17. Drop such values "
-                "(dataset[~numpy.isnan(dataset)], Series.dropna()) or fill them.") + "$"):
+        with pytest.raises(ValueError, match=r"dataset.*NaN.*3 of 244 values.*position 17.*"
+                                             r"dataset\[~numpy\.isnan\(dataset\)\].*dropna"):
             check_dataset(y)
-        with pytest.raises(ValueError, match="^" + re.escape(
-                "Input dataset contains infinity or a value too large for dtype('float64'): 1 of 244 values, at "
-                "position 3. Drop such values (dataset[numpy.isfinite(dataset)]) or fill them.") + "$"):
+        with pytest.raises(ValueError, match=r"dataset.*infinity.*1 of 244 values.*position 3.*"
+                                             r"dataset\[numpy\.isfinite\(dataset\)\]"):
             check_dataset(np.nan_to_num(y, nan=0.0, posinf=np.inf))
         with pytest.raises(ValueError, match=r"starts\[~numpy.isnan\(starts\)\]"):
             check_dataset(y, "starts")
@@ -254,38 +251,35 @@ class TestNotFinite:
             y = y.copy()
             y[where if isinstance(y, np.ndarray) else where + 5] = bad
             for call in (check_dataset, lambda y: fastgd.mse(0.0, y)):
-                with pytest.raises(ValueError, match=f"30 of 1000 values, the first at position {where.min()}[.]"):
+                with pytest.raises(ValueError, match=f"30 of 1000 values.*position {where.min()}[.]"):
                     call(y)
 
     def test_of_rows_the_column_too(self):
         X = np.zeros((244, 3))
         X[[17, 40, 41], 1] = np.nan
-        with pytest.raises(ValueError, match="^" + re.escape(
-                "Input X contains NaN in column 1: 3 of 244 values, the first in row 17. Keep the rows and their "
-                "targets where ~numpy.isnan(X).any(axis=1), or fill the gaps.") + "$"):
+        with pytest.raises(ValueError, match=r"X.*NaN.*column 1: 3 of 244 values.*row 17.*"
+                                             r"~numpy\.isnan\(X\)\.any\(axis=1\)"):
             check_design(X)
-        with pytest.raises(ValueError, match="^" + re.escape(
-                "Input X contains NaN in column 'b': 3 of 244 values, the first in row 17. Keep the rows and their "
-                "targets where X.notna().all(axis=1), or fill the gaps.") + "$"):
+        with pytest.raises(ValueError, match=r"X.*NaN.*column 'b': 3 of 244 values.*row 17.*"
+                                             r"X\.notna\(\)\.all\(axis=1\)"):
             check_design(pd.DataFrame(X, columns=["a", "b", "c"]))
         X[5, 2] = np.nan
-        with pytest.raises(ValueError, match=r"in row 17; 1 more column has some too. Keep"):
+        with pytest.raises(ValueError, match=r"column 1.*row 17.*1 more column"):
             check_design(X)
         X[7, 0] = np.nan
-        with pytest.raises(ValueError, match=r"in column 0: 1 of 244 values, in row 7; 2 more columns have some too. "):
+        with pytest.raises(ValueError, match=r"column 0: 1 of 244 values.*row 7.*2 more columns"):
             check_design(X)
         keep = ~np.isnan(X).any(axis=1)
         assert check_design(X[keep])[0].shape == (239, 3)
         X[keep.nonzero()[0][50], 2] = -np.inf
-        with pytest.raises(ValueError, match=re.escape(
-                "contains infinity or a value too large for dtype('float64') in column 2: 1 of 239 values, in row 50. "
-                "Keep the rows and their targets where numpy.isfinite(X).all(axis=1), or fill the gaps.")):
+        with pytest.raises(ValueError, match=r"X.*infinity.*column 2: 1 of 239 values.*row 50.*"
+                                             r"numpy\.isfinite\(X\)\.all\(axis=1\)"):
             check_design(X[keep])
 
     def test_of_rows_beyond_the_first_slice(self):
         X = np.zeros((2**21 + 9, 2), np.float32)
         X[[2**21 + 3, 2**21 + 5], 1] = np.nan
-        with pytest.raises(ValueError, match=r"in column 1: 2 of 2097161 values, the first in row 2097155[.]"):
+        with pytest.raises(ValueError, match=r"column 1: 2 of 2097161 values.*row 2097155[.]"):
             check_design(X)
 
     def test_is_counted_by_the_slice(self):
@@ -336,8 +330,7 @@ class TestWhatAFunctionReturned:
     def test_all_else_is_named(self, what):
         value = NO_NUMBERS[what]
         got = typed_value(value)
-        words = "^" + re.escape(
-            f"grad_loss_fn must return one number, the mean slope over the points. Got {got}.") + "$"
+        words = f"^grad_loss_fn.*one number.*{re.escape(got)}"
         for check in (one_number, real_number):
             with pytest.raises(TypeError, match=words):
                 check(value, "grad_loss_fn", "slope")
@@ -354,19 +347,19 @@ class TestWhatAFunctionReturned:
         lambda f, y: fastgd.check_gradient(fastgd.mse, f, y)])
     @pytest.mark.parametrize("value", [1 + 2j, None, "1", np.ones(2)])
     def test_in_every_verb(self, call, value, five_points):
-        with pytest.raises(TypeError, match=r"^(grad_)?loss_fn must return one number, the mean (loss|slope) over"):
+        with pytest.raises(TypeError, match=r"^(grad_)?loss_fn.*one number"):
             call(lambda theta, points: value, five_points)
 
     def test_a_loss_is_not_asked_again_after_a_wrong_answer(self):
         asked = []
-        with pytest.raises(TypeError, match="must return one number"):
+        with pytest.raises(TypeError, match=r"loss_fn.*one number"):
             called_at(lambda theta, points: asked.append(theta), [1.0, 2.0], None)
         assert asked == [1.0]
 
     def test_an_array_for_a_linear_model(self):
         assert check_shape([1, 2], (2,), "grad_loss_fn", "slope").tolist() == [1.0, 2.0]
         for value in (None, 1.0, [1.0], [[1.0], [1.0, 2.0]], [1j, 2j], ["a", "b"], np.ones((2, 1))):
-            with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape \(2,\), the mean slope"):
+            with pytest.raises(TypeError, match=r"grad_loss_fn.*shape \(2,\)"):
                 check_shape(value, (2,), "grad_loss_fn", "slope")
 
 
@@ -413,5 +406,5 @@ def test_a_second_column_in_the_place_of_alpha_is_told_where_it_goes():
     x, y = pd.Series(np.arange(50.0)), pd.Series(np.arange(50.0))
     for call in (lambda: fastgd.minimize(fastgd.mse, fastgd.grad_mse, x, y),
                  lambda: fastgd.minimize_sgd(fastgd.mse, fastgd.grad_mse, x.tolist(), y.to_numpy())):
-        with pytest.raises(TypeError, match=r"'alpha'.* of shape \(50,\).*targets are the third argument.*X="):
+        with pytest.raises(TypeError, match=r"'alpha'.* of shape \(50,\).*third argument.*X="):
             call()

@@ -80,15 +80,15 @@ class TestIsConvex:
             is_convex(fastgd.mse, [0.0], (0, 1), n_chords=0)
 
     def test_an_interval_where_the_loss_overflows(self):
-        with pytest.raises(ValueError, match="no chord can be drawn"):
+        with pytest.raises(ValueError, match="no chord"):
             is_convex(fastgd.mse, [0.0], (-1e300, 1e300))
         assert is_convex(fastgd.abs_loss, [0.0], (-1e300, 1e300))
 
     def test_an_infinite_bump_is_a_witness(self):
         assert not is_convex(lambda theta, y: np.inf if abs(theta) < 1 else 0.0, [0.0], (-2, 2))
-        with pytest.raises(ValueError, match="no chord can be drawn"):
+        with pytest.raises(ValueError, match="no chord"):
             is_convex(lambda theta, y: np.nan, [0.0], (-2, 2))
-        with pytest.raises(TypeError, match="loss_fn must return one number"):
+        with pytest.raises(TypeError, match=r"loss_fn.*one number"):
             is_convex(lambda theta, y: None, [0.0], (-2, 2))
 
     @pytest.mark.parametrize(("loss", "y", "interval"), [
@@ -184,7 +184,7 @@ def test_a_finding_is_a_value():
 
 @pytest.mark.parametrize("value", [1j, "1", b"1", None, np.ones(2), [1.0], object()])
 def test_a_loss_that_is_no_number_is_named(value):
-    with pytest.raises(TypeError, match=r"loss_fn must return one number, the mean loss over the points\. Got"):
+    with pytest.raises(TypeError, match=r"^loss_fn.*one number"):
         is_convex(lambda theta, y: value, [0.0], (0, 1))
 
 
@@ -203,9 +203,9 @@ def test_how_small_a_witness_may_be_depends_on_who_adds_the_points():
 
 
 def test_an_interval_of_two_floats_is_too_narrow():
-    with pytest.raises(ValueError, match="'interval' parameter is too narrow"):
+    with pytest.raises(ValueError, match=r"'interval'.*too narrow"):
         is_convex(fastgd.mse, [0.0], (1.0, math.nextafter(1.0, 2.0)))
-    with pytest.raises(ValueError, match="'interval' parameter is too narrow"):
+    with pytest.raises(ValueError, match=r"'interval'.*too narrow"):
         is_convex(fastgd.mse, [0.0], (1.0, 1 + 3 * math.ulp(1.0)))
 
 

@@ -24,7 +24,7 @@ def test_max_stable_alpha_is_two_over_the_curvature(name):
 
 
 def test_huber_names_its_stable_rate():
-    with pytest.raises(DivergenceError, match="largest stable alpha for huber_loss is 2"):
+    with pytest.raises(DivergenceError, match="alpha for huber_loss is 2"):
         minimize(fastgd.huber_loss, Huber(1e300).gradient, [1.0], 1e10, progress=False)
 
 
@@ -56,7 +56,7 @@ class TestAuto:
             if not (options and loss.kinks):
                 calls.append(lambda options=options: minimize(loss, None, y, "auto", False, **options))
             for call in calls:
-                with pytest.raises(ValueError, match="alpha='auto' needs a loss of bounded curvature"):
+                with pytest.raises(ValueError, match=r"alpha='auto'.*bounded curvature"):
                     call()
         if loss.kinks:
             assert minimize(loss, None, y, "auto", False, X=X, full_output=True).fun < loss([0] * 3, y, X=X)
@@ -161,7 +161,7 @@ class TestMetricOfWideRows:
                               precondition="scale", full_output=True, **options)
             assert result.fun < 0.01 * fastgd.huber_loss(np.zeros(2501), y, X=X, fit_intercept=True)
         for verb in (minimize, minimize_sgd):
-            with pytest.raises(ValueError, match="Use precondition='scale'"):
+            with pytest.raises(ValueError, match="precondition='scale'"):
                 verb(fastgd.huber_loss, None, y, "auto", X=X, precondition="gram")
 
     def test_a_gram_metric_has_the_same_bits_in_threads(self):

@@ -185,7 +185,7 @@ def test_a_descent_that_loses_its_data_goes_on_from_its_result():
     y = da.from_array(Y, chunks=100).map_blocks(read, dtype=float, meta=np.empty(0))
     options = {"alpha": 0.1, "progress": False, "tol": 1e-6, "full_output": True}
     with dask.config.set(scheduler="synchronous"):
-        with pytest.raises(SourceError, match="cannot be read: FileNotFoundError: the file") as caught:
+        with pytest.raises(SourceError, match="FileNotFoundError: the file") as caught:
             fastgd.minimize(fastgd.mse, None, y, **options)
         assert caught.value.result.nit > 5
         found = fastgd.minimize(fastgd.mse, None, y, theta0=caught.value.result.x, **options)
@@ -270,7 +270,7 @@ def test_processes_give_the_same():
     with dask.config.set(scheduler="processes", num_workers=2):
         pieces = pieces_of(da.from_array(Y, chunks=300), None, None)
         assert list(pieces.map(total)) == [float(Y[start:start + 300].sum()) for start in range(0, N, 300)]
-        with pytest.raises(ValueError, match=r"^Chunk 3: Input dataset contains NaN"):
+        with pytest.raises(ValueError, match=r"^Chunk 3: .*dataset.*NaN"):
             pieces_of(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
 
 
@@ -317,20 +317,20 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (lambda f: (f, None, None), ValueError, r"1d array, got a dask DataFrame with the columns a, b, c, y, w instead. "
-     r"Name the column, dataset\['text'\], and give the others as X=dataset\[\[...\]\]"),
-    (lambda f: (f["y"], f["a"], None), ValueError, r"Expected 2D array, got a dask Series .*X\[\[name\]\]"),
-    (lambda f: (f["y"], da.ones(9), None), ValueError, r"Expected 2D array, got a dask Array .*reshape\(-1, 1\)"),
-    (lambda f: (da.ones((9, 1)), None, None), ValueError, "1d array, got a dask Array with 2 dimensions"),
-    (lambda f: (dask.delayed(Y), None, None), TypeError, "'dataset' parameter cannot be a Delayed.*from_delayed"),
+    (lambda f: (f, None, None), ValueError,
+     r"DataFrame.* y, w .*dataset\['text'\].*X=dataset\[\[...\]\]"),
+    (lambda f: (f["y"], f["a"], None), ValueError, r"2D.*Series.*X\[\[name\]\]"),
+    (lambda f: (f["y"], da.ones(9), None), ValueError, r"2D.*Array.*reshape\(-1, 1\)"),
+    (lambda f: (da.ones((9, 1)), None, None), ValueError, "1d array.*2 dimensions"),
+    (lambda f: (dask.delayed(Y), None, None), TypeError, "'dataset'.*Delayed.*from_delayed"),
     (lambda f: (Y, pytest.importorskip("dask.bag").from_sequence([1]), None), TypeError,
-     "'X' parameter cannot be a Bag"),
-    (lambda f: (da.ones(9), da.ones((8, 2)), None), ValueError, r"numbers of samples: \[8, 9\] \(rows of X, points"),
-    (lambda f: (da.ones(9), None, np.ones(8)), ValueError, r"numbers of samples: \[9, 8\] \(points of dataset, sample"),
+     "'X'.*Bag"),
+    (lambda f: (da.ones(9), da.ones((8, 2)), None), ValueError, r"\[8, 9\] \(.*X.*dataset"),
+    (lambda f: (da.ones(9), None, np.ones(8)), ValueError, r"\[9, 8\] \(.*dataset.*sample_weight"),
     (lambda f: (f["y"], f[["a"]].repartition(npartitions=2), None), ValueError, "2 of X, 4 of dataset"),
-    (lambda f: (f["y"], None, -W), ValueError, r"'sample_weight' parameter must be numbers in the range \[0, inf\)"),
+    (lambda f: (f["y"], None, -W), ValueError, r"'sample_weight'.*\[0, inf\)"),
     (lambda f: (da.ones(9, dtype=complex), None, None), ValueError, r"Chunk \d: Complex data not supported"),
-    (lambda f: (f["text"], None, None), TypeError, r"Chunk \d: Input dataset should be a 1d array of real numbers"),
+    (lambda f: (f["text"], None, None), TypeError, r"Chunk \d: .*dataset.*real numbers"),
     (lambda f: (f["y"], f[["a", "text"]], None), TypeError, r"Chunk \d: Input X .*'text'"),
 ])
 def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
@@ -339,9 +339,9 @@ def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
-    (lambda y: np.where(y == y[0], np.nan, y), r"^Chunk 3: Input dataset contains NaN: 1 of 100 values"),
-    (lambda y: y[:-1], r"^Chunk 3: .*numbers of samples: \[100, 99\] \(rows of X, points of dataset\)"),
-    (lambda y: y.astype(np.float32), "^Chunk 3: dataset is float32 here, and the whole is float64"),
+    (lambda y: np.where(y == y[0], np.nan, y), "^Chunk 3: .*dataset.*NaN.*1 of 100 values"),
+    (lambda y: y[:-1], r"^Chunk 3: .*\[100, 99\] \(.*X.*dataset"),
+    (lambda y: y.astype(np.float32), "^Chunk 3: dataset.*float32.*float64"),
 ])
 def test_a_chunk_that_is_wrong_is_named(scheduler, spoil, message):
     def spoiled(block, block_info=None):
@@ -361,10 +361,10 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
         return block
 
     y = da.from_array(Y, chunks=100).map_blocks(broken, dtype=float, meta=np.empty(0))
-    with pytest.raises(SourceError, match=r"^Chunk 3 cannot be read: KeyError: 'nothing'"):
+    with pytest.raises(SourceError, match=r"^Chunk 3 .*KeyError: 'nothing'"):
         pieces_of(y, None, None).map(total)
     assert not tasks_left(client)
-    with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="cannot be read: KeyError") as caught:
+    with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="KeyError") as caught:
         pieces_of(y, None, None).map(total)
     assert isinstance(caught.value.__cause__, KeyError)
 
@@ -386,7 +386,7 @@ def test_data_that_change_between_passes_are_noticed():
     with dask.config.set(scheduler="synchronous"):
         pieces = pieces_of(y, None, None)
         pieces.map(total)
-        with pytest.raises(SourceError, match="has 99 rows, and had 100 in the first pass"):
+        with pytest.raises(SourceError, match=r"99 rows.*100"):
             pieces.map(total)
 
 
@@ -403,7 +403,7 @@ def test_a_client_that_is_closed_in_a_run_loses_the_data_and_not_the_result(clos
             (client if closes == "client" else started).close()
 
         verb, options = (fastgd.minimize_sgd, {"rng": 0}) if is_stochastic else (fastgd.minimize, {"progress": False})
-        with pytest.raises(SourceError, match="client or its cluster was closed") as caught:
+        with pytest.raises(SourceError, match="cluster was closed") as caught:
             verb(fastgd.huber_loss, None, y, 0.01, callback=close, tol=0, **options)
         assert np.isfinite(caught.value.result.x)
         assert caught.value.result.nit > 0
@@ -425,7 +425,7 @@ def test_other_numbers_in_each_pass_are_noticed(what, scheduler):
     with dask.config.set(scheduler=scheduler):
         pieces = pieces_of(*given.values())
         pieces.map(total)
-        with pytest.raises(SourceError, match=r"Chunk 0 has other numbers than in the first pass.*persist\(\)"):
+        with pytest.raises(SourceError, match=r"Chunk 0.*other numbers.*persist\(\)"):
             pieces.map(total)
         with pytest.raises(SourceError, match="other numbers") as caught:
             fastgd.minimize(fastgd.huber_loss, None, given["y"], "adaptive", False, X=given["X"],
@@ -511,7 +511,7 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
         os.kill(os.getpid(), signal.SIGKILL)
 
     pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
-    with pytest.raises(SourceError, match=r"ended every worker that it ran on, 2 of them.*theta0=error\.result\.x"):
+    with pytest.raises(SourceError, match=r"worker.*2 of them.*theta0=error\.result\.x"):
         pieces.map(die)
     assert not tasks_left(client)
     assert len(list(pieces.map(total))) == 34    # which brings the chunks again
@@ -527,7 +527,7 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch):
         pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
         monkeypatch.setattr(engine, "NO_WORKERS", 60)
         threading.Timer(0.3, empty.scheduler.loop.add_callback, [empty.scheduler.close]).start()
-        with pytest.raises(SourceError, match=r"The client or its cluster was closed.*theta0=error\.result\.x"):
+        with pytest.raises(SourceError, match=r"cluster was closed.*theta0=error\.result\.x"):
             pieces.map(total)
 
 
@@ -619,7 +619,7 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
         assert sum(pieces.map(called)) == N
     else:
         for refused in (check_can_be_sent, pieces.map):
-            with pytest.raises(TypeError, match=r"cannot be sent to other processes \(.*<compiled loss own>.*threads"):
+            with pytest.raises(TypeError, match=r"<compiled loss own>.*threads"):
                 refused(called)
         assert not scheduler.futures
 

@@ -130,7 +130,7 @@ class TestSimpleMinimize:
         assert simple_minimize(fastgd.abs_loss, [-1.0, 1.0], [-3, 0.5, 0.0, -0.5]) == 0.5
 
     def test_a_grid_where_nothing_is_finite(self):
-        with pytest.raises(ArithmeticError, match="at every one of the 2 thetas"):
+        with pytest.raises(ArithmeticError, match="2 thetas"):
             simple_minimize(fastgd.mse, [1e300], [0.0, 1.0])
         assert simple_minimize(fastgd.quartic_loss, [0.0], [1e300, 1.0]) == 1.0
 

@@ -89,7 +89,7 @@ def test_dask_goes_in_and_comes_out(model, y):
             assert found.shape == in_memory.shape
             assert found.dtype == in_memory.dtype
             assert np.allclose(found.compute(scheduler="sync"), in_memory, rtol=1e-12)
-    with pytest.raises(ValueError, match="expecting 3 features"):
+    with pytest.raises(ValueError, match="3 features"):
         model.predict(lazy[:, :2])
 
 
@@ -99,7 +99,7 @@ def test_predictions_of_a_frame_of_dask_are_lazy_and_do_not_change():
     model = DescentRegressor().fit(lazy[NAMES], lazy["y"])
     assert model.feature_names_in_.tolist() == NAMES
     found, expected = model.predict(lazy[NAMES]), model.predict(frame(Y)[NAMES])
-    with pytest.raises(ValueError, match="feature names should match"):
+    with pytest.raises(ValueError, match="feature names"):
         model.predict(lazy[NAMES[::-1]])
     model.fit(frame(-Y)[NAMES], -Y)    # after which the lazy ones are still those of the fit before
     assert np.allclose(found.compute(scheduler="sync"), expected, rtol=1e-12)
@@ -117,13 +117,13 @@ def test_frames_of_polars():
 
 
 def test_what_needs_data_in_memory_says_so():
-    with pytest.raises(ValueError, match="early_stopping=True needs data in memory"):
+    with pytest.raises(ValueError, match=r"early_stopping=True.*in memory"):
         DescentRegressor(early_stopping=True).fit(blocks(X, Y))
-    with pytest.raises(ValueError, match="early_stopping=True needs data in memory"):
+    with pytest.raises(ValueError, match=r"early_stopping=True.*in memory"):
         DescentClassifier(early_stopping=True).fit(blocks(X, CLASSES))
-    with pytest.raises(ValueError, match="got points without X"):
+    with pytest.raises(ValueError, match="without X"):
         DescentRegressor().fit(Blocks(lambda: [Y]))
-    with pytest.raises(ValueError, match="only one class: 3"):
+    with pytest.raises(ValueError, match="one class: 3"):
         DescentClassifier().fit(blocks(X, np.full(len(X), 3.0)))
     for model, y in ((DescentRegressor(method="sgd"), Y), (DescentClassifier(method="sgd"), CLASSES)):
         with pytest.raises(TypeError, match="not in memory"):
@@ -212,18 +212,18 @@ def test_columns_of_lazy_data_are_checked(tmp_path):
     model = DescentRegressor().fit(frame(Y)[NAMES], Y)
     for rows, y, _ in sources(tmp_path, Y, NAMES[::-1]):
         if hasattr(rows, "names") or hasattr(rows, "columns"):
-            with pytest.raises(ValueError, match="feature names should match"):
+            with pytest.raises(ValueError, match="feature names"):
                 model.predict(rows)
-            with pytest.raises(ValueError, match="feature names should match"):
+            with pytest.raises(ValueError, match="feature names"):
                 model.score(rows, y)
-    with pytest.raises(ValueError, match="X has 2 features, but is expecting 3"):
+    with pytest.raises(ValueError, match=r"2 features.*3"):
         next(iter(model.predict(Blocks(lambda: [X[:, :2]]))))
-    with pytest.raises(ValueError, match="X has 2 features, but is expecting 3"):
+    with pytest.raises(ValueError, match=r"2 features.*3"):
         model.score(blocks(X[:, :2], Y))
 
 
 def test_a_continuous_target_is_no_label(tmp_path):
-    words = "Unknown label type: continuous. Maybe you are trying to fit a classifier"
+    words = "label type: continuous"
     for rows, y, weights in sources(tmp_path, Y):
         with pytest.raises(ValueError, match=words):
             DescentClassifier().fit(rows, y, weights)
@@ -236,7 +236,7 @@ def test_a_continuous_target_is_no_label(tmp_path):
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 def test_as_many_classes_as_rows_are_a_warning():
     few = Blocks(lambda: [(X[:50], np.arange(50))])
-    with pytest.warns(UserWarning, match=r"number of unique classes \(50\) is greater than 50%"):
+    with pytest.warns(UserWarning, match=r"classes \(50\).*50%"):
         DescentClassifier(max_iter=1).fit(few)
 
 
@@ -261,5 +261,5 @@ def test_labels_that_are_new_in_a_later_pass_are_refused():
     def factory():
         return [(X, np.where(np.arange(len(X)) % 2 == 0, "a", "b" if next(passes) < 1 else "c"))]
 
-    with pytest.raises((ValueError, SourceError), match=r"label .*'c'.* not one of the classes"):
+    with pytest.raises((ValueError, SourceError), match=r"label.*'c'"):
         DescentClassifier().fit(Blocks(factory))

@@ -61,7 +61,7 @@ class TestFrames:
 
     def test_columns_in_another_order_are_refused(self, make):
         found = fitted(FRAMES["pandas"](DATA))
-        with pytest.raises(ValueError, match=r"a, b, c, d\. Got b, a, c, d"):
+        with pytest.raises(ValueError, match=r"a, b.*b, a"):
             found.predict(make({name: DATA[name] for name in ["b", "a", "c", "d"]}))
 
     def test_float32_stays_so(self, make):
@@ -170,11 +170,11 @@ class TestRefused:
         values, _, _ = NO_NUMBERS[what]
         series = {"pandas": pd.Series, "polars": pl.Series, "pyarrow": lambda y: pa.chunked_array([y])}[library](values)
         for given in (series, values):
-            with pytest.raises(TypeError, match="Input dataset should be a 1d array of real numbers"):
+            with pytest.raises(TypeError, match=r"dataset.*real numbers"):
                 fitted([[1.0], [2.0], [3.0]], given)
             estimators = pytest.importorskip("fastgd.estimators")
             for options in ({}, {"method": "sgd"}):
-                with pytest.raises(TypeError, match="Input y should be a 1d array of real numbers"):
+                with pytest.raises(TypeError, match=r"y.*real numbers"):
                     estimators.DescentRegressor(**options).fit([[1.0], [2.0], [3.0]], given)
 
     def test_an_array_of_them(self, what, library):
@@ -206,10 +206,10 @@ NULLS = {"pandas": lambda: pd.DataFrame(holding(s=pd.array([None, 1, None], dtyp
 
 @pytest.mark.parametrize("library", NULLS)
 def test_missing_values_are_counted_and_the_first_one_is_named(library):
-    with pytest.raises(ValueError, match=r"contains (NaN|null) in column 's': 2 of 3 values, the first in row 0"):
+    with pytest.raises(ValueError, match=r"(NaN|null).*column 's': 2 of 3 values.*row 0"):
         fitted(NULLS[library](), [1.0, 2.0, 3.0])
     column = NULLS[library]()["s"]
-    with pytest.raises(ValueError, match=r"Input dataset contains (NaN|null): 2 of 3 values, the first at position 0"):
+    with pytest.raises(ValueError, match=r"dataset.*(NaN|null): 2 of 3 values.*position 0"):
         minimize(mse, None, column, progress=False)
     estimators = pytest.importorskip("fastgd.estimators")
     with pytest.raises(ValueError, match=r"NaN|null"):
@@ -244,7 +244,7 @@ def test_masks_are_not_dropped(what):
     for fit, arguments in ((estimators.DescentRegressor("mse").fit, given),
                            (estimators.DescentClassifier().fit, labels),
                            (estimators.DescentRegressor("mse", method="sgd").partial_fit, given)):
-        with pytest.raises(TypeError, match=r"masked array, whose mask would be lost"):
+        with pytest.raises(TypeError, match="masked array"):
             fit(**arguments)
     if what != "y" and what != "sample_weight":
         with pytest.raises(TypeError, match="masked array"):
@@ -282,7 +282,7 @@ def test_other_frames():
     sparse = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])})
     assert np.array_equal(as_numbers(sparse, "X", 2)[0], [[0.0], [1.0]])
     as_objects = pd.DataFrame({"a": pd.Series([1, 2], dtype=object)})
-    with pytest.raises(TypeError, match=r"column 'a' has the dtype object. .*pandas.to_numeric\(X\['a'\]\)"):
+    with pytest.raises(TypeError, match=r"column 'a'.*dtype object.*pandas.to_numeric\(X\['a'\]\)"):
         as_numbers(as_objects, "X", 2)
 
 

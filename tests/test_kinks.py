@@ -1,10 +1,9 @@
 """Losses of rows with kinks, descended on smoothed: near what linear programming finds, within the stated bound."""
-import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import quiet
+from helpers import quiet, stated_bound
 
 from fastgd import (
     ConvergenceWarning,
@@ -55,10 +54,6 @@ def least(loss, X, y, l1=0.0):
 def fit(loss, X, y, way, precondition="gram", **options):
     return minimize(loss, None, y, progress=False, X=X, fit_intercept=True, precondition=precondition, full_output=True,
                     **WAYS[way], **options)
-
-
-def stated_bound(result):
-    return float(re.search(r"(?:at most|may be) (\S+) above its least", result.message).group(1))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -140,7 +135,7 @@ def test_at_the_limit_of_updates_the_bound_is_that_of_the_answer(seed):
     y = 1000 + X @ [1, 1.0] + rng.normal(size=60)
     minimum = least(abs_loss, X, y)
     for way in WAYS:
-        with pytest.warns(ConvergenceWarning, match="did not converge in 50 updates"):
+        with pytest.warns(ConvergenceWarning, match="50 updates"):
             result = fit(abs_loss, X, y, way, None, max_iter=50)
         assert result.fun - minimum <= stated_bound(result) * 1.005
 
@@ -189,7 +184,7 @@ def test_a_tol_that_is_not_met_is_no_success(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 2))
     y = X @ [1, 2] + rng.standard_t(3, 100)
-    with pytest.warns(ConvergenceWarning, match="as narrower ones would be rounding: the loss may be .* Use a larger"):
+    with pytest.warns(ConvergenceWarning, match="rounding.*tol"):
         result = fit(abs_loss, X, y, "adaptive", stop="loss", tol=0)
     assert not result.success
     assert stated_bound(result) < 1e-8
@@ -216,7 +211,7 @@ def test_a_penalty_of_l1(loss, way):
 def test_a_start_of_enormous_loss_is_said_in_words(way):
     X, y = rows(50)
     for theta0 in (1e170, 1e300):
-        with pytest.warns(ConvergenceWarning, match="did not converge"):
+        with pytest.warns(ConvergenceWarning, match="10 updates"):
             minimize(abs_loss, None, y, X=X, theta0=theta0, max_iter=10, **WAYS[way])
-    with pytest.raises(DivergenceError, match="the last finite theta"):
+    with pytest.raises(DivergenceError, match="finite theta"):
         minimize(abs_loss, None, y, X=X, theta0=1e308, max_iter=10, **WAYS[way])

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_quartic(source):
     assert result.labels.tolist() == [1, 0, 1, 0, 1]
     assert float(result) == result.x == result.minima[0]
     assert result.success
-    assert "the best found is theta 18.3954 with loss 0.628237, from 2 of the starts" in repr(result)
+    assert re.search(r"theta 18\.3954.* loss 0\.628237.* 2 of", repr(result))
     assert "theta -14.508, loss 6.9503, from -21, -3, 0.5" in repr(result)
 
 
@@ -53,7 +54,7 @@ def test_schedules(pcttip):
 
 @pytest.mark.parametrize("starts", [np.linspace(-30, 30, 601), [-21, 0.62, 30], [-21, 0.612631, 30]])
 def test_a_start_on_the_maximum_joins_no_minima(starts):
-    with pytest.warns(ConvergenceWarning, match="optimum was not reached: the loss is 18.632.*it is still lower"):
+    with pytest.warns(ConvergenceWarning, match="18.632"):
         result = minimize_multistart(fastgd.quartic_loss, None, [0.0], starts)
     assert result.minima == pytest.approx([18.395, -14.508], abs=0.05)
     on_top = [abs(run.x - 0.6126) < 0.1 for run in result.runs]
@@ -75,14 +76,14 @@ def test_a_double_well_of_any_depth(scale):
 
 
 def test_a_loss_that_is_nan_is_no_success():
-    with pytest.warns(ConvergenceWarning, match="from -2 the descent stopped after .*, but the loss is nan at theta"):
+    with pytest.warns(ConvergenceWarning, match="from -2 .*nan"):
         result = minimize_multistart(lambda theta, y: np.nan, fastgd.grad_mse, [0.0], [-2, 2])
     assert not result.success
     assert not any(run.success for run in result.runs)
 
 
 def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
-    with pytest.warns(ConvergenceWarning, match="stands still"):
+    with pytest.warns(ConvergenceWarning, match="learning rate.* 0"):
         result = minimize_multistart(fastgd.mse, None, five_points, [0, 40], fastgd.schedules.cosine(0.01, 5))
     assert [run.status for run in result.runs] == [4, 4]
     assert result.labels.tolist() == [-1, -1]
@@ -100,15 +101,15 @@ def test_ends_on_two_sides_are_one_minimum(pcttip):
 
 
 def test_starts_that_fail_are_named():
-    with pytest.warns(ConvergenceWarning, match=r"from 1000 the descent diverged") as caught:
+    with pytest.warns(ConvergenceWarning, match="from 1000 .*diverged") as caught:
         result = minimize_multistart(fastgd.quartic_loss, None, [0.0], [10, 1000], alpha=1.0)
     assert caught[0].filename == __file__
     assert result.labels.tolist() == [0, -1]
     assert not result.success
     assert result.x == pytest.approx(18.395, abs=0.01)
-    with pytest.warns(ConvergenceWarning, match="repeats .* So it is, or otherwise bad, from 1 more of the starts"):
+    with pytest.warns(ConvergenceWarning, match="repeats.*1 more"):
         minimize_multistart(fastgd.abs_loss, None, [0.0], [0.05, 0.1], alpha=0.2)
-    with pytest.raises(DivergenceError, match="diverged from every start"):
+    with pytest.raises(DivergenceError, match="every start"):
         minimize_multistart(fastgd.mse, None, [0.0], [1, 2], alpha=1.5)
 
 
@@ -163,12 +164,12 @@ class TestAuto:
 
     def test_a_loss_of_no_bounded_curvature(self):
         for loss in (fastgd.quartic_loss, reference.mse):
-            with pytest.raises(ValueError, match=r"alpha='auto' needs a loss of bounded curvature "
+            with pytest.raises(ValueError, match=r"alpha='auto'.*bounded curvature "
                                                  r"\(mse, huber_loss, cross_entropy, log_cosh\)"):
                 minimize_multistart(loss, None, [0.0], [1.0], alpha="auto")
 
     def test_another_word(self):
-        with pytest.raises(TypeError, match=r"'alpha' parameter must be .* or 'auto'\. Got 'fast' instead"):
+        with pytest.raises(TypeError, match=r"'alpha'.*'auto'.*'fast'"):
             minimize_multistart(fastgd.mse, None, [0.0], [1.0], alpha="fast")
 
 

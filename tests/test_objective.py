@@ -29,7 +29,7 @@ class TestOnPoints:
             return reference.grad_mse(theta, dataset)
 
         series = pd.Series(five_points)
-        with pytest.warns(ConvergenceWarning, match="it is still lower, 3.8424, at theta 14.66"):
+        with pytest.warns(ConvergenceWarning, match="3.8424.*14.66"):
             minimize(loss, grad, series, max_iter=2, tol=100)
         assert [call[:2] for call in calls][:2] == [("loss", 0.0), ("grad", 0.0)]
         assert all(dataset is series for *_, dataset in calls)
@@ -71,7 +71,7 @@ class TestOnPoints:
             return reference.grad_mse(theta, points)
 
         run = minimize_sgd if size is None else lambda *args, **options: minimize_mini_batch(*args, size, **options)
-        with pytest.warns(ConvergenceWarning, match="lie near theta"):
+        with pytest.warns(ConvergenceWarning, match="theta 1[0-9]"):
             result = run(None, gradient, pcttip, rng=0, full_output=True)
         assert wholes == [result.x]
 
@@ -94,18 +94,18 @@ class TestOnPoints:
     @pytest.mark.parametrize("value", [np.ones(5), None])
     def test_a_loss_that_is_no_number_is_named(self, value, five_points):
         for options in ({}, {"progress": False, "full_output": True}):
-            with pytest.raises(TypeError, match="loss_fn must return one number"):
+            with pytest.raises(TypeError, match=r"^loss_fn.*one number"):
                 minimize(lambda theta, dataset: value, fastgd.grad_mse, five_points, **options)
 
     @pytest.mark.parametrize("slope", [np.ones(5), [1.0], np.ones(1), None])
     def test_a_forgotten_mean_is_named(self, slope, five_points):
-        with pytest.raises(TypeError, match="grad_loss_fn must return one number"):
+        with pytest.raises(TypeError, match=r"grad_loss_fn.*one number"):
             minimize(None, lambda theta, dataset: slope, five_points, progress=False)
 
     def test_no_loss_is_needed_to_show_nothing(self, five_points):
         assert minimize(None, fastgd.grad_mse, five_points, progress=False) == 14.658511131035242
         assert np.isnan(minimize(None, fastgd.grad_mse, five_points, progress=False, full_output=True).fun)
-        with pytest.raises(TypeError, match="'loss_fn' parameter must be callable"):
+        with pytest.raises(TypeError, match=r"'loss_fn'.*callable"):
             minimize(None, fastgd.grad_mse, five_points)
 
 
@@ -168,7 +168,7 @@ class TestOnRows:
         as_list = lambda *a: own(reference.grad_mse)(*a).tolist()    # noqa: E731
         found = minimize(None, as_list, y, progress=False, X=X, max_iter=3)
         assert np.array_equal(found, expected)
-        with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape .* dtype complex128"):
+        with pytest.raises(TypeError, match=r"grad_loss_fn.*shape.*complex128"):
             minimize(None, lambda *a: own(reference.grad_mse)(*a) * 1j, y, progress=False, X=X)
 
 
@@ -306,7 +306,7 @@ class TestAFunctionThat:
                 lambda: fastgd.minimize_multistart(fastgd.mse, function, five_points, [1.0]),
             ]}
         for call in calls[role]:
-            with pytest.raises(TypeError, match=f"{role} must return one number, the mean (loss|slope) over the "):
+            with pytest.raises(TypeError, match=f"^{role}.*one number"):
                 call()
 
 
@@ -337,12 +337,12 @@ def test_a_theta_beyond_float32_is_infinite_without_a_warning():
     for theta0 in (1e300, -1e300):
         with pytest.raises(fastgd.DivergenceError):
             minimize(fastgd.mse, None, y, theta0=theta0, progress=False)
-    with pytest.raises(fastgd.DivergenceError, match=r"last finite theta is 1e\+300"):
+    with pytest.raises(fastgd.DivergenceError, match=r"finite theta.* 1e\+300"):
         fastgd.minimize_multistart(fastgd.mse, None, y, [1e300])
 
 
 def test_a_class_in_place_of_a_gradient_is_named(five_points):
-    with pytest.raises(TypeError, match="Huber is a class; pass a loss"):
+    with pytest.raises(TypeError, match="Huber is a class"):
         fastgd.check_gradient(fastgd.mse, Huber, five_points)
 
 
@@ -384,7 +384,7 @@ class TestSlopesWithAPenalty:
 
 
 def test_auto_names_what_finds_a_rate_for_kinks():
-    with pytest.raises(ValueError, match=r"give a number, alpha='adaptive' to minimize, or one of fastgd.schedules"):
+    with pytest.raises(ValueError, match=r"'adaptive'.*fastgd.schedules"):
         fastgd.minimize(fastgd.abs_loss, None, [1.0, 2.0], "auto", False)
-    with pytest.raises(ValueError, match=r"give a number, or one of fastgd.schedules"):
+    with pytest.raises(ValueError, match=r"^((?!adaptive).)*fastgd.schedules"):
         fastgd.minimize_sgd(fastgd.abs_loss, None, [1.0, 2.0], "auto")

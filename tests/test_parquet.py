@@ -92,7 +92,7 @@ def test_one_column_is_points(folder):
     options = {"full_output": True}
     assert descend(fastgd.mse, open_parquet(folder, ["tip"]), **options) == descend(
         fastgd.mse, FRAME["tip"][:2000].to_numpy(), **options)
-    with pytest.raises(ValueError, match="has the columns 'tip', 'bill', 'size': name the one that is to be dataset"):
+    with pytest.raises(ValueError, match=r"'tip', 'bill', 'size'.*dataset"):
         descend(fastgd.mse, open_parquet(folder))
 
 
@@ -100,47 +100,47 @@ def test_what_is_no_table_is_refused_by_name(folder):
     (folder / "text.parquet").write_text("tip\n1\n")
     (folder / "empty").mkdir()
     for path, error, message in [
-        (folder / "none.parquet", FileNotFoundError, "No such file or directory: '.*none.parquet'"),
-        (folder / "none*.parquet", FileNotFoundError, r"no file matches the pattern: '.*none\*.parquet'"),
-        (folder / "empty", FileNotFoundError, "there is no .parquet file in the folder: '.*empty'"),
-        (folder / "text.parquet", ValueError, "cannot read .*text.parquet as Parquet"),
-        ([], ValueError, "must name at least one file"),
-        (3, TypeError, "must be a path, a pattern or a list of them. Got 3 of type int"),
+        (folder / "none.parquet", FileNotFoundError, "No such file.*none.parquet"),
+        (folder / "none*.parquet", FileNotFoundError, r"pattern.*none\*.parquet"),
+        (folder / "empty", FileNotFoundError, "folder.*empty"),
+        (folder / "text.parquet", ValueError, "text.parquet.*Parquet"),
+        ([], ValueError, "one file"),
+        (3, TypeError, "path.*3 of type int"),
     ]:
         with pytest.raises(error, match=message):
             open_parquet(path)
     for columns in ("tip", [], [0]):
-        with pytest.raises(TypeError, match="'columns' parameter must be None or a list of names"):
+        with pytest.raises(TypeError, match="'columns' parameter"):
             open_parquet(folder / "part-1.parquet", columns)
-    with pytest.raises(TypeError, match="'cache' parameter must be None or the path of a folder"):
+    with pytest.raises(TypeError, match="'cache' parameter"):
         open_parquet(folder / "part-1.parquet", cache=1)
 
 
 def test_columns_that_are_not_there_or_no_numbers_are_refused_by_name(tmp_path):
     table = open_parquet(written(tmp_path / "tips.parquet", TIPS))
-    with pytest.raises(ValueError, match="has no column 'tips'; it has 'total_bill', 'tip'"):
+    with pytest.raises(ValueError, match=r"no column 'tips'.*'total_bill', 'tip'"):
         table["tips"]
-    with pytest.raises(ValueError, match=r"tips\.parquet has no column 'tips'"):
+    with pytest.raises(ValueError, match=r"tips\.parquet.*no column 'tips'"):
         open_parquet(tmp_path / "tips.parquet", ["tip", "tips"])
     for name in ("sex", "day"):
-        words = f"The column {name!r} of .*tips.parquet should be real numbers, and is"
+        words = f"column {name!r}.*tips.parquet.*real numbers"
         with pytest.raises(TypeError, match=words):
             fastgd.minimize(fastgd.mse, None, table["tip"], progress=False, X=table[["total_bill", name]])
         with pytest.raises(TypeError, match=words):
             fastgd.minimize(fastgd.mse, None, table[name], progress=False)
     twice = pa.table([pa.array([1.0]), pa.array([2.0])], names=["a", "a"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    with pytest.raises(ValueError, match=r"twice.parquet has several columns 'a'.*a name for each"):
+    with pytest.raises(ValueError, match=r"twice.parquet.*several columns 'a'"):
         open_parquet(tmp_path / "twice.parquet")["a"]
     with pytest.raises(ValueError, match=r"several columns 'a'"):
         fastgd.minimize(fastgd.mse, None, open_parquet(tmp_path / "twice.parquet"), progress=False)
 
 
 @pytest.mark.parametrize(("other", "message"), [
-    (FRAME[["tip"]], "part-2.parquet has no column 'bill'"),
-    (FRAME.assign(hour=1), "part-2.parquet has a column 'hour', and .*part-1.parquet has none"),
-    (FRAME.astype({"tip": "f4"}), "The column 'tip' is float in .*part-2.parquet, and double in .*part-1.parquet"),
-    (FRAME.astype({"tip": str}), "The column 'tip' is (large_)?string in .*part-2.parquet"),
+    (FRAME[["tip"]], "part-2.parquet.*no column 'bill'"),
+    (FRAME.assign(hour=1), "part-2.parquet.*column 'hour'.*part-1.parquet"),
+    (FRAME.astype({"tip": "f4"}), "column 'tip'.*float.*part-2.parquet.*double.*part-1.parquet"),
+    (FRAME.astype({"tip": str}), "column 'tip'.*string.*part-2.parquet"),
 ])
 def test_files_that_do_not_go_together_are_refused_by_name(folder, other, message):
     written(folder / "part-2.parquet", other[:5])
@@ -155,12 +155,12 @@ def test_missing_values_are_found_by_file_column_and_row(folder):
     frame = FRAME[:2000].copy().astype({"size": "Int64"})
     frame.loc[1234, "size"] = None
     table = open_parquet([folder / "part-1.parquet", written(folder / "part-2.parquet", frame, 100)])
-    with pytest.raises(ValueError, match=r"The column 'size' of .*part-2.parquet has a missing value in row 1234"):
+    with pytest.raises(ValueError, match=r"column 'size'.*part-2.parquet.*row 1234"):
         list(pieces_of(table["tip"], table[["bill", "size"]]).map(itself))
     frame = FRAME[:2000].copy()
     frame.loc[1234, "tip"] = np.inf
     table = open_parquet(written(folder / "part-3.parquet", frame))
-    with pytest.raises(ValueError, match=r"Block 0 \(.*part-3.parquet, from row 0 on\): Input dataset contains inf"):
+    with pytest.raises(ValueError, match=r"part-3.parquet.*row 0.*dataset.*inf"):
         list(pieces_of(table["tip"]).map(itself))
 
 
@@ -173,11 +173,11 @@ def rewritten(path):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda path: path.unlink(), "part-1.parquet could not be read: .*No such file"),
-    (lambda path: os.truncate(path, 1000), "part-1.parquet was written to since it was opened"),
-    (lambda path: written(path, FRAME[:999]), "part-1.parquet was written to since it was opened"),
-    (lambda path: os.utime(path, ns=(0, 0)), "part-1.parquet was written to since it was opened"),
-    (rewritten, "part-1.parquet was written to since it was opened"),
+    (lambda path: path.unlink(), "part-1.parquet.*No such file"),
+    (lambda path: os.truncate(path, 1000), "part-1.parquet was written"),
+    (lambda path: written(path, FRAME[:999]), "part-1.parquet was written"),
+    (lambda path: os.utime(path, ns=(0, 0)), "part-1.parquet was written"),
+    (rewritten, "part-1.parquet was written"),
 ], ids=["deleted", "truncated", "shorter", "touched", "rewritten"])
 def test_a_change_between_two_passes_is_noticed(folder, change, message):
     table = open_parquet(folder)

@@ -152,7 +152,7 @@ def test_stochastic_descent_says_that_rows_are_in_an_order():
     y = np.sort(np.random.default_rng(0).normal(size=2_000_000))
     options = {"alpha": schedules.inverse_scaling(0.1, 0.75), "rng": 0, "max_epochs": 1, "stop": "epoch"}
     said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
-    assert any("rows seem to be in an order" in each for each in said)
+    assert any("in an order" in each for each in said)
     np.random.default_rng(1).shuffle(y)
     said = answer(fastgd.minimize_sgd, fastgd.mse, None, Cut(y), **options)[1]
     assert not any("in an order" in each for each in said)
@@ -227,9 +227,9 @@ def test_a_function_in_python_is_refused_for_data_that_are_not_in_memory():
     class Lazy:
         is_lazy = True
 
-    with pytest.raises(TypeError, match=r"'loss_fn' parameter must be one of fastgd's own where 'dataset' is not in"):
+    with pytest.raises(TypeError, match=r"'loss_fn'.*'dataset'"):
         fastgd.minimize(lambda theta, y: 0.0, None, Lazy())
-    with pytest.raises(TypeError, match=r"'grad_loss_fn' parameter must be one of fastgd's own where 'X' is not in"):
+    with pytest.raises(TypeError, match=r"'grad_loss_fn'.*'X'"):
         fastgd.minimize(fastgd.mse, lambda theta, y: 0.0, [1.0], X=Lazy())
 
 
@@ -243,7 +243,7 @@ def test_other_verbs_refuse_them_by_name(verb):
     class Lazy:
         is_lazy = True
 
-    with pytest.raises(TypeError, match=r"Input \w+ is a Lazy, whose data are not in memory, and this needs them"):
+    with pytest.raises(TypeError, match=r"(dataset|thetas|X).* Lazy.*not in memory"):
         verb(Lazy())
 
 

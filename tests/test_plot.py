@@ -2,6 +2,7 @@
 import doctest
 import functools
 import inspect
+import re
 import subprocess
 import sys
 
@@ -101,10 +102,10 @@ class TestEveryFunction:
 
     @pytest.mark.parametrize(("y", "error", "words"), [
         ([1.0, np.nan], ValueError, "contains NaN"),
-        ([[1.0, 2.0]], ValueError, "should be a 1d array, got an array of shape \\(1, 2\\)"),
+        ([[1.0, 2.0]], ValueError, r"dataset.*shape \(1, 2\)|y.*shape \(1, 2\)"),
         ([], ValueError, "0 sample"),
-        (["a"], TypeError, "1d array of real numbers"),
-        (None, TypeError, "1d array of real numbers"),
+        (["a"], TypeError, "real numbers"),
+        (None, TypeError, "real numbers"),
     ])
     def test_wrong_points(self, name, y, error, words):
         with pytest.raises(error, match=words):
@@ -112,9 +113,9 @@ class TestEveryFunction:
         assert plt.get_fignums() == []
 
     @pytest.mark.parametrize(("loss", "words"), [
-        ("mse", "'loss_fn' parameter must be callable. Got 'mse' of type str"),
+        ("mse", "'loss_fn'.*'mse' of type str"),
         (type(mse), "SquaredError is a class"),
-        (lambda theta, y: np.zeros(3), "loss_fn must return one number"),
+        (lambda theta, y: np.zeros(3), "loss_fn.*one number"),
     ])
     def test_wrong_loss(self, name, loss, words):
         if name != "plot_histogram":    # it takes no loss
@@ -124,7 +125,7 @@ class TestEveryFunction:
 
     @pytest.mark.parametrize("ax", ["here", Figure(), [1, 2], Figure().subplots(1, 3)])
     def test_wrong_axes(self, name, ax):
-        with pytest.raises(TypeError, match=r"'ax' parameter must be a .*matplotlib Axes\. Got "):
+        with pytest.raises(TypeError, match=r"'ax'.*matplotlib Axes"):
             CALLS[name][1](FIVE, mse, ax=ax)
 
 
@@ -196,7 +197,7 @@ def test_every_line_is_seen_on_a_dark_background(name, place, capsys):
 def test_axes_that_are_not_cartesian_are_refused(name, projection, capsys):
     count = CALLS[name][0] if name in CALLS else 1
     given = Figure().subplots(1, count, subplot_kw={"projection": projection})
-    with pytest.raises(TypeError, match=f"'ax' parameter must have Cartesian coordinates.*projection '{projection}'"):
+    with pytest.raises(TypeError, match=f"'ax'.*Cartesian.*'{projection}'"):
         EVERY[name](ax=given)
     if count == 2:
         figure = Figure()
@@ -207,9 +208,9 @@ def test_axes_that_are_not_cartesian_are_refused(name, projection, capsys):
 
 
 def test_refused_axes_are_not_printed():
-    with pytest.raises(TypeError, match=r"must be a matplotlib Axes\. Got ndarray of shape \(2, 20\)\.$"):
+    with pytest.raises(TypeError, match=r"Axes.*ndarray of shape \(2, 20\)\.$"):
         plot.plot_loss(FIVE, (11, 18), mse, ax=Figure().subplots(2, 20))
-    with pytest.raises(TypeError, match=r"must be a pair of matplotlib Axes\. Got list of length 50\.$"):
+    with pytest.raises(TypeError, match=r"pair.*list of length 50\.$"):
         plot.plot_descent(run(), mse, FIVE, ax=[1] * 50)
 
 
@@ -277,9 +278,10 @@ class TestCommand:
         assert main(["--pictures", str(place)]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert captured.err == f"fastgd: error: cannot write pictures to {place}: File exists\n"
+        assert captured.err.startswith("fastgd: error: ")
+        assert captured.err.endswith(f"{place}: File exists\n")
 
     def test_no_other_options(self, capsys, tmp_path):
         assert main(["--pictures", str(tmp_path), "--column", "tip", "--batch-size", "3"]) == 2
-        assert capsys.readouterr().err == "fastgd: error: --column, --batch-size cannot be used with --pictures\n"
+        assert re.match("fastgd: error: .*--column, --batch-size.*--pictures", capsys.readouterr().err)
         assert list(tmp_path.iterdir()) == []

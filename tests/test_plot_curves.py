@@ -73,8 +73,8 @@ class TestCurve:
 
     @pytest.mark.parametrize("function", [plot.plot_loss, plot.points_and_loss])
     @pytest.mark.parametrize(("xlim", "words"), [
-        ((18, 11), "low < high. Got \\(18, 11\\)"), ((3, 3), "low < high"), (5, "must be a pair"),
-        ((1, 2, 3), "must be a pair"), ((0, np.inf), "finite float"), ((np.nan, 1), "finite float")])
+        ((18, 11), r"low < high.*\(18, 11\)"), ((3, 3), "low < high"), (5, "pair"),
+        ((1, 2, 3), "pair"), ((0, np.inf), "finite float"), ((np.nan, 1), "finite float")])
     def test_wrong_range(self, function, xlim, words):
         with pytest.raises(ValueError, match=f"'xlim' parameter.*{words}"):
             function(FIVE, xlim, mse)
@@ -83,7 +83,7 @@ class TestCurve:
     def test_a_range_beyond_floats(self):
         for draw in (lambda: plot.plot_loss(FIVE, (-1e308, 1e308), mse),
                      lambda: plot.plot_theta_on_loss([-8e307, 8e307], 0, huber_loss)):
-            with pytest.raises(ValueError, match=r"The range of theta from .* is too wide to be drawn"):
+            with pytest.raises(ValueError, match=r"range of theta.*too wide"):
                 draw()
         assert plt.get_fignums() == []
 
@@ -95,13 +95,13 @@ class TestLossThatIsNotFinite:
             return value
 
         for draw in (plot.plot_loss, plot.points_and_loss):
-            with pytest.raises(ValueError, match=r"broken is NaN or infinite at every theta from 11 to 18\. Check the"):
+            with pytest.raises(ValueError, match=r"broken is NaN.* 11 to 18"):
                 draw(FIVE, (11, 18), broken)
         for draw in (lambda: plot.plot_theta_on_loss(FIVE, 12, broken),
                      lambda: plot.plot_tangent_on_loss(FIVE, 12, broken),
                      lambda: plot.plot_one_gd_iter(FIVE, 12, broken, grad_mse),
                      lambda: plot.plot_connected_thetas(FIVE, 12, 13, broken)):
-            with pytest.raises(ValueError, match=rf"broken is {value} at theta 12\. Choose a theta where the loss"):
+            with pytest.raises(ValueError, match=rf"broken is {value} at theta 12\b"):
                 draw()
         assert plt.get_fignums() == []
 
@@ -116,11 +116,11 @@ class TestLossThatIsNotFinite:
 
     @pytest.mark.parametrize("theta", [1e200, -1e300])
     def test_at_a_theta_is_said(self, theta):
-        with pytest.raises(ValueError, match=r"mse is inf at theta .*1e\+"):
+        with pytest.raises(ValueError, match=r"mse is inf.*1e\+"):
             plot.plot_theta_on_loss(FIVE, theta, mse)
-        with pytest.raises(ValueError, match=r"mse is inf at theta .*1e\+"):
+        with pytest.raises(ValueError, match=r"mse is inf.*1e\+"):
             plot.plot_connected_thetas(FIVE, 12, theta, mse)
-        with pytest.raises(ValueError, match=r"mse is inf at theta .*e\+"):
+        with pytest.raises(ValueError, match=r"mse is inf.*e\+"):
             plot.plot_one_gd_iter(FIVE, 12, mse, grad_mse, alpha=abs(theta))
         assert plt.get_fignums() == []
 
@@ -355,9 +355,9 @@ class TestDots:
     @pytest.mark.parametrize(("eps", "error", "words"), [
         (0, ValueError, "range \\(0, inf\\)"), (-1e-6, ValueError, "range"), (np.nan, ValueError, "range"),
         (np.inf, ValueError, "range"), ("a", TypeError, "real number"), ([1e-6], TypeError, "real number"),
-        (1e-16, ValueError, "so large that theta \\+ eps is not theta. Got 1e-16 for the theta 12.0")])
+        (1e-16, ValueError, r"theta \+ eps.*1e-16.*12\.0")])
     def test_wrong_eps(self, eps, error, words):
-        with pytest.raises(error, match=f"'eps' parameter must be .*{words}"):
+        with pytest.raises(error, match=f"'eps'.*{words}"):
             plot.plot_tangent_on_loss(FIVE, 12, mse, eps=eps)
         assert plt.get_fignums() == []
 
@@ -383,13 +383,13 @@ class TestDots:
 
     @pytest.mark.parametrize(("call", "error", "words"), [
         (lambda: plot.plot_theta_on_loss(FIVE, np.nan, mse), ValueError, "'theta' parameter"),
-        (lambda: plot.plot_theta_on_loss(FIVE, [1, 2], mse), TypeError, "'theta' parameter must be a real number"),
+        (lambda: plot.plot_theta_on_loss(FIVE, [1, 2], mse), TypeError, "'theta'.*real number"),
         (lambda: plot.plot_tangent_on_loss(FIVE, "a", mse), TypeError, "'theta' parameter"),
         (lambda: plot.plot_connected_thetas(FIVE, 1, np.inf, mse), ValueError, "'theta_2' parameter"),
-        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, None), TypeError, "'grad_loss' parameter must be callable"),
+        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, None), TypeError, "'grad_loss'.*callable"),
         (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, grad_mse, 0), ValueError, "'alpha' parameter"),
-        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, lambda t, y: y), TypeError, "grad_loss must return one number"),
-        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, lambda t, y: np.nan), ValueError, "The new theta is nan"),
+        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, lambda t, y: y), TypeError, "grad_loss.*one number"),
+        (lambda: plot.plot_one_gd_iter(FIVE, 1, mse, lambda t, y: np.nan), ValueError, "theta is nan"),
     ])
     def test_errors(self, capsys, call, error, words):
         with pytest.raises(error, match=words):

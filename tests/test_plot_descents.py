@@ -60,12 +60,12 @@ class TestDescent:
         assert (updates[0], updates[-1]) == (1, n)
 
     @pytest.mark.parametrize(("result", "error", "words"), [
-        (minimize(mse, grad_mse, FIVE, progress=False, full_output=True), ValueError, "call the descent with history"),
-        (3.0, TypeError, "'result' parameter must be a DescentResult or its history"),
-        (pd.DataFrame({"theta": [1.0]}), ValueError, "column update, one column theta"),
-        (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "one column theta"),
+        (minimize(mse, grad_mse, FIVE, progress=False, full_output=True), ValueError, "history=True"),
+        (3.0, TypeError, "'result'.*DescentResult"),
+        (pd.DataFrame({"theta": [1.0]}), ValueError, "'result'.*column theta"),
+        (pd.DataFrame({"update": [1], "alpha": 1.0, "intercept": 0.0, "x0": 1.0}), ValueError, "column theta"),
         (pd.DataFrame({"update": [], "alpha": [], "theta": []}), ValueError, "Got 0 rows"),
-        (pd.DataFrame({"update": [1, 2], "theta": [np.nan, np.inf]}), ValueError, "infinity in each of its 2 thetas"),
+        (pd.DataFrame({"update": [1, 2], "theta": [np.nan, np.inf]}), ValueError, "'result'.*2 thetas"),
         (np.zeros((300, 2)), TypeError, "Got ndarray of shape \\(300, 2\\)\\.$"),
     ])
     def test_wrong_history(self, result, error, words):
@@ -131,7 +131,7 @@ class TestDivergence:
             path, losses = plot.plot_descent(history, lambda theta, y: np.log(theta), FIVE)
         path.figure.canvas.draw()
         assert np.isnan(losses.lines[0].get_ydata()).tolist() == [False, True, False]
-        with pytest.raises(ValueError, match=r"nothing is NaN or infinite at every theta of the 'result' parameter"):
+        with pytest.raises(ValueError, match=r"nothing is NaN.*'result'"):
             plot.plot_descent(history, nothing, FIVE)
 
     def test_a_far_start_that_arrives_is_drawn_whole(self):
@@ -146,7 +146,7 @@ class TestDivergence:
         ends = minimize(mse, None, y, 0.1, X=x[:, None], fit_intercept=True, history=True, progress=False)
         ax = plot.plot_paths(x, y, mse, {"away": away, "ends": ends}, theta0=theta0)
         assert_is_drawn_within(ax, 1000)
-        assert labels(ax)[0] == f"away\n{len(away.history):,} updates, not all shown"
+        assert labels(ax)[0].startswith(f"away\n{len(away.history):,} updates, not all")
         assert labels(ax)[1] == f"ends\n{ends.nit:,} updates"
         assert_is_drawn_within(plot.plot_paths(x, y, mse, [away], theta0=theta0), 1000)
 
@@ -156,7 +156,7 @@ class TestDivergence:
         ax = plot.plot_paths(x, y, squared_error, [path], theta0=0)
         assert ax.lines[0].get_xydata().tolist() == [[0, 0], [0.5, 0.5], [1, 1]]
         assert_is_drawn_within(ax, 10)
-        with pytest.raises(ValueError, match="infinity in each of its 1 thetas"):
+        with pytest.raises(ValueError, match="1 thetas"):
             plot.plot_paths(x, y, squared_error, [history_of([[np.nan, 1]])])
 
 
@@ -302,7 +302,7 @@ class TestPaths:
         assert ax.collections
 
     def test_a_run_without_updates_is_refused(self):
-        with pytest.raises(ValueError, match=r"at least one row\. Got 0 rows"):
+        with pytest.raises(ValueError, match="0 rows"):
             plot.plot_paths(self.x, self.y, mse, [history_of(np.empty((0, 2)))])
 
     def test_a_refused_argument_is_not_printed(self):
@@ -317,19 +317,19 @@ class TestPaths:
         plt.gcf().canvas.draw()
 
     @pytest.mark.parametrize(("change", "error", "words"), [
-        ({"X": np.ones((4, 3))}, ValueError, "one or two features for two parameters, got an array of shape"),
-        ({"X": np.ones(3)}, ValueError, "inconsistent numbers of samples: \\[3, 4\\]"),
-        ({"X": [1, 2, 3, np.nan]}, ValueError, "Input X contains NaN"),
-        ({"y": [1, 2, 3, np.inf]}, ValueError, "Input y contains infinity"),
-        ({"loss_fn": 3}, TypeError, "'loss_fn' parameter must be callable"),
-        ({"loss_fn": lambda theta, X, y: X}, TypeError, "must return one number"),
-        ({"loss_fn": lambda theta, X, y: np.nan}, ArithmeticError, "NaN or infinite at every theta"),
-        ({"results": slow}, TypeError, "'results' parameter must be a dict or a list"),
-        ({"results": {}}, TypeError, "'results' parameter must be a dict or a list"),
-        ({"results": {"batch": 3}}, TypeError, "'results\\['batch'\\]' parameter must be a DescentResult"),
-        ({"results": [run()]}, ValueError, "a column for each of two parameters"),
-        ({"theta0": [1, 2, 3]}, ValueError, "'theta0' parameter must be a number or a pair"),
-        ({"ax": 3}, TypeError, "'ax' parameter must be a matplotlib Axes"),
+        ({"X": np.ones((4, 3))}, ValueError, r"X.*\(4, 3\)"),
+        ({"X": np.ones(3)}, ValueError, r"samples: \[3, 4\]"),
+        ({"X": [1, 2, 3, np.nan]}, ValueError, "X.*NaN"),
+        ({"y": [1, 2, 3, np.inf]}, ValueError, "y.*infinity"),
+        ({"loss_fn": 3}, TypeError, "'loss_fn'.*callable"),
+        ({"loss_fn": lambda theta, X, y: X}, TypeError, "loss_fn.*one number|one number"),
+        ({"loss_fn": lambda theta, X, y: np.nan}, ArithmeticError, "NaN or infinite"),
+        ({"results": slow}, TypeError, "'results'.*dict.*list"),
+        ({"results": {}}, TypeError, "'results'.*dict.*list"),
+        ({"results": {"batch": 3}}, TypeError, r"'results\['batch'\]'.*DescentResult"),
+        ({"results": [run()]}, ValueError, r"'results\[.*two parameters"),
+        ({"theta0": [1, 2, 3]}, ValueError, "'theta0'.*pair"),
+        ({"ax": 3}, TypeError, "'ax'.*Axes"),
     ])
     def test_errors(self, change, error, words):
         given = {"X": self.x, "y": self.y, "loss_fn": squared_error, "results": [self.slow], **change}
@@ -358,8 +358,8 @@ def test_paths_of_another_model_are_refused():
     y, two, one = tips["tip"], tips[["total_bill", "size"]], tips[["size"]]
     runs = [fastgd.minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=X is one, tol=1e-6, history=True,
                             stop="loss") for X in (two, one)]
-    with pytest.raises(ValueError, match=r"'results\['run 1'\]' .* two features and no intercept. Got one with an"):
+    with pytest.raises(ValueError, match=r"'results\['run 1'\]'.*two features.*intercept"):
         plot.plot_paths(two, y, fastgd.mse, [runs[1]])
-    with pytest.raises(ValueError, match=r"must be a descent on X, with total_bill. Got one with size"):
+    with pytest.raises(ValueError, match=r"total_bill.* size"):
         plot.plot_paths(tips[["total_bill"]], y, fastgd.mse, {"mine": runs[1]})
     assert plt.get_fignums() == []

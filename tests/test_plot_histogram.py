@@ -86,7 +86,7 @@ class TestHistogram:
 
     @pytest.mark.parametrize("points", [[1e308], [-1.7e308, 1.7e308], [1.7e308] * 3, [0, 2e300]])
     def test_points_that_no_axis_can_show(self, points):
-        with pytest.raises(ValueError, match=r"points from .* to .* are too large to be drawn: the limit is 1e\+300"):
+        with pytest.raises(ValueError, match=r"points.*too large.*1e\+300"):
             plot.plot_histogram(points)
         assert plt.get_fignums() == []
 

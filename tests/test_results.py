@@ -24,11 +24,11 @@ def test_predictions_of_rows():
         for data in (X, X.to_numpy(), X.astype(np.float32)):
             assert result.predict(data) == pytest.approx(expected, rel=1e-6)
         assert result.fun == pytest.approx(np.mean((y - expected) ** 2))
-    with pytest.raises(ValueError, match="X has 3 features, but DescentResult is expecting 2 features as input"):
+    with pytest.raises(ValueError, match=r"3 features.*2 features"):
         result.predict(np.ones((4, 3)))
-    with pytest.raises(ValueError, match="feature names should match those that were passed during fit"):
+    with pytest.raises(ValueError, match="feature names"):
         result.predict(X[["size", "total_bill"]])
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(ValueError, match=r"X.*NaN"):
         result.predict([[np.nan, 1]])
 
 
@@ -113,7 +113,7 @@ class TestCoef:
         result = minimize(fastgd.mse, None, five_points, progress=False, full_output=True)
         assert result.intercept == result.x
         assert not hasattr(result, "coef")
-        with pytest.raises(AttributeError, match=r"coef is of a linear model.* result.x is its one number"):
+        with pytest.raises(AttributeError, match=r"coef.*result.x"):
             result.coef    # noqa: B018
 
 
@@ -130,7 +130,7 @@ class TestOneNumber:
         result = of_names(names)
         assert f"{result}" == str(result)
         for take in (float, round, lambda result: round(result, 2), lambda result: f"{result:.2f}"):
-            with pytest.raises(TypeError, match=rf"array of {len(names)}. Use result.coef.round\(2\)"):
+            with pytest.raises(TypeError, match=rf"array of {len(names)}.*result.coef.round\(2\)"):
                 take(result)
 
 

@@ -95,7 +95,7 @@ class TestKnownAnswers:
         options = {"X": TIPS[["total_bill"]], "fit_intercept": True, "tol": 1e-4, "stop": "loss"}
         seen = []
         with pytest.warns(ConvergenceWarning,
-                          match="the optimum was not reached: .* the least is 1.036019, at theta") as w:
+                          match=r"1\.036019") as w:
             result = minimize(fastgd.mse, fastgd.grad_mse, TIPS["tip"], 0.0005, **options, full_output=True,
                               callback=lambda r: seen.append(r.fun))
         assert w[0].filename == __file__
@@ -203,23 +203,23 @@ class TestData:
         assert np.array_equal(y, before[1])
 
     @pytest.mark.parametrize(("X", "error", "words"), [
-        (np.ones(244), ValueError, "Expected 2D array, got 1D array instead"),
-        (TIPS["total_bill"], ValueError, "Expected 2D array, got 1D array instead"),
-        (np.ones((244, 2, 2)), ValueError, "Found array with dim 3. X expected <= 2"),
+        (np.ones(244), ValueError, "2D.*1D"),
+        (TIPS["total_bill"], ValueError, "2D.*1D"),
+        (np.ones((244, 2, 2)), ValueError, "dim 3. X"),
         (np.ones((244, 0)), ValueError,
-         r"Found array X with 0 feature\(s\) \(shape=\(244, 0\)\) while a minimum of 1"),
+         r"X with 0 feature\(s\).*\(244, 0\)"),
         (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
-        (np.ones((3, 2)), ValueError, r"inconsistent numbers of samples: \[3, 244\]"),
-        (np.where(np.arange(488) == 77, np.nan, 1.0).reshape(244, 2), ValueError, "Input X contains NaN"),
-        (np.where(np.arange(488) == 77, np.inf, 1.0).reshape(244, 2), ValueError, "Input X contains infinity"),
-        (TIPS[["total_bill", "sex"]], TypeError, "column 'sex' has the dtype"),
-        (TIPS[["tip"]].where(TIPS["tip"] > 2), ValueError, "Input X contains NaN in column 'tip'"),
-        (TIPS[["tip"]].astype("Float64").where(TIPS["tip"] > 2), ValueError, "contains NaN in column 'tip'"),
+        (np.ones((3, 2)), ValueError, r"samples: \[3, 244\]"),
+        (np.where(np.arange(488) == 77, np.nan, 1.0).reshape(244, 2), ValueError, "X.*NaN"),
+        (np.where(np.arange(488) == 77, np.inf, 1.0).reshape(244, 2), ValueError, "X.*infinity"),
+        (TIPS[["total_bill", "sex"]], TypeError, "column 'sex'.*dtype"),
+        (TIPS[["tip"]].where(TIPS["tip"] > 2), ValueError, "X.*NaN.*column 'tip'"),
+        (TIPS[["tip"]].astype("Float64").where(TIPS["tip"] > 2), ValueError, "NaN.*column 'tip'"),
         (np.ones((244, 2)) * 1j, ValueError, "Complex data not supported"),
-        (np.full((244, 2), "a"), TypeError, "2d array of real numbers"),
-        ([[1.0, 2.0], [3.0]], ValueError, "2d array of real numbers"),
+        (np.full((244, 2), "a"), TypeError, "X.*real numbers"),
+        ([[1.0, 2.0], [3.0]], ValueError, "X.*real numbers"),
         (np.ma.masked_array(np.ones((244, 2))), TypeError, "masked"),
-        (7, ValueError, "Expected 2D array, got 0D array"),
+        (7, ValueError, "2D.*0D"),
         ("X", TypeError, "real numbers"),
         (object(), TypeError, "real numbers"),
     ])
@@ -236,7 +236,7 @@ class TestData:
 
     def test_a_sparse_X_is_refused(self):
         sparse = pytest.importorskip("scipy.sparse").csr_array(np.ones((5, 2)))
-        with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+        with pytest.raises(TypeError, match=r"Sparse data.*X"):
             minimize(fastgd.mse, None, np.ones(5), X=sparse)
 
     def test_a_masked_X_is_told_what_to_do(self):

@@ -1,7 +1,6 @@
 import decimal
 import functools
 import pickle
-import re
 
 import numpy as np
 import pytest
@@ -47,7 +46,7 @@ class TestSchedules:
         assert eval(repr(schedule), vars(schedules)) == schedule
         assert hash(pickle.loads(pickle.dumps(schedule))) == hash(schedule)
         assert sum(schedule == other for other, _ in FORMULAS) == 1
-        with pytest.raises(AttributeError, match="is a value"):
+        with pytest.raises(AttributeError, match="value"):
             schedule.eta0 = 1.0
         assert type(schedule(3)) is float
         assert schedule(np.array([[1, 2]])).shape == (1, 2)
@@ -97,12 +96,12 @@ class TestOwnFunctions:
         assert minimize(None, fastgd.grad_mse, five_points, function, False) == expected
 
     @pytest.mark.parametrize(("function", "error", "words"), [
-        (lambda t: -0.1, ValueError, r"'alpha\(0\)' parameter must be .* \[0, inf\). Got -0.1"),
+        (lambda t: -0.1, ValueError, r"'alpha\(0\)'.*\[0, inf\).* -0.1"),
         (lambda t: -0.1 * t, ValueError, r"'alpha\(1\)' parameter .* Got -0.1"),
         (lambda t: np.nan if t == 3 else 0.1, ValueError, r"'alpha\(3\)' parameter .* Got nan"),
         (lambda t: np.where(t == 70, np.inf, 1e-9), ValueError, r"'alpha\(70\)' parameter .* Got array\(inf\)"),
-        (lambda t: "0.1", TypeError, r"'alpha\(0\)' parameter must be a real number"),
-        (lambda t: None, TypeError, r"'alpha\(0\)' parameter must be a real number"),
+        (lambda t: "0.1", TypeError, r"'alpha\(0\)'.*real number"),
+        (lambda t: None, TypeError, r"'alpha\(0\)'.*real number"),
         (lambda: 0.1, TypeError, "positional argument"),
     ])
     def test_bad_rates(self, function, error, words, five_points):
@@ -136,7 +135,7 @@ def test_a_function_of_t_that_is_asked_ahead(five_points):
 def test_a_schedule_that_never_falls_is_a_constant_rate(schedule):
     """The cycle is found where that of the number is, and not after max_iter updates."""
     for alpha in (0.2, schedule):
-        with pytest.warns(ConvergenceWarning, match="by update 66 theta repeats -0.1 and 0.1"):
+        with pytest.warns(ConvergenceWarning, match="update 66 .*-0.1 and 0.1"):
             result = minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], alpha, False, theta0=0.1, full_output=True)
         assert (result.status, result.nit) == (2, 66)
         with pytest.warns(ConvergenceWarning, match="repeats"):
@@ -173,13 +172,13 @@ def test_tiny_rates_of_a_function_whatever_seterr_says():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: exponential_decay(0.1, -1), "'gamma' parameter must be a float in the range (0, 1]. Got -1"),
-    (lambda: step_decay(0.1, 1.5), "'gamma' parameter must be a float in the range (0, 1]. Got 1.5"),
-    (lambda: cosine(0.1, 10, -1), "'eta_min' parameter must be a float in the range [0, 0.1]. Got -1"),
-    (lambda: cosine(0.1, 10, 0.2), "'eta_min' parameter must be a float in the range [0, 0.1]. Got 0.2"),
-    (lambda: constant(-1), "'eta0' parameter must be a finite float in the range (0, inf). Got -1")])
+    (lambda: exponential_decay(0.1, -1), r"'gamma'.*\(0, 1\].* -1\b"),
+    (lambda: step_decay(0.1, 1.5), r"'gamma'.*\(0, 1\].* 1\.5"),
+    (lambda: cosine(0.1, 10, -1), r"'eta_min'.*\[0, 0\.1\].* -1\b"),
+    (lambda: cosine(0.1, 10, 0.2), r"'eta_min'.*\[0, 0\.1\].* 0\.2"),
+    (lambda: constant(-1), r"'eta0'.*\(0, inf\).* -1\b")])
 def test_the_range_that_is_named_is_the_whole_range(make, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(ValueError, match=words):
         make()
 
 
@@ -194,18 +193,18 @@ def test_never_more_rates_than_were_asked_for(five_points):
     assert len(rates(0, 100)) == 64
     assert len(rates(64, 20)) == 20
     assert len(rates(84, 16)) == 16
-    with pytest.warns(ConvergenceWarning, match="in 100 updates"):
+    with pytest.warns(ConvergenceWarning, match="100 updates"):
         minimize(None, fastgd.grad_mse, five_points, function, False, tol=0, max_iter=100)
 
 
 def test_a_rate_that_falls_to_zero_is_no_convergence(five_points):
-    with pytest.warns(ConvergenceWarning, match="stands still .* learning rate fell to 0"):
+    with pytest.warns(ConvergenceWarning, match="learning rate.* 0 "):
         result = minimize(fastgd.mse, fastgd.grad_mse, five_points, cosine(0.01, 5), False, full_output=True)
     assert (result.success, result.status) == (False, 4)
 
 
 def test_a_changing_rate_is_no_cycle():
-    with pytest.warns(ConvergenceWarning, match="did not converge in 1000 updates"):
+    with pytest.warns(ConvergenceWarning, match="1000 updates"):
         minimize(fastgd.mse, fastgd.grad_mse, [1.0], lambda t: 1.0, False, max_iter=1000)
 
 
@@ -284,7 +283,7 @@ class TestAWarmUpFromZero:
 
 @pytest.mark.parametrize("name", ["constant", "inverse_scaling", "exponential_decay", "step_decay", "cosine"])
 def test_a_class_in_place_of_a_schedule_is_to_be_called(name):
-    with pytest.raises(TypeError, match=rf"Got the class {name}: call it, such as alpha={name}\("):
+    with pytest.raises(TypeError, match=rf"class {name}.*alpha={name}\("):
         fastgd.minimize(fastgd.mse, None, [1.0, 2.0], getattr(fastgd.schedules, name), False)
 
 
@@ -298,7 +297,7 @@ def test_inverse_scaling_of_very_many_updates(exponent):
 @pytest.mark.parametrize("alpha", [lambda t: schedules.inverse_scaling(0.2),
                                    functools.partial(schedules.inverse_scaling, 0.2)])
 def test_a_function_that_makes_a_schedule_is_no_learning_rate(alpha):
-    with pytest.raises(TypeError, match=r"a function that makes one: alpha\(0\) is inverse_scaling\(eta0=0.2"):
+    with pytest.raises(TypeError, match=r"alpha\(0\) is inverse_scaling\(eta0=0.2"):
         fastgd.minimize(fastgd.mse, None, [1.0, 2.0], alpha, False)
 
 

@@ -27,7 +27,7 @@ class TestBatchDescent:
             minimize(**arguments)
 
     def test_a_class_in_place_of_a_loss_is_told_so(self, five_points):
-        with pytest.raises(TypeError, match=r"Huber is a class; pass a loss, Huber\(\)"):
+        with pytest.raises(TypeError, match=r"Huber is a class.*Huber\(\)"):
             minimize(fastgd.mse, Huber, five_points)
 
     def test_a_loss_in_place_of_its_gradient_is_told_so(self, five_points):
@@ -44,11 +44,11 @@ class TestBatchDescent:
         def my_slope(theta, X, y):
             return X.T @ (X @ theta - y)
 
-        with pytest.raises(ValueError, match=r"Got <function .*my_slope"):
+        with pytest.raises(ValueError, match=r"<function .*my_slope"):
             minimize(None, my_slope, y, "auto", False, X=X)
-        with pytest.raises(TypeError, match=r"must be a real number above 0, .* 'auto' or 'adaptive'. Got 'Auto'"):
+        with pytest.raises(TypeError, match=r"'alpha'.*'auto'.*'adaptive'.*'Auto'"):
             minimize(fastgd.mse, None, y, "Auto", False, X=X)
-        with pytest.raises(TypeError, match=r"must be a real number above 0, .* or 'auto'. Got 'adaptive'"):
+        with pytest.raises(TypeError, match=r"'alpha'.*'auto'.*'adaptive'"):
             minimize_sgd(fastgd.mse, None, y, "adaptive", X=X)
 
 
@@ -77,41 +77,41 @@ class TestOnRows:
     def test_refused_by_name(self):
         X, y = rows()
         cases = [
-            ({"theta0": [1, 2]}, "'theta0' parameter must be a number or an array of shape"),
-            ({"theta0": [[1, 2, 3]]}, r"'theta0' parameter must be a number or an array of shape \(3,\)"),
+            ({"theta0": [1, 2]}, "'theta0'.*shape"),
+            ({"theta0": [[1, 2, 3]]}, r"'theta0'.*shape \(3,\)"),
             ({"theta0": np.nan}, "'theta0' parameter"),
-            ({"theta0": [1, 2, np.inf]}, "'theta0' parameter must be finite"),
-            ({"fit_intercept": 1}, "'fit_intercept' parameter must be True or False"),
-            ({"stop": "epoch"}, "'stop' parameter must be 'step' or 'loss'"),
+            ({"theta0": [1, 2, np.inf]}, "'theta0'.*finite"),
+            ({"fit_intercept": 1}, "'fit_intercept'.*True or False"),
+            ({"stop": "epoch"}, "'stop'.*'step' or 'loss'"),
             ({"X": None, "fit_intercept": True}, "fit_intercept=True needs X"),
-            ({"loss_fn": None, "stop": "loss"}, "'loss_fn' parameter must be callable"),
-            ({"loss_fn": None, "progress": True}, "'loss_fn' parameter must be callable"),
+            ({"loss_fn": None, "stop": "loss"}, "'loss_fn'.*callable"),
+            ({"loss_fn": None, "progress": True}, "'loss_fn'.*callable"),
             ({"alpha": "fast"}, "'alpha' parameter"),
         ]
         for case, words in cases:
             with pytest.raises((TypeError, ValueError), match=words):
                 minimize(**{"loss_fn": fastgd.mse, "grad_loss_fn": fastgd.grad_mse, "dataset": y, "X": X,
                             "progress": False, **case})
-        with pytest.raises(ValueError, match="in_place=True cannot be used with X"):
+        with pytest.raises(ValueError, match=r"in_place=True.*X"):
             minimize_sgd(None, fastgd.grad_mse, y, X=X, in_place=True)
-        with pytest.raises(ValueError, match=r"theta must be an array of shape \(4,\), a number for each of intercept"):
+        with pytest.raises(ValueError, match=r"^theta .*\(4,\).*intercept"):
             fastgd.mse([1, 2, 3], y, X=X, fit_intercept=True)
-        with pytest.raises(ValueError, match=r"theta must be an array of shape \(3,\)"):
+        with pytest.raises(ValueError, match=r"^theta .*\(3,\)"):
             fastgd.mse([[1, 2, 3]], y, X=X)
         with pytest.raises(ValueError, match="fit_intercept=True needs X"):
             fastgd.mse(1.0, y, fit_intercept=True)
-        with pytest.raises(ValueError, match=r"thetas must be an array of shape \(m, 3\)"):
+        with pytest.raises(ValueError, match=r"^thetas .*\(m, 3\)"):
             fastgd.mse.curve([[1, 2]], y, X=X)
-        with pytest.raises(TypeError, match=r"grad_loss_fn must return an array of shape \(3,\).*Got 1"):
+        with pytest.raises(TypeError, match=r"grad_loss_fn.*shape \(3,\).* 1\b"):
             minimize(None, lambda theta, X, y: 1, y, X=X, progress=False)
 
     @pytest.mark.parametrize("theta0", [["1", "2", "3"], [True, False, True], ["a", 1, 2], [1, [2], 3], [1, 2, 3j],
                                         np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0])])
     def test_a_theta_that_is_no_number(self, theta0):
         X, y = rows()
-        with pytest.raises(TypeError, match="'theta0' parameter must be real numbers"):
+        with pytest.raises(TypeError, match=r"'theta0'.*real numbers"):
             minimize(fastgd.mse, None, y, progress=False, X=X, theta0=theta0)
-        with pytest.raises(TypeError, match="'theta' parameter must be real numbers"):
+        with pytest.raises(TypeError, match=r"'theta'.*real numbers"):
             fastgd.mse(theta0, y, X=X)
 
 
@@ -149,7 +149,7 @@ class TestSwitches:
         verbs = [minimize_sgd, functools.partial(minimize_mini_batch, minibatch_size=2)]
         verbs += [functools.partial(minimize, progress=False)] if name in ("history", "full_output") else []
         for verb in verbs:
-            with pytest.raises(TypeError, match=f"'{name}' parameter must be True or False"):
+            with pytest.raises(TypeError, match=f"'{name}'.*True or False"):
                 verb(fastgd.mse, fastgd.grad_mse, five_points, X=X, **{name: value})
         assert np.array_equal(five_points, before)
 
@@ -167,7 +167,7 @@ class TestSwitches:
 
     @pytest.mark.parametrize("verb", [minimize, minimize_sgd])
     def test_progress_is_no_array(self, verb, five_points):
-        with pytest.raises(ValueError, match="'progress' parameter must be True, False or 'bar'"):
+        with pytest.raises(ValueError, match=r"'progress'.*True, False or 'bar'"):
             verb(fastgd.mse, fastgd.grad_mse, five_points, progress=np.array([1, 2]))
 
     @pytest.mark.parametrize("kind", [int, np.int64, bool, np.bool_])
@@ -188,5 +188,5 @@ def test_an_intercept_needs_rows(five_points):
     for call in (lambda: fastgd.mse(1.0, five_points, fit_intercept=True),
                  lambda: fastgd.mse.curve([1.0], five_points, fit_intercept=True),
                  lambda: minimize(fastgd.mse, None, five_points, fit_intercept=True)):
-        with pytest.raises(ValueError, match=r"fit_intercept=True needs X.* Got fit_intercept=True and X=None"):
+        with pytest.raises(ValueError, match=r"fit_intercept=True.*X=None"):
             call()

@@ -41,7 +41,7 @@ def test_known_answers(name, size, alpha, theta, updates, pcttip):
 
 def test_the_course_would_never_end_here(pcttip):
     np.random.seed(0)
-    with pytest.warns(ConvergenceWarning, match="did not converge in 244000 updates"):
+    with pytest.warns(ConvergenceWarning, match="244000 updates"):
         minimize_sgd(fastgd.abs_loss, fastgd.grad_abs_loss, pcttip, 0.2)
 
 
@@ -227,7 +227,7 @@ class TestRules:
         best = np.linalg.lstsq(X, y, rcond=None)[0]
         assert result.fun - fastgd.mse(best, y, X=X) < 1e-3
         constant = minimize(fastgd.mse, fastgd.grad_mse, y, progress=False, stop="loss", tol=1e-9, full_output=True)
-        assert re.search(r"update \d+ changed the loss by \d.*, and tol is 1e-09", constant.message)
+        assert re.search(r"update \d+ .* loss by \d.*1e-09", constant.message)
         assert constant.x == pytest.approx(y.mean(), abs=1e-4)
 
 

@@ -1,6 +1,7 @@
 """Tests about the tests: each of them is found and run."""
 import ast
 import importlib.util
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -78,3 +79,85 @@ def test_the_guard_sees_what_a_file_needs():
                      "def test_d(): pytest.importorskip('d')\n")
     assert needed_by_the_file(tree) == ["a.b", "c"]
     assert sum(bool(needed_by_the_file(ast.parse(file.read_text(encoding="utf-8")))) for file in FILES) > 5
+
+
+#: The one file that compares wording, and those that are to be rewritten.
+MAY_COMPARE_WORDING = {"test_messages.py", "test_column.py", "test_main.py", "test_report.py"}
+#: More than three ordinary words in a row.
+PROSE = re.compile(r"(?<![\w'.=])[a-z]+(?:,? [a-z]+){3}(?![\w'=(])")
+
+
+def names_in(*nodes):
+    return {inner.id for node in nodes for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+
+
+def strings_in(node):
+    return [inner.value for inner in ast.walk(node)
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str)]
+
+
+def is_of_a_message(node):
+    """Whether an expression has a message in it: `.message`, `message` or `str(error.value)`."""
+    return any((isinstance(inner, ast.Attribute) and inner.attr == "message")
+               or (isinstance(inner, ast.Name) and inner.id == "message")
+               or (isinstance(inner, ast.Call) and re.match(r"str\((error|caught|raised|info|e)\b", ast.unparse(inner)))
+               for inner in ast.walk(node))
+
+
+def compared_with_messages(scope):
+    """The expressions of `match=`, of comparisons and calls with a message, and of `"words" in ...`."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.keyword) and node.arg == "match":
+            yield node.value
+        elif isinstance(node, (ast.Compare, ast.Call)) and is_of_a_message(node):
+            yield node
+        elif (isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn))
+              and isinstance(node.left, (ast.Constant, ast.JoinedStr))):
+            yield node.left
+
+
+def values_of(scope, names):
+    """The expressions that give these names their values in a function: assigned, looped over or parametrized."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Assign) and names & names_in(*node.targets):
+            yield node.value
+        elif isinstance(node, (ast.For, ast.comprehension)) and names & names_in(node.target):
+            yield node.iter
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("parametrize") and names & {
+                name for string in strings_in(node.args[0]) for name in re.split(r"\W+", string)}:
+            yield node.args[1]
+
+
+def prose_in(tree):
+    """What a file of tests compares with messages and is more than a name, a number or a keyword."""
+    constants = {name: node.value for node in tree.body if isinstance(node, ast.Assign)
+                 for name in names_in(*node.targets)}
+    found = []
+    for scope in (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)):
+        nodes = list(compared_with_messages(scope))
+        nodes += values_of(scope, names_in(*nodes))
+        nodes += [constants[name] for name in sorted(names_in(*nodes) & set(constants))]
+        found += [string for node in nodes for string in strings_in(node) if PROSE.search(string)]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.name not in MAY_COMPARE_WORDING],
+                         ids=lambda file: file.name)
+def test_wording_is_compared_in_the_tests_of_messages_alone(file):
+    assert prose_in(ast.parse(file.read_text(encoding="utf-8"))) == [], (
+        "match a name, a number or a keyword; test_messages.py has the words")
+
+
+def test_the_guard_sees_prose():
+    tree = ast.parse('WORDS = {1: "one of a table"}\n'
+                     '@pytest.mark.parametrize("words", ["two of a kind", "row 3"])\n'
+                     'def test_a(words):\n    with pytest.raises(E, match=words): pass\n'
+                     'def test_b():\n    for words in WORDS:\n        assert words in result.message\n'
+                     'def test_c():\n    said = r"x1.*three of some kind"\n'
+                     '    assert re.search(said, str(error.value))\n'
+                     'def test_d():\n    assert "four words of prose" in text\n'
+                     'def test_e():\n    with pytest.raises(E, match=f"five or six, or {seven}, or so"): pass\n'
+                     'def test_f():\n    with pytest.raises(E, match="\'alpha\'.*no real number"): pass\n'
+                     'def test_g():\n    note = "words that nothing compares"\n')
+    assert prose_in(tree) == ["two of a kind", "one of a table", "x1.*three of some kind", "four words of prose",
+                              "five or six, or "]

@@ -1,6 +1,7 @@
-"""How a run ended, and the words for it: converged, too soon, too late, in a cycle, or not at all."""
+"""How a run ended: converged, too soon, too late, in a cycle, or not at all; and the numbers that its message names."""
 import functools
 import importlib.util
+import re
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from fastgd.losses import REGISTRY
 class TestBatchDescentOnPoints:
     @quiet
     def test_the_limit_of_updates_is_named(self, five_points):
-        with pytest.warns(ConvergenceWarning, match="did not converge in 3 updates") as caught:
+        with pytest.warns(ConvergenceWarning, match="3 updates") as caught:
             theta = minimize(fastgd.mse, fastgd.grad_mse, five_points, progress=False, max_iter=3)
         assert theta == course("mse", five_points, max_iter=3)
         assert caught[0].filename == __file__
@@ -48,16 +49,16 @@ class TestBatchDescentOnPoints:
 
     def test_the_thetas_of_a_cycle_are_named(self):
         for callback in (None, lambda result: None):
-            with pytest.warns(ConvergenceWarning, match=r"repeats (-0.1 and 0.1|0.1 and -0.1) for ever"):
+            with pytest.warns(ConvergenceWarning, match=r"repeats (-0.1 and 0.1|0.1 and -0.1)"):
                 minimize(fastgd.abs_loss, fastgd.grad_abs_loss, [0.0], progress=False, theta0=0.1, callback=callback)
-        with pytest.warns(ConvergenceWarning, match="a round of 3 values"):
+        with pytest.warns(ConvergenceWarning, match="3 values"):
             minimize(None, lambda theta, y: [1.0, 1.0, -2.0][int(-theta) % 3], [0.0], 1.0, False)
-        with pytest.warns(ConvergenceWarning, match="largest stable alpha for mse is 1"):
+        with pytest.warns(ConvergenceWarning, match="mse is 1"):
             minimize(fastgd.mse, fastgd.grad_mse, [3.0], 1.0, progress=False)
 
     @pytest.mark.parametrize(("loss", "alpha", "words"), [
-        (fastgd.mse, 1.5, "largest stable alpha for mse is 1"),
-        (fastgd.quartic_loss, 2.5, "Use a smaller learning rate")])
+        (fastgd.mse, 1.5, "mse is 1"),
+        (fastgd.quartic_loss, 2.5, "smaller learning rate")])
     def test_divergence_names_the_rate_and_the_last_theta(self, loss, alpha, words, pcttip):
         with pytest.raises(DivergenceError, match=words) as caught:
             minimize(loss, loss.gradient, pcttip * 10, alpha, progress=False)
@@ -66,71 +67,72 @@ class TestBatchDescentOnPoints:
         result = error.result
         assert np.isfinite(result.x)
         assert (result.success, result.status) == (False, 3)
-        assert f"update {result.nit} with alpha={alpha}" in str(error)
+        assert f"alpha={alpha}" in str(error)
+        assert f"update {result.nit}" in str(error)
         assert f"{result.x:.6g}" in str(error)
         with np.errstate(all="ignore"):
             assert result.x == course(loss.__name__, pcttip * 10, alpha, max_iter=result.nit - 1)
 
     def test_divergence_in_python_names_the_last_theta(self, five_points):
-        with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"made theta (nan|-?inf)"):
+        with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"theta (nan|-?inf)"):
             minimize(reference.mse, reference.grad_mse, five_points, 3, progress=False)
-        with pytest.raises(DivergenceError, match=r"update 1: the gradient is nan at theta 0"):
+        with pytest.raises(DivergenceError, match=r"update 1: .*gradient.*nan.*theta 0"):
             minimize(None, lambda theta, dataset: np.nan, five_points, progress=False)
 
     def test_a_loss_without_a_minimum_is_named(self):
-        with pytest.warns(ConvergenceWarning, match="mean of the targets is 2.5; .* the cross-entropy has no minimum"):
+        with pytest.warns(ConvergenceWarning, match="targets is 2.5.*no minimum"):
             minimize(fastgd.cross_entropy, fastgd.grad_cross_entropy, [2, 3], progress=False, max_iter=1000)
 
 
     def test_a_rate_that_is_stable_is_not_to_blame(self):
-        words = r"the mse is not finite at the start, theta 0\. Targets up to 1.7e\+308 .*: divide them by 1e\+308"
+        words = r"mse.*not finite.*theta 0\b.*1.7e\+308.*1e\+308"
         with pytest.raises(DivergenceError, match=words):
             minimize(fastgd.mse, None, [1.7e308, 1.7e308], 0.9, False)
-        with pytest.raises(DivergenceError, match=r"smaller learning rate\. The largest"):
+        with pytest.raises(DivergenceError, match=r"smaller learning rate.*mse is 1"):
             minimize(fastgd.mse, None, [1.0, 3.0], 1.5, False)
 
     def test_the_rule_that_was_not_met_is_named(self, five_points):
-        with pytest.warns(ConvergenceWarning, match=r"and stop='loss' with tol=1e-09 was not met. Raise max_iter"):
+        with pytest.warns(ConvergenceWarning, match="stop='loss'.*1e-09.*max_iter"):
             descend(fastgd.mse, five_points, max_iter=3, stop="loss", tol=1e-9)
-        with pytest.warns(ConvergenceWarning, match=r"and tol is 1e-09. Raise max_iter"):
+        with pytest.warns(ConvergenceWarning, match="^((?!stop=).)*1e-09.*max_iter"):
             descend(fastgd.mse, five_points, max_iter=3, tol=1e-9)
 
     def test_labels_of_minus_1_and_1_are_told_what_to_pass(self):
-        with pytest.warns(ConvergenceWarning, match=r"converged: .* But the targets are labels -1 and 1, and the "
-                                                    r"cross-entropy is about .*: pass \(dataset \+ 1\) / 2"):
+        with pytest.warns(ConvergenceWarning, match=r"converged.*labels -1 and 1.*\(dataset \+ 1\) / 2"):
             minimize(fastgd.cross_entropy, None, [1, 1, -1], 1.0, False)
 
     def test_a_tol_of_0_is_met_where_theta_stands_still(self):
         result = descend(fastgd.mse, [1.0, 3.0], 0.5, tol=0, full_output=True)
-        assert result.message == "minimize converged: update 65 moved theta by 0, and tol is 0."
+        assert (result.success, result.nit) == (True, 65)
+        assert "theta by 0," in result.message
         result = sgd("mse", [3.0], None, 0.5, rng=0, tol=1e-3, stop="epoch", full_output=True)
-        assert result.message == (
-            "minimize_sgd converged: update 2 ended an epoch that moved theta by 0, and tol is 0.001, to 3.")
+        assert (result.success, result.nit, result.x) == (True, 2, 3)
+        assert "theta by 0," in result.message
 
 
 class TestStochasticDescentOnPoints:
     def test_a_lucky_point_is_named(self, pcttip):
         np.random.seed(0)
-        words = r"lie near theta 17.5755: .* still move it by 0.598 .* tol is 0.001"
+        words = r"theta 17\.5755.* 0\.598 .*0\.001"
         with pytest.warns(ConvergenceWarning, match=words) as caught:
             minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip)
         assert caught[0].filename == __file__
-        with pytest.warns(ConvergenceWarning, match="lie near theta") as caught:
+        with pytest.warns(ConvergenceWarning, match="theta 1[0-9]") as caught:
             minimize_mini_batch(fastgd.mse, fastgd.grad_mse, pcttip, 10, rng=0)
         assert caught[0].filename == __file__
 
     def test_what_is_said_fits_the_rule(self, five_points):
-        with pytest.warns(ConvergenceWarning, match="two epochs happened to end near each other, at theta"):
+        with pytest.warns(ConvergenceWarning, match=r"epochs.*theta.* tol is 0\.1"):
             minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, 0.4, rng=6, stop="epoch", tol=0.1)
-        with pytest.warns(ConvergenceWarning, match="It returns theta .* Raise max_epochs. Use stop='epoch'"):
+        with pytest.warns(ConvergenceWarning, match="theta .*max_epochs.*stop='epoch'"):
             minimize_sgd(fastgd.mse, None, five_points, rng=0, tol=0, max_epochs=3)
-        with pytest.warns(ConvergenceWarning, match="It returns theta 14.*Raise max_epochs. Use a sm") as caught:
+        with pytest.warns(ConvergenceWarning, match="theta 14.*max_epochs.*smaller") as caught:
             theta = minimize_sgd(fastgd.mse, fastgd.grad_mse, five_points, rng=0, stop="epoch", average=True, tol=1e-9,
                                  max_epochs=3)
         assert f"{theta:.6g}" in str(caught[0].message)
 
     def test_divergence_in_the_same_update_as_in_python(self, pcttip):
-        words = r"minimize_sgd diverged.*largest stable alpha for mse is 1"
+        words = "^minimize_sgd diverged.*mse is 1"
         with pytest.raises(DivergenceError, match=words) as caught:
             minimize_sgd(fastgd.mse, fastgd.grad_mse, pcttip, 1.5, rng=0)
         assert np.isfinite(caught.value.result.x)
@@ -142,9 +144,9 @@ class TestStochasticDescentOnPoints:
     @pytest.mark.parametrize("size", [None, 3])
     def test_a_start_beyond_float32_diverges_at_once(self, size, five_points):
         y = five_points.astype(np.float32)
-        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match=r"update 1 .*alpha"):
             sgd("huber_loss", y, size, 0.01, rng=0, theta0=3.8e86)
-        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match="update 1 with alpha"):
+        with np.errstate(over="ignore"), pytest.raises(DivergenceError, match=r"update 1 .*alpha"):
             fastgd.minimize(fastgd.huber_loss, None, y, 0.01, False, theta0=3.8e86)
 
 
@@ -158,7 +160,7 @@ RUNS = {
     "mini-batch": lambda max_iter, **o: minimize_mini_batch(
         fastgd.mse, None, np.arange(2.0 * max_iter + 1)[1:], 2, 0.01, rng=0, max_epochs=1, **o),
     "rows": lambda **o: minimize(fastgd.huber_loss, None, Y_OF_X, 0.1, False, X=X_OF_3 * [1, 2, 3], **o),
-    "rows with an intercept": lambda **o: minimize(
+    "rows and intercept": lambda **o: minimize(
         fastgd.huber_loss, None, Y_OF_X, 0.1, False, X=X_OF_3 * [1, 2, 3], fit_intercept=True, **o),
     "squares of rows": lambda **o: minimize(fastgd.mse, None, Y_OF_X, 0.01, False, X=X_OF_3 * [1, 2, 3], **o),
     "SGD on rows": lambda max_iter, **o: minimize_sgd(
@@ -206,7 +208,7 @@ class TestTheLastStep:
         functools.partial(minimize, progress=False), functools.partial(minimize_sgd, rng=0)])
     def test_that_leads_one_component_beyond_the_floats_is_divergence(self, intercept, call):
         X = np.array([[1.0, 1.0]])[:, int(intercept):]
-        with pytest.raises(DivergenceError, match=r"update 1 with alpha=1.5 made theta \[inf -") as caught:
+        with pytest.raises(DivergenceError, match=r"update 1 .*alpha=1.5.*\[inf -") as caught:
             call(fastgd.Huber(1e308), None, [0.0], alpha=1.5, X=X, fit_intercept=intercept, theta0=[1.2e308, -1.7e308])
         assert caught.value.result.x.tolist() == [1.2e308, -1.7e308]
 
@@ -214,20 +216,20 @@ class TestTheLastStep:
 class TestDivergenceOnRows:
     def test_a_run_that_met_its_rule_uphill_says_from_where_to_where(self):
         X, y = rows(100, 2)
-        words = r"met its rule after \d+ updates .* but went up and not down.* the loss grew from 0.\d+ to \d"
+        words = r"\d+ updates .* 0\.\d+ to \d"
         with pytest.warns(ConvergenceWarning, match=words):
             minimize(fastgd.abs_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X)
-        with pytest.warns(ConvergenceWarning, match=words + r".* is stable for huber_loss \(half of .*'x1' \(\d+\)"):
+        with pytest.warns(ConvergenceWarning, match=words + r".*stable for huber_loss.*'x1' \(\d+\)"):
             minimize(fastgd.huber_loss, None, y, schedules.exponential_decay(10.0, 1e-3), False, X=X * [1, 100])
 
     def test_columns_of_one_scale_and_no_rate_are_not_named(self):
         X, y = rows(100, 2)
-        with pytest.raises(DivergenceError, match="is stable for mse") as caught:
+        with pytest.raises(DivergenceError, match="stable for mse") as caught:
             minimize(fastgd.mse, None, y, 5.0, False, X=X)
         assert "unscaled" not in str(caught.value)
         with pytest.raises(DivergenceError) as caught:
             minimize(fastgd.mse, None, y, 0.1, False, X=X * 1e200)
-        assert "is stable for" not in str(caught.value)
+        assert "stable for" not in str(caught.value)
 
     def test_numbers_whose_squares_overflow_may_converge(self):
         X, _ = rows(20, 2)
@@ -235,7 +237,7 @@ class TestDivergenceOnRows:
 
     def test_of_many_components_eight_are_named(self):
         X = np.eye(12)
-        with pytest.warns(ConvergenceWarning, match=r"to \[(\S+ ){8}\.\.\. and 4 more\], and tol"):
+        with pytest.warns(ConvergenceWarning, match=r"\[(\S+ ){8}\.\.\. and 4 more\]"):
             minimize(fastgd.mse, None, np.ones(12), 0.1, False, X=X, max_iter=2)
 
     @quiet
@@ -246,19 +248,19 @@ class TestDivergenceOnRows:
                 (functools.partial(minimize_sgd, rng=0), "longest row"),
                 (functools.partial(minimize_mini_batch, minibatch_size=10, rng=0), "longest row")):
             with pytest.raises(DivergenceError,
-                               match=rf"update \d+ with alpha=0.2 .* {source}.*'total_bill' \(21.7\)") as e:
+                               match=rf"update \d+ .*alpha=0.2 .*{source}.*'total_bill' \(21.7\)") as e:
                 call(fastgd.mse, fastgd.grad_mse, dataset=y, alpha=0.2, X=X, fit_intercept=True)
             assert np.isfinite(e.value.result.x).all()
-            rate = float(str(e.value).split(" is stable for mse")[0].split("alpha=")[-1])
+            rate = float(re.search(r"alpha=(\S+) is stable", str(e.value))[1])
             loss = call(fastgd.mse, None, dataset=y, alpha=rate, X=X, fit_intercept=True, full_output=True).fun
             assert loss < fastgd.mse([0, 0, 0], y, X=X, fit_intercept=True)
 
     def test_a_slow_one_is_seen_in_the_loss(self):
         X, y = rows(100, 2)
         limit = 2 / (2 * np.linalg.eigvalsh(X.T @ X / 100)[-1])
-        with pytest.warns(ConvergenceWarning, match="On the way the loss grew from .* is stable for mse"):
+        with pytest.warns(ConvergenceWarning, match=r"\d to \d.*stable for mse"):
             minimize(fastgd.mse, None, y, limit * 1.01, False, X=X, max_iter=200)
-        with pytest.raises(DivergenceError, match=r"diverged by update 1000 .* On the way the loss grew") as caught:
+        with pytest.raises(DivergenceError, match=r"diverged.*update 1000 .*\d to \d") as caught:
             minimize(fastgd.mse, None, y, limit * 1.01, False, X=X, max_iter=1000)
         assert caught.value.result.status == 3
         theta = minimize(fastgd.mse, None, y, limit * 0.99, False, X=X, tol=1e-12)
@@ -267,7 +269,7 @@ class TestDivergenceOnRows:
     def test_bounded_slopes_diverge_with_a_word(self):
         X, y = rows(100, 2)
         for name in ("huber_loss", "abs_loss"):
-            with pytest.warns(ConvergenceWarning, match=r"the loss grew.*unscaled columns, of root mean square: 'x1'"):
+            with pytest.warns(ConvergenceWarning, match=r"\d to \d.*unscaled.*'x1'"):
                 minimize(REGISTRY[name], None, y, 0.2, False, X=X * [1, 100], max_iter=501)
 
     @pytest.mark.parametrize("ends", ["converged", "stopped"])
@@ -279,7 +281,7 @@ class TestDivergenceOnRows:
                 raise StopIteration
 
         with pytest.raises(DivergenceError) if ends == "converged" else pytest.warns(
-                ConvergenceWarning, match=r"stopped by the callback .* the loss grew from 0.\d+ to"):
+                ConvergenceWarning, match=r"callback .* 0\.\d+ to \d"):
             minimize(fastgd.abs_loss, None, y, schedules.exponential_decay(1e13, 1e-3), False, X=X, callback=callback)
 
     @quiet
@@ -315,8 +317,8 @@ class TestDivergenceOnRows:
 class TestAnOptimumThatWasNotReached:
     def test_a_rule_that_was_met_too_soon(self):
         y, X = TIPS["tip"], TIPS[["total_bill"]]
-        for loss, words in ((fastgd.mse, "the least is 1.036019"), (fastgd.huber_loss, "it is still lower, 0.3969")):
-            with pytest.warns(ConvergenceWarning, match=rf"optimum was not reached.*{words}"):
+        for loss, words in ((fastgd.mse, "1.036019"), (fastgd.huber_loss, "0.3969")):
+            with pytest.warns(ConvergenceWarning, match=f"not reached.*{words}"):
                 minimize(loss, None, y, 0.0005, False, X=X, fit_intercept=True)
         result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, tol=1e-8, stop="loss",
                           full_output=True, max_iter=10**6)
@@ -354,7 +356,7 @@ class TestAnOptimumThatWasNotReached:
         X = np.random.default_rng(1).normal(size=(1000, 2))
         for y, theta0 in ((1e6 + z, 0.0), (z, 1e6)):
             for options in ({}, {"X": X, "fit_intercept": True}):
-                with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* the least is (0\.9|1\.0)"):
+                with pytest.warns(ConvergenceWarning, match=r"not reached.* (0\.9|1\.0)\d"):
                     minimize(fastgd.mse, None, y, 2e-4, False, theta0=theta0, tol=1e-2, **options)
 
     @pytest.mark.parametrize("penalty", [None, fastgd.penalties.L1(0.1), fastgd.penalties.L2(0.1)])
@@ -370,7 +372,7 @@ class TestAnOptimumThatWasNotReached:
         assert shortfall.loss == pytest.approx(lowest, rel=1e-3)
         for options in ({"X": X * [1, size], "alpha": "auto", "theta0": 1.0}, {"X": X, "alpha": rate, "theta0": size},
                         {"alpha": rate, "theta0": size}):
-            with pytest.warns(ConvergenceWarning, match="optimum was not reached"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(fastgd.cross_entropy, None, y, progress=False, fit_intercept="X" in options, penalty=penalty,
                          **options)
 
@@ -390,7 +392,7 @@ class TestAnOptimumThatWasNotReached:
         X = rng.normal(size=(n, p))
         y = X[:, :3] @ [1, 2, -1] + rng.standard_t(3, n)
         penalty = fastgd.penalties.L1(0.002)
-        with pytest.warns(ConvergenceWarning, match="optimum was not reached"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             result = minimize(fastgd.mse, None, y, "auto", False, X=X, fit_intercept=True, precondition="scale",
                               momentum="nesterov", penalty=penalty, full_output=True)
         assert result.fun > 1.01 * least(fastgd.mse, y, X, True, penalty=penalty).value
@@ -406,7 +408,7 @@ class TestAnOptimumThatWasNotReached:
         def slope_of_rows(theta, X, y):
             return 2 * X.T @ (X @ theta - y) / len(y)
 
-        words = r"optimum was not reached: at theta .* the slope is .*, and it still has that sign at theta"
+        words = "not reached.*theta.*slope.*theta"
         for gradient, options in ((slope, {}), (slope_of_rows, {"X": X, "fit_intercept": True})):
             with pytest.warns(ConvergenceWarning, match=words):
                 minimize(None, gradient, y, 1e-7, False, **options)
@@ -420,7 +422,7 @@ class TestAnOptimumThatWasNotReached:
         y = 0.3 * (t - t.mean()) + rng.normal(size=60)
         Z = np.column_stack([np.ones(60), X[:, 1:6], t - t.mean()])
         least = np.mean((Z @ np.linalg.lstsq(Z, y)[0] - y)**2)
-        with pytest.warns(ConvergenceWarning, match=f"optimum was not reached: .*and the least is {least:.6g}"):
+        with pytest.warns(ConvergenceWarning, match=f"not reached.* {least:.6g}"):
             minimize(fastgd.mse, None, y, "auto", False, X=X)
 
     @pytest.mark.parametrize("loss", [fastgd.mse, fastgd.huber_loss, fastgd.log_cosh])
@@ -429,11 +431,11 @@ class TestAnOptimumThatWasNotReached:
         X = offset + np.random.default_rng(7).normal(size=(200, 2))
         y = X @ [1.0, -2.0] + 5
         for data, targets in ((X, y), (X * 100, y * 100)):
-            with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(loss, None, targets, "auto", False, X=data, fit_intercept=True)
 
     def test_a_step_is_short_where_the_slope_is_bounded(self):
-        words = r"the optimum was not reached: .* and it is still lower"
+        words = "not reached"
         for alpha in (5e-4, 1e-5):
             with pytest.warns(ConvergenceWarning, match=words):
                 minimize(fastgd.huber_loss, None, TIPS["tip"] + 1e4, alpha, False, X=TIPS[["total_bill"]],
@@ -443,19 +445,19 @@ class TestAnOptimumThatWasNotReached:
         X, y = TIPS[["total_bill"]] * 100, TIPS["tip"]
         for stop in ("step", "epoch", "loss"):
             for call in (minimize_sgd, functools.partial(minimize_mini_batch, minibatch_size=32)):
-                with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+                with pytest.warns(ConvergenceWarning, match="not reached"):
                     call(fastgd.mse, None, dataset=y, alpha="auto", X=X, fit_intercept=True, rng=0, stop=stop)
 
     def test_unscaled_columns_among_many(self):
         X = np.random.default_rng(0).normal(size=(500, 150)) * np.r_[1e4, np.ones(149)]
         y = 10 * X[:, 5] + X[:, 0] / 1e4
-        with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             minimize(fastgd.mse, None, y, "auto", False, X=X)
 
     def test_a_loss_that_swings_has_not_converged(self):
-        with pytest.warns(ConvergenceWarning, match="the optimum was not reached"):
+        with pytest.warns(ConvergenceWarning, match="not reached"):
             minimize(fastgd.abs_loss, None, [0.0, 0.0], 2.0, False, X=[[1.0], [-1.0]], stop="loss", theta0=1.0)
-        with pytest.warns(ConvergenceWarning, match="the least is 0, at theta 0"):
+        with pytest.warns(ConvergenceWarning, match=r" 0, .*theta 0\b"):
             minimize(fastgd.mse, None, [0.0], 1.0, False, stop="loss", theta0=1.0)
 
     @pytest.mark.parametrize("steepness", [3, 8])
@@ -464,14 +466,14 @@ class TestAnOptimumThatWasNotReached:
         X = rng.normal(size=(500, 2))
         y = (rng.random(500) < 1 / (1 + np.exp(-steepness * (X @ [2, -1])))) * 1.0
         for options in ({"alpha": "auto", "stop": "loss"}, {"alpha": 0.2}):
-            with pytest.warns(ConvergenceWarning, match=r"optimum was not reached: .* and it is still lower"):
+            with pytest.warns(ConvergenceWarning, match="not reached"):
                 minimize(fastgd.cross_entropy, None, y, progress=False, X=X, **options)
         theta = minimize(fastgd.cross_entropy, None, y, 4, progress=False, X=X, tol=1e-5)
         assert np.abs(fastgd.grad_cross_entropy(theta, y, X=X)).max() < 1e-5
 
     def test_a_rule_that_was_met_on_the_way_up(self):
         X = rows(100, 2)[0]
-        with pytest.warns(ConvergenceWarning, match=r"met its rule after \d+ updates .* but went up and not down"):
+        with pytest.warns(ConvergenceWarning, match="^minimize "):
             result = minimize(fastgd.pinball_loss, None, X @ [1, -2.0] * 1e-3, 5.0, False, X=X, stop="loss", tol=1e9,
                               full_output=True)
         assert (result.success, result.status, result.nit) == (False, 4, 1)
@@ -485,13 +487,13 @@ class TestNoReasonForAlarm:
 
     def test_a_swing_about_an_exact_fit_is_no_divergence(self):
         X = rows()[0]
-        with pytest.warns(ConvergenceWarning, match=r"never would|did not converge"):
+        with pytest.warns(ConvergenceWarning):
             minimize(fastgd.abs_loss, None, X @ [1.0, 2, 3], 0.2, False, X=X, theta0=[1, 2, 3 + 1e-9], max_iter=500)
 
 
 def test_targets_that_are_no_probabilities_are_named():
     X = rows()[0]
-    with pytest.warns(ConvergenceWarning, match="targets are from -1 to 1; unless they are between 0 and 1"):
+    with pytest.warns(ConvergenceWarning, match="targets.* -1 to 1.*between 0 and 1"):
         minimize(fastgd.cross_entropy, None, np.sign(X[:, 0]), 0.5, False, X=X, max_iter=300)
 
 
@@ -506,7 +508,7 @@ class TestARateThatFellTo0:
 
     @pytest.mark.parametrize("gradient", [fastgd.grad_mse, reference.grad_mse])
     def test_far_from_it_is(self, gradient, pcttip):
-        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0 by update 3[0-9]"):
+        with pytest.warns(ConvergenceWarning, match="learning rate.* 0 .*update 3[0-9]"):
             result = minimize(fastgd.mse, gradient, pcttip, schedules.cosine(0.01, 30), progress=False, tol=1e-9,
                               full_output=True)
         assert (result.success, result.status) == (False, 4)
@@ -516,10 +518,10 @@ class TestARateThatFellTo0:
         def alpha(t):
             return 0.01 if 100 <= t < 105 else 0.0
 
-        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0 by update 106"):
+        with pytest.warns(ConvergenceWarning, match="learning rate.* 0 .*update 106"):
             result = minimize(None, gradient, five_points, alpha, progress=False, full_output=True)
         assert (result.success, result.status) == (False, 4)
-        with pytest.warns(ConvergenceWarning, match="the learning rate fell to 0"):
+        with pytest.warns(ConvergenceWarning, match="learning rate.* 0 "):
             many = fastgd.minimize_multistart(fastgd.mse, gradient, five_points, [0.0, 1.0, 2.0], alpha)
         assert not many.success
 
@@ -532,8 +534,7 @@ class TestARateThatFellTo0:
 def test_labels_of_a_loss_of_probabilities_are_named():
     X = rows()[0]
     labels = np.where(np.arange(200) % 4, 1.0, -1.0)    # whose mean is between 0 and 1, so that there is a minimum
-    words = (r"converged: .* targets are labels -1 and 1, and the cross-entropy is about targets between 0 and 1: pass "
-             r"\(dataset \+ 1\) / 2")
+    words = r"converged.*labels -1 and 1.*between 0 and 1.*\(dataset \+ 1\) / 2"
     for options in ({}, {"X": X, "fit_intercept": True}):
         with pytest.warns(ConvergenceWarning, match=words):
             minimize(fastgd.cross_entropy, None, labels, "auto", False, tol=1e-4, **options)
@@ -549,9 +550,15 @@ def test_a_warning_is_of_the_line_that_called(five_points, tmp_path):
     wrapper = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(wrapper)
     for call in (lambda: wrapper.call(five_points), lambda: wrapper.call(five_points.tolist())):
-        with pytest.warns(ConvergenceWarning, match="did not converge in 1 updates") as caught:
+        with pytest.warns(ConvergenceWarning, match="1 updates") as caught:
             call()
         assert (caught[0].filename, caught[0].lineno) == (str(tmp_path / "wrapper.py"), 3)
+
+
+def advised(message):
+    """The options that a message advises."""
+    return set(re.findall(r"max_iter|learning rate|smaller tol|without momentum|alpha='\w+'|precondition='\w+'|"
+                          r"momentum='\w+'", message))
 
 
 class TestUnitsAndAdvice:
@@ -576,7 +583,7 @@ class TestUnitsAndAdvice:
             result = self.said(alpha=alpha, precondition="scale", progress=False, history=True, **options)
             thetas = np.vstack([np.zeros(2), result.history[["x0", "x1"]].to_numpy()])
             step = np.abs((thetas[-1] - thetas[-2]) * sizes).max()
-            assert f"{step:.3g} in units of the prediction" in result.message
+            assert f"{step:.3g} in units" in result.message
 
     @quiet
     def test_steps_of_mini_batches_too(self):
@@ -588,14 +595,13 @@ class TestUnitsAndAdvice:
             if result.success:
                 thetas = np.vstack([[1.0255, 10292.9], result.history[["x0", "x1"]].to_numpy()])
                 step = (np.abs(thetas[-1] - thetas[-2]) * sizes).max()
-                assert f"moved theta by {step:.3g}, in units of the prediction, and tol is 0.02" in result.message
+                assert f"theta by {step:.3g}, in units" in result.message
                 successes += 1
         assert successes >= 2
 
     def test_an_epoch_moved_theta_by_less_than_tol(self):
         result = self.said(alpha=1e-7, verb=minimize_sgd, rng=0, stop="epoch")
-        moved, tol = result.message.split("ended an epoch that moved theta, ")[1].split(", but")[0].split(
-            ", by less than tol=")
+        moved, tol = re.search(r"epoch .*?theta, (\S+), .*?tol=([^ ,]+)", result.message).groups()
         assert float(moved) < float(tol)
 
     @pytest.mark.parametrize("precondition", ["scale", "gram"])
@@ -603,30 +609,31 @@ class TestUnitsAndAdvice:
     def test_the_stable_rate_in_a_metric(self, precondition, momentum):
         X, y = self.rows()
         for model in ({"X": X}, {}):
-            with pytest.raises(DivergenceError, match=rf"With precondition='{precondition}' the largest stable alpha "
-                                                      r"for mse is 2; stay below it. alpha='auto' is 1.$"):
+            with pytest.raises(DivergenceError, match=rf"precondition='{precondition}'.*mse is 2\b.*"
+                                                      r"alpha='auto' is 1\.$"):
                 minimize(fastgd.mse, None, y, 2.5, False, precondition=precondition, momentum=momentum, **model)
 
     def test_more_updates(self):
         L1 = fastgd.penalties.L1(0.1)
         for alpha, options, advice in (
-                (1e-3, {}, "Raise max_iter, change the learning rate, or use precondition='gram' and momentum='nes"),
-                (1e-3, {"penalty": L1}, "change the learning rate, or use precondition='scale' and momentum='nest"),
-                (1e-3, {"precondition": "gram"}, "change the learning rate, or use momentum='nesterov'."),
-                (1e-3, {"precondition": "gram", "momentum": "nesterov"}, "Raise max_iter or change the learning rate."),
-                ("adaptive", {"precondition": "gram"}, "Raise max_iter."),
-                ("adaptive", {}, "Raise max_iter or use precondition='gram'.")):
+                (1e-3, {}, {"max_iter", "learning rate", "precondition='gram'", "momentum='nesterov'"}),
+                (1e-3, {"penalty": L1}, {"max_iter", "learning rate", "precondition='scale'", "momentum='nesterov'"}),
+                (1e-3, {"precondition": "gram"}, {"max_iter", "learning rate", "momentum='nesterov'"}),
+                (1e-3, {"precondition": "gram", "momentum": "nesterov"}, {"max_iter", "learning rate"}),
+                ("adaptive", {"precondition": "gram"}, {"max_iter"}),
+                ("adaptive", {}, {"max_iter", "precondition='gram'"})):
             message = self.said(fastgd.huber_loss, alpha, max_iter=1, tol=1e-9, progress=False, **options).message
-            assert advice in message
+            assert advised(message) == advice
 
     def test_the_way_to_arrive(self):
         for options, advice in (
-                ({}, "Use alpha='adaptive' and precondition='gram', a smaller tol,"),
-                ({"precondition": "gram"}, "Use alpha='adaptive', a smaller tol,"),
-                ({"precondition": "gram", "momentum": "nesterov"}, "Use alpha='adaptive' without momentum, a smaller")):
-            assert advice in self.said(alpha=1e-6, progress=False, **options).message
+                ({}, {"alpha='adaptive'", "precondition='gram'"}),
+                ({"precondition": "gram"}, {"alpha='adaptive'"}),
+                ({"precondition": "gram", "momentum": "nesterov"}, {"alpha='adaptive'", "without momentum"})):
+            message = self.said(alpha=1e-6, progress=False, **options).message
+            assert advised(message) == advice | {"smaller tol", "learning rate"}
         message = self.said(alpha=1e-6, verb=minimize_sgd, precondition="scale", rng=0, stop="epoch").message
-        assert "precondition='scale'" not in message.split("Use ")[1].split(".")[0]
+        assert "precondition='scale'" not in message
 
 
 def test_a_diverging_penalty_warns_of_nothing():
@@ -653,43 +660,43 @@ class TestTheCauseIsNamed:
         lambda *args: minimize_sgd(*args, 0.05, theta0=4.5, rng=0, stop="epoch", full_output=True, tol=0.1),
         lambda *args: fastgd.minimize_multistart(*args, [4.5], 0.2)], ids=["minimize", "sgd", "multistart"])
     def test_a_theta_that_left_the_domain_of_the_loss(self, verb):
-        with pytest.warns(ConvergenceWarning, match="the loss is nan at theta .* a number up to theta 4"):
+        with pytest.warns(ConvergenceWarning, match="loss.*nan.*theta 4"):
             result = verb(unit_log, self.slope, self.Y)
         assert not result.success
 
     def test_a_loss_that_is_infinite_from_the_start(self):
-        with pytest.warns(ConvergenceWarning, match="the loss is inf at theta 0, as it is at the start"):
+        with pytest.warns(ConvergenceWarning, match="loss.*inf.*theta 0.*start"):
             result = minimize(lambda t, d: np.inf, lambda t, d: 2 * t, [1.0], 0.2, False, full_output=True)
         assert not result.success
 
     @pytest.mark.parametrize("alpha", [1e-9, "adaptive", 0.5])
     def test_a_gradient_that_is_nan(self, alpha):
-        with pytest.raises(DivergenceError, match="the gradient is nan at theta 0, which no learning rate can help"):
+        with pytest.raises(DivergenceError, match=r"gradient.*nan.*theta 0"):
             minimize(lambda t, d: t * t, lambda t, d: np.nan, [1.0, 2.0], alpha, False)
 
     def test_a_gradient_that_becomes_nan(self):
         def gradient(theta, y):
             return -1.0 if theta < 1 else np.nan
 
-        with pytest.raises(DivergenceError, match=r"the gradient is nan at theta 1\.\d*"):
+        with pytest.raises(DivergenceError, match=r"gradient.*nan.*theta 1\.\d"):
             minimize(None, gradient, [1.0], 0.3, False)
-        with pytest.raises(DivergenceError, match=r"the gradient is \[nan nan\] at theta"):
+        with pytest.raises(DivergenceError, match=r"gradient.*\[nan nan\]"):
             minimize(None, lambda theta, X, y: theta * np.nan, [1.0], 0.3, False, X=[[1.0, 2.0]])
 
     def test_a_loss_that_falls_without_end(self):
         for alpha in ("adaptive", 0.5):
-            with pytest.raises(DivergenceError, match=r"falls without end, from -1 at theta 1 to .*no minimum"):
+            with pytest.raises(DivergenceError, match=r" -1 at theta 1\b"):
                 minimize(lambda t, d: -t * t, lambda t, d: -2 * t, [1.0], alpha, False, theta0=1.0)
 
     @pytest.mark.parametrize("alpha", [0.2, "adaptive"])
     def test_the_loss_that_was_given_beside_a_gradient_of_ours(self, alpha):
         X = np.column_stack([np.ones(3), self.Y])
         for options in ({}, {"X": X, "precondition": "gram"}):
-            with pytest.warns(ConvergenceWarning, match="the loss is nan at theta .*, as it is at the start"):
+            with pytest.warns(ConvergenceWarning, match="loss.*nan.*theta.*start"):
                 result = minimize(lambda theta, *data: np.nan, fastgd.grad_mse, self.Y, alpha, False, full_output=True,
                                   **options)
             assert not result.success
-        with pytest.warns(ConvergenceWarning, match=r"the loss is nan .* it is a number up to theta 2\."):
+        with pytest.warns(ConvergenceWarning, match=r"loss.*nan.*theta 2\."):
             runs = fastgd.minimize_multistart(lambda t, d: t if t < 2 else np.nan, fastgd.grad_mse, self.Y, [0.0, 1.0])
         assert not any(run.success for run in runs.runs)
 
@@ -699,7 +706,7 @@ class TestTheCauseIsNamed:
         for loss, gradient, options in (
                 (lambda t, d: np.mean((d - t) ** 2), lambda t, d: 2 * np.mean(d - t), {}),
                 (lambda t, X, y: np.mean((y - X @ t) ** 2), lambda t, X, y: 2 * X.T @ (y - X @ t) / 3, {"X": X})):
-            with pytest.raises(DivergenceError, match="the loss rises where the gradient says that it falls"):
+            with pytest.raises(DivergenceError, match="check_gradient"):
                 minimize(loss, gradient, self.Y, alpha, False, **options)
 
     def test_a_rate_that_is_too_large_is_no_wrong_sign(self):
@@ -707,7 +714,7 @@ class TestTheCauseIsNamed:
                 (lambda t, d: np.mean((d - t) ** 2), lambda t, d: -2 * np.mean(d - t), {}),
                 (lambda t, d: np.mean((d - t) ** 2), None, {}),
                 (fastgd.mse, None, {})):
-            with pytest.raises(DivergenceError, match="Use a smaller learning rate"):
+            with pytest.raises(DivergenceError, match="smaller learning rate"):
                 minimize(loss, gradient, self.Y, 1.5, False, **options)
 
     def test_steps_of_its_own_length_are_not_the_learning_rate_of_the_user(self):
@@ -718,21 +725,21 @@ class TestTheCauseIsNamed:
             with pytest.raises(DivergenceError) as caught:
                 minimize(loss, gradient, self.Y, "adaptive", False, theta0=1.0, **options)
             assert "learning rate" not in str(caught.value)
-        with pytest.warns(ConvergenceWarning, match="falls without end, from -2 at"):
+        with pytest.warns(ConvergenceWarning, match=" -2 at theta"):
             minimize(lambda t, X, y: -np.sum(t * t), lambda t, X, y: -2 * t, self.Y, "adaptive", False,
                      X=np.column_stack([np.ones(3), self.Y]), theta0=1.0)
 
     @pytest.mark.parametrize("alpha", [0.2, "adaptive"])
     def test_a_loss_without_a_gradient_that_is_no_number(self, alpha):
-        with pytest.raises(DivergenceError, match="the loss is nan at theta 1, and has no slope"):
+        with pytest.raises(DivergenceError, match=r"loss.*nan.*theta 1\b"):
             minimize(lambda t, d: np.nan, None, self.Y, alpha, False, theta0=1.0)
-        with pytest.raises(DivergenceError, match=r"the loss is inf at theta 0, .* Targets up to 4e\+200 overflow"):
+        with pytest.raises(DivergenceError, match=r"loss.*inf.*theta 0\b.*4e\+200"):
             minimize(lambda t, d: np.mean((d - t) ** 2), None, self.Y * 1e200, alpha, False)
 
     def test_exponents_of_python_that_overflow_in_a_gradient_of_rows(self):
         import math
 
-        with pytest.raises(DivergenceError, match=r"the gradient is \[nan nan\] at theta"):
+        with pytest.raises(DivergenceError, match=r"gradient.*\[nan nan\]"):
             minimize(None, lambda t, X, y: [2 * t[0] * math.exp(t[0] ** 2), 0.0], self.Y, 0.2, False,
                      X=np.column_stack([np.ones(3), self.Y]), theta0=3.0)
 
@@ -742,7 +749,7 @@ class TestTheCauseIsNamed:
         for result in (minimize_sgd(fastgd.mse, None, y, 0.2, rng=0, max_epochs=3, full_output=True),
                        minimize_sgd(fastgd.mse, None, y, "auto", X=X, precondition="scale", rng=0, full_output=True),
                        minimize(fastgd.mse, None, y, 0.1, False, max_iter=3, full_output=True)):
-            assert "Targets up to 4e+200 overflow in it: divide them by 1e+200." in result.message
+            assert re.search(r"4e\+200 .*1e\+200", result.message)
             assert "rate" not in result.message
             assert not result.success
 
@@ -751,7 +758,7 @@ class TestTheCauseIsNamed:
         y = 1000 + np.random.default_rng(0).normal(0, 3, 50)
         result = minimize(lambda t, d: coarse(float(np.mean((d - t) ** 2))), None, y, "adaptive", False,
                           full_output=True)
-        assert f"Rounding changes the loss by about {rounding}, which leaves theta to about" in result.message
+        assert re.search(rf"Rounding .* {re.escape(rounding)},", result.message)
         exact = minimize(lambda t, d: np.mean((d - t) ** 2), None, y, "adaptive", False, full_output=True)
         assert "Rounding" not in exact.message
 
@@ -759,7 +766,7 @@ class TestTheCauseIsNamed:
     def test_targets_that_overflow(self, name):
         y = np.array([1.0, 2.0, 4.0]) * 1e200
         for options in ({}, {"X": np.array([[1.0], [2.0], [3.0]]), "precondition": "gram"}):
-            with pytest.raises((DivergenceError, ConvergenceWarning), match=r"4e\+200 overflow in it: divide them by"):
+            with pytest.raises((DivergenceError, ConvergenceWarning), match=r"4e\+200 overflow.*1e\+200"):
                 minimize(REGISTRY[name], None, y, 1e-3, False, **options)
 
     @pytest.mark.parametrize(("loss", "gradient"), [
@@ -775,7 +782,7 @@ class TestTheCauseIsNamed:
                 verb()
 
     def test_a_start_that_overflows_is_lost_alone(self):
-        with pytest.warns(ConvergenceWarning, match="from 100 the descent diverged"):
+        with pytest.warns(ConvergenceWarning, match="from 100 .*diverged"):
             found = fastgd.minimize_multistart(lambda t, d: t**4 / 4 - t**2 / 2, lambda t, d: t**3 - t, [0.0],
                                                [0.5, -0.5, 100], 0.3)
         assert found.minima == pytest.approx([-1, 1], abs=0.01) or found.minima == pytest.approx([1, -1], abs=0.01)
@@ -789,7 +796,7 @@ class TestTheCauseIsNamed:
         functions = {"loss_fn": lambda t, y: t * t, "grad_loss_fn": lambda t, y: 2 * t, role: stops}
         for verb in (lambda **named: minimize(dataset=[1.0], alpha=0.1, **named),
                      lambda **named: minimize_sgd(dataset=[1.0], rng=0, progress=True, **named)):
-            with pytest.raises(RuntimeError, match=f"{role} raised StopIteration"):
+            with pytest.raises(RuntimeError, match=f"{role}.*StopIteration"):
                 verb(**functions)
 
     @quiet
@@ -802,7 +809,7 @@ class TestTheCauseIsNamed:
     def test_the_gradient_of_another_loss(self):
         for verb, options in ((minimize, {"progress": False}), (minimize_sgd, {"rng": 0}),
                               (fastgd.minimize_multistart, {"starts": [0.0]})):
-            with pytest.warns(ConvergenceWarning, match="grad_mse is not the gradient of loss_fn=huber_loss"):
+            with pytest.warns(ConvergenceWarning, match="grad_mse.*loss_fn=huber_loss"):
                 verb(fastgd.huber_loss, fastgd.grad_mse, [1.0, 1.0], **options)
         minimize(fastgd.huber_loss, fastgd.Huber(2.0).gradient, [1.0, 1.0], progress=False)
         minimize(fastgd.pinball_loss, fastgd.Pinball(0.5, smoothing=0.1).gradient, [1.0, 1.0], 0.1, progress=False)

@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import quiet
+from helpers import quiet, stated_bound
 from newton import least, mean_loss
 from zoo import ZOO
 
@@ -39,11 +39,11 @@ def test_smooth_losses_arrive_or_say_why_not(name, loss, way):
     result = run(loss, animal, way, tol=1e-9, max_iter=5000)
     if animal.is_separable and loss.link == "logit":
         assert not result.success
-        assert "there is no minimum: a plane separates" in result.message
+        assert "penalt" in result.message
         return
     excess, lowest, start = measured(loss, animal, result.x)
     if not result.success:
-        assert re.search(r"did not converge in 5000 updates: .* tol is 1e-09", result.message)
+        assert re.search(r"5000 updates.* tol is 1e-09", result.message)
         # Prices are too far away for steps that the largest curvature bounds and the bounded slope moves.
         assert excess < 0.01 * lowest or (name == "large_targets" and way == "nesterov")
     else:
@@ -58,7 +58,7 @@ def test_losses_with_kinks_arrive_within_the_bound_that_is_named(name, loss, way
     animal, loss = ZOO[name], CONVEX[loss]
     result = run(loss, animal, way)
     excess, lowest, start = measured(loss, animal, result.x)
-    bound = float(re.search(r"is at most (\S+) above its least", result.message)[1])
+    bound = stated_bound(result)
     assert result.success
     assert bound <= 1e-3 * lowest + 1e-9 * start
     assert excess <= bound * 1.01 + FITS * start
