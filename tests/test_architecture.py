@@ -28,7 +28,7 @@ STOREYS = [
      "estimators"],
     ["datasets", "reference"],    # stand apart
     ["__init__"],
-    ["_column", "_report", "_pictures"],
+    ["_cli"],
     ["__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(STOREYS) for name in names}
