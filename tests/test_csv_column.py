@@ -346,5 +346,5 @@ class TestParquet:
 def test_the_tips_have_a_column_that_needs_no_name():
     assert read_column(None, None).source == "pcttip of tips: 244 points"
     assert read_column(None, "tip").source == "tip of tips: 244 points"
-    with pytest.raises(ValueError, match="'x' in tips.*: total_bill, tip"):
+    with pytest.raises(ValueError, match=r"'x' in tips.*: total_bill, tip"):
         read_column(None, "x")

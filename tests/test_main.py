@@ -9,8 +9,8 @@ import pytest
 
 import fastgd
 from fastgd import reference
-from fastgd._cli import report
 from fastgd.__main__ import main
+from fastgd._cli import report
 
 
 def run(capsys, *arguments):

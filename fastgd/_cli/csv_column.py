@@ -82,8 +82,9 @@ def _position(file: str, names: list[str], name: str | None) -> int:
 
     if name in names:
         return names.index(name)
-    is_header_numeric = bool(pd.to_numeric(pd.Series(names), errors="coerce").notna().all())
-    hint = "; these are numbers, and the first line of a csv file must be names: add a line above it" * is_header_numeric
+    hint = ""
+    if pd.to_numeric(pd.Series(names), errors="coerce").notna().all():
+        hint = "; these are numbers, and the first line of a csv file must be names: add a line above it"
     if name is None and len(names) == 1 and not hint:
         return 0
     close = difflib.get_close_matches(name or "", names, 1)
@@ -100,7 +101,7 @@ def _numbers(column: pd.Series[Any], label: str, decimal: str) -> DoubleArray:
     import pandas as pd
 
     if column.dtype.kind in "biuf":
-        return column.to_numpy(np.float64, na_value=np.nan)
+        return np.asarray(column.to_numpy(np.float64, na_value=np.nan), np.float64)
     if column.dtype.kind in "mMc":
         raise ValueError(f"{label} has values of type {column.dtype}, not numbers; name another with --column")
     swap = str.maketrans({decimal: ".", ".": decimal})
@@ -175,11 +176,12 @@ def _read_csv(file: str, name: str | None, decimal: str) -> pd.Series[Any]:
     if is_longer.any():
         raise ValueError(f"row {is_longer.argmax() + 1} of {file} has more fields than the header, which has {n}; "
                          f"put text with {_SEPARATORS[separator]} into quotes, or give the decimal mark with --decimal")
-    return frame.iloc[:, 0].rename(names[position])
+    column: pd.Series[Any] = frame.iloc[:, 0]
+    return column.rename(names[position])
 
 
 def _read_text(file: str) -> bytes:
-    """Read a file, unpacked by the ending of its name, as UTF-8 without a byte-order mark or blank lines at the ends."""
+    """Read and unpack a file as UTF-8, without a byte-order mark and without blank lines at either end."""
     get_handle: Any = importlib.import_module("pandas.io.common").get_handle
     try:
         if file.lower().endswith(".zst"):    # pandas reads the first frame only
@@ -210,7 +212,7 @@ def _read_text(file: str) -> bytes:
 def _separator(sample: str, decimal: str) -> str:
     """Choose the separator that splits the header, and splits the most rows into as many fields."""
     def fit(separator: str) -> tuple[bool, int]:
-        header, *rows = [*csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True), []]
-        return len(header) > 1, sum(len(row) == len(header) for row in rows)
+        rows = list(csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True)) or [[]]
+        return len(rows[0]) > 1, sum(len(row) == len(rows[0]) for row in rows)
 
     return max(sorted(_SEPARATORS, key=lambda mark: mark == decimal), key=fit)

@@ -1,4 +1,4 @@
-"""The pictures that ``python -m fastgd --pictures DIR`` writes: each function of `fastgd.plot` on the course's data."""
+"""Write the pictures of `python -m fastgd --pictures DIR`: each function of `fastgd.plot` on the course's data."""
 from __future__ import annotations
 
 import contextlib
@@ -23,7 +23,7 @@ from fastgd import (
 from fastgd.datasets import load_tips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -34,15 +34,17 @@ FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
 
 
 def write_pictures(directory: str | Path) -> Iterator[Path]:
-    """Write all pictures to `directory`, which is made if need be, as PNG; yields the path of each."""
+    """Write all pictures as PNG to `directory`, which is created if needed; yield the path of each."""
     figures = plot.require_matplotlib().figure
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, (draw, size, panels) in PICTURES.items():
+        for name, (draws, size, n_panels) in PICTURES.items():
             figure = figures.Figure(size, dpi=100, layout="constrained")
-            with contextlib.redirect_stdout(io.StringIO()):    # what plot_one_gd_iter prints is no name of a file
-                draw(figure.subplots(1, panels))
+            with contextlib.redirect_stdout(io.StringIO()):    # plot_one_gd_iter prints
+                axes = figure.subplots(1, n_panels)
+                for draw in draws:
+                    draw(axes)
             path = directory / f"{name}.png"
             _save(figure, path)
             yield path
@@ -51,64 +53,50 @@ def write_pictures(directory: str | Path) -> Iterator[Path]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """As PNG in 128 colours, a third of the size."""
-    from PIL import Image  # matplotlib needs it too
+    """Save a figure as PNG in 128 colours, a third of the size."""
+    from PIL import Image  # a requirement of matplotlib
 
     png = io.BytesIO()
     figure.savefig(png, format="png")
     Image.open(png).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def _points_and_loss(ax: Any) -> None:
-    plot.points_and_loss(load_tips()["pcttip"], (0, 40), huber_loss, ax=ax)
-
-
-def _loss(ax: Any) -> None:
-    plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
-
-
-def _theta_on_loss(ax: Any) -> None:
+def _five_points(ax: Any) -> None:
+    """Draw the mean squared error on five points."""
     plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
-    plot.plot_theta_on_loss(FIVE_POINTS, 12, mse, ax=ax)
 
 
-def _tangent_on_loss(ax: Any) -> None:
-    plot.plot_loss(FIVE_POINTS, (11, 18), mse, ax=ax)
-    plot.plot_tangent_on_loss(FIVE_POINTS, 12, mse, ax=ax)
-
-
-def _one_gd_iter(ax: Any) -> None:
-    plot.plot_one_gd_iter([0], -21, quartic_loss, grad_quartic_loss, alpha=2.5, ax=ax)
-
-
-def _connected_thetas(ax: Any) -> None:
+def _quartic(ax: Any) -> None:
+    """Draw the quartic loss."""
     plot.plot_loss([0], (-23, 25), quartic_loss, ax=ax)
-    plot.plot_connected_thetas([0], -12, 12, quartic_loss, ax=ax)
 
 
 def _histogram(ax: Any) -> None:
+    """Draw the tips in percent."""
     plot.plot_histogram(load_tips()["pcttip"], ax=ax)
     ax.set_xlabel("Tip Percent")
 
 
 def _descent(ax: Any) -> None:
+    """Draw batch descents of three learning rates."""
     for alpha in (0.9, 0.2, 0.05):
         run = minimize(mse, grad_mse, FIVE_POINTS, alpha, history=True, progress=False)
         plot.plot_descent(run, mse, FIVE_POINTS, theta0=0, label=f"alpha {alpha}", ax=ax)
 
 
 def _tip_on_bill() -> tuple[pd.DataFrame, pd.Series[float]]:
-    """The standardised bills, as a frame of one column, and the tips."""
+    """Return the standardised bills, as a frame of one column, and the tips."""
     tips = load_tips()
     bill = tips["total_bill"]
     return ((bill - bill.mean()) / bill.std(ddof=0)).rename("total_bill, standardised").to_frame(), tips["tip"]
 
 
-def _descents() -> dict[str, DescentResult]:
-    """By name: batch descent to its end, and as much of the others as brings them there."""
+@functools.cache
+def _runs() -> dict[str, DescentResult]:
+    """Run batch descent to its end, and the stochastic methods for a few passes; return the results by label."""
     X, y = _tip_on_bill()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)    # so few passes are no descent to the end
+        warnings.simplefilter("ignore", ConvergenceWarning)    # a few passes do not converge
         batch = minimize(mse, grad_mse, y, 0.05, X=X, fit_intercept=True, history=True, progress=False)
         return {
             f"batch, {batch.nit} passes": batch,
@@ -119,28 +107,26 @@ def _descents() -> dict[str, DescentResult]:
         }
 
 
-_runs = functools.cache(_descents)
+def _paths(ax: Any, n_runs: int) -> None:
+    """Draw the paths of the first descents on the contours of the loss."""
+    plot.plot_paths(*_tip_on_bill(), mse, dict(list(_runs().items())[:n_runs]), theta0=0, ax=ax)
 
 
-def _paths(ax: Any) -> None:
-    plot.plot_paths(*_tip_on_bill(), mse, _runs(), theta0=0, ax=ax)
-
-
-def _batch_path(ax: Any) -> None:
-    name, batch = next(iter(_runs().items()))
-    plot.plot_paths(*_tip_on_bill(), mse, {name: batch}, theta0=0, ax=ax)
-
-
-#: By file name: what draws it, its size in inches, and its panels.
-PICTURES: dict[str, tuple[Callable[[Any], None], tuple[float, float], int]] = {
-    "points_and_loss": (_points_and_loss, (9, 3), 2),
-    "plot_loss": (_loss, (6, 4), 1),
-    "plot_theta_on_loss": (_theta_on_loss, (6, 4), 1),
-    "plot_tangent_on_loss": (_tangent_on_loss, (6, 4), 1),
-    "plot_one_gd_iter": (_one_gd_iter, (6, 4), 1),
-    "plot_connected_thetas": (_connected_thetas, (6, 4), 1),
-    "plot_histogram": (_histogram, (6, 4), 1),
-    "plot_descent": (_descent, (9, 3.6), 2),
-    "plot_paths_batch": (_batch_path, (7, 4), 1),
-    "plot_paths": (_paths, (7, 4), 1),
+#: By file name: functions that draw it in turn, its size in inches, and its number of panels.
+PICTURES: dict[str, tuple[Sequence[Callable[[Any], object]], tuple[float, float], int]] = {
+    "points_and_loss": (
+        [lambda ax: plot.points_and_loss(load_tips()["pcttip"], (0, 40), huber_loss, ax=ax)], (9, 3), 2),
+    "plot_loss": ([_quartic], (6, 4), 1),
+    "plot_theta_on_loss": (
+        [_five_points, lambda ax: plot.plot_theta_on_loss(FIVE_POINTS, 12, mse, ax=ax)], (6, 4), 1),
+    "plot_tangent_on_loss": (
+        [_five_points, lambda ax: plot.plot_tangent_on_loss(FIVE_POINTS, 12, mse, ax=ax)], (6, 4), 1),
+    "plot_one_gd_iter": (
+        [lambda ax: plot.plot_one_gd_iter([0], -21, quartic_loss, grad_quartic_loss, alpha=2.5, ax=ax)], (6, 4), 1),
+    "plot_connected_thetas": (
+        [_quartic, lambda ax: plot.plot_connected_thetas([0], -12, 12, quartic_loss, ax=ax)], (6, 4), 1),
+    "plot_histogram": ([_histogram], (6, 4), 1),
+    "plot_descent": ([_descent], (9, 3.6), 2),
+    "plot_paths_batch": ([lambda ax: _paths(ax, 1)], (7, 4), 1),
+    "plot_paths": ([lambda ax: _paths(ax, 3)], (7, 4), 1),
 }
