@@ -109,10 +109,10 @@ def _numbers(column: pd.Series[Any], label: str, decimal: str) -> DoubleArray:
     values = values.where(values.notna(), np.nan)
     truth = values.astype(str).str.lower().map({"true": 1.0, "false": 0.0})
     if truth.isna().equals(values.isna()):
-        return truth.to_numpy(np.float64)
+        return np.asarray(truth, np.float64)
     is_bad = (pd.to_numeric(values, errors="coerce").isna() & values.notna()).to_numpy()
     if not is_bad.any():
-        return values.to_numpy(np.float64)    # exact, which pd.to_numeric is from pandas 3.1 on only
+        return np.asarray(values, np.float64)    # exact, which pd.to_numeric is from pandas 3.1 on only
     row = int(is_bad.argmax())
     value = column.iloc[row]
     shown = repr(value) if isinstance(value, str) else f"{type(value).__name__} {value}"
