@@ -19,7 +19,7 @@ STOREYS = [
     ["_solvers"],
     ["_convergence"],
     ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "estimators", "_config"],
-    ["__init__", "_column", "_report", "_pictures", "__main__"],
+    ["__init__", "_cli", "__main__"],
 ]
 STAND_APART = ["datasets", "reference"]
 FLOOR = {name: floor for floor, names in enumerate([*STOREYS[:-1], [*STOREYS[-1], *STAND_APART]]) for name in names}

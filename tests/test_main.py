@@ -8,8 +8,9 @@ import sys
 import pytest
 
 import fastgd
-from fastgd import _report, reference
+from fastgd import reference
 from fastgd.__main__ import main
+from fastgd._cli import report
 
 
 def run(capsys, *arguments):
@@ -85,7 +86,7 @@ def test_arguments_that_are_none_exit_with_2(capsys, options):
     with pytest.raises(SystemExit) as end:
         run(capsys, *options)
     assert end.value.code == 2
-    assert "--alpha" not in options or "must be a number, auto or adaptive. Got" in capsys.readouterr().err
+    assert "--alpha" not in options or repr(options[1]) in capsys.readouterr().err
 
 
 def test_the_help_has_the_exit_codes(capsys):
@@ -161,35 +162,35 @@ def test_options_without_a_file_are_about_the_tips(capsys):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (["--data", "CSV", "--column", "y"], "no column 'y' in .*; there are: x, word, gap, mixed"),
-    (["--loss", "cross_entropy"], "cross_entropy needs numbers from 0 to 1; pcttip of tips has 3.56"),
-    (["--data", "CSV"], "name a column with --column; there are: x, word, gap, mixed"),
-    (["--data", "CSV", "--column", "word"], "holds text, not numbers: 'a' in line 2"),
-    (["--data", "CSV", "--column", "mixed"], "holds text, not numbers: 'two' in line 3"),
-    (["--data", "CSV", "--column", "mixed", "--dropna"], "holds text, not numbers: 'two' in line 3"),
-    (["--data", "CSV", "--column", "gap"], "1 missing value of 3, the first in line 3; --dropna leaves such rows out"),
+    (["--data", "CSV", "--column", "y"], "'y' in .*: x, word, gap, mixed"),
+    (["--loss", "cross_entropy"], "cross_entropy .* 0 to 1; pcttip of tips .*3.56"),
+    (["--data", "CSV"], "--column.*: x, word, gap, mixed"),
+    (["--data", "CSV", "--column", "word"], "row 1 has 'a'"),
+    (["--data", "CSV", "--column", "mixed"], "row 2 has 'two'"),
+    (["--data", "CSV", "--column", "mixed", "--dropna"], "row 2 has 'two'"),
+    (["--data", "CSV", "--column", "gap"], "1 missing value of 3.* row 2.*--dropna"),
     (["--data", "CSV", "--column", "x", "--alpha", "-1"], "'alpha' parameter"),
     (["--data", "CSV", "--column", "x", "--loss", "huber", "--delta", "0"], "'delta' parameter"),
-    (["--data", "CSV", "--column", "x", "--loss", "mse", "--delta", "1"], "--delta belongs to the huber loss"),
-    (["--parameter", "q=0.9"], "the huber loss has no parameter 'q'; its parameters: delta"),
-    (["--loss", "mse", "--parameter", "delta=1"], "the mse loss has no parameter 'delta'; its parameters: none"),
-    (["--loss", "pinball", "--parameter", "q"], "--parameter must be NAME=VALUE, such as q=0.9. Got 'q'"),
-    (["--loss", "pinball", "--parameter", "q="], "the parameter 'q' must be a number. Got ''"),
-    (["--loss", "pinball", "--parameter", "q=0,9"], "the parameter 'q' must be a number. Got '0,9'"),
+    (["--data", "CSV", "--column", "x", "--loss", "mse", "--delta", "1"], "--delta .*huber .*mse"),
+    (["--parameter", "q=0.9"], "huber .*'q'.*: delta"),
+    (["--loss", "mse", "--parameter", "delta=1"], "mse .*'delta'.*: none"),
+    (["--loss", "pinball", "--parameter", "q"], "NAME=VALUE.* Got 'q'"),
+    (["--loss", "pinball", "--parameter", "q="], "'q' must be .*Got ''"),
+    (["--loss", "pinball", "--parameter", "q=0,9"], "'q' must be .*Got '0,9'"),
     (["--loss", "pinball", "--parameter", "q=1"], r"The 'q' parameter must be .* in the range \(0, 1\). Got 1.0"),
     (["--loss", "pinball", "--parameter", "q=nan"], "The 'q' parameter must be .* Got nan"),
-    (["--parameter", "delta=1e999"], "The 'delta' parameter must be .* Got inf"),
-    (["--parameter", "delta=1", "--parameter", "delta=2"], "the parameter 'delta' is given twice"),
-    (["--delta", "1", "--parameter", "delta=2"], "the parameter 'delta' is given twice"),
-    (["--method", "batch", "--seed", "1"], "--seed cannot be used with --method batch"),
-    (["--method", "sgd", "--batch-size", "3"], "--batch-size cannot be used with --method sgd"),
+    (["--parameter", "delta=1e999"], "'delta' .* Got inf"),
+    (["--parameter", "delta=1", "--parameter", "delta=2"], "'delta' is given twice"),
+    (["--delta", "1", "--parameter", "delta=2"], "'delta' is given twice"),
+    (["--method", "batch", "--seed", "1"], "--seed .*--method batch"),
+    (["--method", "sgd", "--batch-size", "3"], "--batch-size .*--method sgd"),
     (["--method", "mini-batch", "--batch-size", "244"], "minibatch_size=244 and 244 points"),
     (["--method", "sgd", "--epochs", "0"], "'max_epochs' parameter"),
     (["--method", "sgd", "--seed", "-1"], "Seed must be"),
-    (["--data", "nowhere.csv", "--column", "x"], "cannot read nowhere.csv: No such file"),
-    (["--method", "mini-batch", "--alpha", "adaptive"], "adaptive cannot be used with --method mini-batch; give"),
-    (["--data", "CSV", "--column", "x", "--loss", "abs", "--alpha", "auto"], "alpha='auto' needs a loss of bounded"),
-    (["--pictures", "FOLDER", "--compare", "--dropna"], "--dropna, --compare cannot be used with --pictures"),
+    (["--data", "nowhere.csv", "--column", "x"], "nowhere.csv: No such file"),
+    (["--method", "mini-batch", "--alpha", "adaptive"], "adaptive .*--method mini-batch"),
+    (["--data", "CSV", "--column", "x", "--loss", "abs", "--alpha", "auto"], "alpha='auto'"),
+    (["--pictures", "FOLDER", "--compare", "--dropna"], "--dropna, --compare .*--pictures"),
 ])
 def test_bad_input_is_one_line(capsys, csv, tmp_path, options, words):
     places = {"CSV": csv, "FOLDER": tmp_path}
@@ -204,14 +205,14 @@ def test_bad_input_is_one_line(capsys, csv, tmp_path, options, words):
 def test_divergence_is_one_line(capsys):
     code, out, err = run(capsys, "--loss", "mse", "--alpha", "2")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "largest stable alpha for mse is 1" in err
+    assert re.search("alpha .*mse .*1", err)
 
 
 def test_too_little_memory_is_one_line(capsys, monkeypatch):
     def none(self):
         raise MemoryError
 
-    monkeypatch.setattr(_report.Run, "answer", none)
+    monkeypatch.setattr(report.Run, "answer", none)
     assert run(capsys, "--loss", "mse") == (2, "", "fastgd: error: MemoryError\n")
 
 
@@ -269,3 +270,29 @@ class TestProcess:
         out, err = done.communicate(timeout=60)
         assert (done.returncode, err) == (0, "")
         assert out.startswith(r"\u03c0 of ")
+
+
+@pytest.mark.parametrize(("content", "options", "message"), [
+    ("x\n1\ntwo\n", [], "column 'x' of FILE is not all finite numbers: row 2 has 'two'; correct it, or leave it empty "
+                        "and use --dropna, or name another column with --column"),
+    ("x,y\n1,2\n1,5,2\n", ["--column", "x"], "row 2 of FILE has more fields than the header, which has 2; put text "
+                                           "with a comma into quotes, or give the decimal mark with --decimal"),
+    ("x\n1\n\n2\n", [], "column 'x' of FILE has 1 missing value of 3, the first in row 2; leave such rows out with "
+                       "--dropna"),
+    ("length,y\n1,2\n", ["--column", "lenght"], "no column 'lenght' in FILE; its columns: length, y; did you mean "
+                                               "'length'?"),
+    ("x,y\n1,2\n", [], "name a column with --column; its columns: x, y"),
+    ("1\n2\n", [], "name a column with --column; its columns: 1; these are numbers, and the first line of a csv file "
+                   "must be names: add a line above it"),
+    ("x\n1\ninf\n", [], "column 'x' of FILE has an infinite number, or one too large for a 64-bit float, in row 2; "
+                      "correct it, or leave it empty and use --dropna"),
+    ("", [], "cannot read FILE: it is empty; its first line must name the columns"),
+    ("x\n", [], "FILE has a header and no rows"),
+    ("x\n1\n", ["--seed", "1"], "--seed cannot be used with --method batch"),
+    ("x\n3\n", ["--loss", "cross_entropy"], "cross_entropy needs numbers from 0 to 1; x of FILE has 3 to 3"),
+])
+def test_the_wording_of_messages(capsys, tmp_path, content, options, message):
+    path = tmp_path / "own.csv"
+    path.write_text(content)
+    _, _, err = run(capsys, "--data", path, *options)
+    assert err.replace(str(path), "FILE") == f"fastgd: error: {message}\n"

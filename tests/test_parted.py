@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import losses, penalties, schedules
-from fastgd._objective import objective as _objective
+from fastgd._objective.objective import objective as _objective
 from fastgd._source.parted import PartedPoints, PartedRows, parted
 from fastgd._source.pieces import Piece
 from fastgd._sums import assembled, branches, covered

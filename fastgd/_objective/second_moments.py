@@ -134,7 +134,7 @@ class RowMoments(SecondMoments):
         return None if (units == 1).all() else units
 
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
-        """Compute the weighted mean of u u' over the rows, with u = [x - shift, 1], or [x - shift, 1, t] with targets."""
+        """Compute the weighted mean of u u' over the rows, u = [x - shift, 1], or [x - shift, 1, t] with targets."""
         rows = self._rows
         most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // rows.p**2))
         most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * rows.p)

@@ -1,4 +1,4 @@
-"""What `python -m fastgd` prints: the report on the tips data, and the report on one descent, line by line."""
+"""Yield the lines that `python -m fastgd` prints: the report on the tips data, and on one descent."""
 from __future__ import annotations
 
 import functools
@@ -30,7 +30,7 @@ COURSE_STOCHASTIC = {
 
 
 class Run(NamedTuple):
-    """A descent of the constant model on `values`, which can be made compiled and in plain numpy."""
+    """A descent of the constant model on `values`, compiled or in plain numpy."""
 
     loss: Loss
     values: DoubleArray
@@ -41,7 +41,7 @@ class Run(NamedTuple):
     epochs: int = 1000
 
     def answer(self) -> tuple[fastgd.DescentResult[float], list[str]]:
-        """The result of the compiled descent, and its warnings."""
+        """Run the compiled descent; return its result and warnings."""
         run, _ = self._functions()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -49,32 +49,29 @@ class Run(NamedTuple):
         return result, [str(warning.message) for warning in caught]
 
     def times(self, n_updates: int) -> tuple[float, float]:
-        """Seconds of the compiled descent and of the numpy loop, which made `n_updates`."""
+        """Time the compiled descent and the numpy loop, both of `n_updates`, in seconds."""
         run, slow_run = self._functions()
-        if self.method == "batch":    # the numpy loop knows no cycle, and would go on
+        if self.method == "batch":    # the numpy loop does not stop at a cycle
             run, slow_run = (functools.partial(f, max_iter=n_updates) for f in (run, slow_run))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _best_time(run), _best_time(slow_run, most=0.5)
 
     def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """The descent and its numpy twin, to be called with further options."""
+        """Bind the arguments of the compiled descent and of its numpy counterpart."""
         slow_gradient = functools.partial(getattr(reference, f"grad_{self.loss.__name__}"), **self.loss.parameters)
-        own, plain = (self.loss, self.loss.gradient, self.values), (None, slow_gradient, self.values)
-        fast: Any
-        slow: Any
+        compiled, plain = (self.loss, self.loss.gradient, self.values), (None, slow_gradient, self.values)
+        name = {"batch": "minimize", "sgd": "minimize_sgd", "mini-batch": "minimize_mini_batch"}[self.method]
+        fast, slow = getattr(fastgd, name), getattr(reference, name)
         if self.method == "batch":
-            fast, slow = fastgd.minimize, reference.minimize
-            return (functools.partial(fast, *own, self.alpha, progress=False),
+            return (functools.partial(fast, *compiled, self.alpha, progress=False),
                     functools.partial(slow, *plain, progress=False, **self._slow_options()))
-        fast, slow = ((fastgd.minimize_sgd, reference.minimize_sgd) if self.method == "sgd" else
-                      (fastgd.minimize_mini_batch, reference.minimize_mini_batch))
         size = () if self.method == "sgd" else (self.batch_size,)
         state = np.random.RandomState()
 
         def run(**options: Any) -> Any:
             state.seed(self.seed)
-            return fast(*own, *size, alpha=self.alpha, rng=state, max_epochs=self.epochs, **options)
+            return fast(*compiled, *size, alpha=self.alpha, rng=state, max_epochs=self.epochs, **options)
 
         def slow_run() -> Any:
             state.seed(self.seed)
@@ -83,17 +80,17 @@ class Run(NamedTuple):
         return run, slow_run
 
     def _slow_options(self) -> dict[str, float | str]:
-        """The learning rate for the numpy loops, which have neither "auto" nor, for one number, "adaptive"."""
-        if self.alpha == "adaptive":    # an update costs the same whatever the rate, and of rate 0 none is the last
+        """Return the learning rate of the numpy loops, which have no "auto" or "adaptive"."""
+        if self.alpha == "adaptive":    # an update costs the same at any rate, and at rate 0 it does not diverge
             return {"alpha": 0.0}
         return {"alpha": 1 / self.loss.max_curvature if self.alpha == "auto" else self.alpha}
 
 
 def on_column(run: Run, source: str, compare: bool = False) -> Generator[str, None, bool]:
-    """Yield the lines about one descent on the points that `source` describes; return whether it converged.
+    """Yield the lines about one descent; return whether it converged.
 
-    The lines of the answer come first. With `compare` the numpy loop is timed after it, which can take a hundred times
-    as long.
+    `source` describes the points. With `compare` the numpy loop is timed after the answer, which can take a hundred
+    times as long.
     """
     result, notes = run.answer()
     with np.errstate(over="ignore"):    # the mean of numbers near the largest may be infinite
@@ -109,7 +106,7 @@ def on_column(run: Run, source: str, compare: bool = False) -> Generator[str, No
 
 
 def on_tips() -> Iterator[str]:
-    """The lines about every loss on the tips data, beside the course's figures; a table row by row as it is timed."""
+    """Yield the lines about each loss on the tips data, beside the course's figures; each row when it is timed."""
     pcttip = fastgd.datasets.load_tips()["pcttip"].to_numpy()
     yield f"fastgd {fastgd.__version__}: tips, {len(pcttip)} restaurant bills; pcttip = tip / total_bill * 100"
     yield ""
@@ -126,7 +123,7 @@ def on_tips() -> Iterator[str]:
 
 
 def _each_loss(pcttip: DoubleArray) -> Iterator[str]:
-    """A row for each loss: the best theta of a grid, and batch descent."""
+    """Yield a row for each loss: the best theta of a grid, and batch descent."""
     columns = [_names("loss", REGISTRY), _Column("grid", 10, ".2f"), _Column("course", 8),
                _Column("descent", 11, ".4f"), _Column("course", 9), *_TIMES]
     yield _headings(columns)
@@ -134,11 +131,11 @@ def _each_loss(pcttip: DoubleArray) -> Iterator[str]:
     for name, loss in REGISTRY.items():
         values, thetas = (pcttip / 100, THETAS - 15) if name == "cross_entropy" else (pcttip, THETAS)
         run = Run(loss, values)
-        result, said = run.answer()
+        result, warned = run.answer()
         grid = fastgd.simple_minimize(loss, values, thetas)
         if grid in (thetas[0], thetas[-1]):
-            notes.append(f"{name}: {grid:.2f} is the end of the grid, and no minimum")
-        notes += [f"{name}: {note}" for note in said]
+            notes.append(f"{name}: {grid:.2f} is the end of the grid, not a minimum")
+        notes += [f"{name}: {note}" for note in warned]
         course = ("15.50", "15.5068") if name == "huber_loss" else ("-", "-")
         yield _row(columns, name, grid, course[0], result.x, course[1], *_timed(run, result.nit))
     if notes:
@@ -147,7 +144,7 @@ def _each_loss(pcttip: DoubleArray) -> Iterator[str]:
 
 
 def _stochastic(pcttip: DoubleArray) -> Iterator[str]:
-    """The course's stochastic rows, which stop at a lucky point, and size 100."""
+    """Yield the course's stochastic rows, which stop at the first short step, and those of batch size 100."""
     yield "Stochastic descent on pcttip after np.random.seed(0), by the course's rule: stop at the first short step"
     yield ""
     losses = ("mse", "huber_loss")
@@ -172,7 +169,7 @@ def _stochastic(pcttip: DoubleArray) -> Iterator[str]:
 
 
 def _known_answers(pcttip: DoubleArray) -> Iterator[str]:
-    """The numbers that the course prints, beside ours."""
+    """Yield the numbers that the course prints, beside those of fastgd."""
     mse, huber = fastgd.mse, fastgd.huber_loss
     rows = [
         ("simple_minimize(mse, [12, 13, 15, 16, 17])", 14.59999999999999,
@@ -188,12 +185,12 @@ def _known_answers(pcttip: DoubleArray) -> Iterator[str]:
     columns = [_names("The course printed", [call for call, _, _ in rows]), _Column("course", 25),
                _Column("fastgd", 25), _Column("  same bits", 11, align="<")]
     yield _headings(columns)
-    for call, course, ours in rows:
-        yield _row(columns, call, course, ours, "  yes" if course == ours else "  no")
+    for call, course, answer in rows:
+        yield _row(columns, call, course, answer, "  yes" if course == answer else "  no")
 
 
 class _Column(NamedTuple):
-    """A column of a table that is printed row by row: what is wider than it would push the rest of its row aside."""
+    """A column of fixed width in a table that is printed row by row."""
 
     heading: str
     width: int
@@ -201,7 +198,7 @@ class _Column(NamedTuple):
     align: str = ">"
 
     def cell(self, value: Any) -> str:
-        """The value as text of the column's width; a number that is too wide for it in powers of ten."""
+        """Format a value in the column's width; a number that is too wide is rounded to two digits."""
         text = self.form(value) if callable(self.form) else format(value, self.form)
         if len(text) >= self.width and self.form:
             text = f"{value:.2g}"
@@ -209,26 +206,28 @@ class _Column(NamedTuple):
 
 
 def _names(heading: str, names: Any) -> _Column:
-    """A column of these names, with a space after the longest."""
+    """Make a column of names, with a space after the longest."""
     return _Column(heading, 1 + max(map(len, (heading, *names))), align="<")
 
 
 def _headings(columns: list[_Column]) -> str:
+    """Format the first line of a table."""
     return "".join(f"{column.heading:{column.align}{column.width}}" for column in columns).rstrip()
 
 
 def _row(columns: list[_Column], *values: Any) -> str:
+    """Format a row of a table."""
     return "".join(column.cell(value) for column, value in zip(columns, values, strict=True)).rstrip()
 
 
 def _timed(run: Run, n_updates: int) -> tuple[int, float, float, float]:
-    """The cells that belong to `_TIMES`."""
+    """Compute the cells of the columns `_TIMES`."""
     compiled, slow = run.times(n_updates)
     return n_updates, compiled, slow, slow / compiled
 
 
 def _best_time(function: Callable[[], object], most: float = 2.0) -> float:
-    """Seconds of the fastest of several calls; of one if it takes longer than `most`."""
+    """Time the fastest of several calls in seconds; a call that takes more than `most` is made once."""
     timer = timeit.Timer(function)
     once = timer.timeit(1)
     if once > most:
@@ -238,6 +237,7 @@ def _best_time(function: Callable[[], object], most: float = 2.0) -> float:
 
 
 def _seconds(time: float) -> str:
+    """Format a time with three digits and its unit."""
     time = float(f"{time:.3g}")    # 999.6 us are 1 ms
     unit, size = next(((unit, size) for unit, size in (("s", 1), ("ms", 1e-3)) if time >= size), ("us", 1e-6))
     number = time / size
@@ -245,6 +245,7 @@ def _seconds(time: float) -> str:
 
 
 def _ratio(ratio: float) -> str:
+    """Format how many times faster the compiled descent is."""
     return f"{ratio:.0f}x" if ratio >= 1 else f"{ratio:.2g}x"
 
 

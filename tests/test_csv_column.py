@@ -1,4 +1,4 @@
-"""A column of numbers is read out of odd files, or one line says what is wrong, in which line of the file."""
+"""A column of numbers is read from odd files, or an error of one line names the value, its row and the file."""
 import bz2
 import gzip
 import io
@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastgd import _column
 from fastgd.__main__ import main
-from fastgd._column import read_column
+from fastgd._cli.csv_column import read_column
 
 
 @pytest.fixture
@@ -36,7 +35,6 @@ def write(folder):
 
 
 NUMBERS = {
-    "one column needs no name": ("x\n1\n2\n", [1, 2]),
     "a column among others": ("n,x,m\na,1,\nb,2,\n", [1, 2]),
     "blank lines at the end are no rows": ("x\n1\n2\n\n  \n\n", [1, 2]),
     "blank lines before the header are no rows": ("\n \n\nx\n1\n2\n", [1, 2]),
@@ -47,6 +45,10 @@ NUMBERS = {
     "a number near the largest and a negative one": ("x\n18446744073709551615\n-1\n", [2.0**64, -1]),
     "truth values": ("x\nTrue\nFalse\n", [1, 0]),
     "a mark of the byte order": ("\ufeffx\n1\n2\n", [1, 2]),
+    "UTF-16": ("x\ty\r\n1\tcaf\u00e9\r\n2\t\r\n".encode("utf-16"), [1, 2]),
+    "a comma at the end of one row": ("x,y\n1,1\n2,1,\n", [1, 2]),
+    "a space after each comma": ("y, x\n1, 1\n2, 2\n", [1, 2]),
+    "an identifier above 2**53": ("x\n1\n9007199254740993\n", [1, 2.0**53]),
     "carriage returns": ("x\r1\r2\r", [1, 2]),
     "a huge number in another column": (f"x,y\n1,1\n2,{'1' * 400}\n", [1, 2]),
     "text late in another column of a long file": ("x,y\n" + "1,2\n" * 300_000 + "1,word\n", [1] * 300_001),
@@ -56,7 +58,7 @@ NUMBERS = {
 @pytest.mark.parametrize("case", NUMBERS)
 def test_numbers(write, case):
     text, expected = NUMBERS[case]
-    values = read_column(write(text), None if b"," not in text.encode() else "x").values
+    values = read_column(write(text), "x").values
     assert values.dtype == np.float64
     np.testing.assert_array_equal(values, expected)
 
@@ -65,87 +67,70 @@ def many_columns(n):
     return ",".join(f"c{k}" for k in range(n)) + "\n1\n"
 
 
-#: By name: the file, the column, and how the message goes on after its name.
+#: By name: the file, the column, and what the message names.
 ERRORS = {
-    "text": ("x,y\n1,\ntwo,\n", "x", "holds text, not numbers: 'two' in line 3; correct it"),
-    "a header of three lines": ('"x","n\n\nm"\n1,2\ntwo,\n', "x", "'two' in line 5;"),
-    "line breaks in quotes before it": ('n,x\n"a\n\nb",1\n"c\nd",two\n', "x", "'two' in line 5;"),
-    "blank lines before it": ("\n\nx,y\n1,\n\n\ntwo,\n", "x", "'two' in line 7;"),
-    "blank lines before it in one column": ("\n\nx\n1\ntwo\n\n3\n", None, "'two' in line 5;"),
-    "carriage returns and new lines": ("x,y\r\n1,\r\n\r\ntwo,\r\n", "x", "'two' in line 4;"),
-    "a long text": (f"x\n{'ab' * 5000}\n", None, "not numbers: 'abababababababababa...babababab' in line 2;"),
-    "control characters": ("x\n\x1b[31m\n", None, r"not numbers: '\x1b[31m' in line 2;"),
-    "hexadecimal": ("x\n1\n0x1F\n", None, "holds text, not numbers: '0x1F' in line 3;"),
-    "an underscore": ("x\n1\n1_000\n", None, "'1_000' in line 3; write numbers with a point for the decimals and noth"),
-    "a comma in quotes": ('x\n1\n"1,000"\n', None, "'1,000' in line 3; write numbers with a point for the decimals"),
-    "a comma in one column": ("x\n1\n1,5\n", None, "'1,5' in line 3; write numbers with a point for the decimals and "
-                              "nothing between the thousands, or say --decimal , if the comma is the decimal mark"),
-    "a decimal comma": ("x;y\n1;2\n1,5;2\n", "x", "'1,5' in line 3; write numbers with a point for the decimals and"),
-    "an apostrophe": ("x\n1\n1'000\n", None, "\"1'000\" in line 3; write numbers with a point for the decimals"),
-    "other digits": ("x\n\u0661\n", None, "holds text, not numbers: '\u0661' in line 2"),
-    "text after infinity": ("x\ninf\ntwo\n", None, "holds text, not numbers: 'two' in line 3"),
-    "a field too long for the csv module": (f"x,y\n1,{'a' * 200_000}\ntwo,\n", "x", "'two' in row 2 below the header;"),
-    "400 digits": (f"x\n1\n{'1' * 400}\n", None,
-                   "holds '1111111111111111111...111111111' in line 3, which is infinite or too large for a 64-bit"),
-    "5000 digits": (f"x\n1\n{'1' * 5000}\n", None, "in line 3, which is infinite or too large"),
-    "400 digits and a point": (f"x\n1.5\n-{'1' * 400}.5\n", None, "holds '-1111"),
-    "a power of ten": ("x,y\n1,\n\n1e999,\n", "x", "holds '1e999' in line 4, which is infinite or too large"),
-    "infinity": ("x\n1\n-inf\n", None, "holds '-inf' in line 3, which is infinite"),
-    "a missing value": ("x,y\n1,\n,2\n3,\n", "x", "has 1 missing value of 3, the first in line 3; --dropna leaves"),
-    "two missing values": ("x,y\n1,\nNA,2\nNaN,\n", "x", "has 2 missing values of 3, the first in line 3; --dropna"),
-    "a row with a field too few": ("y,x\n1,1\n2\n", "x", "has 1 missing value of 2, the first in line 3;"),
-    "a blank line in one column": ("x\n1\n\n3\n", None, "has 1 missing value of 3, the first in line 3;"),
-    "a line of spaces in one column": ("\nx\n1\n  \n3\n\n", None, "has 1 missing value of 3, the first in line 4;"),
-    "NaN before blank lines at the end": ("x\n1\nNaN\n\n\n", None, "has 1 missing value of 2, the first in line 3;"),
-    "empty quotes at the end": ('x\n1\n""\n', None, "has 1 missing value of 2, the first in line 3;"),
-    "nothing but missing values": ("x\nNA\n\nNA\n", None, "has no numbers: 3 values, all missing"),
+    "text": ("x,y\n1,\ntwo,\n", "x", "row 2 has 'two'"),
+    "a header of three lines": ('"x","n\n\nm"\n1,2\ntwo,\n', "x", "row 2 has 'two'"),
+    "line breaks in quotes before it": ('n,x\n"a\n\nb",1\n"c\nd",two\n', "x", "row 2 has 'two'"),
+    "blank lines before it": ("\n\nx,y\n1,\n\n\ntwo,\n", "x", "row 2 has 'two'"),
+    "carriage returns and new lines": ("x,y\r\n1,\r\n\r\ntwo,\r\n", "x", "row 2 has 'two'"),
+    "a long text": (f"x\n{'ab' * 5000}\n", None, "row 1 has 'abababababababababa...babababab'"),
+    "control characters": ("x\n\x1b[31m\n", None, r"row 1 has '\x1b[31m'"),
+    "hexadecimal": ("x\n1\n0x1F\n", None, "row 2 has '0x1F'"),
+    "an underscore": ("x\n1\n1_000\n", None, "row 2 has '1_000'; write numbers as 1234.5"),
+    "a comma in quotes": ('x\n1\n"1,000"\n', None, "row 2 has '1,000'; write numbers as 1234.5"),
+    "a comma in one column": ("x\n1\n1,5\n", None, "--decimal"),
+    "a decimal comma": ("x;y\n1;2\n1,5;2\n", "x", "row 2 has '1,5'; write numbers as 1234.5"),
+    "an apostrophe": ("x\n1\n1'000\n", None, "row 2 has \"1'000\"; write numbers as 1234.5"),
+    "other digits": ("x\n\u0661\n", None, "row 1 has '\u0661'"),
+    "text after infinity": ("x\ninf\ntwo\n", None, "row 2 has 'two'"),
+    "a date": ("x\n2024-01-01\n", None, "row 1 has '2024-01-01'"),
+    "a truth value among numbers": ("x\n1\nTrue\n", None, "row 2 has 'True'"),
+    "a long field before it": (f"x,y\n1,{'a' * 200_000}\ntwo,\n", "x", "row 2 has 'two'"),
+    "400 digits": (f"x\n1\n{'1' * 400}\n", None, "row 2"),
+    "5000 digits": (f"x\n1\n{'1' * 5000}\n", None, "row 2"),
+    "400 digits and a point": (f"x\n1.5\n-{'1' * 400}.5\n", None, "row 2"),
+    "a power of ten": ("x,y\n1,\n\n1e999,\n", "x", "row 2"),
+    "infinity": ("x\n1\n-inf\n", None, "row 2"),
+    "a missing value": ("x,y\n1,\n,2\n3,\n", "x", "1 missing value of 3, the first in row 2;"),
+    "two missing values": ("x,y\n1,\nNA,2\nNaN,\n", "x", "2 missing values of 3, the first in row 2;"),
+    "a row with a field too few": ("y,x\n1,1\n2\n", "x", "1 missing value of 2, the first in row 2;"),
+    "a blank line in one column": ("x\n1\n\n3\n", None, "1 missing value of 3, the first in row 2;"),
+    "a line of spaces in one column": ("\nx\n1\n  \n3\n\n", None, "1 missing value of 3, the first in row 2;"),
+    "NaN before blank lines at the end": ("x\n1\nNaN\n\n\n", None, "1 missing value of 2, the first in row 2;"),
+    "empty quotes at the end": ('x\n1\n""\n', None, "1 missing value of 2, the first in row 2;"),
+    "nothing but missing values": ("x\nNA\n\nNA\n", None, "no numbers: 3 values"),
+    "a header and no rows": ("x\n\n\n", None, "no rows"),
+    "a long first row": ("x,y\n1,2,3\n4,5\n", "x", "row 1 "),
+    "a long row": ("x,y\n1,2\n\n1,2,3\n", "x", "row 2 "),
+    "a number with a comma": ("x,y\n1,2\n1,000,2\n", "x", "--decimal"),
+    "a long row of semicolons": ("x;y\n1;2\n1;2;3\n", "x", "a semicolon"),
+    "an open quote": ('x,y\n1,2\n\n3,"4\n5,6\n', "x", "line 4 "),
+    "empty": ("", "x", "empty"),
+    "blank": ("\n  \n\n", None, "empty"),
+    "Latin-1": (b"x,n\n1,a\n2,caf\xe9\n", "x", "line 3 "),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None, "not text"),
+    "a zero": (b"x,y\n1,2\n\0,3\n", "x", "not text"),
+    "no name": ("x,word\n1,a\n", None, ": x, word"),
+    "another name": ("x,word\n1,a\n", "y", "'y' in FILE; its columns: x, word"),
+    "a name like another": ("length,width\n1,2\n", "lenght", "'length'?"),
+    "a name with control characters": ("w,\x1b[31m\n1,2\n", "x", r": w, '\x1b[31m'"),
+    "a thousand columns": (many_columns(1000), "x", "c18, c19, ... (1000 in all)"),
+    "no header": ("1\n2\n", None, "columns: 1; these are numbers"),
+    "no header of two columns": ("1,2\n3,4\n", "x", "columns: 1, 2; these are numbers"),
 }
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_a_value_that_is_no_number_is_named_with_its_line(write, case):
-    text, column, words = ERRORS[case]
-    file = write(text)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared whole, not as an expression
-        read_column(file, column)
-    name = column or "x"
-    assert str(caught.value).startswith(f"column {name!r} of {file} ")
-    assert words in str(caught.value)
-
-
-#: By name: the file, the column, and the message without the file's name.
-FILES = {
-    "empty": ("", "x", "cannot read FILE as csv: it is empty; its first line must name the columns"),
-    "blank": ("\n  \n\n", None, "cannot read FILE as csv: it is empty; its first line"),
-    "header": ("x\n", None, "FILE has a header and no rows"),
-    "header and blank lines": ("x\n\n\n", None, "FILE has a header and no rows"),
-    "a long first row": ("x,y\n1,2,3\n4,5\n", "x", "cannot read FILE as csv: line 2 has 3 fields and the header 2; a "
-                                                  "text with a comma needs quotes, and a number no comma"),
-    "a long row": ("x,y\n1,2\n\n1,2,3\n", "x", "cannot read FILE as csv: line 4 has 3 fields and the header 2; a text"),
-    "a number with a comma": ("x,y\n1,2\n1,000,2\n", "x", "line 3 has 3 fields and the header 2; a text with a comma "
-                              "needs quotes, and a number no comma, or say --decimal , if the comma is the decimal"),
-    "a comma at the end of one row": ("x,y\n1,2\n1,2,\n", "x", "line 3 has 3 fields and the header 2; it ends with a "),
-    "an open quote": ('x,y\n1,2\n\n3,"4\n5,6\n', "x", "cannot read FILE as csv: the quote that opens in line 4 is n"),
-    "UTF-16": ("x\n1\n".encode("utf-16"), None, "cannot read FILE as csv: it is text in UTF-16; save it as UTF-8"),
-    "Latin-1": (b"x,n\n1,a\n2,caf\xe9\n", "x", "cannot read FILE as csv: line 3 is not text in UTF-8; save the file"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None, "cannot read FILE as csv: it is not text; save it as csv in"),
-    "a zero": (b"x,y\n1,2\n\0,3\n", "x", "cannot read FILE as csv: it is not text; save it"),
-    "zeros": (b"\0" * 100, None, "cannot read FILE as csv: it is not text; save it"),
-    "no name": ("x,word\n1,a\n", None, "name a column with --column; there are: x, word"),
-    "another name": ("x,word\n1,a\n", "y", "no column 'y' in FILE; there are: x, word"),
-    "a name with a space": ("w, x\n1,2\n", "x", "no column 'x' in FILE; there are: w, ' x'"),
-    "a name with control characters": ("w,\x1b[31m\n1,2\n", "x", r"there are: w, '\x1b[31m'"),
-    "a thousand columns": (many_columns(1000), "x", "there are: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, "
-                                                   "c13, c14, c15, c16, c17, c18, c19, ... (1000 in all)"),
-    "no header": ("1\n2\n", None, "the first line of FILE must be the column's name, and it is 1; add a line above it, "
-                                 "or say --column 1 if that is the name"),
-    "no header of two columns": ("1,2\n3,4\n", "x", "there are: 1, 2; these are numbers, and the first line must be "
-                                                  "names: add a line above it"),
-    "semicolons, no name": ("x;y\n1;2\n", None, "name a column with --column; there are: x, y"),
-    "no header of semicolons": ("1,5;2\n3;4,5\n", "x", "there are: 1,5, 2"),
-    "a long row of semicolons": ("x;y\n1;2\n1;2;3\n", "x", "line 3 has 3 fields and the header 2; a text with a semi"),
-    "a tab too many": ("x\ty\n1\t2\n1\t2\t\n", "x", "line 3 has 3 fields and the header 2; it ends with a tab too"),
-}
+def test_what_is_no_column_of_numbers_is_one_line_on_stderr(write, capsys, case):
+    content, column, words = ERRORS[case]
+    file = write(content)
+    code = main(["--data", file, *(["--column", column] if column else [])])
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, "")
+    assert captured.err.startswith("fastgd: error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err.replace(file, "FILE")
 
 
 #: By name: a file with the column x of 1.5 and -2000.25, and the decimal mark.
@@ -183,12 +168,12 @@ def test_decimal_marks_on_the_command_line(write, capsys):
     assert main(["--data", file, "--column", "x", "--decimal", ",", "--loss", "mse"]) == 0
     assert "2 points, mean 2, median 2" in capsys.readouterr().out
     assert main(["--data", file, "--column", "x"]) == 2
-    assert "say --decimal ," in capsys.readouterr().err
+    assert "--decimal" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["1.5", "1.234,5", "1,2,3", "1 000,5"])
 def test_numbers_that_are_none_with_a_decimal_comma(write, text):
-    with pytest.raises(ValueError, match=r"in line 2; write numbers with a comma for the decimals, as --decimal says"):
+    with pytest.raises(ValueError, match=r"row 1 has .*1234,5"):
         read_column(write(f"x;y\n{text};1\n"), "x", decimal=",")
 
 
@@ -207,36 +192,12 @@ def test_a_decimal_comma_after_whole_numbers_only(write):
     assert (len(values), values[-1]) == (20_001, 1.5)
 
 
-def test_a_file_of_several_chunks(write, monkeypatch):
-    monkeypatch.setattr(_column, "_FIELDS", 6)
-    rows = [f"{k},{k % 7}" for k in range(100)]
-    np.testing.assert_array_equal(read_column(write("x,y\n" + "\n".join(rows)), "x").values, np.arange(100))
-    for bad, words in (("two,1", "holds text, not numbers: 'two' in line 52;"), (",1", "the first in line 52;"),
-                       ("inf,1", "holds 'inf' in line 52, which"), ("1,2,3", "line 52 has 3 fields and the header 2;")):
-        with pytest.raises(ValueError, match=words):
-            read_column(write("x,y\n" + "\n".join([*rows[:50], bad, *rows[50:]])), "x")
-    values = read_column(write("x\n" + "1\n\n" * 20 + "\n" * 30), None, dropna=True)
-    assert (len(values.values), values.n_left_out) == (20, 19)
-
-
-@pytest.mark.parametrize("case", FILES)
-def test_a_file_that_is_no_table_is_one_line_on_stderr(write, capsys, case):
-    text, column, words = FILES[case]
-    file = write(text)
-    code = main(["--data", file, *(["--column", column] if column else [])])
-    captured = capsys.readouterr()
-    assert (code, captured.out) == (2, "")
-    assert captured.err.startswith("fastgd: error: ")
-    assert captured.err.count("\n") == 1
-    assert words in captured.err.replace(file, "FILE")
-
-
 def test_places_that_are_no_files(tmp_path):
-    with pytest.raises(OSError, match=r"cannot read nowhere\.csv: No such file or directory"):
+    with pytest.raises(OSError, match=r"nowhere\.csv: No such file or directory"):
         read_column("nowhere.csv", None)
-    with pytest.raises(OSError, match=r"cannot read nowhere\.parquet: No such file or directory"):
+    with pytest.raises(OSError, match=r"nowhere\.parquet: No such file or directory"):
         read_column("nowhere.parquet", None)
-    with pytest.raises(OSError, match=r"cannot read .*: Is a directory"):
+    with pytest.raises(OSError, match=r"Is a directory"):
         read_column(str(tmp_path), None)
 
 
@@ -254,26 +215,26 @@ def test_dropna_leaves_rows_out_and_counts_them(write):
     assert read_column(write("x\n1\n"), None, dropna=True).source.endswith(
         "1 point (0 rows with missing values left out)")
     assert read_column(write("x\n1\n"), None).source.endswith("own.csv: 1 point")
-    with pytest.raises(ValueError, match="has no numbers: 2 values, all missing"):
+    with pytest.raises(ValueError, match="no numbers: 2 values"):
         read_column(write("x\nNA\nNA\n"), None, dropna=True)
-    with pytest.raises(ValueError, match=r"holds '1e999' in line 3"):
+    with pytest.raises(ValueError, match="row 2"):
         read_column(write("x\nNA\n1e999\n"), None, dropna=True)
 
 
 @pytest.mark.parametrize(("ending", "compress"), [
     (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".GZ", gzip.compress)])
-def test_a_compressed_file_has_lines_too(write, ending, compress):
+def test_a_compressed_file(write, ending, compress):
     np.testing.assert_array_equal(read_column(write(compress(b"x\n1\n2\n\n"), "a.csv" + ending), None).values, [1, 2])
-    with pytest.raises(ValueError, match="'two' in line 4"):
+    with pytest.raises(ValueError, match="row 3 has 'two'"):
         read_column(write(compress(b"x\n1\n\ntwo\n"), "a.csv" + ending), None)
-    with pytest.raises((OSError, ValueError), match=r"cannot read .*a\.csv"):
+    with pytest.raises((OSError, ValueError), match=r"a\.csv"):
         read_column(write(compress(b"x\n1\n\ntwo\n")[:-9], "a.csv" + ending), None)
-    with pytest.raises((OSError, ValueError), match=r"cannot read .*a\.csv"):
+    with pytest.raises((OSError, ValueError), match=r"a\.csv"):
         read_column(write(b"x\n1\n", "a.csv" + ending), None)
 
 
-def test_an_archive_has_lines_too(write):
-    for text, words in (("x\n1\n\ntwo\n", "'two' in line 4"), ("x;y\n1;2\n2;3;4\n", "line 3 has 3 fields and")):
+def test_an_archive(write):
+    for text, words in (("x\n1\n\ntwo\n", "row 3 has 'two'"), ("x;y\n1;2\n2;3;4\n", "row 2 ")):
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("a.csv", text)
@@ -287,7 +248,7 @@ def test_frames_of_zstandard(write):
     compress = zstandard.ZstdCompressor().compress
     file = write(compress(b"x;y\n1;2\n") + compress(b"2;3\n"), "a.csv.zst")
     np.testing.assert_array_equal(read_column(file, "x").values, [1, 2])
-    with pytest.raises(ValueError, match="'two' in line 3"):
+    with pytest.raises(ValueError, match="row 2 has 'two'"):
         read_column(write(compress(b"x\n1\n") + compress(b"two\n"), "a.csv.zst"), None)
 
 
@@ -306,12 +267,11 @@ def test_without_zstandard_the_command_that_installs_it_is_named(write, capsys, 
     monkeypatch.setitem(sys.modules, "zstandard", None)
     file = write("", "a.csv.zst")
     assert main(["--data", file]) == 2
-    assert capsys.readouterr().err == (
-        f"fastgd: error: cannot read {file}: zst files need zstandard: pip install zstandard\n")
+    assert f"{file}: zst files need zstandard" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize(("last", "answer"), [("2", [1, 2]), ("two", "'two' in line 4")])
+@pytest.mark.parametrize(("last", "answer"), [("2", [1, 2]), ("two", "row 2 has 'two'")])
 def test_a_pipe_can_be_read_though_only_once(folder, last, answer):
     pipe = folder / "pipe"
     os.mkfifo(pipe)
@@ -352,16 +312,16 @@ class TestParquet:
     def test_missing_values(self, parquet, values):
         file = parquet(x=values, y=[1, 2, 3])
         missing = int(np.argmax(pd.isna(pd.Series(values)))) + 1
-        with pytest.raises(ValueError, match=f"column 'x' of .* has 1 missing value of 3, the first in row {missing};"):
+        with pytest.raises(ValueError, match=f"'x' .*1 missing value of 3.* row {missing};"):
             read_column(file, "x")
         assert len(read_column(file, "x", dropna=True).values) == 2
 
     def test_what_is_no_number(self, parquet):
         file = parquet(x=["1", "two"], time=pd.to_datetime(["2020-01-01", "2020-01-02"]), pair=[[1, 2], [3]],
                        large=[1.0, np.inf])
-        for name, words in (("x", "text, not numbers: 'two' in row 2"), ("time", "datetime64.*, not numbers; name"),
-                            ("pair", r"ndarray, not numbers: \[1 2\] in row 1"), ("large", "inf in row 2, which is"),
-                            ("y", "no column 'y' in .*; there are: x, time, pair, large"), (None, "name a column")):
+        for name, words in (("x", "row 2 has 'two'"), ("time", "datetime64"),
+                            ("pair", r"row 1 has ndarray \[1 2\]"), ("large", "infinite .*row 2"),
+                            ("y", "'y' in .*: x, time, pair, large"), (None, ": x, time, pair, large")):
             with pytest.raises(ValueError, match=words):
                 read_column(file, name)
 
@@ -380,11 +340,11 @@ class TestParquet:
         assert main(["--data", file, "--column", "x"]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert captured.err == (f"fastgd: error: cannot read {file}: parquet files need pyarrow: pip install pyarrow\n")
+        assert f"{file}: parquet files need pyarrow" in captured.err
 
 
 def test_the_tips_have_a_column_that_needs_no_name():
     assert read_column(None, None).source == "pcttip of tips: 244 points"
     assert read_column(None, "tip").source == "tip of tips: 244 points"
-    with pytest.raises(ValueError, match="no column 'x' in tips; there are: total_bill, tip"):
+    with pytest.raises(ValueError, match=r"'x' in tips.*: total_bill, tip"):
         read_column(None, "x")
