@@ -145,5 +145,5 @@ def test_the_look_at_imports_sees_what_there_is():
     """The tests above would pass on nothing."""
     assert "_sums" in imported(MODULES["_source.points"])
     assert "_kernels.mean" in imported(MODULES["_validation"])
-    assert "__init__" in imported(MODULES["__main__"])
+    assert "_cli.main" in imported(MODULES["__main__"])
     assert len(MODULES) > 30

@@ -90,7 +90,7 @@ def test_a_weight_is_a_repeated_row(loss):
 
 @pytest.mark.parametrize("n", [60, 2000])
 def test_data_that_fit_have_no_loss(n, monkeypatch):
-    monkeypatch.setattr(vertex, "NUMBERS_FOR_VERTEX", 1000)
+    monkeypatch.setattr(vertex, "MAX_NUMBERS", 1000)
     X, _ = rows(n)
     y = 3 + X @ [1, 0.2, -0.001]
     for way in WAYS:
@@ -102,7 +102,7 @@ def test_data_that_fit_have_no_loss(n, monkeypatch):
 @pytest.mark.parametrize("theta0", [0.0, 1e6])
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, 1e9])
 def test_how_far_the_targets_or_the_start_are_does_not_count(offset, theta0, monkeypatch):
-    monkeypatch.setattr(vertex, "NUMBERS_FOR_VERTEX", 0)
+    monkeypatch.setattr(vertex, "MAX_NUMBERS", 0)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 3))
     y = X @ [1, 2, 3] + rng.standard_t(3, 3000)
@@ -165,7 +165,7 @@ def test_a_penalty_of_l1_where_columns_outnumber_rows(shape, l2):
 @pytest.mark.parametrize("way", ["nesterov", "adaptive"])
 def test_a_start_that_is_as_good_is_returned(way, monkeypatch):
     """Most targets are 0, and theta 0 is the minimum; smoothed versions have theirs beside it."""
-    monkeypatch.setattr(vertex, "NUMBERS_FOR_VERTEX", 0)
+    monkeypatch.setattr(vertex, "MAX_NUMBERS", 0)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 3))
     y = np.where(rng.random(3000) < 0.7, 0, rng.poisson(3, 3000)).astype(float)
@@ -180,7 +180,7 @@ def test_a_start_that_is_as_good_is_returned(way, monkeypatch):
 
 
 def test_a_tol_that_is_not_met_is_no_success(monkeypatch):
-    monkeypatch.setattr(vertex, "NUMBERS_FOR_VERTEX", 0)
+    monkeypatch.setattr(vertex, "MAX_NUMBERS", 0)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 2))
     y = X @ [1, 2] + rng.standard_t(3, 100)

@@ -64,7 +64,8 @@ def test_of_few_numbers_it_goes_on_until_it_has_arrived():
 
 def test_how_far_the_least_may_be():
     X, y = np.array([[3.0], [-3.0]]), np.array([1.0, 0.0])
-    assert prediction_radius(objective_of(fastgd.mse, None, y, X), np.array([1.0])) == pytest.approx(np.sqrt((4 + 9) / 2))
+    squares = objective_of(fastgd.mse, None, y, X)
+    assert prediction_radius(squares, np.array([1.0])) == pytest.approx(np.sqrt((4 + 9) / 2))
     assert prediction_radius(objective_of(fastgd.cross_entropy, None, y, X), np.array([1e3])) == 3010
 
 

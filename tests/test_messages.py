@@ -348,9 +348,8 @@ CASES = {
         "descent, minimize with alpha='adaptive', is at the optimum in about 2 passes over the data; this run made "
         "3."),
     "a cycle of two": (ConvergenceWarning, "minimize", lambda: run(ABS, dataset=[0.0], theta0=0.1),
-        "minimize did not converge and never would: by update 66 theta repeats -0.1 and 0.1 for ever, in steps of "
-        "0.2 that tol=0.001 never ends. A minimum may lie between them: use a smaller or a decreasing learning "
-        "rate than 0.2."),
+        "minimize did not converge and never will: by update 66 theta repeats -0.1 and 0.1, in steps of 0.2, and tol "
+        "is 0.001. A minimum may lie between them: use a smaller or a decreasing learning rate than 0.2."),
     "divergence": (DivergenceError, "alpha", lambda: run(alpha=1.5),
         "minimize diverged: update 1019 with alpha=1.5 made theta inf; the last finite theta is -4.11784e+307. Use "
         "a smaller learning rate. The largest stable alpha for mse is 1; stay below it."),
@@ -376,7 +375,7 @@ CASES = {
         "minimize stopped at update 1: the mse is not finite at the start, theta 0. Targets up to 1.7e+308 "
         "overflow in it: divide them by 1e+308."),
     "a gradient that is nan": (DivergenceError, "gradient", lambda: run(None, lambda theta, y: np.nan),
-        "minimize stopped at update 1: the gradient is nan at theta 0, which no learning rate can help. Look at "
+        "minimize stopped at update 1: the gradient is nan at theta 0, which no learning rate can help. Check "
         "the gradient there, or start elsewhere."),
     "a loss without a slope": (DivergenceError, "loss", lambda: run(lambda theta, y: np.nan, theta0=1.0),
         "minimize stopped at update 1: the loss is nan at theta 1, and has no slope. Start where the loss is a "
@@ -384,11 +383,11 @@ CASES = {
     "a loss without end": (DivergenceError, "loss",
         lambda: run(lambda t, y: -t * t, lambda t, y: -2 * t, alpha=0.5, theta0=1.0),
         "minimize stopped at update 1024: the loss falls without end, from -1 at theta 1 to -inf at theta "
-        "8.98847e+307. It has no minimum on this side; look at the sign of the loss."),
+        "8.98847e+307. It has no minimum on this side; check the sign of the loss."),
     "a wrong sign of the gradient": (DivergenceError, "gradient",
         lambda: run(lambda t, y: np.mean((y - t)**2), lambda t, y: 2 * np.mean(y - t)),
-        "minimize stopped at update 2098: the loss rises where the gradient says that it falls, at the start, "
-        "theta 0. Look at the sign of the gradient; fastgd.check_gradient compares it with the loss."),
+        "minimize stopped at update 2098: the loss rises along the negative gradient from the start, theta 0. Check "
+        "the sign of the gradient; fastgd.check_gradient compares it with the loss."),
     "a loss that ends on the way": (ConvergenceWarning, "loss",
         lambda: run(lambda theta, y: theta if theta < 2 else np.nan, MSE.gradient),
         "minimize stopped after 18 updates, but the loss is nan at theta 14.6585. On the way there it is a number "
@@ -461,9 +460,9 @@ CASES = {
         "finite theta is 1.1295e+119. Use a smaller learning rate."),
     "several bad starts": (ConvergenceWarning, "start",
         lambda: minimize_multistart(ABS, None, [0.0], [0.05, 0.1], alpha=0.2),
-        "minimize_multistart: from 0.05 the descent did not converge and never would: by update 66 theta repeats "
-        "-0.15 and 0.05 for ever, in steps of 0.2 that tol=0.001 never ends. A minimum may lie between them: use a "
-        "smaller or a decreasing learning rate than 0.2. So it is, or otherwise bad, from 1 more of the starts."),
+        "minimize_multistart: from 0.05 the descent did not converge and never will: by update 66 theta repeats "
+        "-0.15 and 0.05, in steps of 0.2, and tol is 0.001. A minimum may lie between them: use a smaller or a "
+        "decreasing learning rate than 0.2. Of 1 further starts, 1 did not converge."),
     "no good start": (DivergenceError, "start", lambda: minimize_multistart(MSE, None, [0.0], [1, 2], alpha=1.5),
         "minimize_multistart diverged from every start; from 1 the descent diverged: update 1024 with alpha=1.5 "
         "made theta inf; the last finite theta is -8.98847e+307. Use a smaller learning rate. The largest stable "

@@ -107,7 +107,7 @@ def test_starts_that_fail_are_named():
     assert result.labels.tolist() == [0, -1]
     assert not result.success
     assert result.x == pytest.approx(18.395, abs=0.01)
-    with pytest.warns(ConvergenceWarning, match="repeats.*1 more"):
+    with pytest.warns(ConvergenceWarning, match="repeats.*1 further.* 1"):
         minimize_multistart(fastgd.abs_loss, None, [0.0], [0.05, 0.1], alpha=0.2)
     with pytest.raises(DivergenceError, match="every start"):
         minimize_multistart(fastgd.mse, None, [0.0], [1, 2], alpha=1.5)

@@ -18,10 +18,9 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._solvers.loop import CYCLE_EVALUATIONS, LONGEST_CHUNK
 from fastgd._solvers.base import Scheduled, Steps
 from fastgd._solvers.epoch_stopping import EpochRule
-from fastgd._solvers.loop import _Pace, run_loop
+from fastgd._solvers.loop import CYCLE_EVALUATIONS, LONGEST_CHUNK, _Pace, run_loop
 from fastgd._source import Points, Rows
 from fastgd.schedules import as_rates
 

@@ -95,7 +95,8 @@ class TestUpdate:
         theta, gradient = np.array([0.1, 3.0, -3.0, 0.1]), np.array([1.0, 1.0, -1.0, -1.0])
         free = ProximalStep(problem(3, True, penalty=L1(2.0))[0]).apply(theta, 0.5, gradient)
         assert free.tolist() == [-0.4, 1.5, -1.5, 0.0]
-        assert ProximalStep(problem(4, False, penalty=L1(2.0))[0]).apply(theta, 0.5, gradient).tolist() == [0, 1.5, -1.5, 0]
+        without = ProximalStep(problem(4, False, penalty=L1(2.0))[0])
+        assert without.apply(theta, 0.5, gradient).tolist() == [0, 1.5, -1.5, 0]
         number = ProximalStep(objective_of(fastgd.mse, None, [1.0, 2.0], penalty=L1(2.0)))
         moved = [number.apply(at, 0.5, 1.0) for at in (3.0, 1.0, -3.0)]
         assert moved == [1.5, 0.0, -2.5]
@@ -116,7 +117,8 @@ class TestUpdate:
     def test_agreement_of_a_proximal_step_is_the_product_in_the_metric(self, kind):
         rng = np.random.default_rng(0)
         if kind == "number":
-            update = ProximalStep(objective_of(fastgd.mse, None, [1.0, 2.0], penalty=L1(2.0)), ScalarPreconditioner(0.5))
+            number = objective_of(fastgd.mse, None, [1.0, 2.0], penalty=L1(2.0))
+            update = ProximalStep(number, ScalarPreconditioner(0.5))
             step, move, expected = 3.0, -0.25, 3 * -0.25 / 0.5
         else:
             objective, metric, _, _ = problem(4, True, penalty=L1(2.0))
@@ -145,7 +147,8 @@ class TestMetrics:
         direction = metric.direction(gradient)
         assert metric.squared(direction) == pytest.approx(gradient @ direction, rel=1e-8)
         theta = np.arange(5.0 + intercept)
-        assert metric.proximal_step(theta, 0.5, gradient, 0.0) == pytest.approx(theta - 0.5 * direction, rel=1e-9, abs=1e-9)
+        moved = metric.proximal_step(theta, 0.5, gradient, 0.0)
+        assert moved == pytest.approx(theta - 0.5 * direction, rel=1e-9, abs=1e-9)
 
     @pytest.mark.parametrize("intercept", [False, True])
     def test_a_size_is_no_more_than_what_the_step_does_to_predictions(self, intercept):

@@ -348,7 +348,7 @@ class TestAnOptimumThatWasNotReached:
         y = X @ [1e4, 1.0] + rng.normal(size=50_000) * 0.3
         near = np.array([0.0, 0.0, 1.0])
         shortfall = find_better_point(objective_of(loss, None, y, X, True), near, np.zeros(3), 1e-3)
-        assert shortfall.loss == pytest.approx(loss([0, 1e4, 1], y, X=X, fit_intercept=True), rel=1e-3)
+        assert shortfall.value == pytest.approx(loss([0, 1e4, 1], y, X=X, fit_intercept=True), rel=1e-3)
 
     def test_a_start_that_is_far_hides_no_loss(self):
         """Rounding is measured by what is left, and not by what the loss was at the start."""
@@ -369,7 +369,7 @@ class TestAnOptimumThatWasNotReached:
         lowest = least(fastgd.cross_entropy, y, X, True, penalty=penalty).value
         x = np.full(3, size)
         shortfall = find_better_point(objective_of(fastgd.cross_entropy, None, y, X, True, penalty=penalty), x, x, 1e-3)
-        assert shortfall.loss == pytest.approx(lowest, rel=1e-3)
+        assert shortfall.value == pytest.approx(lowest, rel=1e-3)
         for options in ({"X": X * [1, size], "alpha": "auto", "theta0": 1.0}, {"X": X, "alpha": rate, "theta0": size},
                         {"alpha": rate, "theta0": size}):
             with pytest.warns(ConvergenceWarning, match="not reached"):
@@ -384,7 +384,7 @@ class TestAnOptimumThatWasNotReached:
             y = 1e4 * (X.sum(axis=1) + rng.standard_cauchy(20))
             start = np.zeros(4)
             shortfall = find_better_point(objective_of(loss, None, y, X, True), start, start, 1e-3)
-            assert shortfall.loss == pytest.approx(least(loss, y, X, True).value, rel=1e-3)
+            assert shortfall.value == pytest.approx(least(loss, y, X, True).value, rel=1e-3)
 
     @pytest.mark.parametrize(("n", "p", "seed"), [(5, 6, 43), (20, 30, 40)])
     def test_more_columns_than_rows_and_a_penalty_that_chooses(self, n, p, seed):
