@@ -73,7 +73,7 @@ class DescentOptions(NamedTuple):
 def batch_options(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, progress: Any, callback: Any,
                   history: Any, full_output: Any, precondition: Any, momentum: Any) -> DescentOptions:
     """Check the options of a batch descent; raise TypeError or ValueError for a bad one."""
-    is_adaptive = isinstance(alpha, str) and alpha == "adaptive"
+    is_adaptive = type(alpha) is not float and isinstance(alpha, str) and alpha == "adaptive"
     rates = None if is_adaptive else as_rates_or_auto(alpha, ", 'auto' or 'adaptive'")
     if precondition is not None:
         check_option(precondition, "precondition", ("scale", "gram"), "None")
@@ -89,8 +89,10 @@ def batch_options(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, p
     if callback is not None:
         check_callable(callback, "callback")
     display = None if progress is False else progress_display(progress, max_iter, tol, stop, "updates")
-    return DescentOptions(method, rates, tol, max_iter, stop, display, callback, check_flag(history, "history"),
-                          check_flag(full_output, "full_output"), is_adaptive, precondition, momentum)
+    if history is not False or full_output is not False:
+        history, full_output = check_flag(history, "history"), check_flag(full_output, "full_output")
+    return DescentOptions(method, rates, tol, max_iter, stop, display, callback, history, full_output, is_adaptive,
+                          precondition, momentum)
 
 
 def stochastic_options(method: str, batch_size: int | None, alpha: Any, rng: Any, tol: Any, max_epochs: Any, stop: Any,

@@ -27,6 +27,8 @@ _IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in C_NAMES.items()}
 #: What a function in Python returns as a rule.
 _PLAIN_NUMBERS = frozenset((float, int, np.float64, np.float32))
 _OF_NUMPY = np.generic, np.ndarray
+#: Types whose values are in memory.
+_IN_MEMORY = frozenset((type(None), np.ndarray, list, tuple))
 
 
 def check_number(value: object, name: str, *, low: float, inclusive: bool = True, high: float = np.inf,
@@ -245,7 +247,9 @@ def as_float_array(values: Any, name: str) -> FloatArray:
     """Return 1-D data as a contiguous, aligned float32 or float64 array, whatever numbers are in it."""
     is_ready = (type(values) is np.ndarray and values.ndim == 1
                 and (values.dtype is _FLOAT64 or values.dtype is _FLOAT32))
-    array: FloatArray = values if is_ready else _real_array(values, name)
+    array: FloatArray | None = values if is_ready else _floats_of_list(values)
+    if array is None:
+        array = _real_array(values, name)
     if array.size == 0:
         raise ValueError(f"Found array {name} with 0 sample(s) (shape=(0,)) while a minimum of 1 is required.")
     flags = array.flags
@@ -254,10 +258,24 @@ def as_float_array(values: Any, name: str) -> FloatArray:
     return copied(array, array.dtype)
 
 
+def _floats_of_list(values: Any) -> FloatArray | None:
+    """Convert a list of floats, the small call, to an array; None for anything else."""
+    if type(values) is not list or not values or type(values[0]) is not float:
+        return None
+    try:
+        array = np.asarray(values)
+    except ValueError:    # a ragged list
+        return None
+    return array if array.dtype is _FLOAT64 and array.ndim == 1 else None
+
+
 def is_lazy(*values: Any) -> bool:
     """Whether any is of data that are not in memory."""
-    return any(type(value) is not np.ndarray and value is not None
-               and (getattr(type(value), "is_lazy", False) or is_dask(value)) for value in values)
+    for value in values:
+        kind = type(value)
+        if kind not in _IN_MEMORY and (getattr(kind, "is_lazy", False) or is_dask(value)):
+            return True
+    return False
 
 
 def refuse_lazy(values: Any, name: str) -> None:

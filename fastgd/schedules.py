@@ -333,6 +333,8 @@ def _example(schedule: type) -> str:
 
 def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
     """`as_rates`, and None for "auto": the rate is then for the data to say. `words` are those that are allowed."""
+    if type(alpha) is float and 0 < alpha < np.inf:    # the small call
+        return _constant_of(alpha)
     if not isinstance(alpha, str):
         return as_rates(alpha)
     if alpha == "auto":

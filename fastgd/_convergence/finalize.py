@@ -4,7 +4,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastgd._convergence.messages import message_of, on_order
-from fastgd._convergence.report import assess, report_of
+from fastgd._convergence.report import Assessment, assess, report_of
+from fastgd._limits import SAMPLE
 from fastgd._options import DescentOptions
 from fastgd._theta import is_finite
 from fastgd.results import (
@@ -34,23 +35,25 @@ if TYPE_CHECKING:
 def finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
              category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise if it did not go well."""
-    if objective.data.is_parted:
+    if objective.data.n > SAMPLE:    # so that a pass is worth saving
         objective = objective.reading_both()
     try:
-        return _finalize(objective, options, outcome, history, category)
+        assessment = assess(objective, outcome, options.tol, options.stop, options.bit_generator is not None)
+        if outcome.unevenness is not None:
+            warn(f"{options.method}: {on_order(outcome.unevenness)}", category)
+        if (assessment.status == CONVERGED and not (options.full_output or options.history)
+                and not assessment.has_sign_labels):
+            return outcome.theta if outcome.average is None else outcome.average
+        return _report(objective, options, outcome, history, category, assessment)
     except SourceError as error:
         error.result = lost(outcome.x, outcome.updates)
         raise
 
 
-def _finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
-              category: type[ConvergenceWarning]) -> Theta | DescentResult:
-    assessment = assess(objective, outcome, options.tol, options.stop, options.bit_generator is not None)
+def _report(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
+            category: type[ConvergenceWarning], assessment: Assessment) -> Theta | DescentResult:
+    """Warn or raise with the message of the report; return theta or the result."""
     needs_result, status = options.full_output or options.history, assessment.status
-    if outcome.unevenness is not None:
-        warn(f"{options.method}: {on_order(outcome.unevenness)}", category)
-    if status == CONVERGED and not needs_result and not assessment.has_sign_labels:
-        return outcome.theta if outcome.average is None else outcome.average
     message = f"{options.method} {message_of(report_of(objective, options, outcome, assessment))}"
     if status == NOT_FINITE:
         raise DivergenceError(message, result_of(objective, outcome, history, status, message))

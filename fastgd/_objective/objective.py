@@ -72,12 +72,12 @@ class LossFunctions(NamedTuple):
 
 def check_functions(loss_fn: Any, grad_loss_fn: Any, *, needs_loss: bool = True) -> LossFunctions:
     """Check a loss and a gradient; the gradient may be None, and the loss too unless it is needed."""
-    reported = ours(loss_fn)
+    reported: Loss | Gradient | None = loss_fn if isinstance(loss_fn, Loss) else ours(loss_fn)
     if reported is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
         check_callable(loss_fn, "loss_fn")
     if grad_loss_fn is None and isinstance(reported, Loss):
         grad_loss_fn = reported.gradient
-    gradient: Any = ours(grad_loss_fn)
+    gradient: Any = grad_loss_fn if isinstance(grad_loss_fn, Gradient) else ours(grad_loss_fn)
     if gradient is None:
         if grad_loss_fn is not None:
             check_callable(grad_loss_fn, "grad_loss_fn")
@@ -151,15 +151,19 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
 
 
 class _Memo:
-    """Last evaluations of an objective: pairs of a theta, copied as a callback may change its own, and a result."""
+    """Last evaluations of an objective, pairs of a theta and a result, and what is made when it is first used.
 
-    __slots__ = ("both", "functions", "gradient", "value")
+    Thetas are copies, as a callback may change its own.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("both", "functions", "gradient", "second_moments", "value")
+
+    def __init__(self, second_moments: SecondMoments | None) -> None:
         self.value: tuple[Theta, float] | None = None
         self.gradient: tuple[Theta, Theta] | None = None
         self.both: tuple[Theta, tuple[float, Any]] | None = None    # without a penalty
         self.functions: dict[str, Callable[..., Any]] = {}
+        self.second_moments = second_moments
 
 
 class Objective:
@@ -186,19 +190,17 @@ class Objective:
         Its gradient, on which kernels descend.
     """
 
-    __slots__ = ("_memo", "_reads_both", "compiled_gradient", "data", "functions", "loss", "penalty", "second_moments",
-                 "threads")
+    __slots__ = ("_memo", "_reads_both", "compiled_gradient", "data", "functions", "loss", "penalty", "threads")
 
     def __init__(self, functions: LossFunctions, data: Source, penalty: Penalty | None = None,
                  threads: Threads = ALONE, second_moments: SecondMoments | None = None) -> None:
         self.functions, self.data, self.penalty, self.threads = functions, data, penalty, threads
         self.loss, self.compiled_gradient = functions.loss, functions.gradient
-        self.second_moments = second_moments or second_moments_of(data, threads)
-        self._memo, self._reads_both = _Memo(), False
+        self._memo, self._reads_both = _Memo(second_moments), False
 
     def reading_both(self) -> Objective:
         """Return this objective, with `reported_value` reading the gradient in the same pass over the data."""
-        other = Objective(self.functions, self.data, self.penalty, self.threads, self.second_moments)
+        other = Objective(self.functions, self.data, self.penalty, self.threads)
         other._memo, other._reads_both = self._memo, True
         return other
 
@@ -214,6 +216,14 @@ class Objective:
         """Close data that are not in memory."""
         if self.data.is_parted:
             self.data.pieces.close()
+
+    @property
+    def second_moments(self) -> SecondMoments:
+        """Second moments of the data."""
+        memo = self._memo
+        if memo.second_moments is None:
+            memo.second_moments = second_moments_of(self.data, self.threads)
+        return memo.second_moments
 
     @property
     def in_memory(self) -> Points | Rows:
@@ -329,7 +339,8 @@ class Objective:
         loss, memo = self.loss, self._memo
         assert loss is not None
         if memo.both is None or not same(memo.both[0], theta):
-            memo.both = _copy(theta), self.data.value_and_slope(loss, theta, self.threads)
+            memo.both = (theta if type(theta) is float else _copy(theta),
+                         self.data.value_and_slope(loss, theta, self.threads))
             if self.penalty is None:
                 memo.gradient = memo.both[0], memo.both[1][1]
                 if loss is self.functions.reported:

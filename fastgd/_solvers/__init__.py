@@ -58,12 +58,12 @@ def run_batch(objective: Objective, options: DescentOptions, theta0: Any) -> Run
             if isinstance(solver, ConcomitantScale):
                 monitor.follow(solver)
         outcome, history = _monitored(solver, options.limit, monitor, epochs)
-    if isinstance(solver, SmoothingSolver):
+    if solver.evaluations == 0 and isinstance(solver, SmoothingSolver):
         outcome = solver.finalize(outcome)
     elif options.precondition is not None and options.stop == "step" and objective.data.is_rows:
         step: Any = outcome.theta - outcome.previous
         outcome = outcome._replace(moved=objective.preconditioner(options.precondition).size(step))
-    if isinstance(solver, ConcomitantScale):
+    if solver.evaluations == 0 and isinstance(solver, ConcomitantScale):
         outcome = outcome._replace(scale=solver.scale)
     if options.precondition == "gram":
         outcome = outcome._replace(collinear=objective.preconditioner("gram").collinear)

@@ -36,25 +36,19 @@ class _KernelSolver(Scheduled):
 
     is_deterministic = True
     records_all = False
-    _buffer: DoubleArray | None = None
 
     def __init__(self, rates: Rates, first_update: int, by_step: bool, steps: Any, kernel: Kernel) -> None:
         super().__init__(rates, first_update, by_step)
         self.is_deterministic = self.is_deterministic and rates.is_constant
         self._steps, self._kernel, self._stopped = steps, kernel, by_step
+        self._buffer: DoubleArray | None = None
 
-    def _run(self, most: int, capacity: int) -> tuple[int, bool, DoubleArray]:
-        rates = self.next_rates(most if most < capacity else capacity)
+    def _prepare(self, most: int) -> DoubleArray:
+        """Return the rates of the next updates, after the kernel is told if a short step ends the run."""
+        rates = self.next_rates(most)
         if self.stops != self._stopped:
             self._steps.ends_when_short = self._stopped = self.stops
-        if self._buffer is None:
-            self._buffer = self._new_buffer()
-        count, is_short = self._kernel(rates, self._buffer[:len(rates)])
-        self._done += count
-        return count, is_short, rates
-
-    def _new_buffer(self) -> DoubleArray:
-        raise NotImplementedError
+        return rates
 
 
 class _NumberSolver(_KernelSolver):
@@ -63,20 +57,18 @@ class _NumberSolver(_KernelSolver):
     capacity = BATCH_UPDATES
     _steps: NumberSteps
 
-    @property
-    def theta(self) -> float:
-        return self._steps.theta
-
-    @property
-    def previous(self) -> float:
-        return self._steps.previous
-
-    def _new_buffer(self) -> DoubleArray:
-        return np.empty(self.capacity)
+    def __init__(self, rates: Rates, first_update: int, by_step: bool, steps: NumberSteps, kernel: Kernel) -> None:
+        super().__init__(rates, first_update, by_step, steps, kernel)
+        self.theta = self.previous = steps.theta
 
     def advance(self, most: int) -> Steps:
-        count, is_short, rates = self._run(most, self.capacity)
-        assert self._buffer is not None
+        most, steps = most if most < self.capacity else self.capacity, self._steps
+        rates = self._rates(0, most) if self.is_deterministic else self._prepare(most)
+        if self._buffer is None:
+            self._buffer = np.empty(self.capacity)
+        count, is_short = self._kernel(rates, self._buffer[:rates.size])
+        self._done += count
+        self.theta, self.previous = steps.theta, steps.previous
         return Steps(self._buffer[:count], rates[:count], is_short)
 
 
@@ -146,10 +138,13 @@ class _ArraySolver(_KernelSolver):
         return np.empty((self.capacity if is_whole else 1, len(self.theta)))
 
     def advance(self, most: int) -> Steps:
-        count, is_short, rates = self._run(most, self.capacity)
-        self.theta, self.previous = self._now.copy(), self._before.copy()
+        rates = self._prepare(min(most, self.capacity))
+        if self._buffer is None:
+            self._buffer = self._new_buffer()
         thetas = self._buffer
-        assert thetas is not None
+        count, is_short = self._kernel(rates, thetas[:len(rates)])
+        self._done += count
+        self.theta, self.previous = self._now.copy(), self._before.copy()
         if len(thetas) < len(rates):
             thetas[-1] = self._now
         return Steps(thetas[:count], rates[:count], is_short)

@@ -46,7 +46,7 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
             if monitor is not None:
                 monitor.before_chunk(done, before)
             steps = solver.advance(most) if pace is None else pace.advance(most)
-            theta, count, period, is_converged = solver.theta, len(steps.step_sizes), 0, steps.is_converged
+            theta, count, period, is_converged = solver.theta, steps.step_sizes.size, 0, steps.is_converged
             if cycles is not None and not is_converged:
                 period = cycles.find(done, steps.thetas, count)
                 if period:
@@ -63,7 +63,8 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
                 previous = solver.previous if not period else steps.thetas[count - 2] if count > 1 else before
                 if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
                     theta, previous = own(theta), own(previous)
-                return Outcome(start, theta, previous, done, _status(is_stopped, is_converged, period, theta),
+                status = CONVERGED if is_converged and not is_stopped else _status(is_stopped, period, theta)
+                return Outcome(start, theta, previous, done, status,
                                steps.step_sizes.item(count - 1), fastest, period,
                                None if epochs is None else epochs.average)
     except SourceError as error:
@@ -71,14 +72,12 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
         raise
 
 
-def _status(is_stopped: bool, is_converged: bool, period: int, theta: Theta) -> int:
-    """Return the status of a run that ends."""
+def _status(is_stopped: bool, period: int, theta: Theta) -> int:
+    """Return the status of a run that ends and has not met its rule."""
     if is_stopped:
         return STOPPED_BY_CALLBACK
-    if is_converged or period == 1:
-        return CONVERGED
     if period:
-        return CYCLE
+        return CONVERGED if period == 1 else CYCLE
     return LIMIT_REACHED if is_finite(theta) else NOT_FINITE
 
 
@@ -93,7 +92,7 @@ class _Pace:
         """Advance the solver, and measure the time."""
         began = time.perf_counter()
         steps = self._solver.advance(min(most, self._updates))
-        seconds, count = time.perf_counter() - began, len(steps.step_sizes)
+        seconds, count = time.perf_counter() - began, steps.step_sizes.size
         if seconds > LONGEST_CHUNK:
             self._updates = max(1, count // 2)
         elif seconds < LONGEST_CHUNK / 4 and count == self._updates:
