@@ -99,13 +99,6 @@ COARSE = 2.0**-28
 MOST_MEASURED = 8
 #: A slope below this part of the steepest one is near a minimum, where rounding matters most.
 NEAR_MINIMUM = 1e-2
-#: A gradient agrees with a difference up to this relative error; a difference of which rounding makes more than the
-#: second part is looked for at other half-widths, and one of which it makes more than the third hides a wrong factor.
-AGREES, HIDDEN, UNSURE = 1e-4, 1e-3, 1e-2
-#: Places where a loss is evaluated for chords, and chords that are drawn at once: a tenth of a second.
-GRID, CHORDS = 2048, 2**20
-#: Places where the rounding inside a Python loss is measured, if a chord cuts below its curve.
-PLACES_OF_ROUNDING = 16
 
 # Curvature.
 

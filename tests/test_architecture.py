@@ -24,7 +24,7 @@ STOREYS = [
     ["_settings"],
     ["_run"],
     ["_look", "_shortfall", "_verdict", "_words", "_ending"],
-    ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "_config",
+    ["descent", "stochastic", "multistart", "diagnostics", "plot", "_config",
      "estimators"],
     ["datasets", "reference"],    # stand apart
     ["__init__"],
