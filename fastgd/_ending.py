@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastgd._theta import is_finite
+from fastgd._format import is_finite
 from fastgd._verdict import Verdict, judge
 from fastgd._words import Words, on_order
 from fastgd.results import (

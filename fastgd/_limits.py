@@ -227,11 +227,6 @@ UNSCALED = 3.0
 #: Columns that a message names at most.
 MOST_NAMED = 8
 
-# Text.
-
-#: Characters of a line, and parameters that are shown one a line, as many as one sees at once; more go in columns.
-WIDTH, ONE_A_LINE = 120, 20
-
 # Losses.
 
 #: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.

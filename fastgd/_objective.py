@@ -13,7 +13,7 @@ import numpy as np
 from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
 from fastgd._differences import differences_of
-from fastgd._equality import same
+from fastgd._format import equal
 from fastgd._frames import typed_value
 from fastgd._metric import shrunk
 from fastgd._source import as_source
@@ -302,7 +302,7 @@ class Objective:
 
     def value(self, theta: Theta) -> float:
         """The loss that was given, at one theta."""
-        if self._last_value is None or not same(self._last_value[0], theta):
+        if self._last_value is None or not equal(self._last_value[0], theta):
             if self.reads_both and self._loss is not None and self._loss is self.descended:
                 value = self._with_penalty([self.own_value_and_slope(theta)[0]], [theta])[0]
             elif self._loss is not None and self.penalty is None:
@@ -316,7 +316,7 @@ class Objective:
         """The loss of our own that the descent is on, without a penalty, and its slope, in one pass."""
         loss = self.descended
         assert loss is not None
-        if self._last_both is None or not same(self._last_both[0], theta):
+        if self._last_both is None or not equal(self._last_both[0], theta):
             self._last_both = _kept(theta), self.source.value_and_slope(loss, theta, self.threads)
             if self.penalty is None:
                 self._last_slope = self._last_both[0], self._last_both[1][1]
@@ -364,7 +364,7 @@ class Objective:
 
     def slope(self, theta: Theta) -> Theta:
         """The mean slope at one theta."""
-        if self._last_slope is None or not same(self._last_slope[0], theta):
+        if self._last_slope is None or not equal(self._last_slope[0], theta):
             if self.gradient is not None and self.penalty is None:
                 found = self.source.mean(self.gradient, theta, self.threads)
             else:
@@ -398,7 +398,7 @@ class Objective:
     def _own_slope(self, theta: Any) -> Any:
         """A scalar of the type of the data, as that of numpy's mean is; with rows an array."""
         assert self.gradient is not None
-        if self._last_both is not None and same(self._last_both[0], theta):
+        if self._last_both is not None and equal(self._last_both[0], theta):
             slope = _kept(self._last_both[1][1])
         else:
             slope = self.source.mean(self.gradient, theta, self.threads)

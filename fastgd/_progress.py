@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import format_theta
 from fastgd._frames import described
-from fastgd._theta import shown
 
 if TYPE_CHECKING:
     from fastgd._types import Progress, Theta
@@ -28,7 +28,7 @@ class Lines:
     """One printed line before each update."""
 
     def show(self, theta: Theta, loss: float) -> None:
-        print(f"theta: {shown(theta, '.2f')} | loss: {loss:.2f}")
+        print(f"theta: {format_theta(theta, '.2f')} | loss: {loss:.2f}")
 
 
 class Bar:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._format import is_finite, max_abs
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -27,7 +28,6 @@ from fastgd._limits import (
 from fastgd._look import arrived, arrived_from_afar, lower_of, most_to_fall, sampled, size_at
 from fastgd._source.rows import enough_rows
 from fastgd._source.telling import variance_of_targets
-from fastgd._theta import is_finite, largest
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
@@ -76,7 +76,7 @@ def shortfall_of(objective: Objective, x: Any, start: Any, tol: float, by_loss: 
         least_that_counts = max(WORTH_WHILE * abs(there), negligible)
         if not gain > least_that_counts:
             return None
-        if by_loss and gain <= tol < abs(here) / FAR and largest(theta - x) <= FAR * tol:
+        if by_loss and gain <= tol < abs(here) / FAR and max_abs(theta - x) <= FAR * tol:
             return None
         if there <= FITS * began and gain <= WELL_FITTED * began and (not by_loss or gain <= tol):
             length = _length(objective, theta - x)
@@ -132,9 +132,9 @@ def _beyond(objective: Objective, x: Any, tol: float) -> Shortfall | None:
 def _length(objective: Objective, step: Any) -> float:
     """The largest component of a step, in units of theta or of the prediction, whichever makes it larger."""
     if not objective.source.is_rows:
-        return largest(step)
+        return max_abs(step)
     first = int(objective.source.intercept)
-    return max(largest(step), largest(step[first:] * objective.curvature.column_sizes()))
+    return max(max_abs(step), max_abs(step[first:] * objective.curvature.column_sizes()))
 
 
 def _is_surely_least(objective: Objective, x: float, tol: float) -> bool:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._format import max_abs
 from fastgd._limits import FEW, GROWN
 from fastgd._shortfall import shortfall_of
-from fastgd._theta import largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def judge(objective: Objective, outcome: Outcome, tol: float, stop: str = "step"
         return Verdict(STALLED)
     if is_rows and objective.gradient is not None and not math.isfinite(objective.descended_value(x)):
         return Verdict(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
-    if (objective.gradient is not None and not is_rows and largest(x) > HUGE
+    if (objective.gradient is not None and not is_rows and max_abs(x) > HUGE
             and not math.isfinite(objective.descended_value(x))):
         return Verdict(STALLED, edge=_edge(objective, outcome.start, x))
     shortfall = shortfall_of(objective, x, outcome.start, tol, stop == "loss")
@@ -117,7 +117,7 @@ def _judged_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Verdi
 
     Of a loss of our own it is the loss that says whether it leads to a place worth while.
     """
-    slope = largest(objective.slope(outcome.x))
+    slope = max_abs(objective.slope(outcome.x))
     knows_loss = objective.gradient is not None and math.isfinite(objective.descended_value(outcome.x))
     if slope == 0 or (slope * outcome.fastest < tol and not knows_loss):
         return _CONVERGED

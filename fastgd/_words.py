@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import format_theta, is_finite, max_abs
 from fastgd._limits import LARGEST_IN_METRIC, MOST_FOR_METRIC, MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
 from fastgd._source.points import sum_of_points
-from fastgd._theta import is_finite, largest, shown
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Words:
             return f"converged: update {updates} changed the loss by {by}.{self._ties()}"
         if moved is not None and self.stop != "step":
             return (f"converged: update {updates} ended an epoch that moved theta by {moved:.3g}, and tol is {tol:g}, "
-                    f"to {shown(self.outcome.x)}.{self._passes()}")
+                    f"to {format_theta(self.outcome.x)}.{self._passes()}")
         in_units = f"{self._units()}," if self._units() else ""
         return (f"converged: update {updates} moved theta by {self._step():.3g},{in_units} and tol is {tol:g}."
                 f"{self._ties()}")
@@ -87,7 +87,7 @@ class Words:
         outcome = self.outcome
         why = ("a plane separates the rows of target 0 from those of target 1" if self.objective.source.is_rows
                else "all targets are the same")
-        return (f"stopped after {outcome.updates} updates at theta {shown(outcome.x)}, but there is no minimum: {why}, "
+        return (f"stopped after {outcome.updates} updates at theta {format_theta(outcome.x)}, but there is no minimum: {why}, "
                 f"and the {self._loss_name()} falls to 0 as theta grows without end. Use a penalty, such as "
                 f"penalty=fastgd.penalties.L2(0.01).{self._ties()}")
 
@@ -101,19 +101,19 @@ class Words:
             more = "Raise max_epochs. " if outcome.alpha else (
                 f"The learning rate is 0 at update {outcome.updates}: give one that is above 0. ")
             return (f"did not converge in {outcome.updates} updates: stop='{self.stop}' with tol={tol:g} was not met; "
-                    f"the last update {moved}. It returns theta {shown(outcome.x)}. {more}"
+                    f"the last update {moved}. It returns theta {format_theta(outcome.x)}. {more}"
                     f"{self._advice()}{self._passes()}{end}")
         if outcome.bound is not None:
             return (f"did not converge in {outcome.updates} updates on smoothed versions of the {self._loss_name()}: "
                     f"the loss may be {outcome.bound.most:.3g} above its least. {self._or_more_updates()}{end}")
         rule = f"stop='loss' with tol={tol:g} was not met" if self.stop == "loss" else f"tol is {tol:g}"
-        return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
+        return (f"did not converge in {outcome.updates} updates: the last one {moved} to {format_theta(outcome.theta)}, and "
                 f"{rule}. {self._or_more_updates()}{end}")
 
     def _cycle(self) -> str:
         outcome = self.outcome
-        values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
-                  else f"a round of {outcome.period} values with {shown(outcome.theta)} among them")
+        values = (f"{format_theta(outcome.previous)} and {format_theta(outcome.theta)}" if outcome.period == 2
+                  else f"a round of {outcome.period} values with {format_theta(outcome.theta)} among them")
         return (f"did not converge and never would: by update {outcome.updates} theta repeats {values} for ever, in "
                 f"steps of {self._step():.3g}{self._units()} that tol={self.tol:g} never ends. A minimum may lie "
                 f"between them: use a smaller or a decreasing learning rate than {outcome.alpha:g}.{self._growth()}"
@@ -126,10 +126,10 @@ class Words:
         if is_finite(outcome.theta):
             advice = self._on_length() if self.is_adaptive else "Use a smaller learning rate, or start nearer."
             return (f"diverged by update {outcome.updates}{self._with_alpha()}: at theta "
-                    f"{shown(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. "
+                    f"{format_theta(outcome.theta)} the loss is {self.objective.descended_value(outcome.x):.6g}. "
                     f"{advice}{self._growth()}{self._rate_hint()}")
-        return (f"diverged: update {outcome.updates}{self._with_alpha()} made theta {shown(outcome.theta)}; "
-                f"the last finite theta is {shown(outcome.previous)}. {self._on_length()}{self._rate_hint()}")
+        return (f"diverged: update {outcome.updates}{self._with_alpha()} made theta {format_theta(outcome.theta)}; "
+                f"the last finite theta is {format_theta(outcome.previous)}. {self._on_length()}{self._rate_hint()}")
 
     def _with_alpha(self) -> str:
         return "" if self.is_adaptive else f" with alpha={self.outcome.alpha:g}"
@@ -146,18 +146,18 @@ class Words:
         """What made theta infinite or NaN where it was no learning rate."""
         objective, start, last = self.objective, self.outcome.start, self.outcome.previous
         with np.errstate(all="ignore"):
-            if objective.gradient is not None and (largest(start) <= max(map(abs, objective.source.extremes))
+            if objective.gradient is not None and (max_abs(start) <= max(map(abs, objective.source.extremes))
                                                    and not math.isfinite(objective.descended_value(start))):
-                return (f"the {self._loss_name()} is not finite at the start, theta {shown(start)}. "
+                return (f"the {self._loss_name()} is not finite at the start, theta {format_theta(start)}. "
                         f"{_on_overflow(objective)}")
             if objective.gradient is not None and not objective.calls_loss:
                 return ""
             slope: Any = objective.slope(last)
-            if not is_finite(slope) and largest(last) < FAR_OUT:
+            if not is_finite(slope) and max_abs(last) < FAR_OUT:
                 return self._no_slope(slope, last)
             if objective.is_unknown:
                 return "" if not self.is_adaptive else (
-                    f"steps of its own length led to theta {shown(last)}, where the slope is still {shown(slope)}. "
+                    f"steps of its own length led to theta {format_theta(last)}, where the slope is still {format_theta(slope)}. "
                     "There is no minimum on this side; look at the sign of the gradient.")
             return self._endless(last) or self._uphill()
 
@@ -165,56 +165,56 @@ class Words:
         """Names the function that is no number where the gradient is not."""
         objective = self.objective
         if not objective.has_differences:
-            return (f"the gradient is {shown(slope)} at theta {shown(last)}, which no learning rate can help. Look "
+            return (f"the gradient is {format_theta(slope)} at theta {format_theta(last)}, which no learning rate can help. Look "
                     "at the gradient there, or start elsewhere.")
         value = objective.value(last)
         if math.isfinite(value):
-            return (f"the loss is no number beside theta {shown(last)}, where it is {value:.6g}, and has no slope. "
+            return (f"the loss is no number beside theta {format_theta(last)}, where it is {value:.6g}, and has no slope. "
                     "Start where the loss is a number.")
-        return f"the loss is {value:g} at theta {shown(last)}, and has no slope. {_on_overflow(objective)}"
+        return f"the loss is {value:g} at theta {format_theta(last)}, and has no slope. {_on_overflow(objective)}"
 
     def _endless(self, last: Any) -> str:
         """Says that the loss has no minimum, where it fell all the way to a theta that is huge."""
         start = self.outcome.start
         began, ended = self.objective.values([start, last])
         return "" if not ended < began else (
-            f"the loss falls without end, from {began:.6g} at theta {shown(start)} to {ended:.6g} at theta "
-            f"{shown(last)}. It has no minimum on this side; look at the sign of the loss.")
+            f"the loss falls without end, from {began:.6g} at theta {format_theta(start)} to {ended:.6g} at theta "
+            f"{format_theta(last)}. It has no minimum on this side; look at the sign of the loss.")
 
     def _uphill(self) -> str:
         """Says that the gradient is not that of the loss, where short steps along it from the start go up."""
         objective, start = self.objective, self.outcome.start
         slope: Any = objective.slope(start)
-        if objective.has_differences or not is_finite(slope) or not largest(slope):
+        if objective.has_differences or not is_finite(slope) or not max_abs(slope):
             return ""
-        way = slope / largest(slope) * (max(largest(start), max(map(abs, objective.source.extremes))) or 1.0)
+        way = slope / max_abs(slope) * (max(max_abs(start), max(map(abs, objective.source.extremes))) or 1.0)
         here, *beyond = objective.values([start, *(start - way * part for part in (1e-3, 1e-4, 1e-5))])
         return "" if not all(value > here + 1e-9 * abs(here) for value in beyond) else (
-            f"the loss rises where the gradient says that it falls, at the start, theta {shown(start)}. Look at the "
+            f"the loss rises where the gradient says that it falls, at the start, theta {format_theta(start)}. Look at the "
             "sign of the gradient; fastgd.check_gradient compares it with the loss.")
 
     def _lost(self) -> str:
         """Where the loss ceased to be a number."""
         objective, outcome, edge = self.objective, self.outcome, self.verdict.edge
         value = objective.value(outcome.x) if objective.calls_loss else objective.descended_value(outcome.x)
-        here = f"but the loss is {value} at theta {shown(outcome.x)}"
+        here = f"but the loss is {value} at theta {format_theta(outcome.x)}"
         if edge is None or not is_finite(edge):
             return f"stopped after {outcome.updates} updates, {here}, as it is at the start. {_on_overflow(objective)}"
         return (f"stopped after {outcome.updates} updates, {here}. On the way there it is a number up to theta "
-                f"{shown(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
+                f"{format_theta(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
                 "everywhere.")
 
     def _stalled(self) -> str:
         outcome = self.outcome
         if self.verdict.edge is not None:
             return self._lost()
-        if self.is_adaptive and self.objective.calls_loss and largest(outcome.x) > FAR_OUT:
+        if self.is_adaptive and self.objective.calls_loss and max_abs(outcome.x) > FAR_OUT:
             endless = self._endless(outcome.x)
             if endless:
                 return f"stopped at update {outcome.updates}: {endless}"
         if self.verdict.growth is not None:
             return (f"met its rule after {outcome.updates} updates{self._with_alpha()}, at theta "
-                    f"{shown(outcome.x)}, but went up and not down. {self._on_length()}{self._growth()}"
+                    f"{format_theta(outcome.x)}, but went up and not down. {self._on_length()}{self._growth()}"
                     f"{self._rate_hint()}")
         if self.verdict.is_separable:
             return self._no_minimum()
@@ -224,13 +224,13 @@ class Words:
             return (f"stopped after {outcome.updates} updates on smoothed versions of the {self._loss_name()}, as "
                     f"narrower ones would be rounding: the loss may be {outcome.bound.most:.3g} above its least. Use "
                     "a larger tol, or scale the data.")
-        slope = largest(self.objective.slope(outcome.x))
+        slope = max_abs(self.objective.slope(outcome.x))
         if outcome.alpha == 0:
-            return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
+            return (f"stands still at theta {format_theta(outcome.x)} because the learning rate fell to 0 by update "
                     f"{outcome.updates}; the mean slope is still {slope:.3g}. Use a rate that falls more slowly.")
         where = ("on a point that happens to lie near" if self.stop == "step"
                  else "when two epochs happened to end near each other, at")
-        return (f"stopped after {outcome.updates} updates {where} theta {shown(outcome.x)}: on all points together a "
+        return (f"stopped after {outcome.updates} updates {where} theta {format_theta(outcome.x)}: on all points together a "
                 f"step would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is "
                 f"{self.tol:g}. {self._advice()}{self._passes()}")
 
@@ -242,11 +242,11 @@ class Words:
         updates = (f"updates, the last of which {changed} by less than tol={self.tol:g}" if outcome.bound is None
                    else f"updates on smoothed versions of the {self._loss_name()}")
         lower = "the least is" if shortfall.is_least else "it is still lower,"
-        found = (f"the loss is {self.objective.descended_value(outcome.x):.7g} at theta {shown(outcome.x)}, and "
-                 f"{lower} {shortfall.loss:.7g}, at theta {shown(shortfall.theta)}")
+        found = (f"the loss is {self.objective.descended_value(outcome.x):.7g} at theta {format_theta(outcome.x)}, and "
+                 f"{lower} {shortfall.loss:.7g}, at theta {format_theta(shortfall.theta)}")
         if math.isnan(shortfall.loss):    # of a gradient without a loss
-            found = (f"at theta {shown(outcome.x)} the slope is {largest(self.objective.slope(outcome.x)):.3g}, and it "
-                     f"still has that sign at theta {shown(shortfall.theta)}")
+            found = (f"at theta {format_theta(outcome.x)} the slope is {max_abs(self.objective.slope(outcome.x)):.3g}, and it "
+                     f"still has that sign at theta {format_theta(shortfall.theta)}")
         return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: {found}. "
                 f"{self._to_arrive()}{self._passes()}")
 
@@ -315,7 +315,7 @@ class Words:
         """The length of the last step, as the rule of steps measures it."""
         if self._is_scaled:
             return float(self.outcome.moved)    # type: ignore[arg-type]
-        return largest(self.outcome.theta - self.outcome.previous)
+        return max_abs(self.outcome.theta - self.outcome.previous)
 
     def _units(self) -> str:
         return " in units of the prediction" if self._is_scaled else ""

@@ -18,7 +18,7 @@ from fastgd._checks import (
     one_number,
 )
 from fastgd._differences import Component, DifferenceGradient, rounding_along
-from fastgd._equality import same_fields
+from fastgd._format import equal_fields
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
@@ -86,7 +86,7 @@ class GradientCheck:
         return iter((self.error, self.theta))
 
     def __eq__(self, other: object) -> bool:
-        return same_fields(self, other) if isinstance(other, GradientCheck) else NotImplemented
+        return equal_fields(self, other) if isinstance(other, GradientCheck) else NotImplemented
 
     def __hash__(self) -> int:
         return hash((self.theta, self.skipped, self.message))    # without NaN, whose hashes differ

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_number, real_numbers
-from fastgd._value import Value
+from fastgd._immutable import Immutable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["L1", "L2", "ElasticNet", "Penalty"]
 
 
-class Penalty(Value):
+class Penalty(Immutable):
     """What the three have in common: ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``, called as ``penalty(w)``.
 
     Two penalties are equal if they are of one class and have equal parameters. They cannot be changed.

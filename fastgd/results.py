@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 import numpy as np
 
 from fastgd._checks import check_design
-from fastgd._equality import same
-from fastgd._shown import as_html, as_text, names_of
-from fastgd._theta import is_array
+from fastgd._format import equal, is_array, parameter_names, result_html, result_text
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -208,7 +206,7 @@ class DescentResult(Generic[Theta_co]):
         import pandas as pd
 
         start = int(self.fit_intercept)
-        index = names_of(self)[start:] if self._columns is None else self._columns
+        index = parameter_names(self)[start:] if self._columns is None else self._columns
         return pd.Series(np.array(theta[start:]), index=index, name="coef")
 
     @property
@@ -297,15 +295,15 @@ class DescentResult(Generic[Theta_co]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DescentResult):
             return NotImplemented
-        return all(same(getattr(self, name), getattr(other, name)) for name in (
+        return all(equal(getattr(self, name), getattr(other, name)) for name in (
             "x", "fun", "jac", "nit", "status", "feature_names", "fit_intercept"))
 
     def __repr__(self) -> str:
-        return as_text(self)
+        return result_text(self)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        return as_html(self)
+        return result_html(self)
 
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")

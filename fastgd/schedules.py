@@ -19,9 +19,9 @@ import numpy as np
 
 from fastgd._checks import check_count, check_number
 from fastgd._frames import described, typed_value
+from fastgd._immutable import Immutable
 from fastgd._kernels import rates as kernels
 from fastgd._limits import RATES_OF_A_BLOCK, SINGLE_RATES
-from fastgd._value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_d
 _LAST = min(2**53, sys.maxsize // 2) - 1
 
 
-class _Schedule(Value):
+class _Schedule(Immutable):
     """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit."""
 
     _parameters: dict[str, float]

@@ -11,8 +11,7 @@ PACKAGE = Path(fastgd.__file__).parent
 #: From the ground up; modules of one storey may import each other, as long as there is no circle.
 STOREYS = [
     ["_kernels"],
-    ["results", "_theta", "_checks", "_limits", "_random", "_progress", "_types", "_value", "_equality",
-     "_shown", "_frames"],
+    ["results", "_checks", "_limits", "_random", "_progress", "_types", "_immutable", "_format", "_frames"],
     ["_sums", "_threads"],
     ["_source"],
     ["schedules", "penalties"],
@@ -33,7 +32,7 @@ STOREYS = [
 ]
 FLOOR = {name: floor for floor, names in enumerate(STOREYS) for name in names}
 #: These know nothing of the package.
-APART = {"reference": set(), "datasets": set(), "_limits": set(), "_value": set(), "_equality": set(),
+APART = {"reference": set(), "datasets": set(), "_limits": set(), "_immutable": set(), "_format": set(),
          "_kernels": {"_kernels"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 700, 50
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastgd._format import max_abs
 from fastgd._limits import BATCH_UPDATES
 from fastgd._run.choice import arriving_runner, runner_and_rates, stochastic_runner
 from fastgd._run.driver import Outcome, drive
@@ -13,7 +14,6 @@ from fastgd._run.many import run_many
 from fastgd._run.python import NesterovBatch, PythonBatch
 from fastgd._run.shuffled import Cut, ShuffledBlocks, unevenness
 from fastgd._run.watch import Watch
-from fastgd._theta import largest
 from fastgd.results import CONVERGED, SourceError, lost
 from fastgd.schedules import as_rates
 
@@ -97,7 +97,7 @@ def _full_step(objective: Objective, settings: Settings, outcome: Outcome) -> fl
     """How long a step on all of the data would be where a stochastic run ended."""
     step: Any = objective.slope(outcome.x)
     if settings.precondition is None:
-        return outcome.alpha * largest(step)
+        return outcome.alpha * max_abs(step)
     metric = objective.metric(settings.precondition, is_stochastic=True)
     length: float = metric.size(metric.direction(step))
     return length * outcome.alpha

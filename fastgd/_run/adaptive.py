@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._limits import BEYOND, FARTHER
 from fastgd._run.python import PythonBatch
-from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

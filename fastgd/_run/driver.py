@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._format import copy_theta, is_finite
 from fastgd._limits import EVALUATIONS_IN_VAIN, FIRST_CHUNK, LONGEST_CHUNK
-from fastgd._theta import is_finite, own
 from fastgd.results import (
     CONVERGED,
     CYCLE,
@@ -111,11 +111,11 @@ def drive(runner: Runner, rates: Rates, limit: int, *, watch: Watch | None = Non
             if converged or done == limit or stopped or period or not is_finite(theta):
                 previous = runner.previous if not period else thetas[count - 2] if count > 1 else before
                 if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
-                    theta, previous = own(theta), own(previous)
+                    theta, previous = copy_theta(theta), copy_theta(previous)
                 return Outcome(start, theta, previous, done, _status(stopped, converged, period, theta),
                                alphas.item(count - 1), fastest, period, None if epochs is None else epochs.average)
     except SourceError as error:
-        error.result = lost(own(runner.theta), done)
+        error.result = lost(copy_theta(runner.theta), done)
         raise
 
 
@@ -201,7 +201,7 @@ class _CycleFinder:
                     self.found_at = start + first + 1
                     return done + self.found_at - self._anchor_update
             if done + stop == self._next_anchor:
-                self._anchor, self._anchor_update = own(thetas[stop - 1]), self._next_anchor
+                self._anchor, self._anchor_update = copy_theta(thetas[stop - 1]), self._next_anchor
                 self._next_anchor *= 2
             start = stop
         return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._limits import (
     CACHED_NUMBERS,
     COST_OF_SMOOTHING,
@@ -29,7 +30,6 @@ from fastgd._run.driver import Bound
 from fastgd._run.dual import Dual
 from fastgd._run.vertex import least_vertex
 from fastgd._sums import column_sums
-from fastgd._theta import is_finite
 from fastgd.results import CONVERGED, LIMIT_REACHED
 
 if TYPE_CHECKING:

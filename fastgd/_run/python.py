@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import real_number
+from fastgd._format import is_finite
 from fastgd._kernels import shuffle
 from fastgd._limits import BATCH_UPDATES, ROUNDING, SLICE
 from fastgd._run.update import Update
-from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

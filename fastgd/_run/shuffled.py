@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._kernels import shuffle
 from fastgd._limits import BLOCKS_TOGETHER, LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK, STOCHASTIC_UPDATES, UNEVEN
 from fastgd._source.shelf import shelf_of
-from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import max_abs
 from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
 from fastgd._metric import Metric, NumberMetric, shrunk
-from fastgd._theta import largest
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
@@ -78,7 +78,7 @@ class Update:
         """How far a step goes, by the measure of the rule."""
         if self.metric is not None:
             return self.metric.size(step)
-        return largest(step if self._sizes is None else step * self._sizes)
+        return max_abs(step if self._sizes is None else step * self._sizes)
 
     def squared(self, step: Any) -> float:
         """The squared length of a step, in the metric in which it is made."""

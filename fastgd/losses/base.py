@@ -25,11 +25,11 @@ from fastgd._checks import (
     real_numbers,
 )
 from fastgd._frames import typed_value
+from fastgd._immutable import Immutable
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, as_source, no_intercept_without_rows
 from fastgd._source.points import mean_over
 from fastgd._sums import threads_of
-from fastgd._value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ class _Doc:
         return f"{function.__name__}{function.__signature__}\n\n{inspect.cleandoc(self._text)}"
 
 
-class _Mean(Value, Generic[OverRows]):
+class _Mean(Immutable, Generic[OverRows]):
     """What a loss and its gradient share: a mean over the points, called with one theta, and a curve over many."""
 
     is_slope: ClassVar = False
