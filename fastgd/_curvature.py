@@ -12,7 +12,7 @@ import numpy as np
 from fastgd._checks import C_NAMES
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
-from fastgd._kernels.linear import Rows as LinearRows
+from fastgd._kernels.linear import RowTargets as LinearRows
 from fastgd._kernels.losses import SquaredError
 from fastgd._limits import (
     CACHED_NUMBERS,

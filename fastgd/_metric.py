@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._kernels import metric as kernels
+from fastgd._kernels import preconditioner as kernels
 from fastgd._limits import LOST_IN_ROUNDING, PART_OF_A_TIE, ROUNDINGS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Metric:
     ----------
     shift, sizes : ndarray of shape (p,)
         The centre and the unit of each column.
-    kernel : fastgd._kernels.metric.Metric
+    kernel : fastgd._kernels.preconditioner.PreconditionerKernel
         What computes in it.
     ties : tuple of int
         Columns that others determine, and those that do; none where that was not looked at.
@@ -42,7 +42,7 @@ class Metric:
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, unit: float) -> None:
         self.shift, self.sizes = shift, sizes
-        self.kernel = kernels.Metric(shift, sizes, unit)
+        self.kernel = kernels.PreconditionerKernel(shift, sizes, unit)
 
     @property
     def unit(self) -> float:
@@ -52,7 +52,7 @@ class Metric:
     def over(self, curvature: float) -> Metric:
         """That of a loss so many times as curved."""
         other = copy.copy(self)
-        other.kernel = self.kernel.over(curvature)
+        other.kernel = self.kernel.for_curvature(curvature)
         return other
 
     def scaled(self, step: DoubleArray) -> DoubleArray:
@@ -69,7 +69,7 @@ class Metric:
 
     def _in_units(self, step: DoubleArray) -> tuple[DoubleArray, float, float]:
         out = np.empty(len(step))
-        return out, *self.kernel.in_units(step, out, np.empty((2, len(step))))
+        return out, *self.kernel.measure_step(step, out, np.empty((2, len(step))))
 
     def direction(self, gradient: DoubleArray) -> DoubleArray:
         """P @ gradient, in the units of theta."""
@@ -80,7 +80,7 @@ class Metric:
     def moved(self, theta: DoubleArray, rate: float, gradient: DoubleArray, shrinkage: float) -> DoubleArray:
         """Where a step leads, the weights shrunk by the proximal step of `shrinkage` * sum(abs(weight)) after it."""
         out = np.empty(len(theta))
-        self.kernel.moved(theta, rate, gradient, shrinkage, out, np.empty((2, len(theta))))
+        self.kernel.proximal_step(theta, rate, gradient, shrinkage, out, np.empty((2, len(theta))))
         return out
 
 
@@ -143,7 +143,7 @@ class GramMetric(Metric):
         with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
             kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         lost = vectors[:, ~kept]
-        self.kernel = kernels.Metric(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
+        self.kernel = kernels.PreconditionerKernel(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)
         self.ties = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > PART_OF_A_TIE))
 

@@ -106,7 +106,7 @@ class TestOutdatedModules:
         assert "1 passed" in done.stdout, done.stdout + done.stderr
 
     @pytest.mark.parametrize(("changed", "module"), [
-        ("fastgd/_kernels/rates.pyx", r"rates\."), ("fastgd/_kernels/losses.pxd", ""), ("setup.py", "")])
+        ("fastgd/_kernels/schedules.pyx", r"schedules\."), ("fastgd/_kernels/losses.pxd", ""), ("setup.py", "")])
     def test_tests_do_not_run_with_a_module_older_than_its_source(self, changed, module, tree):
         self.change(tree / changed, 10)
         done = self.pytest_in(tree)

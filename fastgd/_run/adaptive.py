@@ -67,7 +67,7 @@ class BarzilaiBorwein(PythonBatch):
     def next_rate(self) -> float:
         """The length of the step from here, for which the gradient is looked at."""
         value = math.nan if self._value is None else self._value(self.theta)
-        rate, is_back = self._lengths.next_rate(np.ascontiguousarray(self.slope_at(self.theta)), value)
+        rate, is_back = self._lengths.next_step_size(np.ascontiguousarray(self.slope_at(self.theta)), value)
         if is_back:
             self.theta = self.previous
         return rate

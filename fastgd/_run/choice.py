@@ -218,13 +218,13 @@ def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dat
         rows = source.as_rows()
         order = rows.to_shuffle(dataset, settings.in_place, "a sample_weight, a penalty or a preconditioner")
         of_one = ArrayStochastic(gradient, rows, order, size or 1, generator, np.array([theta0]), tol, by_step)
-        of_one.take_manner(metric, objective.penalty)
+        of_one.set_proximal(metric, objective.penalty)
         return OfOneWeight(of_one)
     points = source.to_shuffle(dataset, settings.in_place)
     if isinstance(source, Rows):
         runner = ArrayStochastic(gradient, source, points, size or 1, generator, theta0, tol, by_step)
         if not is_plain:
-            runner.take_manner(metric, objective.penalty)
+            runner.set_proximal(metric, objective.penalty)
         return runner
     if size is None or size <= gradient.at_once:
         return NumberStochastic(gradient, points, size or 1, generator, theta0, tol, by_step)

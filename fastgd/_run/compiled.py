@@ -195,12 +195,12 @@ class ArrayStochastic(_ArrayRunner):
         self._stochastic = functools.partial(gradient.version(linear.stochastic, rows.X.dtype), gradient.kernel, rows.X,
                                              rows.kernel, order, visits, self._steps)
 
-    def take_manner(self, metric: Any, penalty: Penalty | None) -> None:
+    def set_proximal(self, metric: Any, penalty: Penalty | None) -> None:
         """Make steps in this metric and with this penalty."""
         p = self._features
         shift, sizes = getattr(metric, "shift", np.zeros(p)), getattr(metric, "sizes", np.ones(p))
         l1, l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
-        self._steps.take_manner(1.0 if metric is None else metric.unit, l2, l1, shift, sizes)
+        self._steps.set_proximal(1.0 if metric is None else metric.unit, l2, l1, shift, sizes)
 
     def advance(self, alphas: DoubleArray, thetas: DoubleArray) -> tuple[int, bool]:
         count, is_short = _advanced(self._generator, self._stochastic, alphas, thetas)

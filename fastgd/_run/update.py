@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._format import max_abs
-from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
+from fastgd._kernels.step_size import SpectralStep, workspace_rows
 from fastgd._metric import Metric, NumberMetric, shrunk
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Update:
         self._first = 0 if objective is None else int(objective.source.intercept)
         self._decay, self._shrinkage = (0.0, 0.0) if penalty is None else (penalty.l2, penalty.l1)
 
-    def lengths(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> BarzilaiBorwein:
+    def lengths(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> SpectralStep:
         """What chooses the lengths of steps of a theta of rows, and makes them in these two arrays."""
         q = len(now)
         if self.metric is None:
@@ -38,7 +38,7 @@ class Update:
         else:
             assert not isinstance(self.metric, NumberMetric)
             metric, measure = self.metric, None
-        return BarzilaiBorwein(metric.kernel, now, before, np.empty((rows_of_room(), q)), first_rate, self._shrinkage,
+        return SpectralStep(metric.kernel, now, before, np.empty((workspace_rows(), q)), first_rate, self._shrinkage,
                                measure)
 
     def with_decay(self, theta: Any, gradient: Any) -> Any:
