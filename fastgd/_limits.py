@@ -4,8 +4,6 @@
 
 #: Evaluations of a loss at a point in one call of a kernel: 3 ms of the slowest that needs only + - * /.
 EVALUATIONS = 2**22
-#: The same for losses that need exp, of 16 ns each, and for C functions of the user's own, of which nothing is known.
-EVALUATIONS_OF_EXP, EVALUATIONS_OF_C = 2**20, 2**16
 #: Evaluations in the first chunk of updates, after which their time is known.
 FIRST_CHUNK = 2**20
 #: Numbers that are checked, copied or reduced at once: 4 ms.
@@ -82,11 +80,6 @@ NUMBERS_KEPT = 2**16
 NUMBERS_OF_A_BLOCK, LEAST_OF_A_BLOCK, BLOCKS_TOGETHER = 2**14, 256, 64
 #: The means of blocks that differ so many times as much as by chance are of rows in an order.
 UNEVEN = 4.0
-
-#: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
-RATES_OF_A_BLOCK = 16_384
-#: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.
-SINGLE_RATES = 64
 
 # Differences and chords.
 
@@ -226,8 +219,3 @@ MOST_LOOKS, NUMBERS_LOOKED_AT = 4000, 2**26
 UNSCALED = 3.0
 #: Columns that a message names at most.
 MOST_NAMED = 8
-
-# Losses.
-
-#: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
-NARROWEST_KINK = 2.0**-126

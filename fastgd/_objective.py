@@ -18,7 +18,7 @@ from fastgd._frames import typed_value
 from fastgd._metric import shrunk
 from fastgd._source import as_source
 from fastgd._sums import ALONE
-from fastgd.losses.base import Gradient, Loss, ours
+from fastgd.losses.base import Gradient, Loss, as_compiled
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty
 from fastgd.results import warn
@@ -122,12 +122,12 @@ class Objective:
     def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
                  threads: Threads = ALONE) -> None:
         self.threads = threads
-        loss = ours(loss_fn)
+        loss = as_compiled(loss_fn)
         if loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
             check_callable(loss_fn, "loss_fn")
         if grad_loss_fn is None and isinstance(loss, Loss):
             grad_loss_fn = loss.gradient
-        gradient = ours(grad_loss_fn)
+        gradient = as_compiled(grad_loss_fn)
         if gradient is None and grad_loss_fn is not None:
             check_callable(grad_loss_fn, "grad_loss_fn")
         if isinstance(gradient, Loss):

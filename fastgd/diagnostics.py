@@ -22,7 +22,7 @@ from fastgd._format import equal_fields
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
-from fastgd.losses.base import ours
+from fastgd.losses.base import as_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,11 +132,11 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     """
     for name, function in (("loss_fn", loss_fn), ("grad_loss_fn", grad_loss_fn)):
         check_callable(function, name)
-        ours(function)    # refuses a class in place of its instance
+        as_compiled(function)    # refuses a class in place of its instance
     points = as_double(check_dataset(dataset))    # float32 has too few digits for differences
     places = _default_thetas(points) if thetas is None else check_dataset(thetas, "thetas").astype(np.float64)
-    difference = DifferenceGradient(ours(loss_fn) or guarded(loss_fn, "loss_fn", np.float64), points)
-    gradient = ours(grad_loss_fn) or guarded(grad_loss_fn, "grad_loss_fn", np.float64)
+    difference = DifferenceGradient(as_compiled(loss_fn) or guarded(loss_fn, "loss_fn", np.float64), points)
+    gradient = as_compiled(grad_loss_fn) or guarded(grad_loss_fn, "grad_loss_fn", np.float64)
     rows, skipped = [], 0
     for theta in places.tolist():
         found = _difference_and_error(difference, theta, points)
