@@ -1,4 +1,4 @@
-"""A loss as the pictures ask for it: its values at many thetas, its slope, its name. Here alone the core is known."""
+"""Losses as the pictures need them: values at many thetas, a slope, a name."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction
     from fastgd.penalties import Penalty
 
-#: Points of which a range of theta is chosen.
+#: Points in the sample that determines the range of theta.
 _SAMPLE = 10_000
 
 
 class LossOnPoints:
-    """A loss and its points, checked; and a penalty of theta, if there is one."""
+    """Loss on checked points, with an optional penalty of theta."""
 
     def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
                  penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
@@ -34,33 +34,33 @@ class LossOnPoints:
         self.sample = self.points
         if self.points.size > _SAMPLE:
             self.sample = self.points[np.random.default_rng(0).integers(0, self.points.size, _SAMPLE)]
-        # A Python loss gets all points, of which it may know more than their values.
+        # A Python loss gets all points, because it may depend on more than their values.
         self._of_sample = self._objective if self._objective.is_called else curve(self.sample)
 
     def at(self, thetas: ArrayLike) -> DoubleArray:
-        """The loss at each theta, as an array."""
+        """Loss at each theta, as an array."""
         return self._objective.curve(np.asarray(thetas, dtype=np.float64))
 
-    def glance(self, thetas: DoubleArray) -> DoubleArray | None:
-        """About the loss at each theta, which may be far from the points; None where a Python loss has no value."""
+    def approximate(self, thetas: DoubleArray) -> DoubleArray | None:
+        """Loss of the sample at each theta; None if a Python loss raises, as math.exp does far from the points."""
         try:
             with np.errstate(all="ignore"):
                 return self._of_sample.curve(thetas)
-        except (ArithmeticError, ValueError):    # of math.exp and math.log
+        except (ArithmeticError, ValueError):
             return None
 
     def slope_at(self, theta: float, eps: float | None) -> float:
-        """The slope at theta: a central difference of this half-width, or as exact as it can be had."""
+        """Slope at theta: the gradient, or a central difference of half-width `eps`."""
         if eps is None:
             return float(self._objective.slope(theta))
-        # In float32 the two losses would be the same, or different by rounding.
+        # In float32 the two losses would be equal, or differ by rounding.
         above, below = self._objective.in_double().curve(np.array([theta + eps, theta - eps])).tolist()
         slope: float = (above - below) / (2 * eps)
         return slope
 
 
 class Surface:
-    """A loss of a linear model with two parameters, checked."""
+    """Loss of a linear model with two parameters, on checked rows."""
 
     def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None,
                  n_threads: Count | None = None) -> None:
@@ -78,7 +78,7 @@ class Surface:
         self.name = self._objective.name
 
     def check_model(self, run: object, name: str) -> None:
-        """Raise ValueError for a descent on other features, or with an intercept where there is none."""
+        """Raise ValueError for a result of other features, or of another intercept."""
         design = self._rows
         if not isinstance(run, DescentResult):
             return
@@ -91,30 +91,30 @@ class Surface:
                              f"Got one with {', '.join(run.feature_names or ())}.")
 
     def at(self, thetas: DoubleArray) -> DoubleArray:
-        """The loss at each row of an array of thetas."""
+        """Loss at each row of an array of thetas."""
         return self._objective.curve(thetas)
 
     def over(self, low: DoubleArray, high: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The places along both axes, and the losses there, rows along the second."""
+        """Grid along both axes, and the losses on it, with rows along the second."""
         places = 81 if self._rows.n <= 10_000 else 41
         axes = np.linspace(low, high, places).T
         thetas = np.stack(np.meshgrid(*axes), axis=-1)
         return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
 
     def scale(self) -> DoubleArray:
-        """How large each parameter is, if it alone makes predictions as large as the targets; above 0."""
+        """Size of each parameter that alone makes predictions as large as the targets; above 0."""
         with np.errstate(all="ignore"):
             scale = np.abs(self._rows.targets).max() / np.abs(self._rows.with_ones()).max(axis=0)
         return np.where((scale > 0) & (scale < np.inf), scale, 1.0)
 
     def minimum(self, places: DoubleArray) -> DoubleArray:
-        """Where the loss is least: from the lowest of `places` on, on an 11 x 11 grid that follows it and shrinks.
+        """Minimise the loss from the lowest of `places` on an 11 x 11 grid, which moves to the minimum and shrinks.
 
-        The grid is laid out in R @ theta, where X = Q @ R: there the narrow valley of correlated features is round. Of
-        places with the same loss it takes the nearest, else it would drift along a floor.
+        The grid is square in R @ theta, where X = Q @ R: there the contours of correlated features are nearly round. Of
+        places with equal losses the nearest is taken, so that the grid does not drift along a floor.
         """
         X = self._rows.with_ones()
-        R = np.zeros((2, 2))    # of a single row there is but half
+        R = np.zeros((2, 2))    # a single row fills one half
         R[:len(X)] = np.linalg.qr(X, mode="r") / np.sqrt(len(X))
         back = np.linalg.inv(R).T if np.linalg.cond(R) < 1e12 else np.eye(2)
         losses = self.at(places)
