@@ -150,7 +150,7 @@ def test_low_level_callable_with_its_own_data():
     assert compiled(value, slope)(0.0, [3.0]) == 4.0
     with pytest.raises(TypeError, match="same signature"):
         compiled(value, by_ctypes()[1])
-    with pytest.raises(TypeError, match="brings its own user_data"):
+    with pytest.raises(TypeError, match="user_data"):
         compiled(value, slope, delta=1.0)
 
 
@@ -189,7 +189,7 @@ def test_parameters_are_numbers():
 
 def test_names_that_are_taken_or_no_names():
     for name in ("self", "theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads"):
-        with pytest.raises(TypeError, match=f"'{name}' has the name of an argument that every loss has"):
+        with pytest.raises(TypeError, match=f"'{name}' has the name of an argument"):
             compiled(*by_ctypes_with_data(), **{name: 2.0})
     with pytest.raises(TypeError, match="'name' parameter"):
         compiled(*by_ctypes(), name=5)
@@ -241,8 +241,7 @@ def test_a_python_function_in_a_callback_is_refused(wrapped):
 
     callback, right = wrapped(PLAIN(never_called)), by_ctypes()[0]
     for role, functions in (("value", (callback, right)), ("slope", (right, callback))):
-        with pytest.raises(TypeError, match=f"'{role}' function is a Python function in a ctypes callback: pass the "
-                                            "Python function itself as loss_fn, or a function of a shared library"):
+        with pytest.raises(TypeError, match=f"'{role}' function is a Python function in a ctypes callback"):
             compiled(*functions)
 
 

@@ -113,7 +113,7 @@ class TestCoef:
         result = minimize(fastgd.mse, None, five_points, progress=False, full_output=True)
         assert result.intercept == result.x
         assert not hasattr(result, "coef")
-        with pytest.raises(AttributeError, match=r"coef is of a linear model.* result.x is its one number"):
+        with pytest.raises(AttributeError, match=r"coef.*result\.x"):
             result.coef    # noqa: B018
 
 
