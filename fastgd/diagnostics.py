@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import (
-    as_double,
-    check_callable,
-    check_count,
-    check_dataset,
-    check_interval,
-    guarded,
-    one_number,
-)
+from fastgd._checks import as_double, check_callable, check_count, check_dataset, check_interval, guarded, one_number
 from fastgd._differences import Component, DifferenceGradient, rounding_along
 from fastgd._format import equal_fields
 from fastgd._objective import Objective, curve_of
@@ -233,10 +225,8 @@ def _known_mistake(gradients: DoubleArray, differences: DoubleArray, n: int) -> 
              0.5: "It is half of what it should be: a factor 2 was forgotten.",
              -2.0: "Its sign is wrong, and a factor 2 is too many.",
              -0.5: "Its sign is wrong, and a factor 2 was forgotten."}
-    for value, mistake in known.items():
-        if abs(factor - value) < 1e-3 * abs(value):
-            return " " + mistake
-    return f" It is {factor:.4g} times what it should be, everywhere." if factor else " It is 0 everywhere."
+    otherwise = f"It is {factor:.4g} times what it should be, everywhere." if factor else "It is 0 everywhere."
+    return " " + next((known[value] for value in known if abs(factor - value) < 1e-3 * abs(value)), otherwise)
 
 
 @dataclass(frozen=True)
@@ -342,7 +332,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
         raise ValueError(f"{name} is NaN or infinite nearly everywhere on [{low:g}, {high:g}]: no chord can be drawn.")
     rounding = float(_rounding(not objective.is_called, eps, thetas, points, heights))
     if witness.excess > rounding and objective.is_called:
-        rounding = max(rounding, _measured_rounding(objective, thetas, heights))
+        rounding = max(rounding, _measure_rounding(objective, thetas, heights))
     if not witness.excess > rounding:
         return Convexity(None, None, None, None, None, count, (
             f"No counter-example found: of {count} chords of {name} on [{low:g}, {high:g}] none cuts below the curve."))
@@ -400,7 +390,7 @@ def _rounding(is_compiled: bool, eps: np.floating[Any], thetas: FloatArray, poin
     return rounding
 
 
-def _measured_rounding(objective: Objective, thetas: FloatArray, heights: DoubleArray) -> float:
+def _measure_rounding(objective: Objective, thetas: FloatArray, heights: DoubleArray) -> float:
     """Bound the rounding inside a Python loss, to single precision or to decimals, in the height of a chord.
 
     It is measured over the whole interval, because rounding in single precision grows with the loss.

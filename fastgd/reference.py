@@ -47,7 +47,7 @@ def grad_mse(theta, dataset):
     return dataset - theta
 
 
-def _smoothed(r, above, below, epsilon, h):
+def _smooth(r, above, below, epsilon, h):
     """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its breakpoints convolved with a uniform density."""
     h = max(h, 2.0 ** -126)    # the smallest whose inverse is finite in float32
 
@@ -61,7 +61,7 @@ def _smoothed(r, above, below, epsilon, h):
     return nonsmooth + (above + below) / 4 * (excess(np.abs(a - epsilon)) + excess(a + epsilon))
 
 
-def _grad_smoothed(r, above, below, epsilon, h):
+def _grad_smooth(r, above, below, epsilon, h):
     h = max(h, 2.0 ** -126)
     w = (np.clip(r - epsilon, -h, h) + np.clip(r + epsilon, -h, h)) / h
     return (below * (2 - w) - above * (2 + w)) / 4
@@ -70,14 +70,14 @@ def _grad_smoothed(r, above, below, epsilon, h):
 @_over_points()
 def abs_loss(theta, dataset, smoothing=0):
     if smoothing > 0:
-        return _smoothed(dataset - theta, 1, 1, 0, smoothing)
+        return _smooth(dataset - theta, 1, 1, 0, smoothing)
     return np.abs(dataset - theta)
 
 
 @_over_points()
 def grad_abs_loss(theta, dataset, smoothing=0):
     if smoothing > 0:
-        return _grad_smoothed(dataset - theta, 1, 1, 0, smoothing)
+        return _grad_smooth(dataset - theta, 1, 1, 0, smoothing)
     return -np.sign(dataset - theta)
 
 
@@ -119,7 +119,7 @@ def grad_cross_entropy(theta, dataset):
 def pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _smoothed(r, q, 1 - q, 0, smoothing)
+        return _smooth(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, q * r, (q - 1) * r)
 
 
@@ -127,7 +127,7 @@ def pinball_loss(theta, dataset, q=0.5, smoothing=0):
 def grad_pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _grad_smoothed(r, q, 1 - q, 0, smoothing)
+        return _grad_smooth(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, -q * np.sign(r), (q - 1) * np.sign(r))
 
 
@@ -146,7 +146,7 @@ def grad_log_cosh(theta, dataset):
 @_over_points()
 def epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
     if smoothing > 0:
-        return _smoothed(dataset - theta, 1, 1, epsilon, smoothing)
+        return _smooth(dataset - theta, 1, 1, epsilon, smoothing)
     return np.maximum(np.abs(dataset - theta) - epsilon, 0)
 
 
@@ -154,7 +154,7 @@ def epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
 def grad_epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _grad_smoothed(r, 1, 1, epsilon, smoothing)
+        return _grad_smooth(r, 1, 1, epsilon, smoothing)
     return np.where(np.abs(r) <= epsilon, 0, -np.sign(r))
 
 
@@ -174,7 +174,7 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
     momentum = None if momentum is None else _Momentum(preconditioner)
     for t in range(max_iter):
         if progress:
-            print(f"theta: {_rounded(theta)} | loss: {model.loss(theta):.2f}")
+            print(f"theta: {_format(theta)} | loss: {model.loss(theta):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
         has_moved = has_moved or rate != 0
         gradient = model.gradient(ahead)
@@ -410,7 +410,7 @@ def _preconditioner_of(model, precondition, curvature, of_rows=False):
     return _ColumnPreconditioner(model, T, P)
 
 
-def _rounded(theta):
+def _format(theta):
     return f"{theta:.2f}" if np.ndim(theta) == 0 else "[" + " ".join(f"{value:.2f}" for value in theta) + "]"
 
 

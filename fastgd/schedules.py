@@ -49,7 +49,6 @@ class _Schedule(Immutable):
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Parameters of the schedule, by name."""
         return dict(self._parameters)
 
     @overload
@@ -99,7 +98,7 @@ class constant(_Schedule):
     eta0: float
 
     def __init__(self, eta0: Number) -> None:
-        super().__init__(eta0=_checked_eta0(eta0))
+        super().__init__(eta0=_check_eta0(eta0))
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
@@ -139,7 +138,7 @@ class inverse_scaling(_Schedule):
     power_t: float
 
     def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
+        super().__init__(eta0=_check_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
@@ -172,7 +171,7 @@ class exponential_decay(_Schedule):
     _powers: DoubleArray
 
     def __init__(self, eta0: Number, gamma: Number) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
+        super().__init__(eta0=_check_eta0(eta0), gamma=_check_gamma(gamma))
         with np.errstate(under="ignore"):
             self._set(_powers=np.power(self.gamma, np.arange(BLOCK, dtype=float)))
 
@@ -212,7 +211,7 @@ class step_decay(_Schedule):
     step_size: int
 
     def __init__(self, eta0: Number, gamma: Number = 0.1, step_size: Count = 1000) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
+        super().__init__(eta0=_check_eta0(eta0), gamma=_check_gamma(gamma),
                          step_size=check_count(step_size, "step_size"))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
@@ -262,8 +261,8 @@ class cosine(_Schedule):
     _sines: DoubleArray
 
     def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
-                         eta_min=check_number(eta_min, "eta_min", low=0, high=_checked_eta0(eta0), high_inclusive=True))
+        super().__init__(eta0=_check_eta0(eta0), T_max=check_count(T_max, "T_max"),
+                         eta_min=check_number(eta_min, "eta_min", low=0, high=_check_eta0(eta0), high_inclusive=True))
         angles = np.pi / self.T_max * np.arange(BLOCK, dtype=float)
         self._set(_cosines=np.cos(angles), _sines=np.sin(angles))
 
@@ -279,11 +278,11 @@ class cosine(_Schedule):
             part += self.eta_min + height
 
 
-def _checked_eta0(eta0: Number) -> float:
+def _check_eta0(eta0: Number) -> float:
     return check_number(eta0, "eta0", low=0, inclusive=False)
 
 
-def _checked_gamma(gamma: Number) -> float:
+def _check_gamma(gamma: Number) -> float:
     return check_number(gamma, "gamma", low=0, inclusive=False, high=1, high_inclusive=True)
 
 
@@ -301,7 +300,7 @@ def as_rates(alpha: Rate) -> Rates:
     """Return the learning rates of a run for the `alpha` argument."""
     if isinstance(alpha, type):
         raise TypeError(f"The 'alpha' parameter must be a learning rate or a schedule. Got the class {alpha.__name__}. "
-                        f"Call it, such as alpha={_example(alpha)}.")
+                        f"Call it, such as alpha={alpha.__name__}(0.2, ...).")
     given: Any = alpha
     if hasattr(given, "__len__") and np.shape(given) != ():
         raise TypeError(f"The 'alpha' parameter must be a real number. Got {typed_value(given)}. The targets are the "
@@ -316,7 +315,7 @@ def as_rates(alpha: Rate) -> Rates:
     return _constant_of(first) if first == last else rates
 
 
-def _called_at(function: Callable[[Any], Any], t: int) -> Any:
+def _call_at(function: Callable[[Any], Any], t: int) -> Any:
     """Return the rate of a Python function at t; raise TypeError for a function that returns a schedule."""
     try:
         rate = function(t)
@@ -326,12 +325,6 @@ def _called_at(function: Callable[[Any], Any], t: int) -> Any:
         raise TypeError("The 'alpha' parameter must be a learning rate or a schedule. Got a function that makes one: "
                         f"alpha({t}) is {rate!r}. Call it with its own arguments, and pass its result.")
     return rate
-
-
-def _example(schedule: type) -> str:
-    """An example of a call of a schedule's class."""
-    examples = {"constant": "(0.2)", "inverse_scaling": "(0.2)", "exponential_decay": "(0.2, gamma=0.99)"}
-    return f"{schedule.__name__}{examples.get(schedule.__name__, '(...)')}"
 
 
 def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
@@ -412,7 +405,7 @@ class _PythonSchedule:
         rates = []
         for t in range(start, start + count):
             try:
-                rates.append(check_number(_called_at(self._function, t), f"alpha({t})", low=0))
+                rates.append(check_number(_call_at(self._function, t), f"alpha({t})", low=0))
             except Exception:
                 if t == start:
                     raise

@@ -200,7 +200,8 @@ class TestKernels:
     def test_a_metric_of_other_lengths(self, arrays):
         given, out, room = arrays
         metric = self.metric()
-        for call in (metric.direction, metric.measure_step, lambda *_: metric.proximal_step(given, 1.0, given, 0.0, out, room),
+        for call in (metric.direction, metric.measure_step,
+                     lambda *_: metric.proximal_step(given, 1.0, given, 0.0, out, room),
                      lambda *_: metric.proximal_step(out, 1.0, given[:-1], 0.0, out, room)):
             with pytest.raises(ValueError, match="different lengths"):
                 call(given, out, room)

@@ -119,7 +119,7 @@ class _Mean(Immutable, Generic[OverRows]):
         delta.
         """
         if args or kwargs or dataset is _MISSING or theta is _MISSING:
-            answer: float | OverRows = self._called_otherwise(
+            answer: float | OverRows = self._evaluate_with(
                 theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, sample_weight=sample_weight,
                 n_threads=n_threads)
             return answer
@@ -138,8 +138,8 @@ class _Mean(Immutable, Generic[OverRows]):
             return mean_over(self, theta, targets)
         return mean_over(self, theta, targets, threads_of(n_threads))
 
-    def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
-                          **options: Any) -> Any:
+    def _evaluate_with(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
+                       **options: Any) -> Any:
         """Evaluate with parameters of the loss, or with the textbook's other names."""
         name = self.__name__
         if "y_vals" in named:

@@ -212,9 +212,6 @@ class Pinball(_PiecewiseLinear):
     ----------
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
 
-    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
-    Econometrics 232 (2023).
-
     Examples
     --------
     >>> from fastgd.losses import Pinball
@@ -278,9 +275,6 @@ class EpsilonInsensitive(_PiecewiseLinear):
     References
     ----------
     V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
-
-    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
-    Econometrics 232 (2023).
 
     Examples
     --------

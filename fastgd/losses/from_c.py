@@ -172,7 +172,7 @@ class CompiledLoss(Loss):
         self._set_up(name, kernel, parameters)
 
     def _replace(self, changes: dict[str, Any]) -> CompiledLoss:
-        return CompiledLoss(*self._functions, self._name, _checked_parameters({**self._parameters, **changes}))
+        return CompiledLoss(*self._functions, self._name, _check_parameters({**self._parameters, **changes}))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
@@ -243,8 +243,8 @@ def compiled(value: object, slope: object, *, name: str | None = None, **paramet
                         f"({', '.join(_ARGUMENTS)}). Choose another name.")
     if of_value.takes_data != of_slope.takes_data:
         raise TypeError("The 'value' and 'slope' functions must have the same signature. Only one of them takes data.")
-    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _checked_parameters(parameters))
+    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _check_parameters(parameters))
 
 
-def _checked_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
+def _check_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
     return {name: check_number(number, name, low=-np.inf, inclusive=False) for name, number in parameters.items()}

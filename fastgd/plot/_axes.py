@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BLUE, GREEN, VERMILLION, ORANGE, SKY, PURPLE = "#0072B2", "#009E73", "#D55E00", "#E69F00", "#56B4E9", "#CC79A7"
 #: Equal contrast to black and white.
 GREY = "#777777"
+RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 
 
 def require_matplotlib() -> ModuleType:
@@ -29,7 +30,7 @@ def require_matplotlib() -> ModuleType:
     return matplotlib
 
 
-def checked_axes(ax: Any, count: int = 1) -> Any:
+def check_axes(ax: Any, count: int = 1) -> Any:
     """Return `ax`, or an array of `count` of them, after a check of the type; None for None."""
     Axes = require_matplotlib().axes.Axes
     if ax is None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import check_callable, check_interval, check_number, real_number
-from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, checked_axes, legend, name_of_points
-from fastgd.plot._losses import LossOnPoints
-from fastgd.plot._on_curve import curve, draw_curve, draw_dot, on_curve
+from fastgd.plot._axes import BLUE, GREEN, VERMILLION, axes, check_axes, legend, name_of_points
+from fastgd.plot._on_curve import LossOnPoints, curve, draw_curve, draw_dot, on_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +60,7 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
     >>> rug.get_title(), curve.get_title()
     ('Points', 'mse')
     """
-    ax = checked_axes(ax, 2)
+    ax = check_axes(ax, 2)
     xlim = check_interval(xlim, "xlim")
     loss = LossOnPoints(loss_fn, y_vals, n_threads=n_threads)
     thetas, losses = curve(loss, xlim)
@@ -114,7 +113,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     >>> ax.get_title(), len(ax.lines[0].get_xdata())
     ('mse', 141)
     """
-    ax = checked_axes(ax)
+    ax = check_axes(ax)
     xlim = check_interval(xlim, "xlim")
     loss = LossOnPoints(loss_fn, y_vals, penalty=penalty, n_threads=n_threads)
     thetas, losses = curve(loss, xlim)
@@ -167,9 +166,9 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
     >>> plot.plot_theta_on_loss(y, 12, mse) is curve
     True
     """
-    ax = checked_axes(ax)
-    theta = _checked_theta(theta)
-    shown = _checked_range(xlim)
+    ax = check_axes(ax)
+    theta = _check_theta(theta)
+    shown = _check_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
     _finite_losses(loss, [theta])
     with on_curve(ax, loss, [theta], shown) as ax:
@@ -208,13 +207,13 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     >>> ax.lines[-1].get_xdata()
     array([11., 13.])
     """
-    ax = checked_axes(ax)
-    theta = _checked_theta(theta)
+    ax = check_axes(ax)
+    theta = _check_theta(theta)
     half_width = None if eps is None else check_number(eps, "eps", low=0, inclusive=False)
     if half_width is not None and not theta - half_width < theta < theta + half_width:
         raise ValueError(f"The 'eps' parameter must be so large that theta + eps is not theta. Got {eps!r} for the "
                          f"theta {theta!r}.")
-    shown = _checked_range(xlim)
+    shown = _check_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
     height, slope = _finite_losses(loss, [theta])[0], loss.slope_at(theta, half_width)
     if not math.isfinite(slope):
@@ -263,11 +262,11 @@ def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction
     old theta: 12
     new theta: 13.596
     """
-    ax = checked_axes(ax)
-    old = _checked_theta(theta)
+    ax = check_axes(ax)
+    old = _check_theta(theta)
     alpha = check_number(alpha, "alpha", low=0, inclusive=False)
     check_callable(grad_loss, "grad_loss")
-    shown = _checked_range(xlim)
+    shown = _check_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
     slope = real_number(grad_loss(old, loss.dataset), "grad_loss", "slope")
     new = float(old - alpha * slope)
@@ -315,9 +314,9 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     >>> ax.lines[-1].get_xdata()
     array([-12.,  12.])
     """
-    ax = checked_axes(ax)
-    thetas = [_checked_theta(theta_1, "theta_1"), _checked_theta(theta_2, "theta_2")]
-    shown = _checked_range(xlim)
+    ax = check_axes(ax)
+    thetas = [_check_theta(theta_1, "theta_1"), _check_theta(theta_2, "theta_2")]
+    shown = _check_range(xlim)
     loss = LossOnPoints(loss_fn, y_vals)
     losses = _finite_losses(loss, thetas)
     with on_curve(ax, loss, thetas, shown) as ax:
@@ -328,8 +327,12 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     return ax
 
 
-def _checked_theta(theta: Number, name: str = "theta") -> float:
+def _check_theta(theta: Number, name: str = "theta") -> float:
     return check_number(theta, name, low=-np.inf, inclusive=False)
+
+
+def _check_range(xlim: Interval | None) -> tuple[float, float] | None:
+    return None if xlim is None else check_interval(xlim, "xlim")
 
 
 def _finite_losses(loss: LossOnPoints, thetas: list[float]) -> DoubleArray:
@@ -340,10 +343,6 @@ def _finite_losses(loss: LossOnPoints, thetas: list[float]) -> DoubleArray:
         if not math.isfinite(value):
             raise ValueError(f"{loss.name} is {value} at theta {theta:g}. Choose a theta where the loss is finite.")
     return losses
-
-
-def _checked_range(xlim: Interval | None) -> tuple[float, float] | None:
-    return None if xlim is None else check_interval(xlim, "xlim")
 
 
 def _draw_rug(ax: Axes, points: FloatArray, xlim: tuple[float, float]) -> None:

@@ -6,23 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._checks import check_number
-from fastgd.plot._axes import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    axes,
-    checked_axes,
-    legend,
-    legend_beside,
-    type_and_shape,
-)
-from fastgd.plot._losses import LossOnPoints, Surface
-from fastgd.plot._on_curve import on_curve, usual_range
+from fastgd._checks import check_dataset, check_number
+from fastgd._objective import objective_of
+from fastgd._source import Rows
+from fastgd._sums import threads_of
+from fastgd.plot._axes import BLUE, RUN_COLORS, axes, check_axes, legend, legend_beside, type_and_shape
+from fastgd.plot._on_curve import LossOnPoints, on_curve, usual_range
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
@@ -35,7 +24,6 @@ if TYPE_CHECKING:
     from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction, Number
     from fastgd.penalties import Penalty
 
-_RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 _RUN_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 #: Most updates of a run that are drawn, and most that get a marker each.
@@ -49,6 +37,81 @@ _POINT, _WIDENINGS = 1e-9, 12
 _MOST_LOSS = 1e200
 #: Identifier of the line of a run, by which later calls count them.
 _RUN = "fastgd run"
+
+
+class _Surface:
+    """Loss of a linear model with two parameters, on checked rows."""
+
+    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None,
+                 n_threads: Count | None = None) -> None:
+        X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
+        if X is None:
+            raise TypeError("Input X should be a 2d array of real numbers, got None.")
+        self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
+                                       penalty=penalty, threads=threads_of(n_threads))
+        source = self._objective.source
+        assert isinstance(source, Rows)
+        self._rows = source
+        if source.n_parameters != 2:
+            raise ValueError("Input X should have one or two features for two parameters, "
+                             f"got an array of shape {source.X.shape}.")
+        self.name = self._objective.name
+
+    def check_model(self, run: object, name: str) -> None:
+        """Raise ValueError for a result of other features, or of another intercept."""
+        design = self._rows
+        if not isinstance(run, DescentResult):
+            return
+        if run.fit_intercept != design.intercept:
+            has, wanted = ("an intercept and one feature" if one else "two features and no intercept"
+                           for one in (run.fit_intercept, design.intercept))
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {wanted}. Got one with {has}.")
+        if None not in (run.feature_names, design.names) and run.feature_names != design.names:
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {', '.join(design.names or ())}. "
+                             f"Got one with {', '.join(run.feature_names or ())}.")
+
+    def at(self, thetas: DoubleArray) -> DoubleArray:
+        """Loss at each row of an array of thetas."""
+        return self._objective.curve(thetas)
+
+    def over(self, low: DoubleArray, high: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Grid along both axes, and the losses on it, with rows along the second."""
+        places = 81 if self._rows.n <= 10_000 else 41
+        axes = np.linspace(low, high, places).T
+        thetas = np.stack(np.meshgrid(*axes), axis=-1)
+        return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
+
+    def scale(self) -> DoubleArray:
+        """Size of each parameter that alone makes predictions as large as the targets; above 0."""
+        with np.errstate(all="ignore"):
+            scale = np.abs(self._rows.targets).max() / np.abs(self._rows.with_ones()).max(axis=0)
+        return np.where((scale > 0) & (scale < np.inf), scale, 1.0)
+
+    def minimum(self, places: DoubleArray) -> DoubleArray:
+        """Minimise the loss from the lowest of `places` on an 11 x 11 grid, which moves to the minimum and shrinks.
+
+        The grid is square in R @ theta, where X = Q @ R: there the contours of correlated features are nearly round. Of
+        places with equal losses the nearest is taken, so that the grid does not drift along a floor.
+        """
+        X = self._rows.with_ones()
+        R = np.zeros((2, 2))    # a single row fills one half
+        R[:len(X)] = np.linalg.qr(X, mode="r") / np.sqrt(len(X))
+        back = np.linalg.inv(R).T if np.linalg.cond(R) < 1e12 else np.eye(2)
+        losses = self.at(places)
+        if not np.isfinite(losses).any():
+            raise ArithmeticError(f"{self.name} is NaN or infinite at every theta of the results.")
+        best: DoubleArray = places[np.nanargmin(losses)]
+        offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 11)] * 2), axis=-1).reshape(-1, 2)
+        offsets = offsets[np.argsort((offsets**2).sum(axis=1), kind="stable")]
+        first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or np.abs(self._rows.targets).max() or 1.0
+        width = first_width
+        for _ in range(100):
+            k = np.nanargmin(self.at(best + width * offsets @ back))
+            best = best + width * offsets[k] @ back
+            width *= 0.4 if np.abs(offsets[k]).max() < 1 else 2
+            if not 1e-7 * first_width < width < 1e7 * first_width:
+                break
+        return best
 
 
 class _Path(NamedTuple):
@@ -112,7 +175,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     >>> losses.get_yscale(), [text.get_text() for text in losses.get_legend().get_texts()]
     ('log', ['alpha 0.2', 'alpha 0.05'])
     """
-    ax = checked_axes(ax, 2)
+    ax = check_axes(ax, 2)
     path = _path(result, "result", 1, theta0)
     loss = LossOnPoints(loss_fn, dataset, "dataset", penalty, n_threads)
     thetas = path.thetas[:, 0]
@@ -169,7 +232,7 @@ def _run_style(ax: Axes, n_updates: int) -> dict[str, Any]:
     """Colour and hollow marker of the next run on these axes; no marker for many updates."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
     marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
-    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
+    return {"color": RUN_COLORS[k % len(RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
             "gid": _RUN, "zorder": 3}
 
 
@@ -237,8 +300,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('intercept', 'x0')
     """
-    ax = checked_axes(ax)
-    surface = Surface(loss_fn, X, y, penalty, n_threads)
+    ax = check_axes(ax)
+    surface = _Surface(loss_fn, X, y, penalty, n_threads)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
                         f"Got {type_and_shape(results)}.")
@@ -263,7 +326,7 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     return ax
 
 
-def _drawable(surface: Surface, paths: dict[str, _Path]) -> dict[str, DoubleArray]:
+def _drawable(surface: _Surface, paths: dict[str, _Path]) -> dict[str, DoubleArray]:
     """Thetas of each path that are drawn: those with a finite loss and, in a run that diverged, no large one."""
     with np.errstate(over="ignore", invalid="ignore"):
         losses = {name: surface.at(path.thetas) for name, path in paths.items()}
@@ -280,7 +343,7 @@ def _drawable(surface: Surface, paths: dict[str, _Path]) -> dict[str, DoubleArra
             for name, path in paths.items()}
 
 
-def _range(surface: Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+def _range(surface: _Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Range around the places with a margin, widened until the loss changes by more than rounding in it."""
     low, high = places.min(axis=0), places.max(axis=0)
     largest = np.abs(places).max(axis=0)
@@ -317,7 +380,7 @@ def _draw_paths(ax: Axes, paths: dict[str, _Path], parts: dict[str, DoubleArray]
     for k, (name, path) in enumerate(paths.items()):
         thetas = parts[name]
         is_whole = len(thetas) == len(path.thetas) and path.updates[-1] == path.last
-        style: dict[str, Any] = {"color": _RUN_COLORS[k % len(_RUN_COLORS)],
+        style: dict[str, Any] = {"color": RUN_COLORS[k % len(RUN_COLORS)],
                                  "zorder": 3 + below.index(name) / len(paths)}
         ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
                 label=f"{name}\n{path.last:,} updates{'' if is_whole else ', not all shown'}", **style)

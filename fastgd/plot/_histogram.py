@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgd._checks import as_double, check_dataset
 from fastgd.losses import huber_loss
-from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, checked_axes, ink, legend, name_of_points
+from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, check_axes, ink, legend, name_of_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['mean 19.1', 'median 15', 'Huber 14.75']
     """
-    ax = checked_axes(ax)
+    ax = check_axes(ax)
     points = as_double(check_dataset(y_vals, "y_vals"))
     places = _minimisers(points)
     digits = _digits(points, list(places.values()))

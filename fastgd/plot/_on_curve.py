@@ -1,4 +1,4 @@
-"""Curve of a loss, dots on it, and the range of theta that shows both."""
+"""A loss on points, its curve, dots on it, and the range of theta that shows both."""
 from __future__ import annotations
 
 import contextlib
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._objective import curve_of
+from fastgd._sums import threads_of
 from fastgd.plot._axes import BLUE, GREEN, axes
 
 if TYPE_CHECKING:
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike
 
-    from fastgd._types import DoubleArray
-    from fastgd.plot._losses import LossOnPoints
+    from fastgd._types import ConstantFunction, Count, DoubleArray
+    from fastgd.penalties import Penalty
 
     _Range = tuple[float, float]
 
@@ -28,6 +31,46 @@ _MARGIN, _ROOM = 0.35, 0.04
 _DOUBLINGS, _PARTS = 6, 32
 #: Identifier of the line of a curve, which later calls find by it.
 _CURVE = "fastgd loss curve"
+#: Points in the sample that determines the range of theta.
+_SAMPLE = 10_000
+
+
+class LossOnPoints:
+    """Loss on checked points, with an optional penalty of theta."""
+
+    def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
+                 penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
+        curve = curve_of(loss_fn, penalty, threads_of(n_threads))
+        self._objective = curve(y_vals, name)
+        self.name = self._objective.name
+        self.points = self._objective.in_memory.targets
+        self.dataset = self._objective.source.everything
+        self.sample = self.points
+        if self.points.size > _SAMPLE:
+            self.sample = self.points[np.random.default_rng(0).integers(0, self.points.size, _SAMPLE)]
+        # A Python loss gets all points, because it may depend on more than their values.
+        self._of_sample = self._objective if self._objective.is_called else curve(self.sample)
+
+    def at(self, thetas: ArrayLike) -> DoubleArray:
+        """Loss at each theta, as an array."""
+        return self._objective.curve(np.asarray(thetas, dtype=np.float64))
+
+    def approximate(self, thetas: DoubleArray) -> DoubleArray | None:
+        """Loss of the sample at each theta; None if a Python loss raises, as math.exp does far from the points."""
+        try:
+            with np.errstate(all="ignore"):
+                return self._of_sample.curve(thetas)
+        except (ArithmeticError, ValueError):
+            return None
+
+    def slope_at(self, theta: float, eps: float | None) -> float:
+        """Slope at theta: the gradient, or a central difference of half-width `eps`."""
+        if eps is None:
+            return float(self._objective.slope(theta))
+        # In float32 the two losses would be equal, or differ by rounding.
+        above, below = self._objective.in_double().curve(np.array([theta + eps, theta - eps])).tolist()
+        slope: float = (above - below) / (2 * eps)
+        return slope
 
 
 def curve(loss: LossOnPoints, xlim: _Range) -> tuple[DoubleArray, DoubleArray]:
@@ -80,7 +123,7 @@ def on_curve(ax: Axes | None, loss: LossOnPoints, thetas: Sequence[float], xlim:
     ax = _current_axes_showing(loss) if ax is None else ax
     line = None if ax is None else _curve_on(ax, loss)
     if ax is None or line is None:
-        xlim = xlim or _stretched(usual_range(loss), thetas, room)
+        xlim = xlim or _extend(usual_range(loss), thetas, room)
         drawn = curve(loss, xlim)
         with axes(ax) as ax:
             draw_curve(ax, loss, *drawn, xlim)
@@ -157,7 +200,7 @@ def _minima(loss: LossOnPoints, low: float, high: float, width: float) -> list[f
     return []
 
 
-def _stretched(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
+def _extend(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
     """Extend `xlim` to the thetas by 1/2, 1, 2, 4, ... times its width, so that it changes seldom as theta moves."""
     low, high = xlim
     width, room = high - low, room * (max(high, *thetas) - min(low, *thetas))
