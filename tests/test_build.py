@@ -55,10 +55,10 @@ class TestImport:
 
     def test_a_module_that_does_not_load_shows_its_own_error(self, tmp_path):
         kernels = copy_of_the_package(tmp_path, lambda name: False)
-        (broken,) = (path for path in kernels.glob("rates.*") if is_compiled(path.name))
+        (broken,) = (path for path in kernels.glob("schedules.*") if is_compiled(path.name))
         broken.write_bytes(b"")
         done = python(tmp_path, "-c", "import fastgd")
-        assert re.search(r"ImportError: .*\brates\b", done.stderr)
+        assert re.search(r"ImportError: .*\bschedules\b", done.stderr)
         assert "not built" not in done.stderr
 
     def test_what_is_no_kernel_is_an_ordinary_missing_name(self):
