@@ -19,8 +19,8 @@ THIS = Path("setup.py")
 KERNELS = Path("fastgd/_kernels")
 # What loops over points or rows is built for each level of CPUs, but for the Gram matrix, whose panels of 4 columns
 # fill the vectors of v3, and whose build for v3 is that of v4 too.
-LOOPS = {"v3": ("descent", "elementary", "gram", "linear", "mean"),
-         "v4": ("descent", "elementary", "linear", "mean")}
+LOOPS = {"v3": ("descent", "gram", "libm", "linear", "mean"),
+         "v4": ("descent", "libm", "linear", "mean")}
 SHARED = "fastgd._kernels._cyutility"    # what every kernel needs to take arrays
 
 CHECKED = os.environ.get("FASTGD_CHECKED") == "1"

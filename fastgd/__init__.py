@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from fastgd import reference as reference
     from fastgd._source.blocks import Blocks as Blocks
     from fastgd._source.parquet import open_parquet as open_parquet
-    from fastgd.convexity import is_convex as is_convex
     from fastgd.datasets import load_tips as load_tips
-    from fastgd.differences import check_gradient as check_gradient
+    from fastgd.diagnostics import check_gradient as check_gradient
+    from fastgd.diagnostics import is_convex as is_convex
     from fastgd.estimators import DescentClassifier as DescentClassifier
     from fastgd.estimators import DescentRegressor as DescentRegressor
     from fastgd.multistart import minimize_multistart as minimize_multistart
@@ -77,9 +77,8 @@ if TYPE_CHECKING:
 _LAZY = {name: module for module, names in {
     "_source.blocks": ("Blocks",),
     "_source.parquet": ("open_parquet",),
-    "convexity": ("is_convex",),
     "datasets": ("load_tips",),
-    "differences": ("check_gradient",),
+    "diagnostics": ("check_gradient", "is_convex"),
     "estimators": ("DescentClassifier", "DescentRegressor"),
     "multistart": ("minimize_multistart",),
     "penalties": ("ElasticNet", "L1", "L2"),
@@ -87,7 +86,7 @@ _LAZY = {name: module for module, names in {
              "plot_tangent_on_loss", "plot_theta_on_loss", "points_and_loss"),
     "schedules": ("constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"),
 }.items() for name in names}
-_MODULES = ("convexity", "datasets", "differences", "estimators", "multistart", "plot", "reference")
+_MODULES = ("datasets", "diagnostics", "estimators", "multistart", "plot", "reference")
 
 #: `import *` brings no names of the modules for pictures, penalties and schedules: a notebook may have its own.
 __all__ = [

@@ -1,4 +1,4 @@
-"""What fastgd runs on: for a report of a bug, and beside every measurement."""
+"""Version and build configuration."""
 from __future__ import annotations
 
 import platform
@@ -20,27 +20,27 @@ def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
 
 
 def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
-    """What fastgd was built with and runs on: the CPU and the kernels in use for it, compiler, numpy, threads.
+    """Print or return the CPU, the kernels in use, the compiler, and the versions of fastgd, Python and numpy.
 
     The loops over points and rows are built for several levels of x86-64 CPUs: "baseline", "v3" (AVX2) and "v4"
-    (AVX-512). The best that the CPU has is chosen when fastgd is imported; the environment variable ``FASTGD_CPU``,
-    set before, forces one. The answers have the same bits at each.
+    (AVX-512). The best that the CPU supports is chosen when fastgd is imported; the environment variable
+    ``FASTGD_CPU`` overrides the choice. Results are bit-identical at each level.
 
     Parameters
     ----------
     mode : {"stdout", "dicts"}, default "stdout"
-        Whether to print it or to return it, as in `numpy.show_config`.
+        "stdout" prints, "dicts" returns, as in `numpy.show_config`.
 
     Returns
     -------
     dict or None
-        With "dicts" the keys "version", "level" (in use), "levels" (that can be forced here), "cpu", "compiler" (of
-        the kernels), "python", "numpy" and "threads" (what ``n_threads=-1`` stands for).
+        With "dicts" the keys "version", "level" (in use), "levels" (available for FASTGD_CPU), "cpu", "compiler" (of
+        the kernels), "python", "numpy" and "threads" (number of ``n_threads=-1``).
 
     Raises
     ------
     ValueError
-        If `mode` is another.
+        If `mode` is neither.
 
     Examples
     --------

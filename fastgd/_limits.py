@@ -4,8 +4,6 @@
 
 #: Evaluations of a loss at a point in one call of a kernel: 3 ms of the slowest that needs only + - * /.
 EVALUATIONS = 2**22
-#: The same for losses that need exp, of 16 ns each, and for C functions of the user's own, of which nothing is known.
-EVALUATIONS_OF_EXP, EVALUATIONS_OF_C = 2**20, 2**16
 #: Evaluations in the first chunk of updates, after which their time is known.
 FIRST_CHUNK = 2**20
 #: Numbers that are checked, copied or reduced at once: 4 ms.
@@ -83,11 +81,6 @@ NUMBERS_OF_A_BLOCK, LEAST_OF_A_BLOCK, BLOCKS_TOGETHER = 2**14, 256, 64
 #: The means of blocks that differ so many times as much as by chance are of rows in an order.
 UNEVEN = 4.0
 
-#: Rates of a schedule that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
-RATES_OF_A_BLOCK = 16_384
-#: Rates that are asked of a function of the user's own one at a time, before it is tried with arrays.
-SINGLE_RATES = 64
-
 # Differences and chords.
 
 #: Points that tell the spread of more of them to 1 %, in two milliseconds.
@@ -99,13 +92,6 @@ COARSE = 2.0**-28
 MOST_MEASURED = 8
 #: A slope below this part of the steepest one is near a minimum, where rounding matters most.
 NEAR_MINIMUM = 1e-2
-#: A gradient agrees with a difference up to this relative error; a difference of which rounding makes more than the
-#: second part is looked for at other half-widths, and one of which it makes more than the third hides a wrong factor.
-AGREES, HIDDEN, UNSURE = 1e-4, 1e-3, 1e-2
-#: Places where a loss is evaluated for chords, and chords that are drawn at once: a tenth of a second.
-GRID, CHORDS = 2048, 2**20
-#: Places where the rounding inside a Python loss is measured, if a chord cuts below its curve.
-PLACES_OF_ROUNDING = 16
 
 # Curvature.
 
@@ -233,13 +219,3 @@ MOST_LOOKS, NUMBERS_LOOKED_AT = 4000, 2**26
 UNSCALED = 3.0
 #: Columns that a message names at most.
 MOST_NAMED = 8
-
-# Text.
-
-#: Characters of a line, and parameters that are shown one a line, as many as one sees at once; more go in columns.
-WIDTH, ONE_A_LINE = 120, 20
-
-# Losses.
-
-#: Half-widths of a smoothed kink below this count as this: the smallest whose inverse is finite in float32.
-NARROWEST_KINK = 2.0**-126

@@ -1,4 +1,4 @@
-"""How a descent shows that it goes on: the textbook's lines, or a bar."""
+"""Progress display of a run: the textbook's printed lines, or a tqdm bar."""
 from __future__ import annotations
 
 import functools
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import format_theta
 from fastgd._frames import described
-from fastgd._theta import shown
 
 if TYPE_CHECKING:
     from fastgd._types import Progress, Theta
 
 
 def progress_display(progress: Progress, limit: int, tol: float, stop: str, unit: str) -> Lines | Bar | None:
-    """The display for the `progress` option, True, False or "bar", of a run of at most `limit` such units."""
+    """Return the display of the `progress` option for a run of at most `limit` updates or epochs (`unit`)."""
     if progress is False:
         return None
     if isinstance(progress, (bool, np.bool_)) or (isinstance(progress, (int, np.integer)) and progress in (0, 1)):
@@ -25,32 +25,29 @@ def progress_display(progress: Progress, limit: int, tol: float, stop: str, unit
 
 
 class Lines:
-    """One printed line before each update."""
+    """Prints one line before each update."""
 
     def show(self, theta: Theta, loss: float) -> None:
-        print(f"theta: {shown(theta, '.2f')} | loss: {loss:.2f}")
+        print(f"theta: {format_theta(theta, '.2f')} | loss: {loss:.2f}")
 
 
 class Bar:
-    """A tqdm bar over the updates or epochs, drawn when there is something to show.
-
-    It has an end in sight only where nothing but the limit ends the run, with `tol` 0.
-    """
+    """A tqdm bar over the updates or epochs, with a total only where `tol` is 0, so that the limit ends the run."""
 
     def __init__(self, limit: int, tol: float, stop: str, unit: str) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("progress='bar' needs the optional package tqdm: pip install tqdm") from None
-        # Chunks differ in length: what tqdm learned from a long one would hide the short ones that follow.
+        # miniters=1: chunks differ in length, and tqdm's own estimate from a long one would hide the next short ones.
         self._new_bar = functools.partial(tqdm, total=None if tol else limit, unit=f" {unit}", miniters=1)
         self._bar: Any = None
         self._tol = tol
-        self._moved = _MOVED[stop]
+        self._change = _CHANGES[stop]
 
     def show(self, done: int, loss: float, moved: float | None = None) -> None:
-        """The state after `done` updates or epochs; `moved` is what the rule compares with tol, None at the start."""
-        change = "" if moved is None else f" | {self._moved}: {moved:.2g}"
+        """Show the state after `done` updates or epochs; the stopping rule compares `moved` with tol, None at first."""
+        change = "" if moved is None else f" | {self._change}: {moved:.2g}"
         text = f"loss: {loss:.6g}{change} | tol: {self._tol:g}"
         if self._bar is None:
             self._bar = self._new_bar(postfix=text)
@@ -62,5 +59,5 @@ class Bar:
             self._bar.close()
 
 
-#: What `stop` compares with tol, in a word.
-_MOVED = {"step": "step", "epoch": "moved", "loss": "change"}
+#: Name of the quantity that each `stop` compares with tol.
+_CHANGES = {"step": "step", "epoch": "moved", "loss": "change"}

@@ -1,4 +1,4 @@
-"""Which of numpy's bit generators the `rng` of a call means."""
+"""Resolve the `rng` argument of a call."""
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +8,7 @@ from fastgd._validation import is_integer_of_numpy
 
 
 def bit_generator_of(rng: object, name: str = "rng") -> np.random.BitGenerator:
-    """The bit generator; that of the global legacy state for None."""
+    """Return the bit generator of `rng`; for None that of numpy's global legacy state."""
     if rng is None or rng is np.random:
         return np.random.get_bit_generator()    # type: ignore[attr-defined]    # numpy's stub lacks it
     if isinstance(rng, np.random.BitGenerator):

@@ -1,4 +1,4 @@
-"""Data to try things on."""
+"""Example data."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ __all__ = ["load_tips"]
 
 
 def load_tips() -> pd.DataFrame:
-    """Tips in a restaurant: 244 bills noted by one waiter, with the tip as a percentage of the bill.
+    """Load 244 restaurant bills recorded by one waiter, with the tip as a percentage of the bill.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._convergence.finalize import finalize_many
-from fastgd._equality import same_fields
+from fastgd._format import equal_fields
 from fastgd._objective.objective import Objective, objective_of
 from fastgd._solvers import run_many
 from fastgd._sums import threads_of
@@ -68,7 +68,7 @@ class MultistartResult:
         return self.x
 
     def __eq__(self, other: object) -> bool:
-        return same_fields(self, other) if isinstance(other, MultistartResult) else NotImplemented
+        return equal_fields(self, other) if isinstance(other, MultistartResult) else NotImplemented
 
     def __repr__(self) -> str:
         rows = [f"  theta {x:.6g}, loss {fun:.6g}, from {', '.join(f'{s:g}' for s in self.starts[self.labels == k])}"

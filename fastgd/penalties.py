@@ -1,8 +1,8 @@
-"""Penalties on the weights of a model, for ``penalty=``: what keeps them small, or makes many of them 0.
+"""Penalties on the weights of a model, for ``penalty=``: L2 keeps weights small, L1 makes many of them exactly 0.
 
-A descent with a penalty is on the mean loss plus the penalty of theta. With X the intercept is free; without X theta is
-the one weight. L2 enters the gradient. L1 has a kink at 0, and each update ends with its proximal step instead, which
-moves a weight towards 0 by the learning rate times the strength and leaves it there: zeros are exact.
+The objective is the mean loss plus the penalty of theta. With X the intercept is not penalised; without X theta is the
+only weight. L2 enters the gradient. L1 is nonsmooth at 0: each update ends with its proximal step, a soft threshold
+that moves a weight towards 0 by the learning rate times the strength, so that zeros are exact.
 
 >>> import numpy as np
 >>> from fastgd import minimize, mse, penalties
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._immutable import Immutable
 from fastgd._validation import check_number, real_numbers
-from fastgd._value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["L1", "L2", "ElasticNet", "Penalty"]
 
 
-class Penalty(Value):
-    """What the three have in common: ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``, called as ``penalty(w)``.
+class Penalty(Immutable):
+    """Base class of penalties, ``penalty(w) = l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``.
 
-    Two penalties are equal if they are of one class and have equal parameters. They cannot be changed.
+    Penalties are immutable; they compare, hash and pickle by their class and parameters.
 
     Attributes
     ----------
     l1, l2 : float
-        The strengths of the two parts.
+        Strengths of the two terms.
 
     Examples
     --------
@@ -49,27 +49,27 @@ class Penalty(Value):
     _names: tuple[str, ...]
 
     def __init__(self) -> None:
-        raise TypeError("Penalty is no penalty by itself; use L1(strength), L2(strength) or ElasticNet(l1, l2).")
+        raise TypeError("Penalty is an abstract class; use L1(strength), L2(strength) or ElasticNet(l1, l2).")
 
     @property
     def parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._names}
 
     def __call__(self, weights: ArrayLike) -> float:
-        """The penalty of these weights, an array or one number."""
+        """Penalty of the weights, an array or one number."""
         w = real_numbers(weights, "weights").astype(np.float64)
         with np.errstate(over="ignore"):
-            # A strength of 0 times an infinite weight is no NaN.
+            # A strength of 0 times an infinite weight is 0 here, and not NaN.
             return float((self.l1 and self.l1 * np.abs(w).sum()) + (self.l2 and self.l2 * ((w * w).sum() / 2)))
 
 
 class L2(Penalty):
-    """Ridge, ``strength / 2 * sum(w**2)``. It keeps weights small, and gives separable or collinear data a minimum.
+    """Ridge penalty ``strength / 2 * sum(w**2)``: small weights, and a minimum for separable or collinear data.
 
     Parameters
     ----------
     strength : float
-        At least 0; in the units of the loss per squared unit of a weight. As the loss is a mean over n rows,
+        At least 0; in the units of the loss per squared unit of a weight. The loss is a mean over n rows, so
         ``strength = 2 * alpha / n`` is scikit-learn's ``Ridge(alpha)`` for `mse`, and ``1 / (n * C)`` its
         ``LogisticRegression(C=C)`` for `cross_entropy`.
 
@@ -101,7 +101,7 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """Lasso, ``strength * sum(abs(w))``. It makes small weights exactly 0.
+    """Lasso penalty ``strength * sum(abs(w))``: small weights become exactly 0.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ class L1(Penalty):
 
 
 class ElasticNet(Penalty):
-    """Elastic net, ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``. Weights of correlated columns vanish together.
+    """Elastic net penalty ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``: weights of correlated columns vanish together.
 
     Parameters
     ----------
     l1, l2 : float
-        The strengths of `L1` and of `L2`; at least 0.
+        Strengths of `L1` and of `L2`; at least 0.
 
     Raises
     ------

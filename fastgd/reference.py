@@ -1,17 +1,16 @@
-"""The oracle: the textbook's functions in plain numpy.
+"""Oracle: the textbook's functions in plain numpy.
 
-The compiled functions give the same bits on float64 and float32 arrays, because their sums run in numpy's own order and
-their shuffles are its own; `cross_entropy` and `log_cosh`, which need exp, and all with X, the same to about 1e-12.
-float32 data is computed in float32, as numpy does it if alpha is a Python float; all other real types become float64.
-Exceptions: numpy before 2.3 sums more than 8192 points in another order, and a Huber loss whose every residual is so
-small that its square underflows (1e-154, in float32 1e-19) may differ in its last bit. With weights, a penalty, a
-preconditioner or momentum they agree to about 1e-12.
+The compiled functions give the same bits on float64 and float32 arrays, because they sum and shuffle in numpy's order.
+With X, weights, a penalty, a preconditioner or momentum, and for `cross_entropy` and `log_cosh`, which need exp, they
+agree to about 1e-12. float32 data are computed in float32, as in numpy if alpha is a Python float; all other real types
+become float64. Exceptions: numpy before 2.3 sums more than 8192 points in another order, and a Huber loss whose every
+residual is so small that its square underflows (1e-154, in float32 1e-19) may differ in its last bit.
 """
 import numpy as np
 
 
 def _over_points(factor=1):
-    """Make f(prediction, target) the mean over points, f(theta, dataset); with X row i is predicted by X[i] @ theta.
+    """Turn f(prediction, target) into the mean over points, f(theta, dataset); with X the prediction is X[i] @ theta.
 
     A gradient in theta is `factor` times the mean of slope * X[i]. With weights a mean is sum(w * term) / sum(w).
     """
@@ -48,8 +47,8 @@ def grad_mse(theta, dataset):
     return dataset - theta
 
 
-def _smoothed(r, above, below, epsilon, h):
-    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its kinks convolved with a uniform density."""
+def _smooth(r, above, below, epsilon, h):
+    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its breakpoints convolved with a uniform density."""
     h = max(h, 2.0 ** -126)    # the smallest whose inverse is finite in float32
 
     def excess(distance):
@@ -58,11 +57,11 @@ def _smoothed(r, above, below, epsilon, h):
 
     a = np.abs(r)
     beyond = np.maximum(a - epsilon, 0)
-    sharp = np.where(r > 0, above * beyond, below * beyond)
-    return sharp + (above + below) / 4 * (excess(np.abs(a - epsilon)) + excess(a + epsilon))
+    nonsmooth = np.where(r > 0, above * beyond, below * beyond)
+    return nonsmooth + (above + below) / 4 * (excess(np.abs(a - epsilon)) + excess(a + epsilon))
 
 
-def _grad_smoothed(r, above, below, epsilon, h):
+def _grad_smooth(r, above, below, epsilon, h):
     h = max(h, 2.0 ** -126)
     w = (np.clip(r - epsilon, -h, h) + np.clip(r + epsilon, -h, h)) / h
     return (below * (2 - w) - above * (2 + w)) / 4
@@ -71,14 +70,14 @@ def _grad_smoothed(r, above, below, epsilon, h):
 @_over_points()
 def abs_loss(theta, dataset, smoothing=0):
     if smoothing > 0:
-        return _smoothed(dataset - theta, 1, 1, 0, smoothing)
+        return _smooth(dataset - theta, 1, 1, 0, smoothing)
     return np.abs(dataset - theta)
 
 
 @_over_points()
 def grad_abs_loss(theta, dataset, smoothing=0):
     if smoothing > 0:
-        return _grad_smoothed(dataset - theta, 1, 1, 0, smoothing)
+        return _grad_smooth(dataset - theta, 1, 1, 0, smoothing)
     return -np.sign(dataset - theta)
 
 
@@ -120,7 +119,7 @@ def grad_cross_entropy(theta, dataset):
 def pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _smoothed(r, q, 1 - q, 0, smoothing)
+        return _smooth(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, q * r, (q - 1) * r)
 
 
@@ -128,7 +127,7 @@ def pinball_loss(theta, dataset, q=0.5, smoothing=0):
 def grad_pinball_loss(theta, dataset, q=0.5, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _grad_smoothed(r, q, 1 - q, 0, smoothing)
+        return _grad_smooth(r, q, 1 - q, 0, smoothing)
     return np.where(r > 0, -q * np.sign(r), (q - 1) * np.sign(r))
 
 
@@ -147,7 +146,7 @@ def grad_log_cosh(theta, dataset):
 @_over_points()
 def epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
     if smoothing > 0:
-        return _smoothed(dataset - theta, 1, 1, epsilon, smoothing)
+        return _smooth(dataset - theta, 1, 1, epsilon, smoothing)
     return np.maximum(np.abs(dataset - theta) - epsilon, 0)
 
 
@@ -155,7 +154,7 @@ def epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
 def grad_epsilon_insensitive(theta, dataset, epsilon=0.1, smoothing=0):
     r = dataset - theta
     if smoothing > 0:
-        return _grad_smoothed(r, 1, 1, epsilon, smoothing)
+        return _grad_smooth(r, 1, 1, epsilon, smoothing)
     return np.where(np.abs(r) <= epsilon, 0, -np.sign(r))
 
 
@@ -167,92 +166,92 @@ def minimize(loss_fn, grad_loss_fn, dataset, alpha=0.2, progress=True, *, X=None
              tol=1e-3, max_iter=100_000, stop="step", l1=0, l2=0, sample_weight=None, precondition=None, momentum=None,
              curvature=None):
     model = _Model(loss_fn, grad_loss_fn, dataset, X, fit_intercept, l1, l2, sample_weight)
-    units = _units_of(model, precondition, curvature)
+    preconditioner = _preconditioner_of(model, precondition, curvature)
     if alpha == "adaptive":
-        return _adaptive(model, units, model.start(theta0), tol, max_iter)
+        return _adaptive(model, preconditioner, model.start(theta0), tol, max_iter)
     theta = ahead = model.start(theta0)
-    moves = False    # a warm-up may begin with rates of 0
-    momentum = None if momentum is None else _Momentum(units)
+    has_moved = False    # a warm-up may begin with rates of 0
+    momentum = None if momentum is None else _Momentum(preconditioner)
     for t in range(max_iter):
         if progress:
-            print(f"theta: {_rounded(theta)} | loss: {model.loss(theta):.2f}")
+            print(f"theta: {_format(theta)} | loss: {model.loss(theta):.2f}")
         rate = alpha(t) if callable(alpha) else alpha
-        moves = moves or rate != 0
+        has_moved = has_moved or rate != 0
         gradient = model.gradient(ahead)
-        new = units.moved(ahead, rate, gradient)
-        change = max(units.size(new - ahead), units.size(new - theta))
+        new = preconditioner.step(ahead, rate, gradient)
+        change = max(preconditioner.size(new - ahead), preconditioner.size(new - theta))
         if stop == "loss":
             change = abs(model.loss(new) - model.loss(theta))
-        if moves and change < tol:
+        if has_moved and change < tol:
             return new
         ahead, theta = new if momentum is None else momentum.beyond(theta, ahead, new, gradient, rate), new
     return theta
 
 
-def _adaptive(model, units, theta, tol, max_iter):
-    """Steps as long as the last step s and the change d of the gradient over it ask for: s.s / s.d, or s.d / d.d."""
+def _adaptive(model, preconditioner, theta, tol, max_iter):
+    """Step sizes s.s / s.d, or s.d / d.d, from the last step s and the change d of the gradient (Barzilai, Borwein)."""
     before, steepnesses, losses = None, [], []
-    rate, longest, across, steep = 1.0, np.inf, 0.0, 0.0
+    rate, longest, overshot_length, overshot_steepness = 1.0, np.inf, 0.0, 0.0
     for t in range(max_iter):
         gradient = model.gradient(theta)
-        whole = units.with_kinks(theta, gradient)
-        steepness = whole @ units.direction(whole)
+        subgradient = preconditioner.with_subgradient(theta, gradient)
+        steepness = subgradient @ preconditioner.direction(subgradient)
         loss = model.loss(theta) if model.l1 else 0.0
-        is_higher = bool(losses) and loss > (1 + 1e-12) * max(losses[-10:]) and rate > (units.first_rate or 0)
+        is_higher = bool(losses) and loss > (1 + 1e-12) * max(losses[-10:]) and rate > (preconditioner.first_rate or 0)
         if before is not None and (is_higher or not steepness <= 1e4 * max(steepnesses[-10:])):
-            rate = max(rate / 10, units.first_rate or 0) if is_higher else rate / 10
+            rate = max(rate / 10, preconditioner.first_rate or 0) if is_higher else rate / 10
             theta, gradient = before    # where it was less steep, and with l1 lower
         else:
             if before is None:
-                rate = units.first_rate or 1e-3 * (1 + np.max(np.abs(theta))) / np.max(np.abs(gradient))
+                rate = preconditioner.first_rate or 1e-3 * (1 + np.max(np.abs(theta))) / np.max(np.abs(gradient))
             else:
-                step, change, length = theta - before[0], gradient - before[1], units.length(theta - before[0])
-                against = step @ whole / (length * np.sqrt(steepness))
-                if against > 0.5 and (0.5 < steepness / steepnesses[-1] < 2 or length >= across * (1 - 1e-9)):
-                    longest, steep = length / 2, min(steepness, steepnesses[-1])
-                elif steepness < steep / 10:
+                step, change, length = theta - before[0], gradient - before[1], preconditioner.length(theta - before[0])
+                cosine = step @ subgradient / (length * np.sqrt(steepness))
+                if cosine > 0.5 and (0.5 < steepness / steepnesses[-1] < 2 or length >= overshot_length * (1 - 1e-9)):
+                    longest, overshot_steepness = length / 2, min(steepness, steepnesses[-1])
+                elif steepness < overshot_steepness / 10:
                     longest = np.inf
-                elif against > 0.5:
+                elif cosine > 0.5:
                     longest = min(longest, length)
-                across = length if against > 0.5 else across
-                along, of_change = step @ change, change @ units.direction(change)
-                is_straight = along <= 1e-13 * abs(step @ before[1]) or of_change <= 0
-                rate = 10 * rate if is_straight else _secant(length ** 2 / along, along / of_change)
+                overshot_length = length if cosine > 0.5 else overshot_length
+                along, of_change = step @ change, change @ preconditioner.direction(change)
+                is_linear = along <= 1e-13 * abs(step @ before[1]) or of_change <= 0
+                rate = 10 * rate if is_linear else _spectral_rate(length ** 2 / along, along / of_change)
                 most = min(longest, 100 * length)
-                next_length = units.length(units.moved(theta, rate, gradient) - theta)
+                next_length = preconditioner.length(preconditioner.step(theta, rate, gradient) - theta)
                 if next_length >= most * (1 - 1e-9):
                     rate, longest = rate * most / next_length, longest * 1.5
             steepnesses.append(steepness)
             losses.append(loss)
-        before, theta = (theta, gradient), units.moved(theta, rate, gradient)
-        size = units.size(theta - before[0])
-        if size == 0 or (size < tol and (units.first_rate or t > 1)):
+        before, theta = (theta, gradient), preconditioner.step(theta, rate, gradient)
+        size = preconditioner.size(theta - before[0])
+        if size == 0 or (size < tol and (preconditioner.first_rate or t > 1)):
             break
     return theta
 
 
-def _secant(longer, shorter):
+def _spectral_rate(longer, shorter):
     return shorter if shorter < longer / 2 else longer
 
 
 class _Momentum:
-    """Nesterov's: the place for the next gradient is beyond theta, unless the last step went against the last move.
+    """Nesterov's momentum: the next gradient is taken beyond theta, unless the last step opposed the last move.
 
-    With q the rate times the largest curvature that was met from step to step, plain steps are stable for q < 2, and
+    With q the rate times the largest curvature measured from step to step, plain steps are stable for q < 2, and steps
     with a part b of the last move for b < (2 - q) / (2 q - 2).
     """
 
-    def __init__(self, units):
-        self.units, self.count, self.curvature, self.steepest, self.last = units, 1, 0.0, 0.0, None
+    def __init__(self, preconditioner):
+        self.preconditioner, self.count, self.curvature, self.steepest, self.last = preconditioner, 1, 0.0, 0.0, None
 
     def beyond(self, theta, ahead, new, gradient, rate):
         steepness = abs(np.dot(gradient, new - ahead))
         if self.last is not None and steepness > 1e-13 * self.steepest:
             way, change = ahead - self.last[0], gradient - self.last[1]
-            self.curvature = max(self.curvature, np.dot(change, way) / (self.units.inner(way, way) or np.inf))
+            self.curvature = max(self.curvature, np.dot(change, way) / (self.preconditioner.inner(way, way) or np.inf))
         self.last = ahead, gradient
         self.steepest = max(self.steepest, steepness)
-        if self.units.inner(new - ahead, new - theta) < 0:
+        if self.preconditioner.inner(new - ahead, new - theta) < 0:
             self.count = 1
             return new
         q, count = rate * self.curvature, self.count
@@ -262,7 +261,7 @@ class _Momentum:
 
 
 class _Model:
-    """A mean loss with the penalty l1 * sum(abs(w)) + l2 / 2 * sum(w ** 2), w being theta without the intercept."""
+    """Mean loss with the penalty l1 * sum(abs(w)) + l2 / 2 * sum(w ** 2), w being theta without the intercept."""
 
     def __init__(self, loss_fn, grad_loss_fn, dataset, X, fit_intercept, l1, l2, sample_weight):
         self.loss_fn, self.grad_loss_fn, self.l1, self.l2 = loss_fn, grad_loss_fn, l1, l2
@@ -279,7 +278,7 @@ class _Model:
     def start(self, theta0):
         return theta0 if self.X is None else np.zeros(self.X.shape[1]) + theta0
 
-    def penalised(self, theta):
+    def without_intercept(self, theta):
         """Theta with 0 in place of the intercept."""
         return theta if not self.intercept else np.append(0.0, theta[1:])
 
@@ -287,13 +286,13 @@ class _Model:
         mean = self._mean(self.loss_fn, theta, None)
         if not (self.l1 or self.l2):
             return mean
-        w = self.penalised(theta)
+        w = self.without_intercept(theta)
         return mean + self.l1 * np.sum(np.abs(w)) + self.l2 / 2 * np.sum(w ** 2)
 
     def gradient(self, theta, rows=None):
-        """That of the loss and of l2, on some rows; l1 is for the proximal step."""
+        """Gradient of the loss and of l2, on some rows; l1 enters by the proximal step."""
         mean = self._mean(self.grad_loss_fn, theta, rows)
-        return mean + self.l2 * self.penalised(theta) if self.l2 else mean
+        return mean + self.l2 * self.without_intercept(theta) if self.l2 else mean
 
     def _mean(self, function, theta, rows):
         def some(values):
@@ -306,15 +305,15 @@ class _Model:
         return np.mean(weights) * function(theta, some(self.y), sample_weight=weights, **named)
 
 
-class _Units:
-    """The units in which a step is made and measured: those of theta, with `unit` for a learning rate of 1."""
+class _Preconditioner:
+    """Preconditioner `unit` times the identity: a step at a learning rate of 1 is unit * gradient."""
 
-    first_rate = None    # of adaptive steps
+    first_rate = None    # first adaptive step size, if the preconditioner has one
 
     def __init__(self, model, unit=1):
         self.model, self.unit = model, unit
 
-    def moved(self, theta, rate, gradient):
+    def step(self, theta, rate, gradient):
         return self.proximal(theta - rate * self.direction(gradient), rate)
 
     def length(self, step):
@@ -324,13 +323,13 @@ class _Units:
         return self.unit * gradient
 
     def proximal(self, theta, rate):
-        """The weights moved towards 0 by what l1 asks of a step."""
-        return _shrunk(theta, rate * self.unit * self.model.l1, self.model.intercept) if self.model.l1 else theta
+        """Proximal step of l1 after a step of this rate."""
+        return _proximal(theta, rate * self.unit * self.model.l1, self.model.intercept) if self.model.l1 else theta
 
-    def with_kinks(self, theta, gradient):
-        """The gradient with that of l1, where a weight is 0 the least."""
-        kink = self.model.l1 * self.model.penalised(np.ones(len(theta)))
-        return np.where(theta == 0, _towards_0(gradient, kink), gradient + kink * np.sign(theta))
+    def with_subgradient(self, theta, gradient):
+        """Gradient with the subgradient of l1 that makes the sum least."""
+        jump = self.model.l1 * self.model.without_intercept(np.ones(len(theta)))
+        return np.where(theta == 0, _soft_threshold(gradient, jump), gradient + jump * np.sign(theta))
 
     def size(self, step):
         return np.max(np.abs(step)) if isinstance(step, np.ndarray) else abs(step)
@@ -339,10 +338,10 @@ class _Units:
         return np.dot(step, move)
 
 
-class _ScaledUnits(_Units):
-    """Those of v, the parameters for the columns (x - shift) / size: theta = T @ v.
+class _ColumnPreconditioner(_Preconditioner):
+    """Preconditioner P of the parameters v of the columns (x - shift) / size: theta = T @ v.
 
-    P times a gradient in v is a step at a learning rate of 1.
+    A step at a learning rate of 1 is P times the gradient in v.
     """
 
     def __init__(self, model, T, P):
@@ -357,13 +356,14 @@ class _ScaledUnits(_Units):
         if not self.model.l1:
             return theta
         # abs(theta[j]) is T[j, j] * abs(v[j]); P is a number times the identity.
-        by = rate * self.P[0, 0] * self.model.l1 * np.diag(self.T)
-        return self.T @ _shrunk(self.to_scaled @ theta, by, self.model.intercept)
+        threshold = rate * self.P[0, 0] * self.model.l1 * np.diag(self.T)
+        return self.T @ _proximal(self.to_scaled @ theta, threshold, self.model.intercept)
 
-    def with_kinks(self, theta, gradient):
-        slope, kink = self.T.T @ gradient, self.model.l1 * np.diag(self.T) * self.model.penalised(np.ones(len(theta)))
-        whole = np.where(theta == 0, _towards_0(slope, kink), slope + kink * np.sign(theta))
-        return self.to_scaled.T @ whole
+    def with_subgradient(self, theta, gradient):
+        slope, ones = self.T.T @ gradient, np.ones(len(theta))
+        jump = self.model.l1 * np.diag(self.T) * self.model.without_intercept(ones)
+        subgradient = np.where(theta == 0, _soft_threshold(slope, jump), slope + jump * np.sign(theta))
+        return self.to_scaled.T @ subgradient
 
     def size(self, step):
         return super().size(self.to_scaled @ step)
@@ -372,22 +372,22 @@ class _ScaledUnits(_Units):
         return (self.to_scaled @ step) @ np.linalg.pinv(self.P, hermitian=True) @ (self.to_scaled @ move)
 
 
-def _shrunk(theta, by, intercept):
-    shrunk = _towards_0(theta, by)
-    return np.append(theta[0], shrunk[1:]) if intercept else shrunk
+def _proximal(theta, threshold, intercept):
+    new = _soft_threshold(theta, threshold)
+    return np.append(theta[0], new[1:]) if intercept else new
 
 
-def _towards_0(values, by):
-    return np.sign(values) * np.maximum(np.abs(values) - by, 0)
+def _soft_threshold(values, threshold):
+    return np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
 
 
-def _units_of(model, precondition, curvature, of_rows=False):
-    """The units of a descent on a loss of this largest curvature; `of_rows` for a step that sees a single row."""
+def _preconditioner_of(model, precondition, curvature, of_rows=False):
+    """Preconditioner for a loss of this largest curvature; `of_rows` for steps on a single row."""
     c = 1 if curvature is None else curvature
     if precondition is None:
-        return _Units(model)
+        return _Preconditioner(model)
     if model.X is None:
-        return _Units(model, 1 / (c + model.l2))
+        return _Preconditioner(model, 1 / (c + model.l2))
     first, X = model.intercept, model.X.astype(float)
     weights = np.ones(len(X)) if model.weights is None else model.weights
     shift = weights @ X / len(X) if first else np.zeros(X.shape[1])
@@ -399,24 +399,25 @@ def _units_of(model, precondition, curvature, of_rows=False):
     Z /= size
     G = (Z.T * weights) @ Z / len(X)
     if precondition == "gram":
-        P = np.linalg.pinv(c * G + model.l2 * np.diag(model.penalised(size ** -2)), 1e-14 * len(G), hermitian=True)
+        curved = c * G + model.l2 * np.diag(model.without_intercept(size ** -2))
+        P = np.linalg.pinv(curved, 1e-14 * len(G), hermitian=True)
     else:
         largest = np.max(weights * np.sum(Z ** 2, axis=1)) if of_rows else np.linalg.eigvalsh(G)[-1]
         P = np.eye(len(G)) / (c * (largest or 1))
-        size = np.sqrt(size ** 2 + model.penalised(P[0, 0] * model.l2 * np.ones(len(G))))
+        size = np.sqrt(size ** 2 + model.without_intercept(P[0, 0] * model.l2 * np.ones(len(G))))
     T = np.diag(1 / size)
     T[:first] -= shift / size
-    return _ScaledUnits(model, T, P)
+    return _ColumnPreconditioner(model, T, P)
 
 
-def _rounded(theta):
+def _format(theta):
     return f"{theta:.2f}" if np.ndim(theta) == 0 else "[" + " ".join(f"{value:.2f}" for value in theta) + "]"
 
 
 def minimize_sgd(loss_fn, grad_loss_fn, dataset, alpha=0.2, *, X=None, fit_intercept=False, rng=None, theta0=0.0,
                  tol=1e-3, max_epochs=1000, l1=0, l2=0, sample_weight=None, precondition=None, curvature=None):
     model = _Model(loss_fn, grad_loss_fn, np.asarray(dataset), X, fit_intercept, l1, l2, sample_weight)
-    return _descend_on_pieces(model, 1 if X is not None else None, alpha, rng, theta0, tol, max_epochs, precondition,
+    return _stochastic(model, 1 if X is not None else None, alpha, rng, theta0, tol, max_epochs, precondition,
                               curvature)
 
 
@@ -424,22 +425,22 @@ def minimize_mini_batch(loss_fn, grad_loss_fn, dataset, minibatch_size, alpha=0.
                         rng=None, theta0=0.0, tol=1e-3, max_epochs=1000, l1=0, l2=0, sample_weight=None,
                         precondition=None, curvature=None):
     model = _Model(loss_fn, grad_loss_fn, np.asarray(dataset), X, fit_intercept, l1, l2, sample_weight)
-    return _descend_on_pieces(model, minibatch_size, alpha, rng, theta0, tol, max_epochs, precondition, curvature)
+    return _stochastic(model, minibatch_size, alpha, rng, theta0, tol, max_epochs, precondition, curvature)
 
 
-def _descend_on_pieces(model, size, alpha, rng, theta0, tol, max_epochs, precondition, curvature):
-    """A step for each point (`size` None) or slice of the points, which are shuffled before each pass."""
+def _stochastic(model, size, alpha, rng, theta0, tol, max_epochs, precondition, curvature):
+    """Make a step for each point (`size` None) or slice of the points, which are shuffled before each epoch."""
     rng = np.random if rng is None else rng if hasattr(rng, "shuffle") else np.random.default_rng(rng)
-    units = _units_of(model, precondition, curvature, of_rows=True)
+    preconditioner = _preconditioner_of(model, precondition, curvature, of_rows=True)
     order = np.arange(len(model.y))
-    theta, t, moves = model.start(theta0), 0, False
+    theta, t, has_moved = model.start(theta0), 0, False
     for _ in range(max_epochs):
         rng.shuffle(order)
-        for piece in order if size is None else [order[i:i + size] for i in range(0, len(order), size)]:
+        for batch in order if size is None else [order[i:i + size] for i in range(0, len(order), size)]:
             rate = alpha(t) if callable(alpha) else alpha
-            moves = moves or rate != 0
-            new = units.moved(theta, rate, model.gradient(theta, piece))
-            if moves and units.size(new - theta) < tol:
+            has_moved = has_moved or rate != 0
+            new = preconditioner.step(theta, rate, model.gradient(theta, batch))
+            if has_moved and preconditioner.size(new - theta) < tol:
                 return new
             theta, t = new, t + 1
     return theta

@@ -1,6 +1,6 @@
-# The types of the oracle stand here, so that its code stays as a textbook would write it.
+# The types of the oracle, apart from its code, which a textbook could print.
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,54 +9,27 @@ from fastgd._types import Random
 
 def with_intercept(X: ArrayLike) -> NDArray[np.float64]: ...
 
-def mse(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_mse(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def abs_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_abs_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def huber_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_huber_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def quartic_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_quartic_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def cross_entropy(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_cross_entropy(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def pinball_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_pinball_loss(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def log_cosh(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_log_cosh(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def epsilon_insensitive(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
-def grad_epsilon_insensitive(
-    theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None, fit_intercept: bool = False,
-    sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
+class _Mean(Protocol):
+    def __call__(
+        self, theta: Any, dataset: NDArray[Any], *parameters: float, X: NDArray[Any] | None = None,
+        fit_intercept: bool = False, sample_weight: NDArray[Any] | None = None, **named: float) -> Any: ...
+
+mse: _Mean
+grad_mse: _Mean
+abs_loss: _Mean
+grad_abs_loss: _Mean
+huber_loss: _Mean
+grad_huber_loss: _Mean
+quartic_loss: _Mean
+grad_quartic_loss: _Mean
+cross_entropy: _Mean
+grad_cross_entropy: _Mean
+pinball_loss: _Mean
+grad_pinball_loss: _Mean
+log_cosh: _Mean
+grad_log_cosh: _Mean
+epsilon_insensitive: _Mean
+grad_epsilon_insensitive: _Mean
 
 def simple_minimize(
     loss_fn: Callable[..., Any], dataset: NDArray[Any], thetas: Sequence[float] | NDArray[Any]) -> Any: ...

@@ -1,4 +1,4 @@
-"""What a descent gives back, and what it says when it did not go well."""
+"""Result of a descent, its status codes, warnings and errors."""
 from __future__ import annotations
 
 import math
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import numpy as np
 
-from fastgd._equality import same
-from fastgd._shown import as_html, as_text, names_of
-from fastgd._theta import is_array
+from fastgd._format import equal, is_array, parameter_names, result_html, result_text
 from fastgd._validation import check_design
 
 if TYPE_CHECKING:
@@ -34,11 +32,11 @@ else:
 __all__ = ["ConvergenceWarning", "DescentResult", "DivergenceError", "SourceError"]
 
 CONVERGED, LIMIT_REACHED, CYCLE, NOT_FINITE, STALLED, DATA_LOST = range(6)
-STOPPED_BY_CALLBACK = 99  # scipy's number for it
+STOPPED_BY_CALLBACK = 99    # as in scipy
 
 
 class ConvergenceWarning(UserWarning):
-    """The descent ended at a theta that need not be near a minimum; the message says why and what to do.
+    """Warning that a descent ended at a theta that may be far from a minimum; its message has the reason and a remedy.
 
     Examples
     --------
@@ -53,12 +51,12 @@ class ConvergenceWarning(UserWarning):
 
 
 class DivergenceError(ArithmeticError):
-    """Theta became NaN or infinite, or the loss of a linear model grew a millionfold.
+    """Error that theta became NaN or infinite, or that the loss of a linear model grew a millionfold.
 
     Attributes
     ----------
     result : DescentResult
-        The descent up to the last finite theta.
+        Result up to the last finite theta.
 
     Examples
     --------
@@ -80,12 +78,12 @@ class DivergenceError(ArithmeticError):
 
 
 class SourceError(RuntimeError):
-    """Data that are not in memory could not be read, or changed between two passes.
+    """Error that data outside memory could not be read, or changed between two passes.
 
     Attributes
     ----------
     result : DescentResult or None
-        The descent so far, from which ``theta0=error.result.x`` goes on; None if no update was made.
+        Result so far, from which ``theta0=error.result.x`` continues; None if no update was made.
 
     Examples
     --------
@@ -109,40 +107,39 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class DescentResult(Generic[Theta_co]):
-    """The result of a descent, with the names of `scipy.optimize.OptimizeResult`.
+    """Result of a descent, with the names of `scipy.optimize.OptimizeResult`.
 
-    Where x is one number, ``float(result)`` is x, ``round(result, 2)`` rounds it and ``f"{result:.2f}"`` shows it. The
-    parameters of a linear model are also in `coef` and `intercept`.
+    If x is one number, ``float(result)``, ``round(result, 2)`` and ``f"{result:.2f}"`` convert, round and format it.
+    The parameters of a linear model are also in `coef` and `intercept`.
 
     Attributes
     ----------
     x : float or ndarray
-        The last theta, in the units of the data; with ``average=True`` the mean of those of the last epoch. With X an
+        The last theta, in the units of the data; with ``average=True`` the mean theta of the last epoch. With X an
         array, the intercept first if there is one.
     fun : float
-        The loss that was given, at x; NaN if none was given.
+        Loss at x, of the loss function that was passed; NaN without one.
     jac : float, ndarray or None
-        The mean slope of the loss at x; None in the results that a callback sees.
+        Mean gradient of the loss at x; None in the results that a callback gets.
     nit : int
-        Updates made.
+        Number of updates.
     success : bool
-        Whether the stopping rule was met, and, as far as is known, at a place that deserves it.
+        True if the stopping rule was met and no clearly better point was found.
     status : int
-        0 converged, 1 the limit of updates, 2 the iterates repeat, 3 diverged, 4 the last step was short where the
-        slope is not (a lucky point, a learning rate of 0) or the loss can still fall, 5 the data could not be read any
-        more, 99 stopped by the callback.
+        0 converged, 1 limit of updates reached, 2 the iterates are in a cycle, 3 diverged, 4 the last step was short
+        but x is not a minimum (one lucky point, a learning rate of 0, a loss that still falls), 5 the data could not be
+        read any more, 99 stopped by the callback.
     message : str
         Why the descent ended.
     history : pandas.DataFrame or None
-        With ``history=True``, one row an update: update (from 1), alpha, and the theta after it; with X a column for
-        each parameter.
+        With ``history=True``, a row for each update: update (from 1), alpha, and the theta after it; with X a column
+        for each parameter.
     feature_names : tuple of str or None
-        The columns of X as text, if it was a DataFrame.
+        Columns of X as text, if X was a DataFrame.
     fit_intercept : bool
-        Whether x[0] is an intercept.
+        True if x[0] is an intercept.
     passes, bytes_read : int or None
-        How often data that are not in memory were read in all, the looks before and after the descent included, and how
-        many bytes of numbers that was.
+        Number of passes over data outside memory, those before and after the descent included, and the bytes read.
 
     Examples
     --------
@@ -167,27 +164,27 @@ class DescentResult(Generic[Theta_co]):
     success: bool
     status: int
     message: str
-    history: pd.DataFrame | Any = None    # Any, so that those who asked for one need not ask whether it is None
+    history: pd.DataFrame | Any = None    # Any, so that callers with history=True need no test for None
     feature_names: tuple[str, ...] | None = None
     fit_intercept: bool = False
     passes: int | None = None
     bytes_read: int | None = None
-    _columns: pd.Index[Any] | None = None    # of X, as it has them
+    _columns: pd.Index[Any] | None = None    # of X, not converted to text
 
     @property
     def coef(self) -> pd.Series[float]:
-        """The weights of a linear model by the names of its features, without the intercept.
+        """Weights of a linear model, without the intercept.
 
         Returns
         -------
         pandas.Series of float64
-            A copy. Its index is the columns of X, whatever they are made of, so that ``X @ result.coef`` predicts; or
-            x0, x1, ... if X was no DataFrame.
+            A copy. Its index is the columns of X, so that ``X @ result.coef`` predicts; or x0, x1, ... if X was no
+            DataFrame.
 
         Raises
         ------
         AttributeError
-            If x is one number: the constant model has no features, and ``hasattr(result, "coef")`` is False.
+            In the constant model, which has no features; ``hasattr(result, "coef")`` is then False.
 
         Examples
         --------
@@ -203,17 +200,16 @@ class DescentResult(Generic[Theta_co]):
         """
         theta = self.x
         if not is_array(theta):
-            raise AttributeError("coef is of a linear model (X=...), and this result is of the constant model: "
-                                 "result.x is its one number.")
+            raise AttributeError("The constant model has no coef; result.x is its parameter. A linear model needs X=.")
         import pandas as pd
 
         start = int(self.fit_intercept)
-        index = names_of(self)[start:] if self._columns is None else self._columns
+        index = parameter_names(self)[start:] if self._columns is None else self._columns
         return pd.Series(np.array(theta[start:]), index=index, name="coef")
 
     @property
     def intercept(self) -> float:
-        """The prediction where all features are 0: x[0] with ``fit_intercept=True``, else 0.0; x in the constant model.
+        """Prediction where all features are 0: x[0] with ``fit_intercept=True``, else 0.0; x in the constant model.
 
         Returns
         -------
@@ -233,19 +229,18 @@ class DescentResult(Generic[Theta_co]):
         return float(theta[0]) if self.fit_intercept else 0.0
 
     def predict(self, X: ArrayLike) -> DoubleArray:
-        """Predictions of the model, one for each row.
+        """Predict a target for each row.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-            Rows with the features of the X that was fitted, in their order. Without a fitted X (the constant model)
-            anything with a length.
+            Rows with the features of the fitted X, in their order. In the constant model only its length is used.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            ``x[0] + X @ x[1:]`` with an intercept, ``X @ x`` without; x for each row in the constant model. For a
-            log-odds (`cross_entropy`) the probability is ``1 / (1 + exp(-prediction))``.
+            ``x[0] + X @ x[1:]`` with an intercept, ``X @ x`` without; x for each row in the constant model. The
+            predictions of `cross_entropy` are log-odds, of probabilities ``1 / (1 + exp(-prediction))``.
 
         Raises
         ------
@@ -288,31 +283,31 @@ class DescentResult(Generic[Theta_co]):
         return format(self._one_number(f"The format {form!r}"), form) if form else str(self)
 
     def _one_number(self, what: str) -> float:
-        """x, or the TypeError of what is there for one number alone."""
+        """Return x, or raise TypeError if it is an array."""
         if is_array(self.x):
-            raise TypeError(f"{what} is for a descent on one number, and x is an array of {len(self.x)}. Use "
+            raise TypeError(f"{what} needs a result of one number, and x is an array of {len(self.x)}. Use "
                             "result.coef.round(2), a Series of the weights by name, and result.intercept, a float.")
         return float(self.x)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DescentResult):
             return NotImplemented
-        return all(same(getattr(self, name), getattr(other, name)) for name in (
+        return all(equal(getattr(self, name), getattr(other, name)) for name in (
             "x", "fun", "jac", "nit", "status", "feature_names", "fit_intercept"))
 
     def __repr__(self) -> str:
-        return as_text(self)
+        return result_text(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return as_html(self)
+        """HTML of the result, for notebooks."""
+        return result_html(self)
 
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
 def warn(message: str, category: type[ConvergenceWarning] = ConvergenceWarning) -> None:
-    """Issue a ConvergenceWarning at the line that called the package."""
+    """Warn at the line that called the package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
@@ -320,7 +315,7 @@ def warn(message: str, category: type[ConvergenceWarning] = ConvergenceWarning) 
 
 
 def lost(theta: Any, updates: int) -> DescentResult[Any] | None:
-    """A descent whose data could not be read any more, if it made an update: nothing but theta is known."""
+    """Result of a run whose data could not be read any more, or None before the first update."""
     if updates == 0:
         return None
     return DescentResult(x=theta, fun=math.nan, jac=None, nit=updates, success=False, status=DATA_LOST,

@@ -1,8 +1,8 @@
 """Learning rates that change with the update t = 0, 1, 2, ...
 
-Wherever `alpha` is taken it may be a number, one of the schedules here, or a function t -> alpha of your own. Such a
-function must depend on t alone: it is called ahead of the updates, with an array of t once it has shown that it gives
-elementwise what it gives for single ones, and with one int at a time if not.
+An `alpha` argument may be a number, one of the schedules here, or a function t -> alpha of your own. Such a function
+must depend on t alone, because it is called ahead of the updates: first with single ints, then with arrays of t if an
+array of the first ones has given the same values.
 
 >>> from fastgd.schedules import inverse_scaling
 >>> alpha = inverse_scaling(eta0=0.5, power_t=0.5)
@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fastgd._frames import described, typed_value
-from fastgd._kernels import rates as kernels
-from fastgd._limits import RATES_OF_A_BLOCK, SINGLE_RATES
+from fastgd._immutable import Immutable
+from fastgd._kernels import schedules as kernels
 from fastgd._validation import check_count, check_number
-from fastgd._value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,12 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
-#: The last update whose number is exact as a float and, also where an index has 32 bits, can be counted to.
+#: Rates that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
+BLOCK = 16_384
+#: Rates of a Python function that are asked for one at a time before arrays are tried.
+SINGLE_RATES = 64
+#: The last update whose number is exact as a float and, where an index has 32 bits, can be counted to.
 _LAST = min(2**53, sys.maxsize // 2) - 1
 
 
-class _Schedule(Value):
-    """Call it with t, an int of at least 0 or an array of them; the rate depends on t alone, to the last bit."""
+class _Schedule(Immutable):
+    """Base class of schedules: alpha(t) for an int t of at least 0 or an array; its bits depend on t alone."""
 
     _parameters: dict[str, float]
 
@@ -46,7 +49,6 @@ class _Schedule(Value):
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Its parameters, by name."""
         return dict(self._parameters)
 
     @overload
@@ -65,7 +67,7 @@ class _Schedule(Value):
         return rates if np.ndim(t) else rates.item()
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
-        """Write the rates of the updates start, start + 1, ...; one below the smallest float is 0, without a word."""
+        """Write the rates of the updates start, start + 1, ...; one below the smallest float is 0."""
         with np.errstate(under="ignore"):
             self._write(rates, start)
 
@@ -74,7 +76,7 @@ class _Schedule(Value):
 
 
 class constant(_Schedule):
-    """alpha = eta0.
+    """Constant learning rate alpha = eta0.
 
     Parameters
     ----------
@@ -96,17 +98,17 @@ class constant(_Schedule):
     eta0: float
 
     def __init__(self, eta0: Number) -> None:
-        super().__init__(eta0=_checked_eta0(eta0))
+        super().__init__(eta0=_check_eta0(eta0))
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         rates.fill(self.eta0)
 
 
 class inverse_scaling(_Schedule):
-    """alpha = eta0 / (1 + t)**power_t, to a relative error below 5e-16 for powers up to 2, and 2e-15 above.
+    """Inverse scaling alpha = eta0 / (1 + t)**power_t.
 
-    With 0.5 < power_t <= 1 the sum of the rates is infinite and that of their squares is not, which is what
-    stochastic descent needs to converge.
+    The relative error is below 5e-16 for powers up to 2, and 2e-15 above. With 0.5 < power_t <= 1 the sum of the rates
+    is infinite and the sum of their squares is finite, so that stochastic descent converges.
 
     Parameters
     ----------
@@ -136,21 +138,21 @@ class inverse_scaling(_Schedule):
     power_t: float
 
     def __init__(self, eta0: Number, power_t: Number = 0.5) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
+        super().__init__(eta0=_check_eta0(eta0), power_t=check_number(power_t, "power_t", low=0))
 
     def _fill(self, rates: DoubleArray, start: int) -> None:
         kernels.inverse_scaling(self.eta0, self.power_t, start, rates)
 
 
 class exponential_decay(_Schedule):
-    """alpha = eta0 * gamma**t.
+    """Exponential decay alpha = eta0 * gamma**t.
 
     Parameters
     ----------
     eta0 : float
         The first learning rate, above 0.
     gamma : float
-        Factor from one update to the next, in (0, 1]. A run that outlasts the decay stands still and says so.
+        Factor from one update to the next, in (0, 1]. A run whose rate has decayed to 0 ends with a warning.
 
     Raises
     ------
@@ -169,9 +171,9 @@ class exponential_decay(_Schedule):
     _powers: DoubleArray
 
     def __init__(self, eta0: Number, gamma: Number) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma))
+        super().__init__(eta0=_check_eta0(eta0), gamma=_check_gamma(gamma))
         with np.errstate(under="ignore"):
-            self._set(_powers=np.power(self.gamma, np.arange(RATES_OF_A_BLOCK, dtype=float)))
+            self._set(_powers=np.power(self.gamma, np.arange(BLOCK, dtype=float)))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
@@ -180,7 +182,7 @@ class exponential_decay(_Schedule):
 
 
 class step_decay(_Schedule):
-    """alpha = eta0 * gamma**(t // step_size).
+    """Step decay alpha = eta0 * gamma**(t // step_size).
 
     Parameters
     ----------
@@ -209,7 +211,7 @@ class step_decay(_Schedule):
     step_size: int
 
     def __init__(self, eta0: Number, gamma: Number = 0.1, step_size: Count = 1000) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), gamma=_checked_gamma(gamma),
+        super().__init__(eta0=_check_eta0(eta0), gamma=_check_gamma(gamma),
                          step_size=check_count(step_size, "step_size"))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
@@ -224,7 +226,7 @@ class step_decay(_Schedule):
 
 
 class cosine(_Schedule):
-    """alpha = eta_min + (eta0 - eta_min) * (1 + cos(pi * t / T_max)) / 2 up to T_max, then eta_min.
+    """Cosine decay alpha = eta_min + (eta0 - eta_min) * (1 + cos(pi * t / T_max)) / 2 up to T_max, then eta_min.
 
     Parameters
     ----------
@@ -233,7 +235,7 @@ class cosine(_Schedule):
     T_max : int
         Updates until the rate is `eta_min`.
     eta_min : float, default 0
-        The last learning rate, from 0 to `eta0`. A run that goes on with a rate of 0 stands still and says so.
+        The last learning rate, from 0 to `eta0`. A run that continues with a rate of 0 ends with a warning.
 
     Raises
     ------
@@ -259,9 +261,9 @@ class cosine(_Schedule):
     _sines: DoubleArray
 
     def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
-        super().__init__(eta0=_checked_eta0(eta0), T_max=check_count(T_max, "T_max"),
-                         eta_min=check_number(eta_min, "eta_min", low=0, high=_checked_eta0(eta0), high_inclusive=True))
-        angles = np.pi / self.T_max * np.arange(RATES_OF_A_BLOCK, dtype=float)
+        super().__init__(eta0=_check_eta0(eta0), T_max=check_count(T_max, "T_max"),
+                         eta_min=check_number(eta_min, "eta_min", low=0, high=_check_eta0(eta0), high_inclusive=True))
+        angles = np.pi / self.T_max * np.arange(BLOCK, dtype=float)
         self._set(_cosines=np.cos(angles), _sines=np.sin(angles))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
@@ -276,29 +278,29 @@ class cosine(_Schedule):
             part += self.eta_min + height
 
 
-def _checked_eta0(eta0: Number) -> float:
+def _check_eta0(eta0: Number) -> float:
     return check_number(eta0, "eta0", low=0, inclusive=False)
 
 
-def _checked_gamma(gamma: Number) -> float:
+def _check_gamma(gamma: Number) -> float:
     return check_number(gamma, "gamma", low=0, inclusive=False, high=1, high_inclusive=True)
 
 
 def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, int, slice]]:
-    """Cut the rates of start, start + 1, ... where blocks end: (part, start of its block, its place in the block)."""
+    """Split the rates of start, start + 1, ... at the ends of blocks: (part, start of the block, slice of it)."""
     done = 0
     while done < len(rates):
-        first = (start + done) % RATES_OF_A_BLOCK
-        count = min(RATES_OF_A_BLOCK - first, len(rates) - done)
+        first = (start + done) % BLOCK
+        count = min(BLOCK - first, len(rates) - done)
         yield rates[done:done + count], start + done - first, slice(first, first + count)
         done += count
 
 
 def as_rates(alpha: Rate) -> Rates:
-    """The learning rates of a run, from whatever the user gave as `alpha`."""
+    """Return the learning rates of a run for the `alpha` argument."""
     if isinstance(alpha, type):
-        raise TypeError(f"The 'alpha' parameter must be a learning rate or a schedule. Got the class {alpha.__name__}: "
-                        f"call it, such as alpha={_example(alpha)}.")
+        raise TypeError(f"The 'alpha' parameter must be a learning rate or a schedule. Got the class {alpha.__name__}. "
+                        f"Call it, such as alpha={alpha.__name__}(0.2, ...).")
     given: Any = alpha
     if hasattr(given, "__len__") and np.shape(given) != ():
         raise TypeError(f"The 'alpha' parameter must be a real number. Got {typed_value(given)}. The targets are the "
@@ -306,33 +308,27 @@ def as_rates(alpha: Rate) -> Rates:
     if not callable(alpha):
         return _constant_of(check_number(alpha, "alpha", low=0, inclusive=False))
     if not isinstance(alpha, _Schedule):
-        return _Called(alpha)
+        return _PythonSchedule(alpha)
     rates = _Scheduled(alpha)
     first, last = (rates(t, 1).item() for t in (0, _LAST))
-    # No schedule rises, so that one whose ends are equal has one rate.
+    # No schedule increases: one whose first and last rates are equal is constant.
     return _constant_of(first) if first == last else rates
 
 
-def _called_at(function: Callable[[Any], Any], t: int) -> Any:
-    """The rate of a function of the user's own; TypeError for one that makes a schedule."""
+def _call_at(function: Callable[[Any], Any], t: int) -> Any:
+    """Return the rate of a Python function at t; raise TypeError for a function that returns a schedule."""
     try:
         rate = function(t)
     except StopIteration as error:
         raise RuntimeError(f"alpha({t}) raised StopIteration. It must return a learning rate.") from error
     if isinstance(rate, _Schedule):
         raise TypeError("The 'alpha' parameter must be a learning rate or a schedule. Got a function that makes one: "
-                        f"alpha({t}) is {rate!r}. Call it with its own arguments, and pass what it returns.")
+                        f"alpha({t}) is {rate!r}. Call it with its own arguments, and pass its result.")
     return rate
 
 
-def _example(schedule: type) -> str:
-    """An example of a call."""
-    examples = {"constant": "(0.2)", "inverse_scaling": "(0.2)", "exponential_decay": "(0.2, gamma=0.99)"}
-    return f"{schedule.__name__}{examples.get(schedule.__name__, '(...)')}"
-
-
 def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
-    """`as_rates`, and None for "auto": the rate is then for the data to say. `words` are those that are allowed."""
+    """Return `as_rates`, or None for "auto", where the data determine the rate; `words` names the allowed strings."""
     if type(alpha) is float and 0 < alpha < np.inf:    # the small call
         return _constant_of(alpha)
     if not isinstance(alpha, str):
@@ -353,22 +349,22 @@ class _Constant:
         self._alpha = alpha
 
     def __call__(self, start: int, count: int) -> DoubleArray:
-        """The rates of the updates `start` to `start + count - 1`, counted from 0; good until the next call."""
+        """Rates of the updates `start` to `start + count - 1`, counted from 0; valid until the next call."""
         filled = self._filled
         if len(filled) < count:
             filled = np.empty(count)
             filled.fill(self._alpha)
             filled.flags.writeable = False
-            self._filled = filled    # when it is full: runs in several threads may share it
+            self._filled = filled    # set when full: runs in several threads may share it
         return filled if len(filled) == count else filled[:count]
 
 
-#: The last few are kept: to fill their arrays takes longer than a descent on a few points.
+#: A cache, because filling the arrays takes longer than a descent on a few points.
 _constant_of = functools.lru_cache(maxsize=8)(_Constant)
 
 
 class _Scheduled:
-    """The rates of one of our schedules."""
+    """Rates of a schedule of this module."""
 
     is_constant = False
     _buffer: DoubleArray = np.empty(0)
@@ -377,7 +373,7 @@ class _Scheduled:
         self._schedule = schedule
 
     def __call__(self, start: int, count: int) -> DoubleArray:
-        """As for `_Constant`."""
+        """Rates of `count` updates from `start` on; valid until the next call."""
         if len(self._buffer) < count:
             self._buffer = np.empty(count)
         rates = self._buffer[:count]
@@ -385,11 +381,11 @@ class _Scheduled:
         return rates
 
 
-class _Called:
-    """The rates of a function of the user's own.
+class _PythonSchedule:
+    """Rates of a Python function of t.
 
-    The first are asked for one at a time. If one call with all of these t gives the same, later ones are asked for by
-    arrays. A function that fails at some t ahead is asked again when the run has come there.
+    It is called with one t at a time at first, and with arrays if one call with all of these t has given the same. If
+    it raises at a t ahead of the run, it is called again when the run reaches that t.
     """
 
     is_constant = False
@@ -401,7 +397,7 @@ class _Called:
         self._from_0 = self._ts = np.empty(0)
 
     def __call__(self, start: int, count: int) -> DoubleArray:
-        """As for `_Constant`, perhaps fewer of them; ValueError if the first is negative, NaN or infinite."""
+        """Rates of at most `count` updates from `start` on; ValueError if the first is negative, NaN or infinite."""
         if start < SINGLE_RATES or count == 1 or not self._may_take_arrays():
             return self._one_by_one(start, min(count, SINGLE_RATES - start % SINGLE_RATES))
         rates = self._from_array(start, count)
@@ -411,11 +407,11 @@ class _Called:
         rates = []
         for t in range(start, start + count):
             try:
-                rates.append(check_number(_called_at(self._function, t), f"alpha({t})", low=0))
+                rates.append(check_number(_call_at(self._function, t), f"alpha({t})", low=0))
             except Exception:
                 if t == start:
                     raise
-                break    # it may never be needed
+                break    # the run may end before it
         if start == len(self._first) < SINGLE_RATES:
             self._first += rates
         return np.array(rates)
@@ -428,7 +424,7 @@ class _Called:
         return self._takes_arrays
 
     def _from_array(self, start: int, count: int) -> DoubleArray | None:
-        """The function's own array, or None if it does not take one or has a bad rate in it."""
+        """Array of rates by one call, or None if the function does not take arrays or an invalid rate is among them."""
         if len(self._ts) < count:
             self._from_0, self._ts = np.arange(count, dtype=float), np.empty(count)
         ts = np.add(self._from_0[:count], start, out=self._ts[:count])
@@ -436,8 +432,8 @@ class _Called:
             with np.errstate(all="ignore"):
                 rates = self._function(ts)
         except Exception:
-            return None    # the call with one int will raise it again if it is no matter of arrays
+            return None    # the call with one int raises again unless arrays are the reason
         if not isinstance(rates, np.ndarray) or rates.shape != (count,) or rates.dtype.kind not in "iuf":
             return None
         rates = np.ascontiguousarray(rates, dtype=np.float64)
-        return rates if kernels.all_usable(rates) else None
+        return rates if kernels.all_valid(rates) else None

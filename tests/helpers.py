@@ -27,6 +27,7 @@ LOSSES = {**REGISTRY, **{repr(loss): loss for loss in SMOOTHED}}
 #: exp and its kin differ in the last bit from one library to the next; the other losses have numpy's bits.
 INEXACT = [name for name, loss in LOSSES.items() if not loss.is_exact]
 EXACT = [name for name, loss in LOSSES.items() if loss.is_exact]
+KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
 
 #: A test under this may end a descent without convergence. Unlike `warnings.catch_warnings` it is safe in threads.
 quiet = pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
@@ -182,3 +183,20 @@ def same_as_the_oracle(verb, name, y, *args, l1=0.0, l2=0.0, called=False, rel=1
     ours, theirs = X @ np.atleast_1d(theta), X @ np.atleast_1d(expected)
     assert np.abs(ours - theirs).max() <= rel * np.abs(theirs).max(), (theta, expected)
     assert not l1 or np.array_equal(np.atleast_1d(theta) == 0, np.atleast_1d(expected) == 0)
+
+
+def data_for(name, scale=1.0):
+    rng = np.random.default_rng(0)
+    return rng.random(100) if name == "cross_entropy" else scale * rng.normal(15, 3, 100)
+
+
+def coarse_losses(y):
+    """Losses of squares that are computed less finely than in float64, each by another way."""
+    unit = 10.0 ** np.floor(np.log10(np.var(y))) * 1e-2
+    return {
+        "float32": lambda t, d: np.mean((d.astype("f4") - np.float32(t)) ** 2),
+        "float32 inside": lambda t, d: float(np.mean((d.astype("f4") - np.float32(t)) ** 2)),
+        "theta in float32": lambda t, d: np.mean((d - float(np.float32(t))) ** 2),
+        "rounded": lambda t, d: np.round(np.mean((d - t) ** 2) / unit) * unit,
+        "four digits": lambda t, d: float(f"{np.mean((d - t) ** 2):.4g}"),
+    }

@@ -24,7 +24,7 @@ STOREYS = [
 STAND_APART = ["datasets", "reference"]
 FLOOR = {name: floor for floor, names in enumerate([*STOREYS[:-1], [*STOREYS[-1], *STAND_APART]]) for name in names}
 #: These know nothing of the package.
-APART = {"reference": set(), "datasets": set(), "_limits": set(), "_value": set(), "_equality": set(),
+APART = {"reference": set(), "datasets": set(), "_limits": set(), "_immutable": set(), "_format": set(),
          "_kernels": {"_kernels"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 700, 50
 

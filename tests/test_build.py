@@ -55,10 +55,10 @@ class TestImport:
 
     def test_a_module_that_does_not_load_shows_its_own_error(self, tmp_path):
         kernels = copy_of_the_package(tmp_path, lambda name: False)
-        (broken,) = (path for path in kernels.glob("rates.*") if is_compiled(path.name))
+        (broken,) = (path for path in kernels.glob("schedules.*") if is_compiled(path.name))
         broken.write_bytes(b"")
         done = python(tmp_path, "-c", "import fastgd")
-        assert re.search(r"ImportError: .*\brates\b", done.stderr)
+        assert re.search(r"ImportError: .*\bschedules\b", done.stderr)
         assert "not built" not in done.stderr
 
     def test_what_is_no_kernel_is_an_ordinary_missing_name(self):
@@ -106,7 +106,7 @@ class TestOutdatedModules:
         assert "1 passed" in done.stdout, done.stdout + done.stderr
 
     @pytest.mark.parametrize(("changed", "module"), [
-        ("fastgd/_kernels/rates.pyx", r"rates\."), ("fastgd/_kernels/losses.pxd", ""), ("setup.py", "")])
+        ("fastgd/_kernels/schedules.pyx", r"schedules\."), ("fastgd/_kernels/losses.pxd", ""), ("setup.py", "")])
     def test_tests_do_not_run_with_a_module_older_than_its_source(self, changed, module, tree):
         self.change(tree / changed, 10)
         done = self.pytest_in(tree)

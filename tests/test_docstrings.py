@@ -9,11 +9,11 @@ from importlib.util import find_spec
 import pytest
 
 import fastgd
-from fastgd import convexity, datasets, descent, differences, losses, multistart, plot, results, schedules
+from fastgd import datasets, descent, diagnostics, losses, multistart, plot, results, schedules
 
 #: Each needs scikit-learn.
 ESTIMATORS = [fastgd.estimators] if find_spec("sklearn") else []
-MODULES = [*ESTIMATORS, fastgd, convexity, datasets, descent, differences, losses, multistart, plot, results, schedules]
+MODULES = [*ESTIMATORS, fastgd, datasets, descent, diagnostics, losses, multistart, plot, results, schedules]
 #: What stands behind a signature of an object that is no function or class.
 VALUES = (losses.Loss, losses.Gradient)
 #: Methods of a loss that are there for the other modules of fastgd and take arguments that were checked.
@@ -104,6 +104,6 @@ def test_every_example_runs(name):
 
 
 def test_every_attribute_of_a_result_is_described():
-    for thing in (convexity.Convexity, multistart.MultistartResult, differences.GradientCheck, results.DescentResult):
+    for thing in (diagnostics.Convexity, multistart.MultistartResult, diagnostics.GradientCheck, results.DescentResult):
         public = {name for name in thing.__dataclass_fields__ if not name.startswith("_")}
         assert described(sections(inspect.getdoc(thing))["Attributes"]) == public, thing

@@ -20,7 +20,7 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._kernels import descent, gram, linear, losses, mean, rates, shuffle, step
+from fastgd._kernels import descent, gram, linear, losses, mean, schedules, shuffle, step
 from fastgd.losses import REGISTRY
 
 Y = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
@@ -201,7 +201,7 @@ def test_ctrl_c(call, interrupted):
     assert fastgd.mse.curve([0.0, 1.0], y).tolist() == [fastgd.mse(0.0, y), fastgd.mse(1.0, y)]
 
 
-KERNELS = [descent, gram, linear, losses, mean, rates, shuffle, step]
+KERNELS = [descent, gram, linear, losses, mean, schedules, shuffle, step]
 
 
 @pytest.mark.parametrize("module", KERNELS, ids=lambda module: module.__name__)
@@ -227,14 +227,14 @@ def kernels_that_are_handed_too_little():
     def array_steps(p=2, levels=9):
         return step.ArraySteps(np.zeros(p), np.zeros(p), np.zeros((levels, p)), 0.0, True)
 
-    number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.Rows(y, False), np.ones(3)
+    number, rows, alphas = step.NumberSteps(0.0, 0.0, True), linear.RowTargets(y, False), np.ones(3)
     sums, mean_at, both_at = (loss.version(function, np.dtype(float)) for function in (
         mean.sums, mean.mean_at, mean.both_at))
     rows_sums, two = loss.version(linear.sums, np.dtype(float)), np.zeros(2)
     scratch = np.zeros(gram.scratch_size(9, 2, True))
     batch_of_rows, sgd_of_rows = version(linear.batch), version(linear.stochastic)
-    in_manner_of_one = array_steps()
-    in_manner_of_one.take_manner(1.0, 0.0, 0.0, few, few)    # beside an intercept, which the rows have not
+    of_one_column = array_steps()
+    of_one_column.set_proximal(1.0, 0.0, 0.0, few, few)    # beside an intercept, which the rows have not
     return {
         "sums, out": lambda: sums(loss.kernel, False, y, None, np.zeros(3), True, np.zeros(2), many),
         "sums, scratch": lambda: sums(loss.kernel, False, y, None, np.zeros(3), True, np.zeros(3), two),
@@ -258,12 +258,12 @@ def kernels_that_are_handed_too_little():
         "Visits, empty batches": lambda: shuffle.Visits(capsule, 9, 0),
         "ArraySteps": lambda: step.ArraySteps(np.zeros(2), np.zeros(3), np.zeros((9, 2)), 0.0, True),
         "ArraySteps, scratch": lambda: step.ArraySteps(two, two, np.zeros((9, 1)), 0.0, True),
-        "Rows, weights": lambda: linear.Rows(y, False, y[:8]),
-        "take_manner, shift": lambda: array_steps().take_manner(1.0, 0.0, 0.0, few, two),
-        "take_manner, sizes": lambda: array_steps().take_manner(1.0, 0.0, 0.0, two, few),
-        "take_manner, two fewer": lambda: array_steps(3).take_manner(1.0, 0.0, 0.0, few, few),
-        "take_manner, more": lambda: array_steps().take_manner(1.0, 0.0, 0.0, y[:3], y[:3]),
-        "take_manner, none": lambda: array_steps(1).take_manner(1.0, 0.0, 0.0, y[:0], y[:0]),
+        "RowTargets, weights": lambda: linear.RowTargets(y, False, y[:8]),
+        "set_proximal, shift": lambda: array_steps().set_proximal(1.0, 0.0, 0.0, few, two),
+        "set_proximal, sizes": lambda: array_steps().set_proximal(1.0, 0.0, 0.0, two, few),
+        "set_proximal, two fewer": lambda: array_steps(3).set_proximal(1.0, 0.0, 0.0, few, few),
+        "set_proximal, more": lambda: array_steps().set_proximal(1.0, 0.0, 0.0, y[:3], y[:3]),
+        "set_proximal, none": lambda: array_steps(1).set_proximal(1.0, 0.0, 0.0, y[:0], y[:0]),
         "sums of rows, range": lambda: rows_sums(loss.kernel, True, False, X, rows, 3, 10, two, two, X),
         "sums of rows, order": lambda: rows_sums(loss.kernel, True, False, X, rows, 3, 3, two, two, X),
         "sums of rows, theta": lambda: rows_sums(loss.kernel, True, False, X, rows, 0, 9, few, two, X),
@@ -278,7 +278,7 @@ def kernels_that_are_handed_too_little():
         "products of rows, out too wide": lambda: gram.sums(X, two, None, y, 0, 9, np.zeros((4, 5)), scratch),
         "products of rows, scratch": lambda: gram.sums(X, two, y, None, 0, 9, np.zeros((3, 3)), scratch[:-1]),
         "batch of rows, targets": lambda: batch_of_rows(
-            loss.kernel, X, linear.Rows(y[:8], False), array_steps(), alphas, np.zeros((3, 2))),
+            loss.kernel, X, linear.RowTargets(y[:8], False), array_steps(), alphas, np.zeros((3, 2))),
         "batch of rows, theta": lambda: batch_of_rows(
             loss.kernel, X, rows, array_steps(3), alphas, np.zeros((3, 2))),
         "batch of rows, thetas": lambda: batch_of_rows(
@@ -297,8 +297,8 @@ def kernels_that_are_handed_too_little():
             loss.kernel, X, rows, np.arange(9), visits(), array_steps(2, 1), alphas, np.zeros((3, 2))),
         "stochastic on rows, thetas": lambda: sgd_of_rows(
             loss.kernel, X, rows, np.arange(9), visits(), array_steps(), alphas, np.zeros((3, 3))),
-        "stochastic on rows, manner": lambda: sgd_of_rows(
-            loss.kernel, X, rows, np.arange(9), visits(), in_manner_of_one, alphas, np.zeros((3, 2))),
+        "stochastic on rows, proximal": lambda: sgd_of_rows(
+            loss.kernel, X, rows, np.arange(9), visits(), of_one_column, alphas, np.zeros((3, 2))),
     }
 
 

@@ -12,7 +12,7 @@ import fastgd
 from fastgd import ConvergenceWarning, Huber, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
 from fastgd._objective.objective import objective_of
 from fastgd.losses import REGISTRY
-from fastgd.losses.base import ours
+from fastgd.losses.base import as_compiled
 from fastgd.penalties import L1, ElasticNet
 
 
@@ -173,13 +173,13 @@ class TestOnRows:
 
 
 def test_a_partial_of_ours_is_ours():
-    assert ours(functools.partial(fastgd.huber_loss, delta=2)) == Huber(2)
-    assert ours(functools.partial(fastgd.grad_huber_loss, delta=2)) == Huber(2).gradient
-    assert ours(functools.partial(functools.partial(fastgd.huber_loss, delta=3), delta=2)) == Huber(2)
-    assert ours(fastgd.mse) is fastgd.mse
+    assert as_compiled(functools.partial(fastgd.huber_loss, delta=2)) == Huber(2)
+    assert as_compiled(functools.partial(fastgd.grad_huber_loss, delta=2)) == Huber(2).gradient
+    assert as_compiled(functools.partial(functools.partial(fastgd.huber_loss, delta=3), delta=2)) == Huber(2)
+    assert as_compiled(fastgd.mse) is fastgd.mse
     for python in (reference.mse, functools.partial(fastgd.huber_loss, 3.0), functools.partial(fastgd.mse, delta=1),
                    functools.partial(reference.huber_loss, delta=1), None, 3):
-        assert ours(python) is None
+        assert as_compiled(python) is None
 
 
 def test_a_subclass_with_another_call_is_python():

@@ -19,12 +19,12 @@ import fastgd
 from fastgd import *
 print(datasets.__name__, is_convex.__module__, fastgd.reference.__name__, fastgd.multistart.minimize_multistart is
       minimize_multistart, "plot" in dir(fastgd), fastgd.plot.__name__, hasattr(fastgd, "nothing"))
-""") == "fastgd.datasets fastgd.convexity fastgd.reference True True fastgd.plot False"
+""") == "fastgd.datasets fastgd.diagnostics fastgd.reference True True fastgd.plot False"
 
 
 def test_functions_of_the_modules_are_found_in_the_package():
     """Each public function of a module whose functions have names of their own."""
-    modules = fastgd.convexity, fastgd.datasets, fastgd.differences, fastgd.multistart, fastgd.penalties, fastgd.plot
+    modules = fastgd.datasets, fastgd.diagnostics, fastgd.multistart, fastgd.penalties, fastgd.plot
     names = {name: module for module in (*modules, fastgd.schedules) for name in module.__all__}
     for kept in ("Convexity", "GradientCheck", "MultistartResult", "Penalty"):    # nobody makes one
         del names[kept]

@@ -255,7 +255,7 @@ def test_without_matplotlib(monkeypatch, capsys, tmp_path):
         plot.plot_loss(FIVE, (11, 18), mse)
     assert main(["--pictures", str(tmp_path)]) == 2
     captured = capsys.readouterr()
-    assert captured.err == "fastgd: error: The pictures need matplotlib: pip install 'fastgd[plot]'.\n"
+    assert "pip install 'fastgd[plot]'" in captured.err
 
 
 class TestCommand:

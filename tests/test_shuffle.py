@@ -76,7 +76,8 @@ def test_a_call_of_a_descent_shuffles_no_more_than_a_million_at_once():
     X, order, visits = np.ones((n, 1)), np.arange(n), kernels.Visits(generator.capsule, n, 1)
     steps = step.ArraySteps(np.ones(1), np.ones(1), np.empty((2, 1)), 0.0, False)
     on_rows = fastgd.grad_mse.version(linear.stochastic, X.dtype)
-    arguments = (fastgd.grad_mse.kernel, X, linear.Rows(y, False), order, visits, steps, alphas, thetas.reshape(3, 1))
+    arguments = (fastgd.grad_mse.kernel, X, linear.RowTargets(y, False), order, visits, steps, alphas,
+                 thetas.reshape(3, 1))
     assert on_rows(*arguments) == (0, False)
     assert visits.swaps == n - 1 - at_once
     assert on_rows(*arguments) == (3, False)

@@ -29,7 +29,7 @@ def kernel_step(objective, metric, theta, alpha, tol, ends=True):
     source, q = objective.data, len(theta)
     now, before = theta.copy(), np.full(q, np.nan)
     steps = ArraySteps(now, before, np.empty((linear.levels(source.n) + 1, q)), tol, ends)
-    steps.take_manner(metric.unit, objective.penalty.l2, objective.penalty.l1, metric.shift, metric.sizes)
+    steps.set_proximal(metric.unit, objective.penalty.l2, objective.penalty.l1, metric.shift, metric.sizes)
     generator = np.random.PCG64(0)    # which must outlive its capsule
     stochastic = objective.compiled_gradient.version(linear.stochastic, np.dtype(float))
     count, is_short = stochastic(

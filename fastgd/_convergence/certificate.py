@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._format import is_finite, max_abs
 from fastgd._limits import SAMPLE
 from fastgd._solvers.duality_gap import gradient_bound
 from fastgd._solvers.select import MAX_GRAM_PARAMETERS, reference_solver
 from fastgd._solvers.smoothing import FITS, NARROWER, STAGE_TOL
 from fastgd._source.rows import enough_rows
 from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
-from fastgd._theta import is_finite, largest
 from fastgd.losses.builtin import Huber
 from fastgd.penalties import ElasticNet
 
@@ -98,7 +98,7 @@ def _is_material(objective: Objective, found: BetterPoint, x: Any, here: float, 
     material = max(MATERIAL * abs(there), negligible)
     if not gain > material:
         return False
-    if by_loss and gain <= tol < abs(here) / FAR and largest(theta - x) <= FAR * tol:
+    if by_loss and gain <= tol < abs(here) / FAR and max_abs(theta - x) <= FAR * tol:
         return False
     if there <= FITS * began and gain <= WELL_FITTED * began and (not by_loss or gain <= tol):
         length = _length(objective, theta - x)
@@ -154,9 +154,9 @@ def _point_beyond(objective: Objective, x: Any, tol: float) -> BetterPoint | Non
 def _length(objective: Objective, step: Any) -> float:
     """Compute the largest component of a step, in units of theta or of the prediction, whichever is larger."""
     if not objective.data.is_rows:
-        return largest(step)
+        return max_abs(step)
     first = int(objective.data.intercept)
-    return max(largest(step), largest(step[first:] * objective.second_moments.column_sizes()))
+    return max(max_abs(step), max_abs(step[first:] * objective.second_moments.column_sizes()))
 
 
 def _is_certified(objective: Objective, x: float, tol: float) -> bool:

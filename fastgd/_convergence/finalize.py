@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastgd._convergence.messages import message_of, on_order
 from fastgd._convergence.report import Assessment, assess, report_of
+from fastgd._format import is_finite
 from fastgd._limits import SAMPLE
 from fastgd._options import DescentOptions
-from fastgd._theta import is_finite
 from fastgd.results import (
     CONVERGED,
     CYCLE,

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from fastgd._convergence.report import HUGE
-from fastgd._theta import is_finite, shown
+from fastgd._format import format_theta, is_finite
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _converged(report: Report) -> str:
         return f"converged: update {updates} changed the loss by {by}.{_collinear(report)}"
     if moved is not None and options.stop != "step":
         return (f"converged: update {updates} ended an epoch that moved theta by {moved:.3g}, and tol is {tol:g}, "
-                f"to {shown(outcome.x)}.{_batch_passes(report)}")
+                f"to {format_theta(outcome.x)}.{_batch_passes(report)}")
     units = f"{_units(report)}," if report.is_scaled else ""
     return (f"converged: update {updates} moved theta by {report.step:.3g},{units} and tol is {tol:g}."
             f"{_collinear(report)}")
@@ -78,7 +78,7 @@ def _collinear(report: Report) -> str:
 def _no_minimum(report: Report) -> str:
     why = ("a plane separates the rows of target 0 from those of target 1" if report.is_rows
            else "all targets are the same")
-    return (f"stopped after {report.outcome.updates} updates at theta {shown(report.outcome.x)}, but there is no "
+    return (f"stopped after {report.outcome.updates} updates at theta {format_theta(report.outcome.x)}, but there is no "
             f"minimum: {why}, and the {_hyphenated(report)} falls to 0 as theta grows without end. Use a penalty, such "
             f"as penalty=fastgd.penalties.L2(0.01).{_collinear(report)}")
 
@@ -93,20 +93,20 @@ def _limit_reached(report: Report) -> str:
         more = "Raise max_epochs. " if outcome.alpha else (
             f"The learning rate is 0 at update {outcome.updates}: give one that is above 0. ")
         return (f"did not converge in {outcome.updates} updates: stop='{options.stop}' with tol={tol:g} was not met; "
-                f"the last update {moved}. It returns theta {shown(outcome.x)}. {more}"
+                f"the last update {moved}. It returns theta {format_theta(outcome.x)}. {more}"
                 f"{_advice(report)}{_batch_passes(report)}{end}")
     if outcome.bound is not None:
         return (f"did not converge in {outcome.updates} updates on smoothed versions of the {_hyphenated(report)}: "
                 f"the loss may be {outcome.bound.most:.3g} above its least. {_more_updates(report)}{end}")
     rule = f"stop='loss' with tol={tol:g} was not met" if options.stop == "loss" else f"tol is {tol:g}"
-    return (f"did not converge in {outcome.updates} updates: the last one {moved} to {shown(outcome.theta)}, and "
+    return (f"did not converge in {outcome.updates} updates: the last one {moved} to {format_theta(outcome.theta)}, and "
             f"{rule}. {_more_updates(report)}{end}")
 
 
 def _cycle(report: Report) -> str:
     outcome = report.outcome
-    values = (f"{shown(outcome.previous)} and {shown(outcome.theta)}" if outcome.period == 2
-              else f"a cycle of {outcome.period} values with {shown(outcome.theta)} among them")
+    values = (f"{format_theta(outcome.previous)} and {format_theta(outcome.theta)}" if outcome.period == 2
+              else f"a cycle of {outcome.period} values with {format_theta(outcome.theta)} among them")
     return (f"did not converge and never will: by update {outcome.updates} theta repeats {values}, in steps of "
             f"{report.step:.3g}{_units(report)}, and tol is {report.options.tol:g}. A minimum may lie between them: "
             f"use a smaller or a decreasing learning rate than {outcome.alpha:g}.{_growth(report)}{_rate_hint(report)}")
@@ -118,18 +118,18 @@ def _diverged(report: Report) -> str:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if is_finite(outcome.theta):
         advice = _shorter(report) if report.options.is_adaptive else "Use a smaller learning rate, or start nearer."
-        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {shown(outcome.theta)} the loss "
+        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {format_theta(outcome.theta)} the loss "
                 f"is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
-    return (f"diverged: update {outcome.updates}{_with_alpha(report)} made theta {shown(outcome.theta)}; "
-            f"the last finite theta is {shown(outcome.previous)}. {_shorter(report)}{_rate_hint(report)}")
+    return (f"diverged: update {outcome.updates}{_with_alpha(report)} made theta {format_theta(outcome.theta)}; "
+            f"the last finite theta is {format_theta(outcome.previous)}. {_shorter(report)}{_rate_hint(report)}")
 
 
 def _on_cause(report: Report, cause: Cause) -> str:
-    at, start = shown(cause.theta), shown(report.outcome.start)
+    at, start = format_theta(cause.theta), format_theta(report.outcome.start)
     if cause.kind == "start":
         return f"the {_hyphenated(report)} is not finite at the start, theta {at}. {_on_overflow(report)}"
     if cause.kind == "gradient":
-        return (f"the gradient is {shown(cause.value)} at theta {at}, which no learning rate can help. Check the "
+        return (f"the gradient is {format_theta(cause.value)} at theta {at}, which no learning rate can help. Check the "
                 "gradient there, or start elsewhere.")
     if cause.kind == "beside":
         return (f"the loss is not a number beside theta {at}, where it is {cause.value:.6g}, and has no slope. Start "
@@ -140,7 +140,7 @@ def _on_cause(report: Report, cause: Cause) -> str:
         return (f"the loss falls without end, from {cause.began:.6g} at theta {start} to {cause.value:.6g} at theta "
                 f"{at}. It has no minimum on this side; check the sign of the loss.")
     if cause.kind == "no root":
-        return (f"adaptive steps led to theta {at}, where the slope is still {shown(cause.value)}. There is no minimum "
+        return (f"adaptive steps led to theta {at}, where the slope is still {format_theta(cause.value)}. There is no minimum "
                 "on this side; check the sign of the gradient.")
     return (f"the loss rises along the negative gradient from the start, theta {start}. Check the sign of the "
             "gradient; fastgd.check_gradient compares it with the loss.")
@@ -156,11 +156,11 @@ def _on_overflow(report: Report) -> str:
 
 def _lost(report: Report) -> str:
     outcome, edge = report.outcome, report.assessment.edge
-    here = f"but the loss is {report.value} at theta {shown(outcome.x)}"
+    here = f"but the loss is {report.value} at theta {format_theta(outcome.x)}"
     if edge is None or not is_finite(edge):
         return f"stopped after {outcome.updates} updates, {here}, as it is at the start. {_on_overflow(report)}"
     return (f"stopped after {outcome.updates} updates, {here}. On the way there it is a number up to theta "
-            f"{shown(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
+            f"{format_theta(edge)}. Use a smaller learning rate, a start on the other side, or a loss that is a number "
             "everywhere.")
 
 
@@ -171,7 +171,7 @@ def _stalled(report: Report) -> str:
     if report.cause is not None:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if assessment.growth is not None:
-        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta {shown(outcome.x)}, but "
+        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta {format_theta(outcome.x)}, but "
                 f"went up and not down. {_shorter(report)}{_growth(report)}{_rate_hint(report)}")
     if assessment.is_separable:
         return _no_minimum(report)
@@ -182,12 +182,12 @@ def _stalled(report: Report) -> str:
                 f"narrower ones would be rounding: the loss may be {outcome.bound.most:.3g} above its least. Use a "
                 "larger tol, or scale the data.")
     if outcome.alpha == 0:
-        return (f"stands still at theta {shown(outcome.x)} because the learning rate fell to 0 by update "
+        return (f"stands still at theta {format_theta(outcome.x)} because the learning rate fell to 0 by update "
                 f"{outcome.updates}; the mean slope is still {report.gradient_size:.3g}. Use a rate that falls more "
                 "slowly.")
     where = ("on a point that happens to lie near" if options.stop == "step"
              else "when two epochs happened to end near each other, at")
-    return (f"stopped after {outcome.updates} updates {where} theta {shown(outcome.x)}: on all points together a step "
+    return (f"stopped after {outcome.updates} updates {where} theta {format_theta(outcome.x)}: on all points together a step "
             f"would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is {options.tol:g}. "
             f"{_advice(report)}{_batch_passes(report)}")
 
@@ -201,11 +201,11 @@ def _not_reached(report: Report) -> str:
     updates = (f"updates, the last of which {changed} by less than tol={options.tol:g}" if outcome.bound is None
                else f"updates on smoothed versions of the {_hyphenated(report)}")
     lower = "the least is" if better.is_least else "it is still lower,"
-    found = (f"the loss is {report.value:.7g} at theta {shown(outcome.x)}, and {lower} {better.value:.7g}, at theta "
-             f"{shown(better.theta)}")
+    found = (f"the loss is {report.value:.7g} at theta {format_theta(outcome.x)}, and {lower} {better.value:.7g}, at theta "
+             f"{format_theta(better.theta)}")
     if math.isnan(better.value):    # of a gradient without a loss
-        found = (f"at theta {shown(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that sign at "
-                 f"theta {shown(better.theta)}")
+        found = (f"at theta {format_theta(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that sign at "
+                 f"theta {format_theta(better.theta)}")
     return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: {found}. "
             f"{_faster(report)}{_batch_passes(report)}")
 

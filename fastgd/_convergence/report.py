@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastgd._convergence.certificate import find_better_point, passes_to_minimum
+from fastgd._format import is_finite, max_abs
 from fastgd._limits import FEW, POINTS_AT_ONCE
 from fastgd._objective.second_moments import MAX_GRAM_COLUMNS
 from fastgd._source.points import sum_of_points
-from fastgd._theta import is_finite, largest
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _edge(objective: Objective, start: Any, x: Any) -> Any:
 
 def _assess_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Assessment:
     """Assess a run whose rate fell to 0: a step at the largest rate must be short too, or nothing material is left."""
-    gradient = largest(objective.gradient(outcome.x))
+    gradient = max_abs(objective.gradient(outcome.x))
     has_loss = objective.loss is not None and math.isfinite(objective.value(outcome.x))
     if gradient == 0 or (gradient * outcome.fastest < tol and not has_loss):
         return _CONVERGED
@@ -263,7 +263,7 @@ class _Facts:
     def report(self) -> Report:
         objective, outcome, status = self.objective, self.outcome, self.status
         is_scaled = outcome.moved is not None and self.options.stop == "step"
-        step = float(outcome.moved) if is_scaled else largest(outcome.theta - outcome.previous)    # type: ignore[arg-type]
+        step = float(outcome.moved) if is_scaled else max_abs(outcome.theta - outcome.previous)    # type: ignore[arg-type]
         is_lost, rounding = self._is_lost(), self._rounding()
         cause = None if is_lost else self._cause()
         needs_value = not is_lost and (self.assessment.better is not None
@@ -297,20 +297,20 @@ class _Facts:
             return self._cause_of_divergence()
         x = self.outcome.x
         if (self.status == STALLED and self.options.is_adaptive and self.objective.has_python_loss
-                and self.assessment.edge is None and largest(x) > HUGE):
+                and self.assessment.edge is None and max_abs(x) > HUGE):
             return self._endless(x)
         return None
 
     def _cause_of_divergence(self) -> Cause | None:
         """Find what made theta infinite or NaN where that was not the learning rate."""
         objective, start, last = self.objective, self.outcome.start, self.outcome.previous
-        if objective.loss is not None and largest(start) <= _largest(objective) and not math.isfinite(
+        if objective.loss is not None and max_abs(start) <= _largest(objective) and not math.isfinite(
                 objective.value(start)):
             return Cause("start", start)
         if objective.loss is not None and not objective.has_python_loss:
             return None
         gradient: Any = objective.gradient(last)
-        if not is_finite(gradient) and largest(last) < HUGE:
+        if not is_finite(gradient) and max_abs(last) < HUGE:
             if not objective.has_differences:
                 return Cause("gradient", last, gradient)
             value = objective.reported_value(last)
@@ -327,9 +327,9 @@ class _Facts:
         """Find out if short steps along the negative gradient go up from the start."""
         objective, start = self.objective, self.outcome.start
         gradient: Any = objective.gradient(start)
-        if objective.has_differences or not is_finite(gradient) or not largest(gradient):
+        if objective.has_differences or not is_finite(gradient) or not max_abs(gradient):
             return None
-        way = gradient / largest(gradient) * (max(largest(start), _largest(objective)) or 1.0)
+        way = gradient / max_abs(gradient) * (max(max_abs(start), _largest(objective)) or 1.0)
         here, *beyond = objective.reported_values([start, *(start - way * part for part in (1e-3, 1e-4, 1e-5))])
         return Cause("uphill", start) if all(value > here + 1e-9 * abs(here) for value in beyond) else None
 
@@ -341,7 +341,7 @@ class _Facts:
         assessment = self.assessment
         needed = self.status == STALLED and assessment.edge is None and (
             assessment.better is None or math.isnan(assessment.better.value))
-        return float(largest(self.objective.gradient(self.outcome.x))) if needed else math.nan
+        return float(max_abs(self.objective.gradient(self.outcome.x))) if needed else math.nan
 
     def _columns(self) -> tuple[str, ...]:
         data = self.objective.data

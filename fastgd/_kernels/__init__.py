@@ -1,8 +1,8 @@
 """Compiled loops over contiguous float arrays; they know no files, print nothing and allocate nothing.
 
-Those that loop over points or rows are built several times from one source, for CPUs of several levels. The builds lie
-in folders named after the level; that of the level in use, and then those of lower ones, go before this folder on the
-package's path, so that each module is found once, under one name. All give the same bits.
+Kernels that loop over points or rows are built for several levels of CPUs, each in a folder named after the level. The
+folder of the level in use, then those of lower levels, stand before this folder on the package's path, so that each
+module is found once, under one name. All levels give the same bits.
 """
 import os
 from importlib.util import find_spec
@@ -10,9 +10,10 @@ from typing import NoReturn
 
 
 def __getattr__(name: str) -> NoReturn:
-    """Python asks here for a kernel before it looks for its file; one that was not built is answered with what to do.
+    """Raise ImportError with the build command for a kernel that was not built.
 
-    That is one with a source beside it and no module, or any where there is no `_cyutility`, which all of them import.
+    Such a kernel has a source and no module, or there is no `_cyutility`, which all kernels import. An import statement
+    calls this function before it searches for a file.
     """
     here = os.path.dirname(os.path.abspath(__file__))
     if find_spec(f"{__name__}.{name}") is None and (
@@ -25,7 +26,7 @@ def __getattr__(name: str) -> NoReturn:
 
 
 def _levels() -> list[str]:
-    """The levels that this CPU has and that were built, the best one last."""
+    """Levels that this CPU supports and that were built, the best one last."""
     from fastgd._kernels import cpu
 
     known = [f"v{number}" for number in range(3, cpu.x86_level() + 1)]
@@ -33,7 +34,7 @@ def _levels() -> list[str]:
 
 
 def _chosen() -> str:
-    """The level that FASTGD_CPU asks for, or the best; ValueError if it cannot be had."""
+    """The level that FASTGD_CPU names, or the best one; ValueError if it is not available."""
     wanted = os.environ.get("FASTGD_CPU")
     if not wanted:
         return levels[-1]
@@ -46,7 +47,7 @@ def _chosen() -> str:
     return wanted
 
 
-#: What may be chosen here, and what is in use.
+#: Levels that FASTGD_CPU may name here, and the level in use.
 levels = _levels()
 level = _chosen()
 __path__[:0] = [os.path.join(os.path.dirname(__file__), each) for each in levels[levels.index(level):0:-1]]

@@ -1,4 +1,4 @@
-"""What the CPU can do, and what compiled the kernels."""
+"""Instruction level and name of the CPU, and the compiler of the kernels."""
 
 cdef extern from *:
     """
@@ -92,7 +92,7 @@ def x86_level():
 
 
 def name():
-    """What the CPU calls itself, or ''."""
+    """Name of the CPU as it reports it, or ''."""
     cdef char text[49]
     fastgd_cpu_name(text)
     return text[:].decode("ascii", "replace").split("\0")[0].strip()

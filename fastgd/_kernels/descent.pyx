@@ -1,14 +1,14 @@
-"""Descents of the constant model. Each makes at most as many updates as it is handed learning rates, and can go on."""
+"""Gradient descent of the constant model: one update for each learning rate; a later call continues the run."""
 cimport cython
 
 from fastgd._kernels.losses cimport Loss, real
 from fastgd._kernels.mean cimport levels, mean_of_sum, mean_slope, sums_over
 from fastgd._kernels.shuffle cimport SWAPS_AT_ONCE, Visits, begin_epoch, visits_left
-from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, NumberSteps, judged, rule, step
+from fastgd._kernels.step cimport WAS_SHORT, WENT_ON, NumberSteps, step, step_status, stopping_rule
 
 cdef enum:
     FIRST_ANCHOR = 64
-    # How a start ended, in the numbers of fastgd.results.
+    # Status of a start, in the numbers of fastgd.results.
     RUNNING = -1
     CONVERGED = 0
     CYCLE = 2
@@ -27,7 +27,7 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
     """
     cdef Py_ssize_t n = targets.shape[0], k = 0, limit = alphas.shape[0]
     cdef real theta = <real> steps.theta, before = theta
-    cdef rule how = steps.rule
+    cdef stopping_rule how = steps.rule
     cdef int what = WENT_ON
     if n == 0 or thetas.shape[0] < limit:
         raise ValueError("batch: a buffer is too short")
@@ -35,7 +35,7 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
         while k < limit and what == WENT_ON:
             before = theta
             theta = step(theta, <real> alphas[k], mean_slope(loss, &targets[0], n, theta))
-            what = judged(&how, before, theta)
+            what = step_status(&how, before, theta)
             thetas[k] = theta
             k += 1
     # A start beyond float32 stays as it was given.
@@ -46,16 +46,16 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
 
 @cython.final
 cdef class Starts:
-    """Descents from several starts: of each the theta, the one before it, its updates, and how it ended, -1 if not.
+    """Runs from several starts: theta, the theta before, number of updates and status (-1 while running) of each.
 
-    `anchors` has the theta at the last power of two, to which a run that repeats for ever returns.
+    `anchors` has the theta at the last power of two of updates, to which a run in a cycle returns.
     """
     cdef double[::1] thetas
     cdef double[::1] previous
     cdef double[::1] anchors
     cdef Py_ssize_t[::1] updates
     cdef Py_ssize_t[::1] endings
-    cdef rule rule
+    cdef stopping_rule rule
 
     def __init__(self, double[::1] thetas not None, double[::1] previous not None, double[::1] anchors not None,
                  Py_ssize_t[::1] updates not None, Py_ssize_t[::1] endings not None, double tol):
@@ -69,14 +69,14 @@ cdef class Starts:
 
 def batch_many(Loss loss, const real[::1] targets not None, Starts starts not None, const double[::1] alphas not None,
                Py_ssize_t done, bint may_repeat, real[::1] scratch not None):
-    """The updates of `batch` from all starts at once, in one pass over the data; `done` were made before.
+    """Make the updates of `batch` from all starts in one pass over the data each; `done` were made before.
 
     With `may_repeat` a theta that equals its anchor is in a cycle. `scratch` has at least
     ``len(thetas) * (levels(n) + 2)`` places.
 
     Returns
     -------
-    How many thetas have not ended.
+    Number of starts that are still running.
     """
     cdef Py_ssize_t n = targets.shape[0], m = starts.thetas.shape[0], k, r, i, count, running = 0
     cdef real theta
@@ -101,7 +101,7 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
                 if starts.endings[i] != RUNNING:
                     continue
                 theta = step(at[r], <real> alphas[k], loss.slope_factor(at[r]) * mean_of_sum(sums[r], n))
-                what = judged(&starts.rule, at[r], theta)
+                what = step_status(&starts.rule, at[r], theta)
                 count = done + k + 1
                 # The double: a start beyond float32 stays as it was given.
                 starts.previous[i], starts.thetas[i], starts.updates[i] = starts.thetas[i], theta, count
@@ -119,21 +119,20 @@ def batch_many(Loss loss, const real[::1] targets not None, Starts starts not No
 
 
 cdef inline Py_ssize_t visit_points(
-    Loss loss, const real* points, Py_ssize_t count, const double* alphas, const rule* how, real* theta_at,
+    Loss loss, const real* points, Py_ssize_t count, const double* alphas, const stopping_rule* how, real* theta_at,
     real* before, double* thetas, int* what,
 ) noexcept nogil:
-    """One update a point, `count` at most; returns how many were made. It calls nothing, so that theta stays put."""
+    """Make one update a point, `count` at most; return their number. Without calls theta stays in a register."""
     cdef Py_ssize_t k
     cdef real theta = theta_at[0], last = theta
-    cdef rule local = how[0]    # which no store to `thetas` can change
+    cdef stopping_rule local = how[0]    # a copy, which no store to `thetas` can change
     cdef int result = WENT_ON
     for k in range(count):
         last = theta
-        # The factor is a power of two, so that it makes no difference to the bits which product it joins; in this one
-        # it does not wait for theta, on which each update waits for the one before.
+        # The factor is a power of two, so that either product has the same bits; this one does not wait for theta.
         theta = step(theta, <real> alphas[k] * loss.slope_factor(theta), loss.slope(theta, points[k]))
         thetas[k] = theta
-        result = judged(&local, last, theta)
+        result = step_status(&local, last, theta)
         if result != WENT_ON:
             count = k + 1
             break
@@ -143,9 +142,9 @@ cdef inline Py_ssize_t visit_points(
 
 cdef inline Py_ssize_t visit_batches(
     Loss loss, const real* points, Py_ssize_t n, Py_ssize_t batch_size, Py_ssize_t count, const double* alphas,
-    const rule* how, real* theta_at, real* before, double* thetas, int* what,
+    const stopping_rule* how, real* theta_at, real* before, double* thetas, int* what,
 ) noexcept nogil:
-    """The same with a slice of `batch_size` of the n points an update, the last of which may be shorter."""
+    """Make one update for each slice of `batch_size` of the n points, the last of which may be shorter."""
     cdef Py_ssize_t k, start
     cdef real theta = theta_at[0], last = theta
     cdef int result = WENT_ON
@@ -154,7 +153,7 @@ cdef inline Py_ssize_t visit_batches(
         theta = step(theta, <real> alphas[k],
                      mean_slope(loss, points + start, min(batch_size, n - start), theta))
         thetas[k] = theta
-        result = judged(how, last, theta)
+        result = step_status(how, last, theta)
         if result != WENT_ON:
             count = k + 1
             break
@@ -164,7 +163,7 @@ cdef inline Py_ssize_t visit_batches(
 
 def stochastic(Loss loss, real[::1] points not None, Visits visits not None, NumberSteps steps not None,
                const double[::1] alphas not None, double[::1] thetas not None):
-    """Updates on one point or one batch at a time, the points shuffled in place before each epoch.
+    """Make updates on one point or one batch at a time, the points shuffled in place before each epoch.
 
     The caller holds the generator's lock. Stops as `batch` does, and also after a bounded amount of shuffling, perhaps
     before the first update.
@@ -175,7 +174,7 @@ def stochastic(Loss loss, real[::1] points not None, Visits visits not None, Num
     """
     cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, budget = SWAPS_AT_ONCE
     cdef real theta = <real> steps.theta, before = theta
-    cdef rule how = steps.rule
+    cdef stopping_rule how = steps.rule
     cdef int what = WENT_ON
     if points.shape[0] != visits.n or thetas.shape[0] < limit:
         raise ValueError("stochastic: a buffer is too short")

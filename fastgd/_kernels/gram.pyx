@@ -1,13 +1,13 @@
 """The Gram matrix of a design: the sum over rows of w u u' for the augmented row u = [z, 1, t], with z = x - shift.
 
-X is float32 or float64 in C order and is read where it lies; z and all sums are in double. A leaf is summed from 0 in
+X is float32 or float64 in C order and is not copied; z and all sums are in double. A leaf is summed from 0 in
 the order of its rows, and leaves are added by the tree of sums over rows, so that the bits depend on n and p alone.
 
 A leaf is copied into panels of WIDTH columns, each of them row by row and the last filled up with zeros. A tile is the
 sums of products of two panels, which stay in registers while the rows pass: number s * WIDTH + j is that of column j
-of the first panel and column j ^ s of the second. So both are met as they lie, or with neighbours or pairs of them
-exchanged, which costs less than to spread a number over a vector. Loops over j go down, as GCC 12 then makes vectors
-of them with the fewest shuffles; the order of j is in no sum.
+of the first panel and column j ^ s of the second: both are read in place, or with neighbours or pairs exchanged, which
+costs less than to broadcast a number to a vector. Loops over j go down, because GCC 12 then vectorises them with the
+fewest shuffles; no sum depends on the order of j.
 """
 from fastgd._kernels.linear cimport levels
 from fastgd._kernels.losses cimport real
@@ -42,7 +42,7 @@ cdef inline Py_ssize_t size_of(Py_ssize_t panels) noexcept nogil:
 
 
 cpdef Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t p, bint is_weighted) noexcept nogil:
-    """Numbers of scratch that the sums over n rows of p columns need."""
+    """Length of the scratch array for sums over n rows of p columns."""
     cdef Py_ssize_t panels = panels_of(p)
     return ENDS * LEAF + (2 if is_weighted else 1) * panels * PANEL + levels(n) * size_of(panels)
 
@@ -51,7 +51,7 @@ cdef inline void pack(
     const real* X, const job* of, Py_ssize_t column, Py_ssize_t width, const double* weights, Py_ssize_t n,
     double* plain, double* weighted, double* total,
 ) noexcept nogil:
-    """The panel of n rows from X on and of `width` columns from `column` on; its edge in `total`."""
+    """Copy `width` columns from `column` on of n rows into a panel; write its edge to `total`."""
     cdef double r[EDGE]
     cdef double z[WIDTH]
     cdef double shift[WIDTH]
@@ -89,7 +89,7 @@ cdef inline void pack(
 cdef inline void pack_any(
     const real* X, const job* of, Py_ssize_t a, const double* weights, Py_ssize_t n, double* total,
 ) noexcept nogil:
-    """Panel a. The width a constant each, so that no compiler leaves the choice inside the loop."""
+    """Pack panel a. Each width is a constant, so that no compiler leaves the choice inside the loop."""
     cdef Py_ssize_t column = a * WIDTH, left = of.p - column
     cdef double* plain = of.plain + a * PANEL
     cdef double* weighted = of.weighted + a * PANEL
@@ -116,7 +116,7 @@ cdef inline void corner(const job* of, Py_ssize_t start, Py_ssize_t n, double* t
 
 
 cdef inline void pack_leaf(const real* X, const job* of, Py_ssize_t start, Py_ssize_t n, double* total) noexcept nogil:
-    """The panels of n rows, and the corner and the edges in `total`."""
+    """Pack n rows into panels; write the corner and the edges to `total`."""
     cdef Py_ssize_t a, i
     for i in range(n):
         of.ends[ENDS * i] = 1
@@ -132,7 +132,7 @@ cdef inline void pack_leaf(const real* X, const job* of, Py_ssize_t start, Py_ss
 
 
 cdef void tile(const double* a, const double* b, Py_ssize_t n, double* total) noexcept nogil:
-    """The sums of products of two panels."""
+    """Write the sums of products of two panels."""
     cdef double r[TILE]
     cdef Py_ssize_t _, j
     for j in range(TILE):
@@ -153,7 +153,7 @@ cdef void tile(const double* a, const double* b, Py_ssize_t n, double* total) no
 
 
 cdef void tile_on_diagonal(const double* a, const double* b, Py_ssize_t n, double* total) noexcept nogil:
-    """Those of a panel with itself; where j ^ s differs from j by a pair, only the half above the diagonal."""
+    """Write the sums of products of a panel with itself; for s of 2 and 3 only the half above the diagonal."""
     cdef double r[TILE]
     cdef Py_ssize_t _, j
     for j in range(TILE):
@@ -174,7 +174,7 @@ cdef void tile_on_diagonal(const double* a, const double* b, Py_ssize_t n, doubl
 
 
 cdef inline void add_leaf(const real* X, const job* of, Py_ssize_t start, Py_ssize_t n, double* total) noexcept nogil:
-    """The sums over n rows. The rows after them are fetched meanwhile, so many lines with each tile."""
+    """Write the sums over n rows; prefetch an equal share of the following rows with each tile."""
     cdef Py_ssize_t a, b, k, lines = n * of.p * <Py_ssize_t> sizeof(real) // LINE
     cdef Py_ssize_t share = lines // (of.panels * (of.panels + 1) // 2) + 1
     cdef const char* ahead = <const char*> (X + (start + n) * of.p)
@@ -195,7 +195,7 @@ cdef inline void add_leaf(const real* X, const job* of, Py_ssize_t start, Py_ssi
 cdef void add_tree(
     const real* X, const job* of, Py_ssize_t start, Py_ssize_t n, double* total, double* scratch,
 ) noexcept nogil:
-    """As `add_leaf` for any number of rows, by the tree; `scratch` has room for the sums of each level below."""
+    """Write the sums over any number of rows, by the tree; `scratch` holds the sums of each level below."""
     cdef Py_ssize_t half, j
     if n <= LEAF:
         add_leaf(X, of, start, n, total)
@@ -208,7 +208,7 @@ cdef void add_tree(
 
 
 cdef void unpack(const job* of, const double* total, double[:, ::1] out) noexcept nogil:
-    """The sums of a node as a symmetric matrix."""
+    """Write the sums of a node as a symmetric matrix."""
     cdef Py_ssize_t a, b, s, j, row, column, p = of.p, q = out.shape[0]
     for row in range(p, q):
         for column in range(p, q):
@@ -266,7 +266,7 @@ def sums(const real[:, ::1] X not None, const double[::1] shift not None, const 
 cdef void add_columns(
     const double* X, const double* weights, Py_ssize_t p, Py_ssize_t n, double* total, double* scratch,
 ) noexcept nogil:
-    """The sum of w x over n rows from X on, by the tree."""
+    """Write the sum of w x over n rows from X on, by the tree."""
     cdef Py_ssize_t i, j, half
     if n <= LEAF:
         for j in range(p):

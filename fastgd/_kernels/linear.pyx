@@ -1,6 +1,6 @@
 """Linear models: the prediction of row i is X[i] @ theta, or theta[0] + X[i] @ theta[1:] with an intercept.
 
-X is float32 or float64 in C order and is read where it lies; theta, the targets and all sums are in double. The
+X is float32 or float64 in C order and is not copied; theta, the targets and all sums are in double. The
 gradient of the mean loss is slope_factor * mean(slope[i] * X[i]), with a 1 before each X[i] for the intercept. Sums
 over rows follow the tree of sums over points, with leaves of as many rows, so that their bits depend on n alone.
 """
@@ -15,18 +15,18 @@ from fastgd._kernels.step cimport (
     WAS_SHORT,
     WENT_ON,
     ArraySteps,
-    judged_along,
-    manner,
     move_along,
-    rule,
+    preconditioned_proximal_step,
+    proximal_parameters,
+    status_along,
     step_along,
-    step_in_manner,
+    stopping_rule,
 )
 
 cdef enum:
     TOGETHER = 16         # rows whose losses or slopes are computed in one loop, which runs in vectors
     FUSED_FROM = 16       # columns from which an update and the next prediction gain by one loop over the weights
-    ROWS_AHEAD = 2048     # bytes of rows to come that are on their way; of 256 to 8192 the best from 5 to 500 columns
+    ROWS_AHEAD = 2048     # bytes from a row to the one that is prefetched; best of 256 to 8192 from 5 to 500 columns
 
 cdef struct model:
     const double* targets
@@ -37,19 +37,19 @@ cdef struct model:
 
 
 @cython.final
-cdef class Rows:
-    """The targets of the rows, whether an intercept leads theta, and the rows' weights, of mean 1, or None."""
+cdef class RowTargets:
+    """Targets of the rows, whether theta[0] is an intercept, and weights of mean 1, or None for equal weights."""
     cdef const double[::1] targets
     cdef const double[::1] weights
     cdef readonly bint intercept
 
     def __init__(self, const double[::1] targets not None, bint intercept, const double[::1] weights=None):
         if weights is not None and weights.shape[0] != targets.shape[0]:
-            raise ValueError("Rows: arrays of different lengths")
+            raise ValueError("RowTargets: arrays of different lengths")
         self.targets, self.intercept, self.weights = targets, intercept, weights
 
 
-cdef inline model model_of(Rows rows, const real[:, ::1] X) noexcept nogil:
+cdef inline model model_of(RowTargets rows, const real[:, ::1] X) noexcept nogil:
     cdef model m
     m.targets, m.p, m.intercept = &rows.targets[0], X.shape[1], rows.intercept
     m.weights = NULL if rows.weights is None else &rows.weights[0]
@@ -58,7 +58,7 @@ cdef inline model model_of(Rows rows, const real[:, ::1] X) noexcept nogil:
 
 
 cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil:
-    """Rows of scratch that a gradient over n rows needs: one for each level of the tree, and at least 1."""
+    """Levels of the tree over n rows, at least 1: the rows of scratch for a gradient."""
     cdef Py_ssize_t depth = 1
     while n > LEAF:
         n -= half_of(n)
@@ -67,7 +67,7 @@ cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double dot(const real* row, const double* weights, Py_ssize_t p, double start) noexcept nogil:
-    """start + row @ weights, in sums that do not wait for each other."""
+    """start + row @ weights, in eight independent sums."""
     cdef double r[8]
     cdef double whole = 0, rest = start
     cdef Py_ssize_t i = 0, j
@@ -94,15 +94,15 @@ cdef inline double dot(const real* row, const double* weights, Py_ssize_t p, dou
     return whole + rest
 
 
-cdef inline double predicted(const real* row, Py_ssize_t p, const double* theta, bint intercept) noexcept nogil:
-    # One call, because two are too much for compilers to inline.
+cdef inline double prediction_of(const real* row, Py_ssize_t p, const double* theta, bint intercept) noexcept nogil:
+    # One call: compilers do not inline two.
     return dot(row, theta + intercept, p, theta[0] if intercept else 0)
 
 
-cdef inline double moved_and_predicted(
+cdef inline double move_and_predict(
     double* theta, double rate, const real* along, const real* row, Py_ssize_t p, bint intercept,
 ) noexcept nogil:
-    """theta -= rate * along, as `step_along` has it, and `predicted` of the next row; for 8 columns and more."""
+    """theta -= rate * along to the bits of `step_along`, and `prediction_of` the next row; for 8 columns and more."""
     cdef double w[8]
     cdef double r[8]
     cdef double* weights = theta + intercept
@@ -153,14 +153,14 @@ cdef inline void prefetch_row(const real* row, Py_ssize_t p, const double* targe
 
 
 cdef inline void prefetch_after(const real* row, Py_ssize_t p) noexcept nogil:
-    """As many numbers as a row has, of those that follow in memory."""
+    """Prefetch as many numbers as a row has, `ROWS_AHEAD` bytes further on."""
     cdef Py_ssize_t i
     for i in range(p * <Py_ssize_t> sizeof(real) // LINE + 1):
         prefetch(<const char*> row + ROWS_AHEAD + i * LINE)
 
 
 cdef inline double sum_of(const double* terms) noexcept nogil:
-    """Of as many as stand together, four and four from the first on."""
+    """The sum of TOGETHER terms, in groups of four from the first on."""
     cdef double total = 0
     cdef Py_ssize_t k
     for k in range(0, TOGETHER, 4):
@@ -177,7 +177,7 @@ cdef inline void at_rows(
     for k in range(TOGETHER):
         out[k] = at_point(loss, slope, predictions[k], targets[k])
     for k in range(TOGETHER):
-        if predictions[k] != predictions[k]:    # of which the sign of a difference would make a number
+        if predictions[k] != predictions[k]:    # a NaN: the sign of a difference would make a number of it
             out[k] = predictions[k]
     if weights != NULL:
         for k in range(TOGETHER):
@@ -211,7 +211,7 @@ cdef inline double add_leaf(
         for k in range(count):
             row = i + k if order == NULL else order[i + k]
             rows[k] = X + row * p
-            predictions[k] = predicted(rows[k], p, theta, m.intercept)
+            predictions[k] = prediction_of(rows[k], p, theta, m.intercept)
             if order == NULL:
                 prefetch_after(rows[k], p)
             elif i + k + ahead < left:
@@ -242,13 +242,13 @@ cdef double add_tree(
     Loss loss, bint value, bint slope, const real* X, const model* m, const Py_ssize_t* order, Py_ssize_t start,
     Py_ssize_t n, Py_ssize_t left, const double* theta, double* gradient, double* scratch,
 ) noexcept nogil:
-    """As `add_leaf` for any number of rows, by the tree; `gradient` is written, with `scratch` for each level below."""
+    """The sums of `add_leaf` over any number of rows, by the tree; `scratch` holds a gradient for each level below."""
     cdef Py_ssize_t half, j, q = m.p + m.intercept
     cdef double total
     if n <= LEAF:
         if slope:
             memset(gradient, 0, q * sizeof(double))
-        # A constant each, as for points.
+        # A constant each, so that no compiler leaves the choice inside the loop.
         if value and slope:
             return add_leaf(loss, True, True, X, m, order, start, n, left, theta, gradient)
         return (add_leaf(loss, False, True, X, m, order, start, n, left, theta, gradient) if slope
@@ -262,12 +262,12 @@ cdef double add_tree(
     return total
 
 
-def sums(Loss loss, bint value, bint slope, const real[:, ::1] X not None, Rows rows not None, Py_ssize_t start,
+def sums(Loss loss, bint value, bint slope, const real[:, ::1] X not None, RowTargets rows not None, Py_ssize_t start,
          Py_ssize_t stop, const double[::1] theta not None, double[::1] gradient not None,
          double[:, ::1] scratch not None):
-    """The sum of the loss over the rows from `start` to `stop`, if `value`; if `slope` the gradient's in `gradient`.
+    """Return the sum of the loss over rows `start` to `stop` if `value`; write that of the gradient if `slope`.
 
-    The slope comes without its `slope_factor`. `scratch` has ``levels(stop - start)`` rows as long as theta.
+    The gradient comes without its `slope_factor`. `scratch` has ``levels(stop - start)`` rows as long as theta.
     """
     cdef Py_ssize_t p = X.shape[1], q = p + rows.intercept
     cdef model m
@@ -293,10 +293,10 @@ def predictions(const real[:, ::1] X not None, const double[::1] theta not None,
         raise ValueError("predictions: a buffer is too short")
     with nogil:
         for i in range(stop - start):
-            out[i] = predicted(&X[start + i, 0], p, &theta[0], intercept)
+            out[i] = prediction_of(&X[start + i, 0], p, &theta[0], intercept)
 
 
-def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySteps steps not None,
+def batch(Loss loss, const real[:, ::1] X not None, RowTargets rows not None, ArraySteps steps not None,
           const double[::1] alphas not None, double[:, ::1] thetas not None):
     """theta <- theta - alpha * gradient over all rows, for each alpha.
 
@@ -319,7 +319,7 @@ def batch(Loss loss, const real[:, ::1] X not None, Rows rows not None, ArraySte
         while k < limit and what == WENT_ON:
             add_tree(loss, False, True, &X[0, 0], &m, NULL, 0, n, 0, &steps.theta[0], &steps.scratch[0, 0],
                      &steps.scratch[1, 0])
-            for j in range(q):    # to the bit as `mean.divide` has it, for the same descent in Python
+            for j in range(q):    # the bits of `mean.divide`, and so those of the Python solver
                 steps.scratch[0, j] = loss.slope_factor(<double> 0) * mean_of_sum(steps.scratch[0, j], n)
             what = step_along(&steps.rule, &steps.theta[0], &steps.previous[0], alphas[k], &steps.scratch[0, 0], q,
                               False, True, k == limit - 1)
@@ -355,7 +355,7 @@ cdef inline Py_ssize_t visit(
     Loss loss, const real* X, const model* m, const Py_ssize_t* order, Py_ssize_t left, Py_ssize_t batch_size,
     Py_ssize_t count, const double* alphas, ArraySteps steps, double* thetas, int* what,
 ) noexcept nogil:
-    """One update a row, or a slice of `batch_size` of the `left` rows in `order`; returns how many were made.
+    """Make one update a row, or a slice of `batch_size` of the `left` rows in `order`; return their number.
 
     Each new theta is written to `thetas` unless that is NULL. A row of weight w, of mean 1, counts w times.
     """
@@ -364,33 +364,34 @@ cdef inline Py_ssize_t visit(
     cdef double* theta = &steps.theta[0]
     cdef double* previous = &steps.previous[0]
     cdef double* gradient = &steps.scratch[0, 0]
-    cdef rule how = steps.rule
-    cdef manner by = steps.manner
+    cdef stopping_rule how = steps.rule
+    cdef proximal_parameters by = steps.proximal
     cdef double rate, slope, prediction = 0
-    cdef bint is_known = False    # the prediction, by the update before
+    cdef bint is_predicted = False    # by the update before
     for k in range(count):
         rate = alphas[k] * loss.slope_factor(<double> 0)
         if batch_size == 1:
             if k + ahead < left:
                 prefetch_row(X + order[k + ahead] * p, p, m.targets + order[k + ahead])
             row = X + order[k] * p
-            if not is_known:
-                prediction = predicted(row, p, theta, m.intercept)
-            is_known = False
+            if not is_predicted:
+                prediction = prediction_of(row, p, theta, m.intercept)
+            is_predicted = False
             slope = loss.slope(prediction, m.targets[order[k]])
             if m.weights != NULL:
                 slope *= m.weights[order[k]]
             if not by.is_plain:
-                what[0] = step_in_manner(&how, &by, theta, previous, alphas[k],
-                                         slope * loss.slope_factor(<double> 0), row, 1, p, m.intercept)
+                what[0] = preconditioned_proximal_step(
+                    &how, &by, theta, previous, alphas[k], slope * loss.slope_factor(<double> 0), row, 1, p,
+                    m.intercept)
             else:
                 # Fewer than 1e200 steps below 1e100 overflow no theta, unless X is as large.
                 rate *= slope
-                what[0] = judged_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
+                what[0] = status_along(&how, theta, previous, rate, row, p, m.intercept, not fabs(rate) < 1e100,
                                        k == count - 1)
-                is_known = p >= FUSED_FROM and k + 1 < count and what[0] == WENT_ON
-                if is_known:
-                    prediction = moved_and_predicted(theta, rate, row, X + order[k + 1] * p, p, m.intercept)
+                is_predicted = p >= FUSED_FROM and k + 1 < count and what[0] == WENT_ON
+                if is_predicted:
+                    prediction = move_and_predict(theta, rate, row, X + order[k + 1] * p, p, m.intercept)
                 else:
                     move_along(theta, rate, row, p, m.intercept)
         else:
@@ -399,9 +400,9 @@ cdef inline Py_ssize_t visit(
             if by.is_plain:
                 what[0] = step_along(&how, theta, previous, rate / size, gradient, q, False, True, k == count - 1)
             else:
-                what[0] = step_in_manner(&how, &by, theta, previous, alphas[k],
-                                         loss.slope_factor(<double> 0) / size, gradient + m.intercept,
-                                         gradient[0] if m.intercept else 0, p, m.intercept)
+                what[0] = preconditioned_proximal_step(
+                    &how, &by, theta, previous, alphas[k], loss.slope_factor(<double> 0) / size,
+                    gradient + m.intercept, gradient[0] if m.intercept else 0, p, m.intercept)
         if thetas != NULL:
             memcpy(thetas + k * q, theta, q * sizeof(double))
         if what[0] != WENT_ON:
@@ -409,10 +410,10 @@ cdef inline Py_ssize_t visit(
     return count
 
 
-def stochastic(Loss loss, const real[:, ::1] X not None, Rows rows not None, Py_ssize_t[::1] order not None,
+def stochastic(Loss loss, const real[:, ::1] X not None, RowTargets rows not None, Py_ssize_t[::1] order not None,
                Visits visits not None, ArraySteps steps not None, const double[::1] alphas not None,
                double[:, ::1] thetas not None):
-    """Updates on one row or one batch at a time; `order`, the list of the rows, is shuffled before each epoch.
+    """Make updates on one row or one batch at a time; `order`, the list of the rows, is shuffled before each epoch.
 
     Each new theta is written to `thetas` if that has a row for each of the alphas. The caller holds the generator's
     lock. The scratch of `steps` has ``levels(batch_size) + 1`` rows. Stops as `descent.stochastic` does.
@@ -428,8 +429,8 @@ def stochastic(Loss loss, const real[:, ::1] X not None, Rows rows not None, Py_
     cdef model m
     if p == 0 or not 0 < n == rows.targets.shape[0] == order.shape[0] == visits.n:
         raise ValueError("stochastic: arrays of different lengths")
-    if not steps.manner.is_plain and steps.sizes.shape[0] != p:
-        raise ValueError("stochastic: a manner of other columns")
+    if not steps.proximal.is_plain and steps.sizes.shape[0] != p:
+        raise ValueError("stochastic: proximal parameters of other columns")
     if not q == steps.theta.shape[0] == thetas.shape[1] or steps.scratch.shape[0] < levels(visits.batch_size) + 1:
         raise ValueError("stochastic: a buffer is too short")
     with nogil:

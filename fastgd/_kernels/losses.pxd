@@ -1,6 +1,6 @@
 """THE one place where the maths of a loss is written.
 
-A loss is a final class with two inline methods, each a function of one prediction and one target:
+A loss is a final class with two inline methods of one prediction and one target:
 
     value(prediction, target)   the loss at one point
     slope(prediction, target)   its derivative with respect to the prediction, up to `slope_factor`
@@ -8,13 +8,13 @@ A loss is a final class with two inline methods, each a function of one predicti
 The mean slope over points is ``slope_factor * mean(slope)``. The factor is there because a textbook
 multiplies the mean by it and not each point (-2 for the squared error), which differs in the last bits.
 The arithmetic is done in the type of the data, in the order in which `fastgd.reference` writes it, so that
-the bits agree; a literal is cast, because C computes `float + 12.0` in double. exp and its kin are always computed in
-double. For the compiler's sake the bodies have no branches, only selections.
+the bits agree; a literal is cast, because C computes `float + 12.0` in double. exp, tanh and log are always computed in
+double. The bodies have selections in place of branches, so that loops over them run in vectors.
 """
 cimport cython
 from libc.math cimport copysign, copysignf, fabs, fabsf
 
-from fastgd._kernels.elementary cimport log_cosh_of, sigmoid_of, softplus_of, tanh_of
+from fastgd._kernels.libm cimport log_cosh_of, sigmoid_of, softplus_of, tanh_of
 
 ctypedef fused real:
     float
@@ -36,14 +36,14 @@ cdef inline real with_sign_of(real magnitude, real x) noexcept nogil:
 
 
 cdef inline real excess_below(real half_width, real steepness, real distance) noexcept nogil:
-    # What rounding off a kink adds at this distance from it, (half_width - distance)**2 / (2 half_width), beyond 0.
+    # What smoothing adds at this distance from a breakpoint, max(half_width - distance, 0)**2 / (2 half_width).
     cdef real inside = half_width - distance
     inside = <real> 0 if inside < 0 else inside
     return inside * (inside * steepness) / <real> 2
 
 
 cdef inline real clamped(real x, real most) noexcept nogil:
-    # Between -most and most; written so that a NaN stays a NaN, and that compilers see a minimum and a maximum.
+    # Between -most and most; a NaN stays a NaN, and compilers see a minimum and a maximum.
     x = most if most < x else x
     return -most if -most > x else x
 
@@ -172,7 +172,7 @@ cdef class EpsilonInsensitive:
 
 
 @cython.final
-cdef class SmoothedKinks:
+cdef class SmoothedPiecewiseLinear:
     cdef readonly double above
     cdef readonly double below
     cdef readonly double epsilon
@@ -181,7 +181,7 @@ cdef class SmoothedKinks:
     cdef double weight
 
     cdef inline real value(self, real prediction, real target) noexcept nogil:
-        # The sharp loss, whose bits it keeps where no kink is near, and what rounding off its two kinks adds.
+        # The nonsmooth loss, whose bits it keeps far from the breakpoints, and what smoothing its two breakpoints adds.
         cdef real r = target - prediction, a = absolute(r)
         cdef real epsilon = <real> self.epsilon, h = <real> self.half_width, steepness = <real> self.steepness
         cdef real beyond = a - epsilon
@@ -191,7 +191,7 @@ cdef class SmoothedKinks:
             excess_below(h, steepness, absolute(a - epsilon)) + excess_below(h, steepness, a + epsilon))
 
     cdef inline real slope(self, real prediction, real target) noexcept nogil:
-        # From `below` to -`above` while w goes from -2 to 2, half of the way at each kink.
+        # From `below` to -`above` while w goes from -2 to 2, half of the way at each breakpoint.
         cdef real r = target - prediction
         cdef real epsilon = <real> self.epsilon, h = <real> self.half_width
         cdef real w = (clamped(r - epsilon, h) + clamped(r + epsilon, h)) / h
@@ -244,7 +244,7 @@ ctypedef fused Loss:
     Pinball
     LogCosh
     EpsilonInsensitive
-    SmoothedKinks
+    SmoothedPiecewiseLinear
     CFunctions
     CFunctionsWithData
 
@@ -253,18 +253,18 @@ cdef inline real at_point(Loss loss, bint slope, real prediction, real target) n
     return loss.slope(prediction, target) if slope else loss.value(prediction, target)
 
 
-# All points have one prediction: what takes long and depends on it alone is computed once, and not for each target.
+# In the constant model all points have one prediction: a costly term of it alone is computed once.
 
-cdef inline real known_of(Loss loss, bint slope, real prediction) noexcept nogil:
+cdef inline real prediction_term(Loss loss, bint slope, real prediction) noexcept nogil:
     if Loss is CrossEntropy:
         return <real> sigmoid_of(prediction) if slope else <real> softplus_of(prediction)
     else:
         return 0
 
 
-cdef inline real at_target(Loss loss, bint slope, real prediction, real known, real target) noexcept nogil:
-    """`at_point`, if `known` is what `known_of` says of the prediction."""
+cdef inline real at_target(Loss loss, bint slope, real prediction, real term, real target) noexcept nogil:
+    """`at_point`, given the `prediction_term` of the prediction."""
     if Loss is CrossEntropy:
-        return loss.slope_from(known, target) if slope else loss.value_from(known, prediction, target)
+        return loss.slope_from(term, target) if slope else loss.value_from(term, prediction, target)
     else:
         return at_point(loss, slope, prediction, target)

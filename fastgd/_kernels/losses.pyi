@@ -1,4 +1,4 @@
 from typing import Any
 
-# One class for each loss of the package, made with the loss's parameters, and two for C functions.
+# One class for each loss, constructed from its parameters, and two for C functions.
 def __getattr__(name: str) -> type[Any]: ...

@@ -1,4 +1,4 @@
-"""What Python sees of the maths of a loss; what is true of a loss stands in `fastgd.losses`."""
+"""Constructors of the losses of `losses.pxd`; their facts are attributes of the classes of `fastgd.losses`."""
 
 
 cdef class SquaredError:
@@ -42,11 +42,11 @@ cdef class EpsilonInsensitive:
         self.epsilon = epsilon
 
 
-cdef class SmoothedKinks:
-    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0), its kinks rounded off over half_width on both sides.
+cdef class SmoothedPiecewiseLinear:
+    """above * max(r - epsilon, 0) + below * max(-r - epsilon, 0) with r = target - prediction, smoothed.
 
-    With r = target - prediction. Each kink is convolved with a uniform density: abs(t) becomes t**2 / (2 half_width)
-    + half_width / 2 where abs(t) is less than half_width.
+    It is convolved with a uniform density at each breakpoint: abs(t) becomes t**2 / (2 half_width) + half_width / 2
+    where abs(t) is less than half_width.
     """
 
     def __init__(self, double above, double below, double epsilon, double half_width):
@@ -56,9 +56,9 @@ cdef class SmoothedKinks:
 
 
 cdef class CFunctions:
-    """A loss of the user's own, from the addresses of two C functions ``double f(double prediction, double target)``.
+    """Loss from the addresses of two C functions ``double f(double prediction, double target)``.
 
-    `kept_alive` holds what the addresses need.
+    `kept_alive` holds the objects that own the addresses.
     """
 
     def __init__(self, size_t value, size_t slope, kept_alive):
@@ -68,7 +68,7 @@ cdef class CFunctions:
 
 
 cdef class CFunctionsWithData:
-    """As `CFunctions`, of ``double f(double prediction, double target, void *data)``; data by address too."""
+    """Loss from the addresses of two ``double f(double prediction, double target, void *data)`` and of their data."""
 
     def __init__(self, size_t value, size_t slope, size_t value_data, size_t slope_data, kept_alive):
         self.value_function = <double (*)(double, double, void*) noexcept nogil> <void*> value

@@ -4,7 +4,7 @@ numpy's pairwise sum of n numbers: below 8 in order, starting from -0.0; up to 1
 above that, the sum of the sums of two halves, the first cut to a multiple of 8. The total is added to +0.0.
 Error grows with log(n), not with n (Higham, "The accuracy of floating point summation", 1993).
 """
-from fastgd._kernels.losses cimport Loss, at_target, known_of, real
+from fastgd._kernels.losses cimport Loss, at_target, prediction_term, real
 
 cdef extern from *:
     """
@@ -19,11 +19,11 @@ cdef extern from *:
 cdef enum:
     LEAF = 128
     LINE = 64      # bytes of a cache line
-    AHEAD = 2048   # bytes; of 0 to 4096 the best where pages are small, and no worse where they are not
+    AHEAD = 2048   # bytes; the best of 0 to 4096 with small pages, and no worse with large ones
 
 
 cdef inline Py_ssize_t half_of(Py_ssize_t n) noexcept nogil:
-    """Where the tree of n points, or of n rows, is cut in two."""
+    """Points (or rows) in the first half of the tree of n."""
     cdef Py_ssize_t half = n // 2
     return half - half % 8
 
@@ -33,20 +33,20 @@ cdef inline void prefetch(const void* address) noexcept nogil:
 
 
 cdef inline void prefetch_far(const void* address) noexcept nogil:
-    # To the second cache, which has room for more requests than the first.
+    # To the second cache, which holds more requests than the first.
     prefetch_to(address, 2)
 
 
 cdef inline real weighted_leaf(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real known,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real term,
 ) noexcept nogil:
-    """Sum over at most 128 points, each times its weight, in the same order as without."""
+    """Sum over at most 128 points, each times its weight, in the order of `leaf_sum`."""
     cdef real terms[LEAF]
     cdef real r[8]
     cdef real total = -0.0
     cdef Py_ssize_t i, j, whole = n - n % 8 if n >= 8 else 0
     for i in range(n):
-        terms[i] = at_target(loss, slope, theta, known, targets[i]) * weights[i]
+        terms[i] = at_target(loss, slope, theta, term, targets[i]) * weights[i]
     if whole > 0:
         for j in range(8):
             r[j] = terms[j]
@@ -60,7 +60,7 @@ cdef inline real weighted_leaf(
 
 
 cdef inline real leaf_sum(
-    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real known,
+    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real term,
 ) noexcept nogil:
     """Sum over 8 to 128 points. Two loops of fixed length 8, because compilers vectorise those."""
     cdef real r[8]
@@ -68,50 +68,50 @@ cdef inline real leaf_sum(
     cdef real total
     cdef Py_ssize_t i, j, whole = n - n % 8
     for j in range(8):
-        r[j] = at_target(loss, slope, theta, known, targets[j])
+        r[j] = at_target(loss, slope, theta, term, targets[j])
     for i in range(8, whole, 8):
         for j in range(8):
-            terms[j] = at_target(loss, slope, theta, known, targets[i + j])
+            terms[j] = at_target(loss, slope, theta, term, targets[i + j])
         for j in range(8):
             r[j] += terms[j]
     total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
     for i in range(whole, n):
-        total += at_target(loss, slope, theta, known, targets[i])
+        total += at_target(loss, slope, theta, term, targets[i])
     return total
 
 
 cdef inline real pairwise_sum(
-    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real known,
+    Loss loss, bint slope, const real* targets, Py_ssize_t n, real theta, real term,
 ) noexcept nogil:
-    """The sum over n points, in numpy's order; `known` is `known_of` theta."""
+    """The sum over n points, in numpy's order; `term` is the `prediction_term` of theta."""
     cdef real total
     cdef Py_ssize_t i, half
     if n < 8:
         total = -0.0
         for i in range(n):
-            total += at_target(loss, slope, theta, known, targets[i])
+            total += at_target(loss, slope, theta, term, targets[i])
         return total
     if n <= LEAF:
         for i in range(n * <Py_ssize_t> sizeof(real) // LINE):
             prefetch(<const char*> targets + AHEAD + i * LINE)
         # A constant each, so that no compiler leaves the choice inside the loop.
-        return (leaf_sum(loss, True, targets, n, theta, known) if slope
-                else leaf_sum(loss, False, targets, n, theta, known))
+        return (leaf_sum(loss, True, targets, n, theta, term) if slope
+                else leaf_sum(loss, False, targets, n, theta, term))
     half = half_of(n)
-    return (pairwise_sum(loss, slope, targets, half, theta, known)
-            + pairwise_sum(loss, slope, targets + half, n - half, theta, known))
+    return (pairwise_sum(loss, slope, targets, half, theta, term)
+            + pairwise_sum(loss, slope, targets + half, n - half, theta, term))
 
 
 cdef inline real weighted_sum(
-    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real known,
+    Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta, real term,
 ) noexcept nogil:
-    """The same, each point times its weight."""
+    """The sum over n points, each times its weight, in numpy's order."""
     cdef Py_ssize_t half
     if n <= LEAF:
-        return weighted_leaf(loss, slope, targets, weights, n, theta, known)
+        return weighted_leaf(loss, slope, targets, weights, n, theta, term)
     half = half_of(n)
-    return (weighted_sum(loss, slope, targets, weights, half, theta, known)
-            + weighted_sum(loss, slope, targets + half, weights + half, n - half, theta, known))
+    return (weighted_sum(loss, slope, targets, weights, half, theta, term)
+            + weighted_sum(loss, slope, targets + half, weights + half, n - half, theta, term))
 
 
 cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
@@ -120,7 +120,7 @@ cdef inline real mean_of_sum(real total, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline real mean_slope(Loss loss, const real* targets, Py_ssize_t n, real theta) noexcept nogil:
-    cdef real total = pairwise_sum(loss, True, targets, n, theta, known_of(loss, True, theta))
+    cdef real total = pairwise_sum(loss, True, targets, n, theta, prediction_term(loss, True, theta))
     return loss.slope_factor(theta) * mean_of_sum(total, n)
 
 

@@ -1,14 +1,14 @@
 from libc.math cimport isfinite
 
-from fastgd._kernels.losses cimport Loss, known_of, real
+from fastgd._kernels.losses cimport Loss, prediction_term, real
 
 cdef enum:
     BLOCK = 4096  # points that stay in the first cache while every theta passes over them
-    MOST_LEVELS = 64    # of the tree of any n
+    MOST_LEVELS = 64    # levels of the tree of any n
 
 
 cdef bint block_is_finite(const real* values, Py_ssize_t n) noexcept nogil:
-    # A finite sum has finite terms; only a sum that is not (it may have overflowed) needs a look at each.
+    # A finite sum has finite terms; only if the sum is not finite (it may overflow) is each term tested.
     cdef real r[16]
     cdef real total = 0
     cdef Py_ssize_t i, j, whole = n - n % 16
@@ -32,20 +32,19 @@ cdef bint block_is_finite(const real* values, Py_ssize_t n) noexcept nogil:
 cdef inline real sum_over_block(
     Loss loss, bint slope, const real* targets, const real* weights, Py_ssize_t n, real theta,
 ) noexcept nogil:
-    cdef real known = known_of(loss, slope, theta)
-    return (pairwise_sum(loss, slope, targets, n, theta, known) if weights == NULL
-            else weighted_sum(loss, slope, targets, weights, n, theta, known))
+    cdef real term = prediction_term(loss, slope, theta)
+    return (pairwise_sum(loss, slope, targets, n, theta, term) if weights == NULL
+            else weighted_sum(loss, slope, targets, weights, n, theta, term))
 
 
 cdef bint sums_over(
     Loss loss, Py_ssize_t values, const real* targets, const real* weights, Py_ssize_t n,
     const real* thetas, Py_ssize_t m, bint check, real* sums, real* scratch,
 ) noexcept nogil:
-    """Pairwise sums at m thetas in one pass over the data; False where that is to be checked and is not finite.
+    """Pairwise sums at m thetas in one pass over the data; return False if `check` finds a target that is not finite.
 
-    The first `values` sums are of the loss, the others of its slope. The tree is numpy's for each; only the order in
-    which its nodes are visited is our own. `weights` has one for each point, or is NULL. `scratch` holds m sums for
-    each level of the tree above a block.
+    The first `values` sums are of the loss, the others of its slope. Each sum has numpy's tree. `weights` has one for
+    each point, or is NULL. `scratch` holds m sums for each level of the tree above a block.
     """
     cdef Py_ssize_t k, half
     cdef bint finite
@@ -66,8 +65,8 @@ def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const r
          const real[::1] thetas not None, bint check, real[::1] out not None, real[::1] scratch not None):
     """Write the sum of the loss over `targets` at the first `values` thetas, and of its slope at the others, to `out`.
 
-    False if `targets` is not finite; unless `check` it is known to be. `weights`, unless None, has what to multiply
-    each term by. `scratch` has at least ``len(thetas) * levels(n)`` places. A slope comes without its `slope_factor`.
+    Return False if `check` finds a target that is not finite. `weights`, unless None, multiply the terms. A slope comes
+    without its `slope_factor`. `scratch` has at least ``len(thetas) * levels(n)`` places.
     """
     cdef bint finite
     cdef Py_ssize_t n = targets.shape[0], m = thetas.shape[0]
@@ -83,9 +82,9 @@ def sums(Loss loss, Py_ssize_t values, const real[::1] targets not None, const r
 
 def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[::1] weights, double theta,
             bint check):
-    """The mean of the loss (or slope) over `targets` at one theta, as a double; None if `sums` would answer False.
+    """The mean of the loss (or slope) over `targets` at one theta; None if `check` finds a target that is not finite.
 
-    What `sums` and `divide` do for many thetas: an array costs a call as much as a hundred points do.
+    `sums` and `divide` compute the same for many thetas, at the cost of arrays: as much as a hundred points a call.
     """
     cdef real scratch[MOST_LEVELS]
     cdef real at = <real> theta, mean = 0
@@ -103,7 +102,7 @@ def mean_at(Loss loss, bint slope, const real[::1] targets not None, const real[
 
 
 def both_at(Loss loss, const real[::1] targets not None, const real[::1] weights, double theta):
-    """The means of the loss and of its slope over targets that were checked, as `mean_at` has them, in one pass."""
+    """The means of the loss and of its slope, to the bits of `mean_at`, in one pass over checked targets."""
     cdef real scratch[2 * MOST_LEVELS]
     cdef real means[2]
     cdef real at[2]
@@ -118,7 +117,7 @@ def both_at(Loss loss, const real[::1] targets not None, const real[::1] weights
 
 
 def cut(Py_ssize_t n):
-    """Where numpy's tree of n numbers is cut in two; that of n rows is cut there too."""
+    """Numbers in the first half of numpy's tree of n; a tree of n rows is cut there too."""
     return half_of(n)
 
 
@@ -132,7 +131,7 @@ cpdef Py_ssize_t levels(Py_ssize_t n) noexcept nogil:
 
 
 def divide(Loss loss, Py_ssize_t values, real[::1] totals not None, Py_ssize_t n):
-    """Make the sums over n points means, in place; all but the first `values` get the `slope_factor` here."""
+    """Divide sums over n points by n, in place; all but the first `values` get their `slope_factor`."""
     cdef Py_ssize_t k
     for k in range(totals.shape[0]):
         totals[k] = mean_of_sum(totals[k], n)

@@ -4,9 +4,9 @@ For i = n - 1 down to 1: draw j uniformly from 0 .. i, swap values[i] and values
 random permutation", CACM 7, 1964). j is a draw masked to the smallest 2**b - 1 >= i, repeated until it is <= i.
 The draws are numpy's, one for one, and so are the result and the state in which the generator is left.
 
-What a naive loop pays for is the mispredicted branch of the rejection and the miss of values[j]. So the indices of up
-to 64 swaps are drawn ahead without a branch, never past those that share a mask, so that none is drawn in vain; and the
-indices of the next block are drawn while the memory of this one is on its way.
+A naive loop waits for the mispredicted branch of the rejection and for the cache miss of values[j]. So the indices of
+up to 64 swaps that share a mask are drawn ahead without a branch, and none is drawn in vain; those of the next block
+are drawn while the memory of this one is prefetched.
 """
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
@@ -20,7 +20,7 @@ cdef struct bitgen_t:    # numpy/random/bitgen.h
     double (*next_double)(void* state) noexcept nogil
     uint64_t (*next_raw)(void* state) noexcept nogil
 
-ctypedef fused item:    # what may be shuffled: points, or the indices of rows
+ctypedef fused item:    # points, or the indices of rows
     float
     double
     Py_ssize_t
@@ -31,7 +31,7 @@ cdef enum:
 
 
 cdef inline Py_ssize_t draw_block(bitgen_t* generator, Py_ssize_t i, Py_ssize_t bottom, uint64_t* drawn) noexcept nogil:
-    """Draw partners for i, i - 1, ... above `bottom`, as many as fit and share the mask of i; return how many."""
+    """Draw partners for i, i - 1, ... above `bottom`, as many as fit and share the mask of i; return their number."""
     cdef uint64_t mask = <uint64_t> i, left = <uint64_t> i, v
     cdef Py_ssize_t k = 0, count
     cdef uint32_t mask32, left32, v32
@@ -60,7 +60,7 @@ cdef inline Py_ssize_t draw_block(bitgen_t* generator, Py_ssize_t i, Py_ssize_t 
 
 
 cdef inline void shuffle_between(bitgen_t* generator, item* values, Py_ssize_t top, Py_ssize_t bottom) noexcept nogil:
-    """The swaps of i = top, top - 1, ..., bottom + 1."""
+    """Make the swaps of i = top, top - 1, ..., bottom + 1."""
     cdef uint64_t drawn[2][DRAWN_AHEAD]
     cdef Py_ssize_t i = top, k, count, following
     cdef int now = 0
@@ -91,7 +91,7 @@ cdef class Visits:
 
 
 cdef inline bint begin_epoch(Visits visits, item* values, Py_ssize_t* budget) noexcept nogil:
-    """Shuffle if an epoch is over, or go on with a shuffle; False where the budget of swaps ends it early."""
+    """Shuffle at the end of an epoch, or continue a shuffle; return False if the budget of swaps is used up first."""
     cdef Py_ssize_t bottom
     if visits.position >= visits.n:
         visits.position = 0

@@ -2,9 +2,9 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 
 
 cdef class Visits:
-    """The passes of a stochastic run over n things, `batch_size` at a time, in an order that is shuffled before each.
+    """Epochs of a stochastic run over n points or rows, `batch_size` at a time, shuffled before each epoch.
 
-    `position` is the first that was not visited in this pass, `swaps` what is left of its shuffle.
+    `position` is the first that was not visited in this epoch, `swaps` the number of swaps left in its shuffle.
     """
 
     def __init__(self, object capsule, Py_ssize_t n, Py_ssize_t batch_size):
@@ -19,7 +19,7 @@ cdef class Visits:
 def shuffle(object capsule, item[::1] values not None, Py_ssize_t top, Py_ssize_t bottom):
     """Make the swaps of i = `top` down to `bottom` + 1 of a shuffle; the caller holds the generator's lock.
 
-    ``shuffle(capsule, values, len(values) - 1, 0)`` is the whole of it.
+    ``shuffle(capsule, values, len(values) - 1, 0)`` makes all of them.
     """
     cdef bitgen_t* generator = <bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator")
     if not 0 <= bottom <= top < values.shape[0]:

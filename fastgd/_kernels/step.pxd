@@ -2,9 +2,9 @@
 
     theta <- theta - rate * gradient
 
-and the rule that ends a run: the step was short, or theta is not finite any more. An array's may also be shrunk by a
-penalty, and be made in the scale of the columns. What a step must remember from one update to the next stands in the
-classes here, and its twins are `fastgd._solvers.proximal_step` and `fastgd.reference`.
+and the stopping rule: the step was short, or theta is not finite any more. The update of an array may be preconditioned
+by the scale of the columns and end with a proximal step. The classes here hold the state between two updates. The
+Python twins are `fastgd._solvers.proximal_step` and `fastgd.reference`.
 """
 cimport cython
 from libc.math cimport fabs, isfinite
@@ -12,26 +12,26 @@ from libc.string cimport memcpy
 
 from fastgd._kernels.losses cimport absolute, real
 
-cdef enum:    # what a step did
+cdef enum:    # status of a step
     WENT_ON = 0
     WAS_SHORT = 1
     NOT_FINITE = 2
 
-cdef struct rule:
-    double tol              # a step is short if no component of theta moved by so much
-    bint ends_when_short    # whether such a step ends the run
+cdef struct stopping_rule:
+    double tol              # a step is short if every component of theta moved by less
+    bint ends_when_short    # whether a short step ends the run
 
-cdef struct manner:         # of a step that is more than theta - rate * gradient
-    bint is_plain           # which it is not, and the rest has no meaning
-    double unit             # what a learning rate of 1 stands for
-    double decay            # l2: added to the gradient, so many times the weight
-    double shrinkage        # l1: each weight is moved towards 0 by so many times its rate, and stays there
-    const double* shift     # the centre of each column, with which the intercept moves
-    const double* sizes     # of the columns: in these units a step is made and measured
+cdef struct proximal_parameters:
+    bint is_plain           # True for theta - rate * gradient; the other parameters are then unset
+    double unit             # step size at a learning rate of 1
+    double l2               # times the weight is added to the gradient
+    double l1               # times the rate is the soft threshold of each weight
+    const double* shift     # centre of each column, which the intercept absorbs
+    const double* sizes     # unit of each column, in which a step is made and measured
 
 
 cdef class Steps:
-    cdef rule rule
+    cdef stopping_rule rule
 
 
 @cython.final
@@ -44,26 +44,27 @@ cdef class ArraySteps(Steps):
     cdef double[::1] theta
     cdef double[::1] previous
     cdef double[:, ::1] scratch
-    cdef manner manner
+    cdef proximal_parameters proximal
     cdef const double[::1] shift
     cdef const double[::1] sizes
 
 
-# For a number in two parts, both by value: a theta whose address is taken waits for memory in each update.
+# For a number the update and its status are two functions, both by value: a theta whose address is taken waits for
+# memory in each update.
 
 cdef inline real step(real theta, real rate, real gradient) noexcept nogil:
     return theta - rate * gradient
 
 
-cdef inline int judged(const rule* how, real before, real after) noexcept nogil:
-    """What the step from the one theta to the other did."""
+cdef inline int step_status(const stopping_rule* how, real before, real after) noexcept nogil:
+    """Status of the step from one theta to the next."""
     if absolute(after - before) < <real> how.tol and how.ends_when_short:
         return WAS_SHORT
     return WENT_ON if isfinite(after) else NOT_FINITE
 
 
 cdef inline void subtract_scaled(double* weights, double rate, const real* along, Py_ssize_t p) noexcept nogil:
-    """weights -= rate * along; four loads before four stores, so that no compiler asks whether they overlap."""
+    """weights -= rate * along; four loads before four stores, so that no compiler checks whether they overlap."""
     cdef double r[4]
     cdef Py_ssize_t i = 0, j
     while i + 4 <= p:
@@ -77,13 +78,13 @@ cdef inline void subtract_scaled(double* weights, double rate, const real* along
         i += 1
 
 
-cdef inline int judged_along(
-    const rule* how, const double* theta, double* previous, double rate, const real* along, Py_ssize_t p,
+cdef inline int status_along(
+    const stopping_rule* how, const double* theta, double* previous, double rate, const real* along, Py_ssize_t p,
     bint intercept, bint may_overflow, bint last,
 ) noexcept nogil:
-    """What the step theta -= rate * along will do, with a 1 before `along` for the intercept.
+    """Status of the step theta -= rate * along before it is made, with a 1 before `along` for the intercept.
 
-    Theta is written to `previous` if the run ends or pauses here. Unless it `may_overflow` theta is finite.
+    Theta is written to `previous` if the run ends or pauses here. Without `may_overflow` theta stays finite.
     """
     cdef const double* weights = theta + 1 if intercept else theta
     cdef bint short_so_far = how.ends_when_short and (
@@ -113,30 +114,30 @@ cdef inline void move_along(double* theta, double rate, const real* along, Py_ss
 
 
 cdef inline int step_along(
-    const rule* how, double* theta, double* previous, double rate, const real* along, Py_ssize_t p, bint intercept,
-    bint may_overflow, bint last,
+    const stopping_rule* how, double* theta, double* previous, double rate, const real* along, Py_ssize_t p,
+    bint intercept, bint may_overflow, bint last,
 ) noexcept nogil:
-    """Make that step."""
-    cdef int what = judged_along(how, theta, previous, rate, along, p, intercept, may_overflow, last)
+    """theta -= rate * along; return the status of the step."""
+    cdef int what = status_along(how, theta, previous, rate, along, p, intercept, may_overflow, last)
     move_along(theta, rate, along, p, intercept)
     return what
 
 
-cdef inline double shrunk(double weight, double by) noexcept nogil:
-    """The weight that least squares from `weight` with the penalty `by` * abs(weight) leads to."""
-    if weight > by:
-        return weight - by
-    return weight + by if weight < -by else (weight if weight != weight else 0)
+cdef inline double soft_threshold(double weight, double threshold) noexcept nogil:
+    """argmin over w of (w - weight)**2 / 2 + threshold * abs(w)."""
+    if weight > threshold:
+        return weight - threshold
+    return weight + threshold if weight < -threshold else (weight if weight != weight else 0)
 
 
-cdef inline int step_in_manner(
-    const rule* how, const manner* by, double* theta, double* previous, double alpha, double slope, const real* along,
-    double along_intercept, Py_ssize_t p, bint intercept,
+cdef inline int preconditioned_proximal_step(
+    const stopping_rule* how, const proximal_parameters* by, double* theta, double* previous, double alpha,
+    double slope, const real* along, double along_intercept, Py_ssize_t p, bint intercept,
 ) noexcept nogil:
-    """The step of `step_along` for the gradient slope * along, of the intercept slope * along_intercept, in a manner.
+    """One step for the gradient slope * along, of the intercept slope * along_intercept; return its status.
 
-    With z = (x - shift) / size for the columns, the weights of z and their intercept make a step of plain descent, the
-    weights shrink as the penalty asks, and theta is in the units of x again: the intercept absorbs the shifts.
+    With z = (x - shift) / size for the columns, the weights of z and their intercept make a plain step, the weights are
+    soft-thresholded, and theta is in the units of x again: the intercept absorbs the shifts.
     """
     cdef double* weights = theta + 1 if intercept else theta
     cdef double rate = alpha * by.unit, absorbed = 0, moved, new, per_square, size, along_weight
@@ -145,12 +146,12 @@ cdef inline int step_in_manner(
     memcpy(previous, theta, (p + intercept) * sizeof(double))
     for j in range(p):
         size = by.sizes[j]
-        along_weight = slope * (along[j] - by.shift[j] * along_intercept) + by.decay * weights[j]
+        along_weight = slope * (along[j] - by.shift[j] * along_intercept) + by.l2 * weights[j]
         if 1e-140 < size < 1e140:    # whose square keeps all digits
             per_square = rate / (size * size)
-            new = shrunk(weights[j] - per_square * along_weight, per_square * by.shrinkage)
+            new = soft_threshold(weights[j] - per_square * along_weight, per_square * by.l1)
         else:
-            new = shrunk(weights[j] - rate / size * (along_weight / size), rate / size * (by.shrinkage / size))
+            new = soft_threshold(weights[j] - rate / size * (along_weight / size), rate / size * (by.l1 / size))
         moved = new - weights[j]
         absorbed += by.shift[j] * moved
         is_short = is_short and fabs(moved * size) < how.tol

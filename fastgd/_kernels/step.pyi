@@ -21,6 +21,6 @@ class ArraySteps(Steps):
     def __init__(
         self, theta: DoubleArray, previous: DoubleArray, scratch: DoubleArray, tol: float, ends_when_short: bool,
     ) -> None: ...
-    def take_manner(
-        self, unit: float, decay: float, shrinkage: float, shift: DoubleArray, sizes: DoubleArray,
+    def set_proximal(
+        self, unit: float, l2: float, l1: float, shift: DoubleArray, sizes: DoubleArray,
     ) -> None: ...

@@ -1,5 +1,5 @@
 cdef class Steps:
-    """The updates of a run, and the rule that ends it."""
+    """State of the updates of a run, and its stopping rule."""
 
     @property
     def ends_when_short(self):
@@ -11,7 +11,7 @@ cdef class Steps:
 
 
 cdef class NumberSteps(Steps):
-    """Of one number: where theta is, and where it was before the last of them."""
+    """State of the updates of one number: theta, and the theta before the last update."""
 
     def __init__(self, double theta, double tol, bint ends_when_short):
         self.theta = self.previous = theta
@@ -19,13 +19,13 @@ cdef class NumberSteps(Steps):
 
 
 cdef class ArraySteps(Steps):
-    """Of an array, `theta`, which is changed in place; `previous` is the one before the last of them.
+    """State of the updates of an array: `theta`, changed in place, and `previous`, the theta before the last update.
 
-    The rows of `scratch` are as long as theta: one for the gradient, and one for each level of the tree of its sum.
+    `scratch` has a row as long as theta for the gradient, and one for each level of the tree of its sum.
     """
 
     def __cinit__(self):
-        self.manner.is_plain = True
+        self.proximal.is_plain = True
 
     def __init__(self, double[::1] theta not None, double[::1] previous not None, double[:, ::1] scratch not None,
                  double tol, bint ends_when_short):
@@ -34,15 +34,12 @@ cdef class ArraySteps(Steps):
         self.theta, self.previous, self.scratch = theta, previous, scratch
         self.rule.tol, self.rule.ends_when_short = tol, ends_when_short
 
-    def take_manner(self, double unit, double decay, double shrinkage, const double[::1] shift not None,
-                    const double[::1] sizes not None):
-        """From now on a rate of 1 stands for `unit`, weights decay and shrink; `shift` and `sizes` are the columns'.
-
-        There is one of these for each weight; an intercept has none.
-        """
+    def set_proximal(self, double unit, double l2, double l1, const double[::1] shift not None,
+                     const double[::1] sizes not None):
+        """Set the parameters of `preconditioned_proximal_step`; `shift` and `sizes` have one number for each weight."""
         if not 0 <= self.theta.shape[0] - shift.shape[0] <= 1 or not 0 < shift.shape[0] == sizes.shape[0]:
-            raise ValueError("take_manner: arrays of different lengths")
+            raise ValueError("set_proximal: arrays of different lengths")
         self.shift, self.sizes = shift, sizes
-        self.manner.is_plain, self.manner.unit = False, unit
-        self.manner.decay, self.manner.shrinkage = decay, shrinkage
-        self.manner.shift, self.manner.sizes = &self.shift[0], &self.sizes[0]
+        self.proximal.is_plain, self.proximal.unit = False, unit
+        self.proximal.l2, self.proximal.l1 = l2, l1
+        self.proximal.shift, self.proximal.sizes = &self.shift[0], &self.sizes[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._equality import same
+from fastgd._format import equal
 from fastgd._frames import typed_value
 from fastgd._objective.finite_differences import differences_of
 from fastgd._objective.preconditioner import soft_threshold
@@ -18,7 +18,7 @@ from fastgd._objective.second_moments import second_moments_of
 from fastgd._source import as_source
 from fastgd._sums import ALONE
 from fastgd._validation import called_at, check_callable, is_dask, is_lazy, one_number
-from fastgd.losses.base import Gradient, Loss, ours
+from fastgd.losses.base import Gradient, Loss, as_compiled
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty
 from fastgd.results import warn
@@ -72,12 +72,12 @@ class LossFunctions(NamedTuple):
 
 def check_functions(loss_fn: Any, grad_loss_fn: Any, *, needs_loss: bool = True) -> LossFunctions:
     """Check a loss and a gradient; the gradient may be None, and the loss too unless it is needed."""
-    reported: Loss | Gradient | None = loss_fn if isinstance(loss_fn, Loss) else ours(loss_fn)
+    reported: Loss | Gradient | None = loss_fn if isinstance(loss_fn, Loss) else as_compiled(loss_fn)
     if reported is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
         check_callable(loss_fn, "loss_fn")
     if grad_loss_fn is None and isinstance(reported, Loss):
         grad_loss_fn = reported.gradient
-    gradient: Any = grad_loss_fn if isinstance(grad_loss_fn, Gradient) else ours(grad_loss_fn)
+    gradient: Any = grad_loss_fn if isinstance(grad_loss_fn, Gradient) else as_compiled(grad_loss_fn)
     if gradient is None:
         if grad_loss_fn is not None:
             check_callable(grad_loss_fn, "grad_loss_fn")
@@ -301,7 +301,7 @@ class Objective:
     def reported_value(self, theta: Theta) -> float:
         """Evaluate the reported loss plus the penalty at theta."""
         memo, reported = self._memo, self.functions.reported
-        if memo.value is None or not same(memo.value[0], theta):
+        if memo.value is None or not equal(memo.value[0], theta):
             if self._reads_both and reported is not None and reported is self.loss:
                 value = self._with_penalty([self.value_and_gradient(theta)[0]], [theta])[0]
             elif reported is not None and self.penalty is None:
@@ -338,7 +338,7 @@ class Objective:
         """Evaluate the compiled loss and its gradient at theta in one pass, without the penalty."""
         loss, memo = self.loss, self._memo
         assert loss is not None
-        if memo.both is None or not same(memo.both[0], theta):
+        if memo.both is None or not equal(memo.both[0], theta):
             memo.both = (theta if type(theta) is float else _copy(theta),
                          self.data.value_and_slope(loss, theta, self.threads))
             if self.penalty is None:
@@ -373,7 +373,7 @@ class Objective:
     def gradient(self, theta: Theta) -> Theta:
         """Evaluate the gradient of the objective at theta."""
         memo = self._memo
-        if memo.gradient is None or not same(memo.gradient[0], theta):
+        if memo.gradient is None or not equal(memo.gradient[0], theta):
             if self.compiled_gradient is not None and self.penalty is None:
                 found = self.data.mean(self.compiled_gradient, theta, self.threads)
             else:
@@ -390,7 +390,7 @@ class Objective:
         if self.compiled_gradient is None:
             return self.partial_gradient(theta, self.data.everything)
         both, data = self._memo.both, self.data
-        if both is not None and same(both[0], theta):
+        if both is not None and equal(both[0], theta):
             gradient = _copy(both[1][1])
         else:
             gradient = data.mean(self.compiled_gradient, theta, self.threads)

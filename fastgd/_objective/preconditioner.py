@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._kernels import metric as kernels
+from fastgd._kernels import preconditioner as kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,18 +38,18 @@ class Preconditioner:
     ----------
     shift, sizes : ndarray of shape (p,)
         The centre and the unit of each column.
-    kernel : fastgd._kernels.metric.Metric
+    kernel : fastgd._kernels.preconditioner.PreconditionerKernel
         The compiled preconditioner.
     collinear : tuple of int
         Columns that are constant or determine each other; none where that is not computed.
     """
 
     collinear: tuple[int, ...] = ()
-    kernel: kernels.Metric
+    kernel: kernels.PreconditionerKernel
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, unit: float) -> None:
         self.shift, self.sizes = shift, sizes
-        self.kernel = kernels.Metric(shift, sizes, unit)
+        self.kernel = kernels.PreconditionerKernel(shift, sizes, unit)
 
     @property
     def unit(self) -> float:
@@ -60,7 +60,7 @@ class Preconditioner:
         """Return the preconditioner for a loss with `curvature` times the curvature."""
         other = object.__new__(type(self))
         other.shift, other.sizes, other.collinear = self.shift, self.sizes, self.collinear
-        other.kernel = self.kernel.over(curvature)
+        other.kernel = self.kernel.for_curvature(curvature)
         return other
 
     def scaled(self, step: DoubleArray) -> DoubleArray:
@@ -77,7 +77,7 @@ class Preconditioner:
 
     def _in_units(self, step: DoubleArray) -> tuple[DoubleArray, float, float]:
         out = np.empty(len(step))
-        return out, *self.kernel.in_units(step, out, np.empty((2, len(step))))
+        return out, *self.kernel.measure_step(step, out, np.empty((2, len(step))))
 
     def direction(self, gradient: DoubleArray) -> DoubleArray:
         """Compute P @ gradient, in the units of theta."""
@@ -88,7 +88,7 @@ class Preconditioner:
     def proximal_step(self, theta: DoubleArray, rate: float, gradient: DoubleArray, l1: float) -> DoubleArray:
         """Make a step from theta, and the proximal step of `l1` * sum(abs(weight)) after it."""
         out = np.empty(len(theta))
-        self.kernel.moved(theta, rate, gradient, l1, out, np.empty((2, len(theta))))
+        self.kernel.proximal_step(theta, rate, gradient, l1, out, np.empty((2, len(theta))))
         return out
 
 
@@ -151,7 +151,7 @@ class GramPreconditioner(Preconditioner):
         with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
             kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         lost = vectors[:, ~kept]
-        self.kernel = kernels.Metric(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
+        self.kernel = kernels.PreconditionerKernel(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)
         self.collinear = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > COLLINEAR_SHARE))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
-from fastgd._kernels.linear import Rows as LinearRows
+from fastgd._kernels.linear import RowTargets as LinearRows
 from fastgd._kernels.losses import SquaredError
 from fastgd._limits import CACHED_NUMBERS, FEW, LEAF, NUMBERS_FOR_EACH_SUM, NUMBERS_OF_A_PART, PRODUCTS
 from fastgd._objective.preconditioner import GramPreconditioner, Preconditioner, ScalarPreconditioner

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastgd._format import max_abs
 from fastgd._solvers.base import BATCH_UPDATES, Outcome
 from fastgd._solvers.block_sgd import BlockPartition, BlockSGD, unevenness
 from fastgd._solvers.callable_solvers import CallableBatch
@@ -16,7 +17,6 @@ from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.scalar_root import Bracket
 from fastgd._solvers.select import batch_solver, stochastic_solver
 from fastgd._solvers.smoothing import SmoothingSolver
-from fastgd._theta import largest
 from fastgd.results import CONVERGED, SourceError, lost
 from fastgd.schedules import as_rates
 
@@ -111,7 +111,7 @@ def _full_step(objective: Objective, options: DescentOptions, outcome: Outcome) 
     """Compute the length of a step on all of the data where a stochastic run ended."""
     step: Any = objective.gradient(outcome.x)
     if options.precondition is None:
-        return outcome.alpha * largest(step)
+        return outcome.alpha * max_abs(step)
     preconditioner = objective.preconditioner(options.precondition, is_stochastic=True)
     length: float = preconditioner.size(preconditioner.direction(step))
     return length * outcome.alpha

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from fastgd._theta import is_finite
+from fastgd._format import is_finite
 from fastgd.results import NOT_FINITE
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._theta import is_finite, largest, own
+from fastgd._format import copy_theta, is_finite, max_abs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class EpochRule:
                 self._unit = 2.0**-64
                 total = self._sum * self._unit + (new * self._unit).sum(axis=0)
             self._sum = total
-            self.average = own(total / (so_far + len(new)) / self._unit)
+            self.average = copy_theta(total / (so_far + len(new)) / self._unit)
 
     def update(self, done: int, count: int, new: DoubleArray, theta: Theta) -> bool:
         """Add `count` thetas up to `theta` after update `done`; return True if the rule is met.
@@ -76,12 +76,12 @@ class EpochRule:
             self._add_to_mean((done - count) % self.period, new)
         if done % self.period or self._tol is None:
             return False
-        theta = theta if type(theta) is float else own(theta)
+        theta = theta if type(theta) is float else copy_theta(theta)
         if self._value is not None:
             loss = self._value(theta if self.average is None else self.average)
             self.moved, self._last = abs(loss - self._last), loss
         else:
-            self.moved, self._last = largest(theta - self._last), theta
+            self.moved, self._last = max_abs(theta - self._last), theta
             if self.average is not None and self.moved < self._tol:
-                self.moved = max(largest(theta - self.average), self.moved)
+                self.moved = max(max_abs(theta - self.average), self.moved)
         return bool(self.moved < self._tol)

@@ -199,7 +199,7 @@ class ArrayStochastic(_ArraySolver):
         p = self._features
         shift, sizes = getattr(preconditioner, "shift", np.zeros(p)), getattr(preconditioner, "sizes", np.ones(p))
         l1, l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
-        self._steps.take_manner(1.0 if preconditioner is None else preconditioner.unit, l2, l1, shift, sizes)
+        self._steps.set_proximal(1.0 if preconditioner is None else preconditioner.unit, l2, l1, shift, sizes)
 
 
 class OneWeight:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from fastgd._format import copy_theta, is_finite
 from fastgd._solvers.base import Outcome, Solver, Steps
-from fastgd._theta import is_finite, own
 from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK, SourceError, lost
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
             if is_converged or done == limit or is_stopped or period or not is_finite(theta):
                 previous = solver.previous if not period else steps.thetas[count - 2] if count > 1 else before
                 if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
-                    theta, previous = own(theta), own(previous)
+                    theta, previous = copy_theta(theta), copy_theta(previous)
                 status = CONVERGED if is_converged and not is_stopped else _status(is_stopped, period, theta)
                 return Outcome(start, theta, previous, done, status,
                                steps.step_sizes.item(count - 1), fastest, period,
                                None if epochs is None else epochs.average)
     except SourceError as error:
-        error.result = lost(own(solver.theta), done)
+        error.result = lost(copy_theta(solver.theta), done)
         raise
 
 
@@ -131,7 +131,7 @@ class _CycleFinder:
                     self.found_at = start + first + 1
                     return done + self.found_at - self._anchor_update
             if done + stop == self._next_anchor:
-                self._anchor, self._anchor_update = own(thetas[stop - 1]), self._next_anchor
+                self._anchor, self._anchor_update = copy_theta(thetas[stop - 1]), self._next_anchor
                 self._next_anchor *= 2
             start = stop
         return 0

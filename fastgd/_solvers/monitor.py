@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import copy_theta, is_finite, max_abs
 from fastgd._progress import Bar, Lines
-from fastgd._theta import is_finite, largest, own
 from fastgd.results import LIMIT_REACHED, DescentResult
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Monitor:
         self._period = epochs.period if epochs is not None else 1
         self._before: Theta = 0.0    # the last chunk
         self._solver: ConcomitantScale | None = None
-        self._size: Callable[[Any], float] = largest    # of a step, in the coordinates of the rule
+        self._size: Callable[[Any], float] = max_abs    # of a step, in the coordinates of the rule
         if self._bar is not None and options.precondition is not None and objective.data.is_rows:
             self._size = objective.preconditioner(options.precondition, is_stochastic=options.is_stochastic).size
 
@@ -70,7 +70,7 @@ class Monitor:
         if self._history is not None:
             self._history.append((alphas.copy(), new.copy()))
         if self._bar is not None and done % self._period == 0:
-            self._move(self._bar, done, own(new[-1]), own(new[-2]) if len(new) > 1 else self._before)
+            self._move(self._bar, done, copy_theta(new[-1]), copy_theta(new[-2]) if len(new) > 1 else self._before)
         if self._observer is not None and done % self._period == 0 and self._observer(
                 new if self._period == 1 else np.array([self._answer(new[-1])]), done):
             return True
@@ -87,7 +87,7 @@ class Monitor:
     def _answer(self, theta: Theta) -> Theta:
         """Return the answer of a run that ended at this theta."""
         average = None if self._epochs is None else self._epochs.average
-        return own(theta if average is None else average)
+        return copy_theta(theta if average is None else average)
 
     def _so_far(self, theta: Theta, updates: int) -> DescentResult:
         data = self._objective.data
@@ -98,7 +98,7 @@ class Monitor:
 
     def _show(self, lines: Lines, new: DoubleArray) -> None:
         # The last theta is shown before the update that follows it, if one does.
-        thetas = [own(theta) for theta in new[:-1]]
+        thetas = [copy_theta(theta) for theta in new[:-1]]
         if not thetas:
             return
         for theta, loss in zip(thetas, self._shown.reported_values(thetas), strict=True):

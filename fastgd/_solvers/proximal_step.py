@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
+from fastgd._format import max_abs
+from fastgd._kernels.step_size import SpectralStep, workspace_rows
 from fastgd._objective.preconditioner import Preconditioner, ScalarPreconditioner, soft_threshold
-from fastgd._theta import largest
 
 if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
@@ -30,7 +30,7 @@ class ProximalStep:
         self._first = 0 if objective is None else int(objective.data.intercept)
         self._l1, self._l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
 
-    def spectral_step(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> BarzilaiBorwein:
+    def spectral_step(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> SpectralStep:
         """Make the compiled step-size rule of a theta of rows, which it changes in these two arrays."""
         q = len(now)
         if self.preconditioner is None:
@@ -39,8 +39,8 @@ class ProximalStep:
         else:
             assert not isinstance(self.preconditioner, ScalarPreconditioner)
             preconditioner, measure = self.preconditioner, None
-        return BarzilaiBorwein(preconditioner.kernel, now, before, np.empty((rows_of_room(), q)), first_rate, self._l1,
-                               measure)
+        return SpectralStep(preconditioner.kernel, now, before, np.empty((workspace_rows(), q)), first_rate, self._l1,
+                            measure)
 
     def with_l2(self, theta: Any, gradient: Any) -> Any:
         """Add the gradient of l2 to that of the loss."""
@@ -80,7 +80,7 @@ class ProximalStep:
         """Compute the length of a step that the stopping rule compares with `tol`."""
         if self.preconditioner is not None:
             return self.preconditioner.size(step)
-        return largest(step if self._sizes is None else step * self._sizes)
+        return max_abs(step if self._sizes is None else step * self._sizes)
 
     def squared(self, step: Any) -> float:
         """Compute the squared length of a step in whitened coordinates."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._solvers.base import Steps
-from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ class BarzilaiBorwein:
         gradient = self._update.with_l2(self.theta, self._gradient(self.theta))
         if not gradient.flags.c_contiguous:    # of a Python function
             gradient = gradient.copy()
-        rate, is_back = self._rule.next_rate(gradient, value)
+        rate, is_back = self._rule.next_step_size(gradient, value)
         if is_back:
             self.theta = self.previous
         if self._warm_start is None:

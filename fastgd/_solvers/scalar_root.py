@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._limits import ROUNDING, SAMPLE
 from fastgd._solvers.base import Steps
 from fastgd._solvers.order_statistic import OrderStatistic
 from fastgd._solvers.proximal_step import ProximalStep
 from fastgd._source.points import Points
-from fastgd._theta import is_finite
 from fastgd._validation import as_double, real_number
 
 if TYPE_CHECKING:

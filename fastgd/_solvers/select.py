@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._limits import CACHED_POINTS, MANY_POINTS, ROUNDING
 from fastgd._objective.second_moments import RowMoments
 from fastgd._options import DescentOptions
@@ -29,7 +30,6 @@ from fastgd._solvers.smoothing import STAGE_TOL, STAGE_UPDATES, SmoothingSolver
 from fastgd._source import Points, Rows
 from fastgd._source.points import mean_over
 from fastgd._source.rows import enough_rows
-from fastgd._theta import is_finite
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:

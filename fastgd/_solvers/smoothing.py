@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastgd._format import is_finite
 from fastgd._limits import CACHED_NUMBERS, ROUNDING
 from fastgd._solvers.base import Bound, Outcome, Solver, Steps
 from fastgd._solvers.duality_gap import DualityGap, gradient_bound
 from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.simplex_basis import minimum_at_vertex
 from fastgd._sums import column_sums
-from fastgd._theta import is_finite
 from fastgd.results import CONVERGED, LIMIT_REACHED
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ class Rows(InMemory, AnyRows):
         The caller's own array if it is one in C order.
     targets : ndarray of shape (n,), float64
     weights : ndarray of shape (n,), float64, or None
-    kernel : fastgd._kernels.linear.Rows
+    kernel : fastgd._kernels.linear.RowTargets
         What a kernel gets beside X.
     """
 
@@ -167,7 +167,7 @@ class Rows(InMemory, AnyRows):
         self.targets = targets.astype(np.float64, copy=False)
         self.weights = weights
         (self.n, self.p), self.dtype = self.X.shape, self.X.dtype
-        self.kernel = kernels.Rows(self.targets, self.intercept, weights)
+        self.kernel = kernels.RowTargets(self.targets, self.intercept, weights)
         self._ones: FloatArray | None = None
 
     def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:

@@ -11,7 +11,7 @@ from fastgd._random import bit_generator_of
 from fastgd._sums import threads_of
 from fastgd._validation import check_count, check_flag, check_number, check_option
 from fastgd.losses import REGISTRY, Huber, Loss
-from fastgd.losses.base import ours
+from fastgd.losses.base import as_compiled
 from fastgd.schedules import inverse_scaling
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def loss_of(value: Any) -> Loss:
             raise ValueError(f"The 'loss' parameter must be a Loss or one of {', '.join(map(repr, REGISTRY))}. "
                              f"Got {described(value)} instead.")
         return REGISTRY[value]
-    loss = ours(value)
+    loss = as_compiled(value)
     if not isinstance(loss, Loss):
         raise TypeError("The 'loss' parameter must be the name of one of fastgd's losses or a Loss, of which "
                         f"fastgd.losses.compiled makes your own. Got {typed_value(value)}.")

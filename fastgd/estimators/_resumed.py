@@ -8,11 +8,11 @@ import numpy as np
 
 from fastgd._convergence.finalize import result_of
 from fastgd._convergence.report import Verdict
+from fastgd._format import is_finite
 from fastgd._limits import ROUNDING
 from fastgd._solvers import run_stochastic
 from fastgd._solvers.concomitant_scale import sizes_of_residuals
 from fastgd._source.rows import rows_in_memory
-from fastgd._theta import is_finite
 from fastgd.estimators._running_moments import ROWS_FOR_MOMENTS, RunningCurvature
 from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
 from fastgd.estimators._runs import Fit, State, fit_of_sample, in_slices

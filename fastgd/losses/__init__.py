@@ -1,4 +1,4 @@
-"""Losses as objects that are called like a textbook's functions, their gradients, and `compiled`, for your own.
+"""Losses as objects that are called like a textbook's functions, their gradients, and `compiled` for your own.
 
 >>> from fastgd.losses import Huber
 >>> Huber(delta=2)(14.0, [12.0, 15.0]), Huber(delta=2).gradient(14.0, [12.0, 15.0])
@@ -6,10 +6,10 @@
 
 A loss of your own
 ------------------
-A Python function ``f(theta, dataset)`` is called as it is, at the speed of Python. C functions run at compiled speed
-wherever a loss of fastgd does, and without the interpreter's lock: `compiled` makes a loss of them. It takes what
-numba's ``@cfunc``, ctypes, `scipy.LowLevelCallable` or a capsule hold; parameters come as an array of double through a
-third argument. The Cauchy loss, log(1 + (r / c)**2), which forgets outliers altogether, with numba::
+A Python function ``f(theta, dataset)`` is called as it is, at the speed of Python. `compiled` makes a loss of two C
+functions, which runs at the speed of the losses here and without the interpreter's lock. It takes functions of numba's
+``@cfunc``, ctypes, `scipy.LowLevelCallable` or a capsule; parameters are an array of double in a third argument. An
+example is the Cauchy loss, log(1 + (r / c)**2), whose slope tends to 0 for far outliers. With numba::
 
     import math
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ third argument. The Cauchy loss, log(1 + (r / c)**2), which forgets outliers alt
     check_gradient(cauchy, cauchy.gradient, pcttip).error < 1e-6  # True
     round(minimize(cauchy, cauchy.gradient, pcttip, tol=1e-9, progress=False), 4)  # 15.6503
 
-The same with the C compiler::
+With the C compiler::
 
     import ctypes
     import pathlib
@@ -60,7 +60,7 @@ The same with the C compiler::
     cauchy = compiled(library.value, library.slope, name="cauchy", c=5.0)
     round(minimize(cauchy, cauchy.gradient, load_tips()["pcttip"], tol=1e-9, progress=False), 4)  # 15.6503
 
-How to add a loss to fastgd itself stands in ``tests/README.md`` of its source tree.
+``tests/README.md`` of the source tree describes how to add a loss to fastgd itself.
 """
 from fastgd.losses import builtin
 from fastgd.losses.base import Gradient, Loss

@@ -1,4 +1,4 @@
-"""A loss as an object that is called like a textbook's function: the call, the curve, and its gradient.
+"""Base classes of losses and gradients: callable like a textbook's functions, with a curve over many thetas.
 
 The constant model predicts one number `theta` for every point. ``mse(theta, dataset)`` is the mean of the loss over
 the points, ``grad_mse(theta, dataset)`` its derivative in theta. With ``X=`` the prediction for row i is X[i] @ theta,
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 import numpy as np
 
 from fastgd._frames import typed_value
+from fastgd._immutable import Immutable
 from fastgd._limits import EVALUATIONS
 from fastgd._source import Points, as_source, no_intercept_without_rows
 from fastgd._source.points import mean_over
@@ -29,7 +30,6 @@ from fastgd._validation import (
     is_lazy,
     real_numbers,
 )
-from fastgd._value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,20 +39,19 @@ if TYPE_CHECKING:
     from fastgd._source.rows import AnyRows
     from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
 
-#: What the mean over the rows of a linear model is: a float, of a gradient an array.
+#: Type of the mean over the rows of a linear model: float for a loss, an array for a gradient.
 OverRows = TypeVar("OverRows")
 
 _MISSING: Any = object()
 
 
 class _Signature:
-    """The signature of an instance's call; the class keeps that of its constructor."""
+    """Signature of an instance's call; the class keeps that of its constructor."""
 
     def __get__(self, function: _Mean[Any] | None, owner: object) -> inspect.Signature:
         if function is None:
             raise AttributeError("__signature__")
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        only = inspect.Parameter.KEYWORD_ONLY
+        kind, only = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
         return inspect.Signature(
             [inspect.Parameter(name, kind) for name in ("theta", "dataset")]
             + [inspect.Parameter(name, kind, default=value) for name, value in function.parameters.items()]
@@ -61,7 +60,7 @@ class _Signature:
 
 
 class _Doc:
-    """The docstring of a class; that of an instance opens with its call."""
+    """Docstring of a class; an instance's one begins with the signature of its call."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -72,8 +71,8 @@ class _Doc:
         return f"{function.__name__}{function.__signature__}\n\n{inspect.cleandoc(self._text)}"
 
 
-class _Mean(Value, Generic[OverRows]):
-    """What a loss and its gradient share: a mean over the points, called with one theta, and a curve over many."""
+class _Mean(Immutable, Generic[OverRows]):
+    """Mean of a loss or of its slope over the points: at one theta by a call, at many by `curve`."""
 
     is_slope: ClassVar = False
     __signature__ = _Signature()
@@ -115,11 +114,12 @@ class _Mean(Value, Generic[OverRows]):
 
         With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
         array like theta. With `sample_weight`, a number w >= 0 for each point, it is sum(w * loss) / sum(w). Above 1e6
-        points (with X, numbers in it) `n_threads` threads share the work, -1 as many as there are cores; None is 1. The
-        bits do not depend on it. The textbook's names are keywords too: `y_vals` for the points, `alpha` for delta.
+        points (with X, numbers in X) `n_threads` threads share the work; -1 is one for each core, None is 1. The result
+        is bit-identical for any number. The textbook's names are keywords too: `y_vals` for the points, `alpha` for
+        delta.
         """
         if args or kwargs or dataset is _MISSING or theta is _MISSING:
-            answer: float | OverRows = self._called_otherwise(
+            answer: float | OverRows = self._evaluate_with(
                 theta, dataset, args, kwargs, X=X, fit_intercept=fit_intercept, sample_weight=sample_weight,
                 n_threads=n_threads)
             return answer
@@ -138,9 +138,9 @@ class _Mean(Value, Generic[OverRows]):
             return mean_over(self, theta, targets)
         return mean_over(self, theta, targets, threads_of(n_threads))
 
-    def _called_otherwise(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
-                          **options: Any) -> Any:
-        """A call with parameters of the loss, or with the textbook's other names."""
+    def _evaluate_with(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
+                       **options: Any) -> Any:
+        """Evaluate with parameters of the loss, or with the textbook's other names."""
         name = self.__name__
         if "y_vals" in named:
             if dataset is not _MISSING:
@@ -165,12 +165,12 @@ class _Mean(Value, Generic[OverRows]):
     def curve(self, thetas: ArrayLike, dataset: ArrayLike, *, X: ArrayLike | None = None,
               fit_intercept: bool = False, sample_weight: ArrayLike | None = None,
               n_threads: Count | None = None) -> DoubleArray:
-        """Mean over the points at each theta, the data read once for many thetas.
+        """Mean over the points at each of many thetas, in one pass over the data.
 
         Parameters
         ----------
         thetas : array-like of shape (m,), with X (m, p) or (m, p + 1)
-            Where to evaluate; finite.
+            Thetas; finite.
         dataset : array-like of shape (n,)
             The points; finite real numbers.
         X : array-like of shape (n, p), optional
@@ -180,7 +180,7 @@ class _Mean(Value, Generic[OverRows]):
         sample_weight : array-like of shape (n,), optional
             A weight for each point, at least 0.
         n_threads : int or None, default None
-            As for a call; without X each point counts once for each theta.
+            As for a call; without X each point is counted once for each theta.
 
         Returns
         -------
@@ -203,8 +203,8 @@ class _Mean(Value, Generic[OverRows]):
         threads = threads_of(n_threads)
         if X is not None or is_lazy(dataset):
             source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
-            places = _many_thetas(thetas, source) if source.is_rows else check_dataset(thetas, "thetas")
-            return source.means(self, places, threads)
+            checked = _many_thetas(thetas, source) if source.is_rows else check_dataset(thetas, "thetas")
+            return source.means(self, checked, threads)
         no_intercept_without_rows(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
@@ -212,7 +212,7 @@ class _Mean(Value, Generic[OverRows]):
         return points.means(self, checked, threads)
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
-        """The version of a fused kernel function for this loss and type of data; found once, not at each call."""
+        """Specialise a fused kernel function for this loss and data type; a dispatch at each call costs 1 to 2 us."""
         try:
             found: Callable[P, R] = self._versions[function, dtype]
         except KeyError:
@@ -221,7 +221,7 @@ class _Mean(Value, Generic[OverRows]):
 
 
 def _one_theta(theta: ArrayLike, rows: AnyRows) -> DoubleArray:
-    """`theta` as an array with a component for each parameter; any number may be in it."""
+    """`theta` as an array with a component for each parameter, NaN and infinity included."""
     array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (rows.n_parameters,):
         raise ValueError(f"theta must be an array of shape ({rows.n_parameters},), a number for each of "
@@ -250,31 +250,31 @@ def _one_number(theta: object) -> float:
 class Loss(_Mean[float]):
     """Mean loss over the points: ``loss(theta, dataset, *, X=None, fit_intercept=False) -> float``.
 
-    Two losses are equal if they are of one class and have equal parameters. They can be pickled and hashed.
+    Losses are immutable; they compare, hash and pickle by their class and parameters.
 
     Attributes
     ----------
     gradient : Gradient
         The derivative in theta, called in the same way.
     parameters : dict
-        The loss's own parameters, by name.
+        Parameters of the loss, by name.
     max_curvature : float
-        The supremum of the second derivative in the prediction; inf where it has no bound.
+        Supremum of the second derivative in the prediction; inf where it has no bound.
     max_stable_alpha : float or None
-        The largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature;
-        None where the curvature has no bound.
+        Largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature; None
+        where the curvature has no bound.
     kinks : tuple of (float, float)
-        Where the slope jumps: for each such place the residual, target - prediction, and the height of the jump;
-        () for a smooth loss.
+        Breakpoints: the residual, target - prediction, at which the slope jumps, and the height of the jump; () for a
+        smooth loss.
     is_convex, is_quadratic : bool
-        Whether it is so in the prediction.
+        Whether the loss is convex, or quadratic, in the prediction.
     is_exact : bool
-        Whether it needs only + - * / and comparisons, so that its bits are promised; if not it needs exp, whose last
-        bit differs between machines.
+        Whether the loss is bitwise reproducible, as it needs only + - * / and comparisons. The last bit of the others,
+        which need exp, may differ from numpy's.
     target_range : (float, float)
-        The targets for which it has a meaning.
+        Targets for which the loss is defined.
     link : {"identity", "logit"}
-        What a prediction stands for: a target, or the log-odds of a probability.
+        Meaning of a prediction: a target, or the log-odds of a probability.
 
     Examples
     --------
@@ -295,13 +295,13 @@ class Loss(_Mean[float]):
     link: Literal["identity", "logit"] = "identity"
     _name: str
     _kernel_type: ClassVar[Callable[..., KernelLoss]]
-    _defaults: ClassVar[Mapping[str, float]] = {}    # its parameters, by name
-    _other_names: ClassVar[Mapping[str, str]] = {}    # which a textbook has for them
+    _defaults: ClassVar[Mapping[str, float]] = {}    # of the parameters, by name
+    _other_names: ClassVar[Mapping[str, str]] = {}    # a textbook's names of the parameters
     _parameters: Mapping[str, float]
 
     def __init__(self) -> None:
         if not hasattr(type(self), "_kernel_type"):
-            raise TypeError(f"{type(self).__name__} has no maths; make a loss of your own by fastgd.losses.compiled.")
+            raise TypeError(f"{type(self).__name__} has no kernel. Make a loss of your own by fastgd.losses.compiled.")
         self._set_up(self._name, self._kernel_type(), {})
 
     def _set_up(self, name: str, kernel: KernelLoss, parameters: Mapping[str, float]) -> None:
@@ -310,7 +310,7 @@ class Loss(_Mean[float]):
 
     @property
     def loss(self) -> Loss:
-        """Itself, as the `loss` of its gradient."""
+        """The loss itself, like the `loss` of its gradient."""
         return self
 
     def __getattr__(self, name: str) -> float:
@@ -327,7 +327,7 @@ class Loss(_Mean[float]):
         return None if math.isinf(self.max_curvature) else 2 / self.max_curvature
 
     def smoothed(self, h: Number) -> Loss:
-        """The loss with its kinks rounded off over a half-width of h, and its other parameters as they are.
+        """Smooth the breakpoints of the loss over a half-width of h.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class Loss(_Mean[float]):
         Returns
         -------
         Loss
-            The loss itself if it has no kinks.
+            A loss with the other parameters of this one; the loss itself if it has no breakpoints.
 
         Raises
         ------
@@ -351,25 +351,23 @@ class Loss(_Mean[float]):
         (((0.0, 1.0),), Pinball(q=0.9, smoothing=0.25), mse)
         """
         half_width = check_number(h, "h", low=0)
-        return self._remade({**self._parameters, "smoothing": half_width}) if self.kinks else self
+        return self._replace({"smoothing": half_width}) if self.kinks else self
 
     def _with_parameters(self, *args: Any, **kwargs: Any) -> Loss:
         if not args and kwargs.keys() <= self._defaults.keys():    # the usual call
-            return self._remade({**self._parameters, **kwargs})
+            return self._replace(kwargs)
         named = {self._other_names.get(name, name): value for name, value in kwargs.items()}
         names = tuple(self._defaults)
         unknown = [name for name in named if name not in names[len(args):]]
         if unknown or len(args) > len(names) or len(named) < len(kwargs):
-            raise TypeError(self._words_on_parameters(args, kwargs))
-        return self._remade({**self._parameters, **dict(zip(names, args, strict=False)), **named})
+            takes = ", ".join(["theta", "dataset", *names, "X", "fit_intercept", "sample_weight", "n_threads"])
+            got = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+            raise TypeError(f"{self._name}() takes {takes}; got {got} beside theta and dataset")
+        return self._replace({**dict(zip(names, args, strict=False)), **named})
 
-    def _remade(self, parameters: dict[str, Any]) -> Loss:
-        return type(self)(**parameters)
-
-    def _words_on_parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        takes = ", ".join(["theta", "dataset", *self._defaults, "X", "fit_intercept", "sample_weight", "n_threads"])
-        got = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-        return f"{self._name}() takes {takes}; got {got} beside theta and dataset"
+    def _replace(self, changes: dict[str, Any]) -> Loss:
+        """A loss with some parameters changed."""
+        return type(self)(**{**self._parameters, **changes})
 
     def __repr__(self) -> str:
         if "_name" in vars(type(self)) and self._parameters == self._defaults:
@@ -383,12 +381,12 @@ class Loss(_Mean[float]):
 class Gradient(_Mean["DoubleArray"]):
     """Mean derivative of a loss over the points: ``gradient(theta, dataset, *, X=None, fit_intercept=False)``.
 
-    A float; with X, the array of its derivatives in the components of theta.
+    It is a float; with X an array of the derivatives in the components of theta.
 
     Attributes
     ----------
     loss : Loss
-        The loss whose derivative this is.
+        The loss that the gradient belongs to.
 
     Examples
     --------
@@ -431,10 +429,10 @@ _PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks"
            "max_stable_alpha", "parameters", "smoothed", "target_range"}
 
 
-def ours(function: object) -> Loss | Gradient | None:
-    """The Loss or Gradient that `function` is (also as a `functools.partial` of one); None for a Python function."""
+def as_compiled(function: object) -> Loss | Gradient | None:
+    """The Loss or Gradient that `function` is, or is a `functools.partial` of; None for a Python callable."""
     if isinstance(function, (Loss, Gradient)):
-        # A subclass that calls something else is a Python function like any other.
+        # A subclass with another __call__ is a Python callable like any other.
         return function if type(function).__call__ is _Mean.__call__ else None
     if isinstance(function, type) and issubclass(function, _Mean):
         raise TypeError(f"{function.__name__} is a class; pass a loss, {function.__name__}(), or its gradient.")
@@ -443,4 +441,3 @@ def ours(function: object) -> Loss | Gradient | None:
         if set(function.keywords) <= {*loss._defaults, *loss._other_names}:
             return function.func._with_parameters(**function.keywords)
     return None
-

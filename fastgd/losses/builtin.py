@@ -1,21 +1,21 @@
-"""The losses of the package: a class each, with its formula, what is true of it, and its source.
+"""Losses of the package: a class each, with its formula, its facts as attributes, and its source.
 
-The maths of each stands in ``fastgd/_kernels/losses.pxd`` under the class's name, and its numpy twin in
-``fastgd/reference.py`` under the loss's. `REGISTRY` lists one object of each; tests and benches iterate over it.
+The maths of a loss is in ``fastgd/_kernels/losses.pxd`` under the name of the class, and its numpy twin in
+``fastgd/reference.py`` under the name of the loss. `REGISTRY` has one object of each class; tests and benches iterate
+over it.
 """
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
 from fastgd._kernels import losses as kernels
-from fastgd._limits import EVALUATIONS_OF_EXP, NARROWEST_KINK
 from fastgd._validation import check_number
 from fastgd.losses.base import Loss
 
 if TYPE_CHECKING:
     from fastgd._types import Number
 
-# The one list of what a loss exports, here and in `fastgd`.
+# The only list of the exported names, for this module and for `fastgd`.
 __all__ = [
     "AbsoluteError", "CrossEntropy", "EpsilonInsensitive", "Huber", "LogCosh", "Pinball", "Quartic", "SquaredError",
     "abs_loss", "cross_entropy", "epsilon_insensitive", "grad_abs_loss", "grad_cross_entropy",
@@ -23,9 +23,14 @@ __all__ = [
     "grad_quartic_loss", "huber_loss", "log_cosh", "mse", "pinball_loss", "quartic_loss",
 ]
 
+#: Evaluations, of 16 ns each, of a loss that needs exp in one call of a kernel, after which Ctrl-C is answered.
+EVALUATIONS_OF_EXP = 2**20
+#: Smallest half-width of a smoothed breakpoint: the smallest whose inverse is finite in float32.
+LEAST_HALF_WIDTH = 2.0**-126
+
 
 class SquaredError(Loss):
-    """Squared error ``r**2`` with ``r = y - theta``; its mean is least at the mean of y (`mse`).
+    """Squared error ``r**2`` with ``r = y - theta`` (`mse`); the mean of y minimises its mean.
 
     References
     ----------
@@ -44,36 +49,36 @@ class SquaredError(Loss):
     is_quadratic = True
 
 
-class _Kinked(Loss):
-    """What is straight but for kinks at r = -epsilon and epsilon; with smoothing they are rounded off."""
+class _PiecewiseLinear(Loss):
+    """Loss that is linear but for breakpoints at r = -epsilon and r = epsilon, which `smoothing` > 0 rounds off."""
 
     smoothing: float
 
-    def _set_up_kinks(self, parameters: dict[str, float], smoothing: Number, *, above: float = 1.0, below: float = 1.0,
-                      epsilon: float = 0.0) -> None:
-        """`above` and `below` are the steepness beyond the kinks; the sharp loss is made of `parameters`."""
+    def _set_up_breakpoints(self, parameters: dict[str, float], smoothing: Number, *, above: float = 1.0,
+                            below: float = 1.0, epsilon: float = 0.0) -> None:
+        """Set the attributes of a loss with the slopes `above` and -`below` in r beyond the breakpoints."""
         width = check_number(smoothing, "smoothing", low=0)
         named = {**parameters, "smoothing": width}
         if width > 0:
-            h = max(width, NARROWEST_KINK)
-            self._set_up(self._name, kernels.SmoothedKinks(above, below, epsilon, h), named)
-            # Each kink spreads its jump evenly over 2 h; where they overlap, both count.
+            h = max(width, LEAST_HALF_WIDTH)
+            self._set_up(self._name, kernels.SmoothedPiecewiseLinear(above, below, epsilon, h), named)
+            # Each breakpoint spreads its jump evenly over 2 h; where these intervals overlap, the curvatures add up.
             self._set(max_curvature=(above + below if h > epsilon else max(above, below)) / h / 2)
         else:
             self._set_up(self._name, self._kernel_type(**parameters), named)
             self._set(kinks=((-epsilon, below), (epsilon, above)) if epsilon > 0 else ((0.0, above + below),))
 
 
-class AbsoluteError(_Kinked):
-    """Absolute error ``abs(r)`` with ``r = y - theta``; its mean is least at the median of y (`abs_loss`).
+class AbsoluteError(_PiecewiseLinear):
+    """Absolute error ``abs(r)`` with ``r = y - theta`` (`abs_loss`); the median of y minimises its mean.
 
-    With smoothing h > 0 the kink is convolved with a uniform density: ``r**2 / (2 h) + h / 2`` where ``abs(r) <= h``,
-    else ``abs(r)`` as before. That is above the absolute error by h / 2 at most.
+    With smoothing h > 0 it is convolved with a uniform density: ``r**2 / (2 h) + h / 2`` where ``abs(r) <= h``, else
+    ``abs(r)``. That exceeds the absolute error by at most h / 2.
 
     Parameters
     ----------
     smoothing : float, default 0
-        The half-width over which the kink is rounded off, in the units of the data; at least 0, which keeps the kink.
+        Half-width over which the breakpoint is rounded off, in the units of the data; at least 0. 0 keeps it.
 
     Raises
     ------
@@ -101,18 +106,18 @@ class AbsoluteError(_Kinked):
     _defaults: ClassVar = {"smoothing": 0.0}
 
     def __init__(self, smoothing: Number = 0) -> None:
-        self._set_up_kinks({}, smoothing)
+        self._set_up_breakpoints({}, smoothing)
 
 
 class Huber(Loss):
     """Huber loss ``r**2 / 2`` where ``abs(r) <= delta``, else ``delta * (abs(r) - delta / 2)`` (`huber_loss`).
 
-    Quadratic near the prediction and linear far from it, so that outliers pull with a bounded force.
+    It is quadratic near the prediction and linear far from it, so that the slope of an outlier is bounded.
 
     Parameters
     ----------
     delta : float, default 1
-        Where it turns from quadratic to linear, in the units of the data; above 0.
+        Residual at which it turns from quadratic to linear, in the units of the data; above 0.
 
     Raises
     ------
@@ -135,7 +140,7 @@ class Huber(Loss):
     _name = "huber_loss"
     max_curvature = 1.0
     _defaults: ClassVar = {"delta": 1.0}
-    _other_names: ClassVar = {"alpha": "delta"}    # in the course's first definition
+    _other_names: ClassVar = {"alpha": "delta"}    # in the textbook's first definition
 
     def __init__(self, delta: Number = 1) -> None:
         turn = check_number(delta, "delta", low=0, inclusive=False)
@@ -143,9 +148,9 @@ class Huber(Loss):
 
 
 class Quartic(Loss):
-    """Quartic ``(r + 12)(r + 23)(r - 14)(r - 15) / 5000 + 7``, ``r = y - theta``: not convex (`quartic_loss`).
+    """Quartic ``(r + 12)(r + 23)(r - 14)(r - 15) / 5000 + 7``, ``r = y - theta`` (`quartic_loss`); it is not convex.
 
-    It has two minima, and descent finds the one in whose basin it starts (`fastgd.minimize_multistart`).
+    It has two minima; descent converges to the one in whose basin it starts (`fastgd.minimize_multistart`).
 
     Examples
     --------
@@ -162,7 +167,7 @@ class Quartic(Loss):
 class CrossEntropy(Loss):
     """Cross-entropy ``log(1 + exp(theta)) - y theta``, y in [0, 1], theta a log-odds (`cross_entropy`).
 
-    Its mean is least at the log-odds of the mean of y; where that mean is not between 0 and 1 there is no minimum.
+    The log-odds of the mean of y minimise its mean. If all y are 0, or all are 1, there is no minimum.
 
     References
     ----------
@@ -184,19 +189,19 @@ class CrossEntropy(Loss):
     link = "logit"
 
 
-class Pinball(_Kinked):
+class Pinball(_PiecewiseLinear):
     """Pinball loss ``q r`` where ``r > 0``, else ``(q - 1) r``, ``r = y - theta`` (`pinball_loss`).
 
-    Its mean is least at the q-quantile of y. With smoothing h > 0 the kink is convolved with a uniform density:
-    ``(q - 1/2) r + r**2 / (4 h) + h / 4`` where ``abs(r) <= h``, else as before. That is above the pinball loss by
-    h / 4 at most.
+    The q-quantile of y minimises its mean. With smoothing h > 0 it is convolved with a uniform density:
+    ``(q - 1/2) r + r**2 / (4 h) + h / 4`` where ``abs(r) <= h``, else unchanged. That exceeds the pinball loss by at
+    most h / 4.
 
     Parameters
     ----------
     q : float, default 0.5
         The quantile, between 0 and 1.
     smoothing : float, default 0
-        The half-width over which the kink is rounded off, in the units of the data; at least 0, which keeps the kink.
+        Half-width over which the breakpoint is rounded off, in the units of the data; at least 0. 0 keeps it.
 
     Raises
     ------
@@ -206,9 +211,6 @@ class Pinball(_Kinked):
     References
     ----------
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978).
-
-    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
-    Econometrics 232 (2023).
 
     Examples
     --------
@@ -226,11 +228,11 @@ class Pinball(_Kinked):
 
     def __init__(self, q: Number = 0.5, smoothing: Number = 0) -> None:
         quantile = check_number(q, "q", low=0, inclusive=False, high=1)
-        self._set_up_kinks({"q": quantile}, smoothing, above=quantile, below=1 - quantile)
+        self._set_up_breakpoints({"q": quantile}, smoothing, above=quantile, below=1 - quantile)
 
 
 class LogCosh(Loss):
-    """Log-cosh loss ``log(cosh(r))``, ``r = y - theta``: like the Huber loss, and smooth everywhere (`log_cosh`).
+    """Log-cosh loss ``log(cosh(r))``, ``r = y - theta`` (`log_cosh`): like the Huber loss, and smooth everywhere.
 
     References
     ----------
@@ -251,19 +253,19 @@ class LogCosh(Loss):
     at_once = EVALUATIONS_OF_EXP
 
 
-class EpsilonInsensitive(_Kinked):
+class EpsilonInsensitive(_PiecewiseLinear):
     """Epsilon-insensitive loss ``max(abs(r) - epsilon, 0)``, ``r = y - theta`` (`epsilon_insensitive`).
 
-    With smoothing h > 0 both kinks are convolved with a uniform density, each by itself:
+    With smoothing h > 0 it is convolved with a uniform density at each breakpoint:
     ``(s(r - epsilon) + s(r + epsilon)) / 2 - epsilon``, where ``s(t)`` is ``t**2 / (2 h) + h / 2`` for ``abs(t) <= h``,
-    else ``abs(t)``. That is above the epsilon-insensitive loss by h / 2 at most, by h / 4 where h <= 2 epsilon.
+    else ``abs(t)``. That exceeds the epsilon-insensitive loss by at most h / 2, and by h / 4 if h <= 2 epsilon.
 
     Parameters
     ----------
     epsilon : float, default 0.1
-        Residuals up to this cost nothing, in the units of the data; at least 0.
+        Largest absolute residual whose loss is 0, in the units of the data; at least 0.
     smoothing : float, default 0
-        The half-width over which each kink is rounded off, in the units of the data; at least 0, which keeps them.
+        Half-width over which each breakpoint is rounded off, in the units of the data; at least 0. 0 keeps them.
 
     Raises
     ------
@@ -273,9 +275,6 @@ class EpsilonInsensitive(_Kinked):
     References
     ----------
     V. N. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
-
-    X. He, X. Pan, K. M. Tan and W.-X. Zhou, "Smoothed quantile regression with large-scale inference", Journal of
-    Econometrics 232 (2023).
 
     Examples
     --------
@@ -293,7 +292,7 @@ class EpsilonInsensitive(_Kinked):
 
     def __init__(self, epsilon: Number = 0.1, smoothing: Number = 0) -> None:
         insensitive = check_number(epsilon, "epsilon", low=0)
-        self._set_up_kinks({"epsilon": insensitive}, smoothing, epsilon=insensitive)
+        self._set_up_breakpoints({"epsilon": insensitive}, smoothing, epsilon=insensitive)
 
 
 mse = SquaredError()
@@ -316,4 +315,4 @@ grad_epsilon_insensitive = epsilon_insensitive.gradient
 
 REGISTRY: dict[str, Loss] = {loss.__name__: loss for loss in (
     mse, abs_loss, huber_loss, quartic_loss, cross_entropy, pinball_loss, log_cosh, epsilon_insensitive)}
-"""One loss of each kind, with its default parameters, by name."""
+"""One loss of each class with its default parameters, by name."""

@@ -1,4 +1,4 @@
-"""Losses of the user's own, from C functions of other tools: where these are, and whether they have the signature."""
+"""Losses from C functions of numba, ctypes, scipy.LowLevelCallable or capsules: addresses and checked signatures."""
 from __future__ import annotations
 
 import ctypes
@@ -10,7 +10,6 @@ import numpy as np
 
 from fastgd._frames import typed_value
 from fastgd._kernels import losses as kernels
-from fastgd._limits import EVALUATIONS_OF_C
 from fastgd._validation import check_number
 from fastgd.losses.base import Loss
 
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
 
 PLAIN = "double (double, double)"
 WITH_DATA = "double (double, double, void *)"
-_HOLDS_THE_GIL = 4    # ctypes' flag of a function that needs the interpreter's lock, which our loops do not hold
+_HOLDS_THE_GIL = 4    # ctypes' flag of a function that needs the interpreter's lock, which kernels do not hold
+
+#: Evaluations of a C function at a point in one call of a kernel, after which Ctrl-C is answered: 0.1 s at 1.5 us each.
+EVALUATIONS_OF_C = 2**16
 
 _api = ctypes.pythonapi
 _capsule_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", _api))
@@ -30,38 +32,34 @@ _capsule_context = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCaps
 
 
 class CFunction(NamedTuple):
-    """A C function of a loss, and the object that must live as long as it is called."""
+    """Address of a C function, and the object that must live as long as it is called."""
 
     address: int
     takes_data: bool
-    data: int | None    # an address that the function brought along
+    data: int | None    # address of user_data that the function carries
     name: str | None
     owner: Any
 
 
 def c_function(function: Any, role: str, has_parameters: bool) -> CFunction:
-    """The CFunction for what the user gave as `value` or `slope`."""
+    """Return the CFunction of the `value` or `slope` argument."""
     found = (_from_numba(function, role) or _from_ctypes(function, role) or _from_low_level_callable(function, role)
              or _from_capsule(function, role))
     if found is None:
         raise TypeError(f"The '{role}' parameter must be a numba cfunc, a ctypes function, a scipy.LowLevelCallable or "
-                        f"a capsule of a C function {_wanted(has_parameters)}. Got {function!r} of type "
-                        f"{type(function).__name__}.")
+                        f"a capsule of a C function '{WITH_DATA if has_parameters else PLAIN}'. Got {function!r} of "
+                        f"type {type(function).__name__}.")
     if found.takes_data != has_parameters and not (found.takes_data and found.data is not None):
-        raise _wrong(role, WITH_DATA if found.takes_data else PLAIN, has_parameters)
+        raise _wrong_signature(role, WITH_DATA if found.takes_data else PLAIN, has_parameters)
     if has_parameters and found.data is not None:
-        raise TypeError(f"The '{role}' function brings its own user_data; give no parameters with it.")
+        raise TypeError(f"The '{role}' function has user_data of its own. Give no parameters with it.")
     return found
 
 
-def _wanted(has_parameters: bool) -> str:
-    return f"'{WITH_DATA}'" if has_parameters else f"'{PLAIN}'"
-
-
-def _wrong(role: str, got: str, has_parameters: bool) -> TypeError:
-    why = ("its parameters come through the last argument" if has_parameters
-           else "the arguments are prediction and target; a third, void *, goes with parameters")
-    return TypeError(f"The '{role}' function must have the signature {_wanted(has_parameters)}: {why}. Got '{got}'.")
+def _wrong_signature(role: str, got: str, has_parameters: bool) -> TypeError:
+    wanted, why = ((WITH_DATA, "its parameters come through the last argument") if has_parameters
+                   else (PLAIN, "the arguments are prediction and target; a third, void *, goes with parameters"))
+    return TypeError(f"The '{role}' function must have the signature '{wanted}': {why}. Got '{got}'.")
 
 
 def _from_numba(function: Any, role: str) -> CFunction | None:
@@ -79,13 +77,14 @@ def _from_ctypes(function: Any, role: str) -> CFunction | None:
         return None
     _refuse_callback(function, role)
     if function.argtypes is None:
-        raise TypeError(f"The '{role}' function has no argtypes: say what it takes and returns, "
+        raise TypeError(f"The '{role}' function has no argtypes. Set them: "
                         "f.argtypes = [ctypes.c_double] * 2; f.restype = ctypes.c_double.")
     if type(function)._flags_ & _HOLDS_THE_GIL:
-        raise TypeError(f"The '{role}' function needs the interpreter's lock; make it by ctypes.CFUNCTYPE or CDLL.")
-    got = _signature([function.restype, *function.argtypes])
+        raise TypeError(f"The '{role}' function needs the interpreter's lock. Make it by ctypes.CFUNCTYPE or CDLL.")
+    result, *arguments = map(_c_name, [function.restype, *function.argtypes])
+    got = f"{result} ({', '.join(arguments)})"
     if got not in (PLAIN, WITH_DATA):
-        raise _wrong(role, got, len(function.argtypes) > 2)
+        raise _wrong_signature(role, got, len(function.argtypes) > 2)
     address = ctypes.cast(function, ctypes.c_void_p).value
     if address is None:
         raise TypeError(f"The '{role}' function is a null pointer.")
@@ -93,8 +92,8 @@ def _from_ctypes(function: Any, role: str) -> CFunction | None:
 
 
 def _refuse_callback(function: Any, role: str) -> None:
-    """Raise TypeError for a Python function in a ctypes callback: what it raises, Ctrl-C included, would be lost."""
-    # What it was made from is kept alive by it, or by the array or structure that it is part of.
+    """Raise TypeError for a Python function in a ctypes callback: its exceptions, Ctrl-C included, would be lost."""
+    # The callback keeps its function alive, or the array or structure does that the callback is part of.
     holder, kept = function, []
     while holder is not None:
         kept.append(holder._objects)
@@ -104,13 +103,8 @@ def _refuse_callback(function: Any, role: str) -> None:
         if isinstance(value, dict):
             kept += value.values()
         elif type(value).__name__ == "CThunkObject":
-            raise TypeError(f"The '{role}' function is a Python function in a ctypes callback: pass the Python "
+            raise TypeError(f"The '{role}' function is a Python function in a ctypes callback. Pass the Python "
                             "function itself as loss_fn, or a function of a shared library.")
-
-
-def _signature(types: list[Any]) -> str:
-    names = [_c_name(kind) for kind in types]
-    return f"{names[0]} ({', '.join(names[1:])})"
 
 
 def _c_name(kind: Any) -> str:
@@ -122,7 +116,7 @@ def _c_name(kind: Any) -> str:
 
 
 def _from_low_level_callable(function: Any, role: str) -> CFunction | None:
-    # A tuple whose first item is a capsule named by the signature, with the user's data as its context.
+    # It is a tuple whose first item is a capsule, named by the signature and with the user's data as its context.
     if not (isinstance(function, tuple) and hasattr(function, "user_data") and hasattr(function, "signature")):
         return None
     inner = getattr(function, "function", None)
@@ -140,12 +134,12 @@ def _from_capsule(capsule: Any, role: str) -> CFunction | None:
     bare = re.sub(r"\s+", "", got)
     takes_data = bare in ("double(double,double,void*)", "double(double,double,double*)")
     if bare != "double(double,double)" and not takes_data:
-        raise _wrong(role, got or "a capsule without a name", got.count(",") > 1)
+        raise _wrong_signature(role, got or "a capsule without a name", got.count(",") > 1)
     return CFunction(_capsule_pointer(capsule, name), takes_data, _capsule_context(capsule), None, capsule)
 
 
 class CompiledLoss(Loss):
-    """A loss made of C functions by `compiled`; it cannot be pickled, as addresses are good in one process only.
+    """Loss of C functions, made by `compiled`; it cannot be pickled, because addresses belong to one process.
 
     Examples
     --------
@@ -160,7 +154,7 @@ class CompiledLoss(Loss):
     """
 
     _functions: tuple[CFunction, CFunction]
-    is_convex = False    # as far as is known
+    is_convex = False    # nothing is known of it
     at_once = EVALUATIONS_OF_C
 
     def __init__(self, value: CFunction, slope: CFunction, name: str, parameters: Mapping[str, float]) -> None:
@@ -177,8 +171,8 @@ class CompiledLoss(Loss):
         kernel = kernels.CFunctionsWithData(*addresses, value_data, slope_data, kept_alive)
         self._set_up(name, kernel, parameters)
 
-    def _remade(self, parameters: dict[str, Any]) -> CompiledLoss:
-        return CompiledLoss(*self._functions, self._name, _checked_parameters(parameters))
+    def _replace(self, changes: dict[str, Any]) -> CompiledLoss:
+        return CompiledLoss(*self._functions, self._name, _check_parameters({**self._parameters, **changes}))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
@@ -194,39 +188,39 @@ class CompiledLoss(Loss):
         return f"<compiled loss {', '.join(shown)}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle {self!r}: it holds addresses, which are good in this process only")
+        raise TypeError(f"cannot pickle {self!r}: it holds addresses of this process")
 
 
-#: The arguments of every loss, whatever its parameters are.
+#: Arguments of every loss, which no parameter may have the name of.
 _ARGUMENTS = ("self", "theta", "dataset", "y_vals", "X", "fit_intercept", "sample_weight", "n_threads")
 
 
 def compiled(value: object, slope: object, *, name: str | None = None, **parameters: Number) -> CompiledLoss:
-    """A loss of your own at compiled speed, from two C functions.
+    """Make a loss of your own from two C functions, at compiled speed.
 
     Parameters
     ----------
     value, slope : C function
         The loss at one point and its derivative in the prediction, ``double f(double prediction, double target)``:
         a numba ``@cfunc("float64(float64, float64)")``, a ctypes function of a shared library whose ``restype`` and
-        ``argtypes`` are set, a `scipy.LowLevelCallable`, or a capsule named by its signature. Must not raise, and be
-        safe in threads.
+        ``argtypes`` are set, a `scipy.LowLevelCallable`, or a capsule named by its signature. It must not raise, and
+        be thread-safe.
     name : str, optional
-        What the loss is called; default: the name of `value` if it has one.
+        Name of the loss; default: the name of `value`, if it has one.
     **parameters : float
-        Numbers that the functions get as a third argument ``void *``, an array of double in the order given here:
+        Numbers passed to the functions as a third argument ``void *``, an array of double in the order given here:
         ``double f(double prediction, double target, void *parameters)``. For numba:
-        ``@cfunc("float64(float64, float64, CPointer(float64))")``. A LowLevelCallable may bring its own data instead.
+        ``@cfunc("float64(float64, float64, CPointer(float64))")``. A LowLevelCallable may have its own data instead.
 
     Returns
     -------
     CompiledLoss
-        A loss like those of this module: gradient, curve, and compiled descents. It keeps alive what it needs.
+        A loss with a gradient, a curve, and compiled descents. It keeps alive the objects that it needs.
 
     Raises
     ------
     TypeError
-        If a function is of another kind or has another signature; the message shows the right one.
+        If a function is of another kind or has another signature; the message names the right one.
 
     Examples
     --------
@@ -245,12 +239,12 @@ def compiled(value: object, slope: object, *, name: str | None = None, **paramet
         raise TypeError(f"The 'name' parameter must be a str. Got {typed_value(name)}.")
     taken = [each for each in parameters if each in _ARGUMENTS]
     if taken:
-        raise TypeError(f"The parameter {taken[0]!r} has the name of an argument that every loss has "
-                        f"({', '.join(_ARGUMENTS)}). Give it another name.")
+        raise TypeError(f"The parameter {taken[0]!r} has the name of an argument of every loss "
+                        f"({', '.join(_ARGUMENTS)}). Choose another name.")
     if of_value.takes_data != of_slope.takes_data:
-        raise TypeError("The 'value' and 'slope' functions must have the same signature; only one of them takes data.")
-    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _checked_parameters(parameters))
+        raise TypeError("The 'value' and 'slope' functions must have the same signature. Only one of them takes data.")
+    return CompiledLoss(of_value, of_slope, name or of_value.name or "compiled", _check_parameters(parameters))
 
 
-def _checked_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
+def _check_parameters(parameters: Mapping[str, Number]) -> dict[str, float]:
     return {name: check_number(number, name, low=-np.inf, inclusive=False) for name, number in parameters.items()}

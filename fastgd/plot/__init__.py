@@ -1,14 +1,14 @@
-"""The course's pictures of losses and descents, on matplotlib: ``pip install 'fastgd[plot]'``.
+"""The textbook's pictures of losses and descents, on matplotlib: ``pip install 'fastgd[plot]'``.
 
-Every function draws on `ax` if it is given, else on a figure of its own, and returns the Axes. None of them shows or
-saves a picture or changes a setting of matplotlib. What is wrong with an argument is said before a figure is made.
+Every function draws on `ax`, or on a new figure, and returns the Axes. None of them shows or saves a picture or changes
+a setting of matplotlib. Arguments are checked before a figure is made.
 
     points_and_loss         the points as a rug, and the loss over theta
     plot_loss               the loss over theta
     plot_theta_on_loss, plot_tangent_on_loss, plot_connected_thetas, plot_one_gd_iter
-                            a dot, its tangent, a chord, an update on the curve; as in the course they join the curve
-                            that was drawn before them, and draw one where there is none
-    plot_histogram          the points, with the mean, the median and the Huber answer
+                            a dot, its tangent, a chord, an update on the curve; as in the textbook they join the
+                            curve that was drawn before them, or draw one
+    plot_histogram          the points, with their mean, median and Huber minimiser
     plot_descent            runs on the curve, and their losses after each update
     plot_paths              the contours of a loss of two parameters, with the paths of descents over it
 

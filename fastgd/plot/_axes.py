@@ -1,4 +1,4 @@
-"""What every picture shares: its axes, their margins, a legend and the colours. Here alone matplotlib is looked for."""
+"""Axes, margins, legends and colours of all pictures; the only module that imports matplotlib by itself."""
 from __future__ import annotations
 
 import contextlib
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
 
-# Colours that all readers can tell apart: M. Okabe and K. Ito, "Color Universal Design", 2008.
+# Colours that colour-blind readers can distinguish: M. Okabe and K. Ito, "Color Universal Design", 2008.
 BLUE, GREEN, VERMILLION, ORANGE, SKY, PURPLE = "#0072B2", "#009E73", "#D55E00", "#E69F00", "#56B4E9", "#CC79A7"
-#: As far from black as from white.
+#: Equal contrast to black and white.
 GREY = "#777777"
+RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 
 
 def require_matplotlib() -> ModuleType:
-    """The module matplotlib, with its Axes and Figure but without pyplot, which would look for a screen."""
+    """Import matplotlib with its Axes and Figure but without pyplot, which would search for a screen."""
     try:
         import matplotlib.figure
     except ImportError as error:
-        raise ImportError("The pictures need matplotlib: pip install 'fastgd[plot]'.") from error
+        raise ImportError("fastgd.plot needs matplotlib: pip install 'fastgd[plot]'.") from error
     return matplotlib
 
 
-def checked_axes(ax: Any, count: int = 1) -> Any:
-    """`ax`, or `count` of them in an array, if that is what was given; None if nothing was."""
+def check_axes(ax: Any, count: int = 1) -> Any:
+    """Return `ax`, or an array of `count` of them, after a check of the type; None for None."""
     Axes = require_matplotlib().axes.Axes
     if ax is None:
         return None
@@ -39,7 +40,7 @@ def checked_axes(ax: Any, count: int = 1) -> Any:
         pair[0] = ax
     if pair.shape != (count,) or not all(isinstance(one, Axes) for one in pair):
         wanted = "a matplotlib Axes" if count == 1 else "a pair of matplotlib Axes"
-        raise TypeError(f"The 'ax' parameter must be {wanted}. Got {described(ax)}.")
+        raise TypeError(f"The 'ax' parameter must be {wanted}. Got {type_and_shape(ax)}.")
     for one in pair:
         if one.name != "rectilinear":
             raise TypeError(f"The 'ax' parameter must have Cartesian coordinates, as those of a matplotlib Axes. Got "
@@ -47,8 +48,8 @@ def checked_axes(ax: Any, count: int = 1) -> Any:
     return ax if count == 1 else pair
 
 
-def described(value: object) -> str:
-    """The type of a refused value and its shape or length, never its contents."""
+def type_and_shape(value: object) -> str:
+    """Describe a refused value by its type and its shape or length."""
     kind, shape = type(value).__name__, getattr(value, "shape", None)
     if shape is None and isinstance(value, Sized):
         return f"{kind} of length {len(value)}"
@@ -57,10 +58,10 @@ def described(value: object) -> str:
 
 @contextlib.contextmanager
 def axes(ax: Any, size: tuple[float, float] = (6, 4), columns: int = 1) -> Iterator[Any]:
-    """`ax` if it is given, else those of a new figure, which is closed again if drawing fails.
+    """Yield `ax`, or the axes of a new figure, which is closed if drawing fails.
 
-    A layout engine doubles the time of drawing; margins that hold six digits and a label do without. They are the
-    figure's and not the grid's, so that `tight_layout` may change them.
+    Margins for six digits and a label replace a layout engine, which doubles the time of drawing. They belong to the
+    figure and not to its grid, so that `tight_layout` can change them.
     """
     if ax is not None:
         yield ax
@@ -69,23 +70,19 @@ def axes(ax: Any, size: tuple[float, float] = (6, 4), columns: int = 1) -> Itera
 
     figure, ax = plt.subplots(1, columns, figsize=size)
     try:
-        if figure.get_layout_engine() is None:    # the user's settings may ask for one
-            figure.subplots_adjust(**_margins(*size, columns))
+        if figure.get_layout_engine() is None:    # the user's settings may have one
+            (width, height), left, right, bottom, top = size, 0.9, 0.25, 0.55, 0.4    # inches
+            panel = (width - columns * left - right) / columns
+            figure.subplots_adjust(left=left / width, right=1 - right / width, bottom=bottom / height,
+                                   top=1 - top / height, wspace=left / panel)
         yield ax
     except BaseException:
         plt.close(figure)
         raise
 
 
-def _margins(width: float, height: float, columns: int) -> dict[str, float]:
-    left, right, bottom, top = 0.9, 0.25, 0.55, 0.4    # inches
-    panel = (width - columns * left - right) / columns
-    return {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height,
-            "wspace": left / panel}
-
-
 def legend(ax: Axes, **kwargs: Any) -> Legend:
-    """A legend where the least is under it, with one entry for all artists of one label."""
+    """Draw a legend where it covers least, with one entry for all artists of one label."""
     from matplotlib import rcParams
 
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
@@ -94,7 +91,7 @@ def legend(ax: Axes, **kwargs: Any) -> Legend:
 
 
 def background(ax: Axes) -> Any:
-    """The colour behind the lines: of the axes, of the figure where these are transparent, else of the settings."""
+    """Colour behind the lines: of the axes, of the figure if the axes are transparent, or of the settings."""
     from matplotlib import rcParams
     from matplotlib.colors import to_rgba
 
@@ -104,21 +101,21 @@ def background(ax: Axes) -> Any:
 
 
 def ink(face: Any) -> str:
-    """Black, or white on a dark background."""
+    """Colour of text on a background: black, or white if it is dark."""
     from matplotlib.colors import to_rgb
 
     return "black" if np.dot(to_rgb(face), (0.299, 0.587, 0.114)) > 0.45 else "white"
 
 
 def _colors_on(face: Any, usual: Any) -> dict[str, Any]:
-    """The colours of a legend on this background, unless it is that of the settings, which have their own."""
+    """Colours of a legend on this background, if it is not that of the settings."""
     from matplotlib.colors import to_rgba
 
     return {} if to_rgba(face) in (to_rgba(usual), (0, 0, 0, 0)) else {"facecolor": face, "labelcolor": ink(face)}
 
 
 def legend_beside(ax: Axes, own_figure: bool) -> None:
-    """A legend at the right of the axes, for pictures that are full; room is made for it in a figure of our own."""
+    """Draw a legend at the right of the axes; a new figure gets a margin for it."""
     from matplotlib import rcParams
 
     figure: Any = ax.figure
@@ -127,11 +124,11 @@ def legend_beside(ax: Axes, own_figure: bool) -> None:
     if own_figure and figure.get_layout_engine() is None:
         excess = (beside.get_window_extent().x1 - figure.bbox.x1) / figure.bbox.width + 0.015
         right, left = figure.subplotpars.right, figure.subplotpars.left
-        # The distance of the legend shrinks with the axes by a little, to the good. A long name does not take all.
+        # The axes keep 40 % of their width, however long a name is.
         figure.subplots_adjust(right=max(right - excess, left + 0.4 * (right - left)))
 
 
 def name_of_points(y_vals: object, otherwise: str) -> str:
-    """The name of a Series, whatever it is, or what to say of points without one."""
+    """Name of a Series as text, or `otherwise`."""
     name = getattr(y_vals, "name", None)
     return otherwise if name is None else str(name)

@@ -1,4 +1,4 @@
-"""Pictures of descents: over one parameter on the curve of the loss, over two on its contours."""
+"""Pictures of descents: of one parameter on the curve of the loss, of two on its contours."""
 from __future__ import annotations
 
 import itertools
@@ -6,23 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._validation import check_number
-from fastgd.plot._axes import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    axes,
-    checked_axes,
-    described,
-    legend,
-    legend_beside,
-)
-from fastgd.plot._losses import LossOnPoints, Surface
-from fastgd.plot._on_curve import on_curve, usual_range
+from fastgd._objective.objective import objective_of
+from fastgd._source import Rows
+from fastgd._sums import threads_of
+from fastgd._validation import check_dataset, check_number
+from fastgd.plot._axes import BLUE, RUN_COLORS, axes, check_axes, legend, legend_beside, type_and_shape
+from fastgd.plot._on_curve import LossOnPoints, on_curve, usual_range
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
@@ -35,29 +24,98 @@ if TYPE_CHECKING:
     from fastgd._types import ConstantFunction, Count, DoubleArray, LossFunction, Number
     from fastgd.penalties import Penalty
 
-
-_RUN_COLORS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 _RUN_MARKERS = ("o", "s", "^", "D", "v", "P")
 
-#: Updates of a run that are drawn at most, and that get a marker each.
+#: Most updates of a run that are drawn, and most that get a marker each.
 _MOST_UPDATES, _FEW_UPDATES = 1000, 60
-
-#: A path that goes this many times as far away as its start or the range of the data is drawn in part: the updates
-#: that are not further than the second number of times. For losses the squares of both.
+#: A path has diverged beyond the first number times the distance of its start or the range of the data; it is then
+#: drawn within the second number times. For losses the squares of both.
 _DIVERGED, _SHOWN = 100.0, 10.0
-
-#: Parts of the largest number below which a path is one point and a loss flat; how often a range is widened tenfold.
+#: Relative size below which a path is one point and a loss flat; number of tenfold widenings of a range.
 _POINT, _WIDENINGS = 1e-9, 12
-
-#: Losses above it are not drawn: the ticks beyond them on a logarithmic axis overflow.
+#: Losses above it are not drawn, because the ticks beyond them on a logarithmic axis overflow.
 _MOST_LOSS = 1e200
-
-#: What marks the lines that a later call looks for.
+#: Identifier of the line of a run, by which later calls count them.
 _RUN = "fastgd run"
 
 
+class _Surface:
+    """Loss of a linear model with two parameters, on checked rows."""
+
+    def __init__(self, loss_fn: LossFunction, X: ArrayLike, y: ArrayLike, penalty: Penalty | None = None,
+                 n_threads: Count | None = None) -> None:
+        X = np.asarray(X)[:, None] if np.ndim(X) == 1 else X
+        if X is None:
+            raise TypeError("Input X should be a 2d array of real numbers, got None.")
+        self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
+                                       penalty=penalty, threads=threads_of(n_threads))
+        source = self._objective.data
+        assert isinstance(source, Rows)
+        self._rows = source
+        if source.n_parameters != 2:
+            raise ValueError("Input X should have one or two features for two parameters, "
+                             f"got an array of shape {source.X.shape}.")
+        self.name = self._objective.name
+
+    def check_model(self, run: object, name: str) -> None:
+        """Raise ValueError for a result of other features, or of another intercept."""
+        design = self._rows
+        if not isinstance(run, DescentResult):
+            return
+        if run.fit_intercept != design.intercept:
+            has, wanted = ("an intercept and one feature" if one else "two features and no intercept"
+                           for one in (run.fit_intercept, design.intercept))
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {wanted}. Got one with {has}.")
+        if None not in (run.feature_names, design.names) and run.feature_names != design.names:
+            raise ValueError(f"The '{name}' parameter must be a descent on X, with {', '.join(design.names or ())}. "
+                             f"Got one with {', '.join(run.feature_names or ())}.")
+
+    def at(self, thetas: DoubleArray) -> DoubleArray:
+        """Loss at each row of an array of thetas."""
+        return self._objective.curve(thetas)
+
+    def over(self, low: DoubleArray, high: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Grid along both axes, and the losses on it, with rows along the second."""
+        places = 81 if self._rows.n <= 10_000 else 41
+        axes = np.linspace(low, high, places).T
+        thetas = np.stack(np.meshgrid(*axes), axis=-1)
+        return *axes, self.at(thetas.reshape(-1, 2)).reshape(thetas.shape[:2])
+
+    def scale(self) -> DoubleArray:
+        """Size of each parameter that alone makes predictions as large as the targets; above 0."""
+        with np.errstate(all="ignore"):
+            scale = np.abs(self._rows.targets).max() / np.abs(self._rows.with_ones()).max(axis=0)
+        return np.where((scale > 0) & (scale < np.inf), scale, 1.0)
+
+    def minimum(self, places: DoubleArray) -> DoubleArray:
+        """Minimise the loss from the lowest of `places` on an 11 x 11 grid, which moves to the minimum and shrinks.
+
+        The grid is square in R @ theta, where X = Q @ R: there the contours of correlated features are nearly round. Of
+        places with equal losses the nearest is taken, so that the grid does not drift along a floor.
+        """
+        X = self._rows.with_ones()
+        R = np.zeros((2, 2))    # a single row fills one half
+        R[:len(X)] = np.linalg.qr(X, mode="r") / np.sqrt(len(X))
+        back = np.linalg.inv(R).T if np.linalg.cond(R) < 1e12 else np.eye(2)
+        losses = self.at(places)
+        if not np.isfinite(losses).any():
+            raise ArithmeticError(f"{self.name} is NaN or infinite at every theta of the results.")
+        best: DoubleArray = places[np.nanargmin(losses)]
+        offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 11)] * 2), axis=-1).reshape(-1, 2)
+        offsets = offsets[np.argsort((offsets**2).sum(axis=1), kind="stable")]
+        first_width = np.ptp(places @ np.linalg.inv(back), axis=0).max() or np.abs(self._rows.targets).max() or 1.0
+        width = first_width
+        for _ in range(100):
+            k = np.nanargmin(self.at(best + width * offsets @ back))
+            best = best + width * offsets[k] @ back
+            width *= 0.4 if np.abs(offsets[k]).max() < 1 else 2
+            if not 1e-7 * first_width < width < 1e7 * first_width:
+                break
+        return best
+
+
 class _Path(NamedTuple):
-    """The updates of a history whose thetas, of shape (m, n_parameters), are finite, and the last update of all."""
+    """Updates of a history with finite thetas, of shape (m, n_parameters), and the last update of the history."""
 
     updates: NDArray[Any]
     thetas: DoubleArray
@@ -68,31 +126,31 @@ class _Path(NamedTuple):
 def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction, dataset: ArrayLike, *,
                  theta0: Number | None = None, label: str | None = None, penalty: Penalty | None = None,
                  n_threads: Count | None = None, ax: Sequence[Axes] | NDArray[Any] | None = None) -> NDArray[Any]:
-    """Two panels: the path of a descent on the curve of its loss, and the loss against the update.
+    """Draw the path of a descent on the curve of its loss, and the loss against the update, in two panels.
 
-    Several runs can share the panels: give the pair that the first call returned to the next, and each a label. The
-    loss axis is logarithmic where all losses are above 0 and the largest is more than 10 times the least. Of a run with
-    more than 1000 updates, 1000 at equal distances are drawn. The path of a run that diverged is drawn as far as it is
-    near the data, its losses while they can be drawn; what is NaN or infinite is left out.
+    Several runs can share the panels: pass the pair that the first call returned to the next, and each a label. The
+    loss axis is logarithmic if all losses are above 0 and the largest is more than 10 times the least. Of more than
+    1000 updates, 1000 at equal distances are drawn. The path of a run that diverged is drawn near the data, its losses
+    up to 1e200; NaN and infinity are left out.
 
     Parameters
     ----------
     result : DescentResult or pandas.DataFrame
-        What `minimize` and its kin return with ``history=True``, or the history itself: columns update and theta.
+        Result of a descent with ``history=True``, or the history itself: columns update and theta.
     loss_fn : Loss or callable
         ``loss_fn(theta, dataset) -> float``.
     dataset : array-like of shape (n,)
         The points; finite real numbers.
     theta0 : float, optional
-        Where the run started, to be drawn as update 0; a history begins with the theta after the first update.
+        Start of the run, drawn as update 0; a history begins with the theta after the first update.
     label : str, optional
-        The name of the run in the legend.
+        Name of the run in the legend.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss, as in the descent.
     n_threads : int or None, default None
-        Threads that share the curve of a loss of fastgd's own, as for `fastgd.simple_minimize`.
+        Threads that share the curve of a compiled loss, as for `fastgd.simple_minimize`.
     ax : pair of matplotlib.axes.Axes, optional
-        Where to draw the path and the losses; default: a new figure.
+        Axes of the path and of the losses; default: a new figure.
 
     Returns
     -------
@@ -117,7 +175,7 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     >>> losses.get_yscale(), [text.get_text() for text in losses.get_legend().get_texts()]
     ('log', ['alpha 0.2', 'alpha 0.05'])
     """
-    ax = checked_axes(ax, 2)
+    ax = check_axes(ax, 2)
     path = _path(result, "result", 1, theta0)
     loss = LossOnPoints(loss_fn, dataset, "dataset", penalty, n_threads)
     thetas = path.thetas[:, 0]
@@ -137,14 +195,14 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
         pair[1].plot(path.updates, np.where(is_drawn, losses, np.nan), **style, label=label)
         pair[1].set(title="Loss after each update", xlabel="Update", ylabel="Loss")
         pair[1].xaxis.get_major_locator().set_params(integer=True)
-        _log_if_it_helps(pair[1])
+        _set_scale(pair[1])
         if label is not None:
             legend(pair[1])
     return pair
 
 
 def _near(loss: LossOnPoints, thetas: DoubleArray) -> NDArray[np.bool_]:
-    """Which thetas are drawn: all, or of a run that went far away those near the data, or about as far as its start."""
+    """Mask of the thetas that are drawn: all, or of a run that diverged those near the data or the start."""
     if loss.sample.min() <= thetas.min() and thetas.max() <= loss.sample.max():
         return np.ones(len(thetas), dtype=bool)
     low, high = usual_range(loss)
@@ -155,7 +213,7 @@ def _near(loss: LossOnPoints, thetas: DoubleArray) -> NDArray[np.bool_]:
 
 def _draw_path(ax: Axes, thetas: DoubleArray, losses: DoubleArray, is_near: NDArray[np.bool_],
                style: dict[str, Any]) -> None:
-    """The path on the curve; where it leaves what is near, it leaves the panel, whose limits stay as they are."""
+    """Draw the path on the curve; thetas that are not near lie outside the limits of the panel, which stay."""
     limits = ax.dataLim.frozen()
     is_drawn = is_near.copy()
     is_drawn[1:] |= is_near[:-1]
@@ -171,30 +229,29 @@ def _draw_path(ax: Axes, thetas: DoubleArray, losses: DoubleArray, is_near: NDAr
 
 
 def _run_style(ax: Axes, n_updates: int) -> dict[str, Any]:
-    """Colour and hollow marker of the next run on these axes; no marker where they would touch each other."""
+    """Colour and hollow marker of the next run on these axes; no marker for many updates."""
     k = sum(line.get_gid() == _RUN for line in ax.lines)
     marker = _RUN_MARKERS[k % len(_RUN_MARKERS)] if n_updates <= _FEW_UPDATES else ""
-    return {"color": _RUN_COLORS[k % len(_RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
+    return {"color": RUN_COLORS[k % len(RUN_COLORS)], "marker": marker, "markerfacecolor": "none", "markersize": 5,
             "gid": _RUN, "zorder": 3}
 
 
-def _log_if_it_helps(ax: Axes) -> None:
+def _set_scale(ax: Axes) -> None:
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
     drawn = drawn[np.isfinite(drawn)]
-    helps = drawn.size > 0 and drawn.min() > 0 and drawn.max() > 10 * drawn.min()
-    ax.set_yscale("log" if helps else "linear")
+    is_wide = drawn.size > 0 and drawn.min() > 0 and drawn.max() > 10 * drawn.min()
+    ax.set_yscale("log" if is_wide else "linear")
 
 
 def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
                results: Mapping[str, DescentResult | pd.DataFrame] | Sequence[DescentResult | pd.DataFrame], *,
                theta0: Number | tuple[Number, Number] | None = None, penalty: Penalty | None = None,
                n_threads: Count | None = None, ax: Axes | None = None) -> Axes:
-    """Contours of a loss of two parameters, the paths of descents over it, and its minimum.
+    """Draw contours of a loss of two parameters, the paths of descents, and the minimum.
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
-    The minimum is searched on ever finer grids. Of a run with more than 1000 updates, 1000 at equal distances are
-    drawn; of one that diverged those before its loss had grown a hundredfold. Updates whose theta or loss is NaN or
-    infinite are left out.
+    The minimum is searched on ever finer grids. Of more than 1000 updates of a run, 1000 at equal distances are drawn;
+    of a run that diverged those before its loss grew a hundredfold. NaN and infinity are left out.
 
     Parameters
     ----------
@@ -203,19 +260,18 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     y : array-like of shape (n,)
         The targets.
     loss_fn : Loss or callable
-        One of fastgd's own, or ``loss_fn(theta, X, y) -> float``; with an intercept the first column of X is ones.
+        A compiled loss, or ``loss_fn(theta, X, y) -> float``; with an intercept the first column of X is ones.
     results : dict or list
-        By name, or in order, what `minimize`, `minimize_mini_batch` and `minimize_sgd` return with ``history=True``, or
-        the histories: columns update, alpha and one for each parameter.
+        Results with ``history=True`` by name, or in order; or the histories: columns update, alpha and one for each
+        parameter.
     theta0 : float or (float, float), optional
-        Where the runs started, to be drawn as update 0; a history begins with the theta after the first update.
+        Start of the runs, drawn as update 0; a history begins with the theta after the first update.
     penalty : Penalty, optional
-        One of `fastgd.penalties`, added to the loss; an intercept is free.
+        One of `fastgd.penalties`, added to the loss; an intercept is not penalised.
     n_threads : int or None, default None
-        Threads that share a loss of fastgd's own over more than 1e6 numbers of X; None is 1, -1 as many as there are
-        cores.
+        Threads that share a compiled loss over more than 1e6 numbers of X; None is 1, -1 is one for each core.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; default: a new figure. The legend is beside it, at the right.
+        Axes to draw on; default: a new figure. The legend is at the right of them.
 
     Returns
     -------
@@ -244,11 +300,11 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('intercept', 'x0')
     """
-    ax = checked_axes(ax)
-    surface = Surface(loss_fn, X, y, penalty, n_threads)
+    ax = check_axes(ax)
+    surface = _Surface(loss_fn, X, y, penalty, n_threads)
     if not isinstance(results, (dict, list, tuple)) or not results:
         raise TypeError("The 'results' parameter must be a dict or a list of descents with a history. "
-                        f"Got {described(results)}.")
+                        f"Got {type_and_shape(results)}.")
     named = results if isinstance(results, dict) else {f"run {k}": run for k, run in enumerate(results, 1)}
     paths = {name: _path(run, f"results[{name!r}]", 2, theta0) for name, run in named.items()}
     for name, run in named.items():
@@ -270,8 +326,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     return ax
 
 
-def _drawable(surface: Surface, paths: dict[str, _Path]) -> dict[str, DoubleArray]:
-    """The thetas of each path that are drawn: those of a finite loss and, of a run that diverged, of no large one."""
+def _drawable(surface: _Surface, paths: dict[str, _Path]) -> dict[str, DoubleArray]:
+    """Thetas of each path that are drawn: those with a finite loss and, in a run that diverged, no large one."""
     with np.errstate(over="ignore", invalid="ignore"):
         losses = {name: surface.at(path.thetas) for name, path in paths.items()}
         finite = np.concatenate([*losses.values()])
@@ -287,11 +343,8 @@ def _drawable(surface: Surface, paths: dict[str, _Path]) -> dict[str, DoubleArra
             for name, path in paths.items()}
 
 
-def _range(surface: Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """A range around the places, with a margin, in which the loss changes by more than rounding, if it does anywhere.
-
-    A path may be one point, or a point for each parameter that does not move.
-    """
+def _range(surface: _Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """Range around the places with a margin, widened until the loss changes by more than rounding in it."""
     low, high = places.min(axis=0), places.max(axis=0)
     largest = np.abs(places).max(axis=0)
     margin = 0.15 * np.where(high - low > _POINT * largest, high - low, np.where(largest > 0, largest, surface.scale()))
@@ -307,14 +360,14 @@ def _range(surface: Surface, places: DoubleArray) -> tuple[DoubleArray, DoubleAr
 
 
 def _draw_contours(ax: Axes, first: DoubleArray, second: DoubleArray, losses: DoubleArray) -> None:
-    """Filled contours whose steps grow from the minimum outwards: on a quadratic loss they lie at equal distances."""
+    """Draw filled contours with steps that grow from the minimum, at equal distances for a quadratic loss."""
     from matplotlib.colors import to_hex, to_rgb
 
     finite = losses[np.isfinite(losses)]
     if finite.size == 0:
         return
     levels = np.unique(finite.min() + (finite.max() - finite.min()) * np.linspace(0, 1, 13) ** 2)
-    if len(levels) < 3:    # but for rounding the loss is flat
+    if len(levels) < 3:    # up to rounding the loss is flat
         return
     shades = [to_hex(1 - (1 - np.array(to_rgb(BLUE))) * share) for share in np.linspace(0, 0.5, len(levels) - 1)]
     ax.contourf(first, second, losses, levels=levels, colors=shades, zorder=0)
@@ -327,7 +380,7 @@ def _draw_paths(ax: Axes, paths: dict[str, _Path], parts: dict[str, DoubleArray]
     for k, (name, path) in enumerate(paths.items()):
         thetas = parts[name]
         is_whole = len(thetas) == len(path.thetas) and path.updates[-1] == path.last
-        style: dict[str, Any] = {"color": _RUN_COLORS[k % len(_RUN_COLORS)],
+        style: dict[str, Any] = {"color": RUN_COLORS[k % len(RUN_COLORS)],
                                  "zorder": 3 + below.index(name) / len(paths)}
         ax.plot(*thetas.T, linewidth=1.5, marker="." if len(thetas) <= _FEW_UPDATES else "", gid=_RUN,
                 label=f"{name}\n{path.last:,} updates{'' if is_whole else ', not all shown'}", **style)
@@ -336,13 +389,13 @@ def _draw_paths(ax: Axes, paths: dict[str, _Path], parts: dict[str, DoubleArray]
 
 
 def _path(result: DescentResult | pd.DataFrame, name: str, n_parameters: int, theta0: Any) -> _Path:
-    """The path of a history, the start first if known."""
+    """Return the path of a history, after its start if `theta0` is given."""
     history = result.history if isinstance(result, DescentResult) else result
     if history is None:
         raise ValueError(f"The '{name}' parameter has no history; call the descent with history=True.")
     if not hasattr(history, "columns"):
         raise TypeError(f"The '{name}' parameter must be a DescentResult or its history, a DataFrame. "
-                        f"Got {described(result)}.")
+                        f"Got {type_and_shape(result)}.")
     parameters = [column for column in history.columns if column not in ("update", "alpha")]
     if "update" not in history.columns or len(parameters) != n_parameters or len(history) == 0:
         wanted = "one column theta" if n_parameters == 1 else "a column for each of two parameters"
@@ -364,5 +417,5 @@ def _start(theta0: Any, n_parameters: int) -> DoubleArray:
     start = [check_number(value, "theta0", low=-np.inf, inclusive=False) for value in np.ravel(theta0)]
     if np.ndim(theta0) > 1 or len(start) not in (1, n_parameters):
         raise ValueError(f"The 'theta0' parameter must be a number{' or a pair of them' * (n_parameters == 2)}. "
-                         f"Got {described(theta0)}.")
+                         f"Got {type_and_shape(theta0)}.")
     return np.broadcast_to(start, n_parameters)

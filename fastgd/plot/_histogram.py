@@ -1,4 +1,4 @@
-"""The histogram of the points, and where the mean, the median and the Huber answer lie on it."""
+"""Histogram of the points with their mean, median and Huber minimiser."""
 from __future__ import annotations
 
 import itertools
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgd._validation import as_double, check_dataset
 from fastgd.losses import huber_loss
-from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, checked_axes, ink, legend, name_of_points
+from fastgd.plot._axes import ORANGE, SKY, VERMILLION, axes, background, check_axes, ink, legend, name_of_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,45 +22,41 @@ if TYPE_CHECKING:
 
     _Mark = tuple[str, float, dict[str, Any]]    # name, place and style
 
-#: Numbers below the first are drawn as matplotlib draws them: as 0. Their distances cannot be divided into bins either.
-#: Beyond the second its ticks overflow. A range narrower than the third, in parts of the numbers, it widens to 1e-12.
+#: Limits of matplotlib: numbers below the first are drawn as 0, ticks beyond the second overflow, and a relative range
+#: narrower than the third is widened.
 _LEAST, _MOST, _NARROWEST = 1e-280, 1e300, 1e-12
-
-#: Digits that show a float without those of its rounding, and that tell any two apart. Places that differ by less, in
-#: parts of half the range of the points, are the same.
-_EXACT, _MOST_DIGITS, _SAME = 15, 17, 1e-9
-
-# In parts of the width of the axes: the distance of two lines that can be told apart, and the width of three that an
-# inset would not part better.
+#: Significant digits of a float without its rounding, digits that distinguish any two floats, and the distance of equal
+#: places, relative to half the range of the points.
+_EXACT, _MOST_DIGITS, _EQUAL = 15, 17, 1e-9
+#: Relative to the width of the axes: distance of two lines that are seen apart, and largest width of the three lines in
+#: an inset.
 _APART, _ENOUGH = 0.015, 0.1
-
-# In parts of the axes: width and height of the inset, the room of its title, of its ticks, and of half a number at its
-# sides; and what is left around it and the legend.
+#: Relative to the axes: width and height of the inset, heights of its title and of its ticks, half the width of a
+#: number, and the margin around inset and legend.
 _WIDTH, _HEIGHT, _TITLE, _TICKS, _TICK, _GAP = 0.34, 0.28, 0.08, 0.09, 0.03, 0.025
-
-#: How many times higher the axes may become to make room for it.
+#: Largest factor by which the axes grow upwards for the inset.
 _HIGHEST = 4
 
 
 def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) -> Axes:
-    """A histogram of the points in 50 bins, with the mean, the median and the Huber answer marked.
+    """Draw a histogram of the points in 50 bins, and the minimisers of `mse`, `abs_loss` and `huber_loss`.
 
-    They minimise the mean of `mse`, `abs_loss` and `huber_loss` (delta 1). Where the three lie so close that their
-    lines touch, an inset shows them enlarged. Points that differ by little more than rounding share a bin.
+    These are the mean, the median and the Huber minimiser for delta 1. If their lines touch, an inset shows them
+    enlarged. Points that differ by little more than rounding share a bin.
 
     Parameters
     ----------
     y_vals : array-like of shape (n,)
         The points; finite real numbers. A Series gives its name to the x axis.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; default: a new figure. There is no inset on axes that show something already.
+        Axes to draw on; default: a new figure. Axes that show data already get no inset.
     **kwargs
         For `matplotlib.axes.Axes.hist`: bins, range, ...
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes with the histogram and three lines; the inset is the only one of its ``child_axes``.
+        Axes with the histogram and three lines; the inset is the only one of its ``child_axes``.
 
     Raises
     ------
@@ -76,9 +72,9 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['mean 19.1', 'median 15', 'Huber 14.75']
     """
-    ax = checked_axes(ax)
+    ax = check_axes(ax)
     points = as_double(check_dataset(y_vals, "y_vals"))
-    places = _answers(points)
+    places = _minimisers(points)
     digits = _digits(points, list(places.values()))
     style = {"bins": 50, "color": SKY, **kwargs}
     if style.get("range") is None:
@@ -100,25 +96,25 @@ def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) 
     return ax
 
 
-def _answers(points: FloatArray) -> dict[str, float]:
-    """What is marked, by its name in the legend; ValueError for points that cannot be drawn."""
+def _minimisers(points: FloatArray) -> dict[str, float]:
+    """Return the three minimisers by name; raise ValueError for points that cannot be drawn."""
     with np.errstate(over="ignore"):
         mean, median = float(points.mean()), float(np.median(points))
     low, high = float(points.min()), float(points.max())
     if not (np.isfinite([mean, median]).all() and max(-low, high) < _MOST):
         raise ValueError(f"The points from {low:g} to {high:g} are too large to be drawn: the limit is {_MOST:g}.")
-    return {"mean": mean, "median": median, "Huber": _huber_answer(points, median)}
+    return {"mean": mean, "median": median, "Huber": _huber_minimiser(points, median)}
 
 
 def _marks(places: dict[str, float], color: str) -> list[_Mark]:
-    """The lines, in the order in which they are drawn. The three may lie on one pixel: each is seen under the next."""
+    """Styles of the lines in the order of drawing; if all lie on one pixel, each is seen under the next."""
     styles: list[dict[str, Any]] = [{"color": VERMILLION, "linewidth": 1.5}, {"color": ORANGE, "linewidth": 3.5},
                                     {"color": color, "linewidth": 1.2, "linestyle": (0, (4, 3))}]
     return [(name, place, style) for (name, place), style in zip(places.items(), styles, strict=True)]
 
 
 def _digits(points: FloatArray, places: list[float]) -> int:
-    """Significant digits, at least 4: those that resolve the range of the points, and tell the places apart."""
+    """Significant digits, at least 4, that resolve the range of the points and distinguish the places."""
     spread = float(points.max()) / 2 - float(points.min()) / 2    # half of the range, which may overflow
     if spread == 0:
         return _EXACT
@@ -127,13 +123,13 @@ def _digits(points: FloatArray, places: list[float]) -> int:
 
     def differ(count: int) -> bool:
         return all(f"{one:.{count}g}" != f"{other:.{count}g}" for one, other in itertools.combinations(places, 2)
-                   if abs(one - other) > _SAME * spread)
+                   if abs(one - other) > _EQUAL * spread)
 
     return next((count for count in range(digits, _MOST_DIGITS) if differ(count)), _MOST_DIGITS)
 
 
-def _huber_answer(points: FloatArray, median: float) -> float:
-    """The minimiser of the Huber loss, by bisection of its slope; it is never further than delta from the median."""
+def _huber_minimiser(points: FloatArray, median: float) -> float:
+    """Minimise the Huber loss by bisection of its slope, within delta of the median."""
     slope = huber_loss.gradient
     low, high = max(median - 1.0, float(points.min())), min(median + 1.0, float(points.max()))
     for _ in range(40):
@@ -143,7 +139,7 @@ def _huber_answer(points: FloatArray, median: float) -> float:
 
 
 def _range_of_bins(points: FloatArray, bins: Any) -> tuple[float, float] | None:
-    """A range whose bins can be told apart as floats and by matplotlib; None where that of the points will do."""
+    """Range whose bins are distinct floats that matplotlib resolves; None if the range of the points is such."""
     low, high = float(points.min()), float(points.max())
     largest = max(-low, high)
     if largest < _LEAST:
@@ -157,10 +153,10 @@ def _range_of_bins(points: FloatArray, bins: Any) -> tuple[float, float] | None:
 
 
 def _close_places(ax: Axes, places: Sequence[float]) -> list[float]:
-    """Those of the places whose lines touch and would not in an inset; empty if there are none."""
+    """Places whose lines touch in the axes and not in an inset; empty if there are none."""
     low, high = ax.get_xlim()
     ordered = sorted(places)
-    least = 1e-6 * max(map(abs, ordered))    # what closer numbers than these differ in, ticks do not show
+    least = 1e-6 * max(map(abs, ordered))    # ticks do not resolve a smaller distance
     touching = [pair for pair in itertools.pairwise(ordered)
                 if least < pair[1] - pair[0] < _APART * (high - low)]
     if touching and ordered[-1] - ordered[0] <= _ENOUGH * (high - low):
@@ -170,9 +166,9 @@ def _close_places(ax: Axes, places: Sequence[float]) -> list[float]:
 
 def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[float], heights: NDArray[Any],
                 edges: NDArray[Any]) -> None:
-    """An inset around the places, where it and the legend hide no bar; the axes grow upwards if need be."""
+    """Draw an inset of the places where it and the legend hide no bar; the axes grow upwards for it."""
     top, left, bottom, legend_is_left = _free_place(ax, key, close, heights, edges)
-    if top > _HIGHEST:    # these axes are too small for it
+    if top > _HIGHEST:    # the axes are too small
         return
     if top > 1:
         scale = ax.yaxis.get_transform()
@@ -196,10 +192,9 @@ def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[f
 
 def _free_place(ax: Axes, key: Legend, close: Sequence[float], heights: NDArray[Any],
                 edges: NDArray[Any]) -> tuple[float, float, float, bool]:
-    """How high the axes must become, left and bottom of the inset, and whether the legend is at the left.
+    """Relative height of the axes, left and bottom of the inset, and whether the legend is at the left.
 
-    In parts of the axes. Of the four ways to put both into the upper corners it is the one that hides no line and needs
-    the least room above the bars.
+    Of the four ways to put both into the upper corners the best hides no line and needs least height above the bars.
     """
     to_axes = ax.transData + ax.transAxes.inverted()
     lefts, tops = to_axes.transform(np.column_stack([edges[:-1], heights])).T

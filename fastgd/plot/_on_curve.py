@@ -1,4 +1,4 @@
-"""The curve of a loss on its axes, what is drawn upon it, and the range of theta that shows both."""
+"""A loss on points, its curve, dots on it, and the range of theta that shows both."""
 from __future__ import annotations
 
 import contextlib
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._objective.objective import curve_of
+from fastgd._sums import threads_of
 from fastgd.plot._axes import BLUE, GREEN, axes
 
 if TYPE_CHECKING:
@@ -14,27 +16,65 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike
 
-    from fastgd._types import DoubleArray
-    from fastgd.plot._losses import LossOnPoints
+    from fastgd._types import ConstantFunction, Count, DoubleArray
+    from fastgd.penalties import Penalty
 
     _Range = tuple[float, float]
 
-#: The course's distance of two thetas on a curve, and the fewest and most thetas that are evaluated.
+#: The textbook's distance of two thetas on a curve, and the fewest and most thetas with it.
 _STEP, _FEWEST, _MOST = 0.05, 20, 2000
-
-#: What is left at either side of the points and the minima, and of a dot, as parts of the range.
+#: Margins at either side of the points and the minima, and of a dot, as parts of the range.
 _MARGIN, _ROOM = 0.35, 0.04
-
-#: How often the range in which minima are looked for is doubled, and in how many parts it is looked at.
+#: Doublings of the range in which minima are searched, and intervals of its grid.
 _DOUBLINGS, _PARTS = 6, 32
-
-#: What marks the line that a later call looks for.
+#: Identifier of the line of a curve, which later calls find by it.
 _CURVE = "fastgd loss curve"
+#: Points in the sample that determines the range of theta.
+_SAMPLE = 10_000
+
+
+class LossOnPoints:
+    """Loss on checked points, with an optional penalty of theta."""
+
+    def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
+                 penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
+        curve = curve_of(loss_fn, penalty, threads_of(n_threads))
+        self._objective = curve(y_vals, name)
+        self.name = self._objective.name
+        self.points = self._objective.in_memory.targets
+        self.dataset = self._objective.data.everything
+        self.sample = self.points
+        if self.points.size > _SAMPLE:
+            self.sample = self.points[np.random.default_rng(0).integers(0, self.points.size, _SAMPLE)]
+        # A Python loss gets all points, because it may depend on more than their values.
+        self._of_sample = self._objective if not self._objective.is_compiled else curve(self.sample)
+
+    def at(self, thetas: ArrayLike) -> DoubleArray:
+        """Loss at each theta, as an array."""
+        return self._objective.curve(np.asarray(thetas, dtype=np.float64))
+
+    def approximate(self, thetas: DoubleArray) -> DoubleArray | None:
+        """Loss of the sample at each theta; None if a Python loss raises, as math.exp does far from the points."""
+        try:
+            with np.errstate(all="ignore"):
+                return self._of_sample.curve(thetas)
+        except (ArithmeticError, ValueError):
+            return None
+
+    def slope_at(self, theta: float, eps: float | None) -> float:
+        """Slope at theta: the gradient, or a central difference of half-width `eps`."""
+        if eps is None:
+            return float(self._objective.gradient(theta))
+        # In float32 the two losses would be equal, or differ by rounding.
+        above, below = self._objective.in_double().curve(np.array([theta + eps, theta - eps])).tolist()
+        slope: float = (above - below) / (2 * eps)
+        return slope
 
 
 def curve(loss: LossOnPoints, xlim: _Range) -> tuple[DoubleArray, DoubleArray]:
-    """The thetas of a curve over a range, and the losses there."""
+    """Thetas of a curve over a range, and their losses."""
     low, high = xlim
     if not high - low < np.inf:
         raise ValueError(f"The range of theta from {low:g} to {high:g} is too wide to be drawn.")
@@ -59,13 +99,13 @@ def _thetas(low: float, high: float) -> DoubleArray:
 
 def draw_curve(ax: Axes, loss: LossOnPoints, thetas: DoubleArray, losses: DoubleArray, xlim: _Range,
                **kwargs: Any) -> None:
-    """The curve, as a line that `on_curve` finds again."""
+    """Draw the curve, as a line that `on_curve` finds again."""
     ax.plot(thetas, losses, **{"color": BLUE, "linewidth": 2, "zorder": 1, "gid": _CURVE, **kwargs})
     ax.set(title=loss.name, xlabel=r"$\theta$", ylabel="Loss", xlim=xlim)
 
 
 def draw_dot(ax: Axes, loss: LossOnPoints, theta: float, **kwargs: Any) -> None:
-    """A large green dot; one that the range of the axes leaves out does not change the range of the losses."""
+    """Draw a large green dot; outside the range of theta it does not change the range of the losses."""
     style = {"s": 150, "zorder": 3, "label": r"$\theta$", **kwargs}
     if not {"c", "color", "facecolor", "facecolors"} & set(kwargs):
         style["c"] = GREEN
@@ -79,14 +119,11 @@ def draw_dot(ax: Axes, loss: LossOnPoints, theta: float, **kwargs: Any) -> None:
 @contextlib.contextmanager
 def on_curve(ax: Axes | None, loss: LossOnPoints, thetas: Sequence[float], xlim: _Range | None = None,
              room: float = _ROOM) -> Iterator[Axes]:
-    """The axes that show the curve of `loss`, drawn or lengthened if need be.
-
-    They show `xlim` if it is given, else all `thetas`, with room for a dot at each.
-    """
+    """Yield axes with the curve of `loss`, drawn or extended to show `xlim`, or all `thetas` with a margin."""
     ax = _current_axes_showing(loss) if ax is None else ax
     line = None if ax is None else _curve_on(ax, loss)
     if ax is None or line is None:
-        xlim = xlim or _stretched(usual_range(loss), thetas, room)
+        xlim = xlim or _extend(usual_range(loss), thetas, room)
         drawn = curve(loss, xlim)
         with axes(ax) as ax:
             draw_curve(ax, loss, *drawn, xlim)
@@ -102,7 +139,7 @@ def on_curve(ax: Axes | None, loss: LossOnPoints, thetas: Sequence[float], xlim:
 
 
 def _show(ax: Axes, line: Line2D, loss: LossOnPoints, xlim: _Range) -> None:
-    """Let the axes show this range, and the curve reach its ends."""
+    """Set the range of the axes, and extend the curve to its ends."""
     first, last = np.asarray(line.get_xdata())[[0, -1]]
     if not first <= xlim[0] < xlim[1] <= last:
         drawn = curve(loss, xlim)
@@ -122,7 +159,7 @@ def _current_axes_showing(loss: LossOnPoints) -> Axes | None:
 
 
 def _curve_on(ax: Axes, loss: LossOnPoints) -> Line2D | None:
-    """The line on `ax` that is the curve of this loss of these points, as its two ends show, or None."""
+    """The line on `ax` whose ends have the values of this loss on these points, or None."""
     for line in ax.lines:
         if line.get_gid() == _CURVE:
             thetas, losses = (np.asarray(values)[[0, -1]] for values in line.get_data())
@@ -132,13 +169,10 @@ def _curve_on(ax: Axes, loss: LossOnPoints) -> Line2D | None:
 
 
 def usual_range(loss: LossOnPoints) -> _Range:
-    """The middle 80 % of the points and the minima of the loss, with a margin: the same whatever theta is shown.
-
-    So the pictures of one update after another can be laid side by side.
-    """
-    with np.errstate(over="ignore"):    # such a range is refused by name
+    """Range of the middle 80 % of the points and the minima of the loss, with a margin, whatever theta is shown."""
+    with np.errstate(over="ignore"):    # `curve` refuses an infinite range
         low, high = np.quantile(loss.sample, [0.1, 0.9]).tolist()
-    # As wide as can be seen at these numbers, where there is but one point.
+    # A single point gets a range that floats of this size resolve.
     width = high - low or max(1.0, 1e-9 * abs(low))
     places = [low, high, *_minima(loss, low, high, width)]
     low, high = min(places), max(places)
@@ -147,17 +181,17 @@ def usual_range(loss: LossOnPoints) -> _Range:
 
 
 def _minima(loss: LossOnPoints, low: float, high: float, width: float) -> list[float]:
-    """About where the minima are: in a range from whose ends the loss rises on; none if there is no such range."""
+    """Approximate minima in a range beyond whose ends the loss rises; none if there is no such range."""
     for _ in range(_DOUBLINGS + 1):
         if not 0 <= high - low + 2 * width < np.inf:
             break
         thetas = np.linspace(low - width, high + width, _PARTS + 1)
-        losses = loss.glance(thetas)
+        losses = loss.approximate(thetas)
         if losses is None:
             break
         left, middle, right = losses[:-2], losses[1:-1], losses[2:]
         if not (losses[0] < losses[1] or losses[-1] < losses[-2]):    # it falls towards neither end
-            # A floor counts at both of its edges, but not one that reaches an end, as where a loss falls towards 0.
+            # Both edges of a floor are minima, unless the floor reaches an end, like that of a loss that tends to 0.
             before, after = np.maximum.accumulate(left), np.maximum.accumulate(right[::-1])[::-1]
             is_least = (middle <= left) & (middle <= right) & ((middle < left) | (middle < right))
             least: list[float] = thetas[1:-1][is_least & (middle < before) & (middle < after)].tolist()
@@ -166,11 +200,8 @@ def _minima(loss: LossOnPoints, low: float, high: float, width: float) -> list[f
     return []
 
 
-def _stretched(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
-    """`xlim` or, where a theta is not inside, half as wide again on that side, or 1, 2, 4, ... times.
-
-    So the range changes seldom while theta comes nearer.
-    """
+def _extend(xlim: _Range, thetas: Sequence[float], room: float) -> _Range:
+    """Extend `xlim` to the thetas by 1/2, 1, 2, 4, ... times its width, so that it changes seldom as theta moves."""
     low, high = xlim
     width, room = high - low, room * (max(high, *thetas) - min(low, *thetas))
     missing = low - min(thetas) + room, max(thetas) - high + room

@@ -1,7 +1,7 @@
-"""exp, tanh, log(1 + x) and what losses make of them, without branches, so that loops over them run in vectors.
+"""exp, tanh, log(1 + x) and functions of them, without branches, so that loops over them run in vectors.
 
-The first three are within 2 units in the last place everywhere, as tests/test_elementary.py measures, and have the same
-bits on every CPU: they need only + - * /, comparisons and shifts of bits, whose results IEEE 754 prescribes.
+The first three are within 2 units in the last place everywhere (tests/test_libm.py) and have the same bits on every
+CPU: they need only + - * /, comparisons and shifts of bits, whose results IEEE 754 prescribes.
 """
 from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport uint64_t
@@ -24,8 +24,7 @@ cdef inline double of_bits(uint64_t bits) noexcept nogil:
     return x
 
 
-# x + 1.5 * 2**52 is rounded to an integer, which then stands in the lowest bits; the sum less 1.5 * 2**52 is that
-# integer as a double.
+# x + 1.5 * 2**52 is rounded to an integer in its lowest bits; less 1.5 * 2**52 it is that integer as a double.
 cdef inline double in_low_bits(double x) noexcept nogil:
     return x + 6755399441055744.0
 
@@ -35,13 +34,13 @@ cdef inline double out_of_low_bits(double x) noexcept nogil:
 
 
 cdef inline double at_most(double x, double most) noexcept nogil:
-    """The smaller of x and `most`, of which neither is negative; the sign of their difference is made a mask."""
+    """min(x, most) of two numbers that are not negative; the sign of their difference is the mask."""
     cdef uint64_t beyond = 0 - (bits_of(most - x) >> 63)
     return of_bits((bits_of(most) & beyond) | (bits_of(x) & ~beyond))
 
 
 cdef inline double positive_part(double x) noexcept nogil:
-    """The larger of x and 0."""
+    """max(x, 0)."""
     return of_bits(bits_of(x) & ((bits_of(x) >> 63) - 1))
 
 
@@ -58,7 +57,7 @@ cdef inline double exp_of(double x) noexcept nogil:
     2**-59 (fdlibm, e_exp.c, Sun Microsystems 1993). 2**k is multiplied in two halves, each of which is a double.
     """
     cdef double k, half, high, low, r, t, c
-    x = copysign(at_most(fabs(x), 746), x)    # which is infinity, or 0, from there on
+    x = copysign(at_most(fabs(x), 746), x)    # beyond 746 exp(x) is infinity, or 0
     k = out_of_low_bits(in_low_bits(x * 1.4426950408889634))
     high, low = x - k * 6.93147180369123816490e-01, k * 1.90821492927058770002e-10
     r = high - low
@@ -76,13 +75,13 @@ cdef inline double tanh_of(double x) noexcept nogil:
 
         tanh(a) = ((s - 1/2) R + (s + 1/2) r) / ((s + 1/2) R + (s - 1/2) r)
 
-    so that one division does. r is from -0.1 to 0.6 for j > 0, where the numerator is the denominator less R - r, of
-    which the rounding counts little; below 0.6 j is 0, and r / R is left. R is 1 plus r**2 times the polynomial
+    with one division. For j > 0 r is from -0.1 to 0.6 and the numerator is the denominator less R - r, whose rounding
+    counts little; below 0.6 j is 0, and r / R is left. R is 1 plus r**2 times the polynomial
     through the eight Chebyshev nodes of (r coth(r) - 1) / r**2 (Abramowitz and Stegun, Handbook of Mathematical
     Functions, 4.5.67) for abs(r) < 0.6, and in error by less than 2**-57.
     """
     cdef double a = fabs(x), shifted, r, t, t2, R, s, less, more, denominator
-    a = 22 if a > 22 else a    # 1 from here on
+    a = 22 if a > 22 else a    # beyond 22 tanh(a) is 1
     shifted = in_low_bits(a * 1.4426950408889634 - 0.36)
     r = a - out_of_low_bits(shifted) * 0.6931471805599453
     t = r * r
@@ -106,7 +105,7 @@ cdef inline double log1p_within(double x) noexcept nogil:
     """
     cdef double u = 1 + x, above = u - 1, c = (1 - (u - above)) + (x - above)
     cdef uint64_t bits = bits_of(u) + (<uint64_t> (0x3ff00000 - 0x3fe6a09e) << 32)
-    # Behind the exponent of 2**52 a whole number is a double that is larger by so much.
+    # The bits of a whole number k behind the exponent of 2**52 are the double 2**52 + k.
     cdef double k = of_bits((bits >> MANTISSA) | (<uint64_t> 0x43300000 << 32)) - (4503599627370496.0 + BIAS)
     cdef double f = of_bits((bits << 12 >> 12) + (<uint64_t> 0x3fe6a09e << 32)) - 1
     cdef double s = f / (2 + f), half = 0.5 * f * f, z = s * s, rest
@@ -126,12 +125,12 @@ cdef inline double log1p_of(double x) noexcept nogil:
 
 
 cdef inline double softplus_of(double x) noexcept nogil:
-    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-abs(x))), of which no term overflows."""
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-abs(x))), whose terms do not overflow."""
     return positive_part(x) + log1p_within(exp_of(-fabs(x)))
 
 
 cdef inline double sigmoid_of(double x) noexcept nogil:
-    """1 / (1 + exp(-x)). Where exp(-x) overflows, 1 / inf is the 0 that it stands for."""
+    """1 / (1 + exp(-x)). Where exp(-x) overflows, 1 / inf is 0, the rounded value."""
     return 1 / (1 + exp_of(-x))
 
 

@@ -1,26 +1,26 @@
-"""What losses and schedules are: values, which compare, hash, pickle and show themselves by their parameters."""
+"""Base class of losses, gradients, penalties and schedules: immutable, compared and shown by their parameters."""
 from __future__ import annotations
 
 from typing import Any, Self
 
 
-class Value:
-    """A class and its parameters; it cannot be changed, so that a copy is the value itself."""
+class Immutable:
+    """An object that its class and its parameters determine; a copy is the object itself."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Its parameters, by name, in the order in which its class takes them."""
+        """The parameters by name, in the order in which the class takes them."""
         raise NotImplementedError
 
     def _set(self, **attributes: object) -> None:
-        """Set what cannot be set from outside."""
+        """Set attributes, for `__init__` alone."""
         self.__dict__.update(attributes)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"cannot set {name!r}: {self!r} is a value; make another one with other parameters")
+        raise AttributeError(f"cannot set {name!r}: {self!r} is immutable; make another one with other parameters")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"cannot delete {name!r}: {self!r} is a value")
+        raise AttributeError(f"cannot delete {name!r}: {self!r} is immutable")
 
     def __copy__(self) -> Self:
         return self
@@ -29,7 +29,7 @@ class Value:
         return self
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Value):
+        if not isinstance(other, Immutable):
             return NotImplemented
         return type(self) is type(other) and self.parameters == other.parameters
 

@@ -5,8 +5,8 @@ from helpers import DTYPES, LOSSES, oracle, own, quiet, raw_rows, same_as_the_or
 
 import fastgd
 from fastgd import huber_loss, minimize, reference
-from fastgd._kernels.lengths import BarzilaiBorwein, rows_of_room
-from fastgd._kernels.metric import Metric
+from fastgd._kernels.preconditioner import PreconditionerKernel
+from fastgd._kernels.step_size import SpectralStep, workspace_rows
 from fastgd.penalties import L1
 
 SMOOTH = [name for name, loss in LOSSES.items() if not loss.kinks]
@@ -119,21 +119,21 @@ def test_a_gradient_may_come_in_the_same_array_each_time():
 
 class TestKernels:
     def metric(self, p=3, **options):
-        return Metric(np.zeros(p), np.ones(p), 1.0, **options)
+        return PreconditionerKernel(np.zeros(p), np.ones(p), 1.0, **options)
 
     def lengths(self, q=4, p=3, measure=None, room=None):
-        return BarzilaiBorwein(self.metric(p), np.zeros(q), np.zeros(q),
-                               np.empty((rows_of_room(), q)) if room is None else room, 1.0, 0.0, measure)
+        return SpectralStep(self.metric(p), np.zeros(q), np.zeros(q),
+                               np.empty((workspace_rows(), q)) if room is None else room, 1.0, 0.0, measure)
 
     @pytest.mark.parametrize("options", [
-        {"p": 2}, {"p": 5}, {"measure": np.ones(3)}, {"room": np.empty((rows_of_room() - 1, 4))},
-        {"room": np.empty((rows_of_room(), 3))}])
+        {"p": 2}, {"p": 5}, {"measure": np.ones(3)}, {"room": np.empty((workspace_rows() - 1, 4))},
+        {"room": np.empty((workspace_rows(), 3))}])
     def test_arrays_of_other_lengths(self, options):
         with pytest.raises(ValueError, match="different lengths"):
             self.lengths(**options)
 
     @pytest.mark.parametrize("call", [
-        lambda lengths: lengths.next_rate(np.ones(3), 0.0), lambda lengths: lengths.step_to(np.ones(5))])
+        lambda lengths: lengths.next_step_size(np.ones(3), 0.0), lambda lengths: lengths.step_to(np.ones(5))])
     def test_vectors_of_other_lengths(self, call):
         with pytest.raises(ValueError, match="different lengths"):
             call(self.lengths())
@@ -146,52 +146,52 @@ class TestKernels:
     def test_rates_where_squares_underflow_are_numbers(self, slopes):
         lengths = self.lengths()
         for slope in slopes:
-            rate, _ = lengths.next_rate(np.full(4, slope), 0.0)
+            rate, _ = lengths.next_step_size(np.full(4, slope), 0.0)
             assert 0 <= rate < np.inf
             lengths.step(rate)
-        assert 0 <= lengths.next_rate(np.zeros(4), 0.0)[0] < np.inf
+        assert 0 <= lengths.next_step_size(np.zeros(4), 0.0)[0] < np.inf
 
     def test_a_step_is_measured_by_the_sizes_that_are_given(self):
         for measure, size in ((None, 1.0), (np.array([1, 0.5, 10.0, 2.0]), 5.0)):
             lengths = self.lengths(measure=measure)
-            assert lengths.next_rate(np.array([0.25, 1.0, -0.5, 0.0]), 0.0) == (1.0, False)
+            assert lengths.next_step_size(np.array([0.25, 1.0, -0.5, 0.0]), 0.0) == (1.0, False)
             assert lengths.step(1.0) == (size, 0.25**2 + 1 + 0.25)
 
     @pytest.mark.parametrize("far", [np.nan, np.inf, 1e3])
     def test_a_step_to_where_it_is_far_steeper_is_taken_back(self, far):
         theta = np.zeros(2)
-        lengths = BarzilaiBorwein(self.metric(2), theta, np.zeros(2), np.empty((rows_of_room(), 2)), 1.0, 0.0)
-        lengths.next_rate(np.array([1.0, 1.0]), 0.0)
+        lengths = SpectralStep(self.metric(2), theta, np.zeros(2), np.empty((workspace_rows(), 2)), 1.0, 0.0)
+        lengths.next_step_size(np.array([1.0, 1.0]), 0.0)
         lengths.step(1.0)
         assert theta.tolist() == [-1, -1]
-        assert lengths.next_rate(np.array([0.5, far]), 0.0) == (0.1, True)
+        assert lengths.next_step_size(np.array([0.5, far]), 0.0) == (0.1, True)
         assert theta.tolist() == [0, 0]
         assert lengths.step(0.1) == (pytest.approx(0.1), 2.0)
-        assert lengths.next_rate(np.array([0.5, 0.5]), 0.0)[1] is False
+        assert lengths.next_step_size(np.array([0.5, 0.5]), 0.0)[1] is False
 
     def test_where_weights_shrink_a_step_to_a_higher_loss_is_taken_back_unless_it_is_safe(self):
-        lengths = BarzilaiBorwein(self.metric(2), np.zeros(2), np.zeros(2), np.empty((rows_of_room(), 2)), 1.0, 0.1)
-        assert lengths.next_rate(np.array([1.0, 0.0]), 5.0) == (1.0, False)
+        lengths = SpectralStep(self.metric(2), np.zeros(2), np.zeros(2), np.empty((workspace_rows(), 2)), 1.0, 0.1)
+        assert lengths.next_step_size(np.array([1.0, 0.0]), 5.0) == (1.0, False)
         lengths.step(1.0)
-        rate, is_back = lengths.next_rate(np.array([0.9, 0.0]), 6.0)    # higher, by a step of the first length
+        rate, is_back = lengths.next_step_size(np.array([0.9, 0.0]), 6.0)    # higher, by a step of the first length
         assert rate == pytest.approx(9)
         assert not is_back
         lengths.step(rate)
-        assert lengths.next_rate(np.array([0.5, 0.0]), 6.1) == (1.0, True)    # no less than the first length
+        assert lengths.next_step_size(np.array([0.5, 0.0]), 6.1) == (1.0, True)    # no less than the first length
         lengths.step(1.0)
-        rate, is_back = lengths.next_rate(np.array([0.8, 0.0]), 6.0)
+        rate, is_back = lengths.next_step_size(np.array([0.8, 0.0]), 6.0)
         assert rate > 1
         assert not is_back
         lengths.step(rate)
-        assert not lengths.next_rate(np.array([0.7, 0.0]), 6.0 * (1 + 1e-13))[1]    # as far as rounding tells
+        assert not lengths.next_step_size(np.array([0.7, 0.0]), 6.0 * (1 + 1e-13))[1]    # as far as rounding tells
 
     @pytest.mark.parametrize("places", [9, 10])
     def test_what_is_far_steeper_is_so_than_each_of_the_last_places(self, places):
         lengths = self.lengths()
         for slope in (10.0, *np.linspace(0.09, 0.08, places)):
-            rate, _ = lengths.next_rate(np.full(4, slope), 0.0)
+            rate, _ = lengths.next_step_size(np.full(4, slope), 0.0)
             lengths.step(rate)
-        assert lengths.next_rate(np.full(4, 20.0), 0.0)[1] is (places == 10)
+        assert lengths.next_step_size(np.full(4, 20.0), 0.0)[1] is (places == 10)
 
     @pytest.mark.parametrize("arrays", [
         (np.ones(3), np.ones(4), np.ones((2, 4))), (np.ones(2), np.ones(2), np.ones((2, 2))),
@@ -200,8 +200,9 @@ class TestKernels:
     def test_a_metric_of_other_lengths(self, arrays):
         given, out, room = arrays
         metric = self.metric()
-        for call in (metric.direction, metric.in_units, lambda *_: metric.moved(given, 1.0, given, 0.0, out, room),
-                     lambda *_: metric.moved(out, 1.0, given[:-1], 0.0, out, room)):
+        for call in (metric.direction, metric.measure_step,
+                     lambda *_: metric.proximal_step(given, 1.0, given, 0.0, out, room),
+                     lambda *_: metric.proximal_step(out, 1.0, given[:-1], 0.0, out, room)):
             with pytest.raises(ValueError, match="different lengths"):
                 call(given, out, room)
 
@@ -215,6 +216,6 @@ class TestKernels:
 
     def test_columns_that_are_none(self):
         with pytest.raises(ValueError, match="different lengths"):
-            Metric(np.zeros(0), np.ones(0), 1.0)
+            PreconditionerKernel(np.zeros(0), np.ones(0), 1.0)
         with pytest.raises(ValueError, match="different lengths"):
-            Metric(np.zeros(2), np.ones(3), 1.0)
+            PreconditionerKernel(np.zeros(2), np.ones(3), 1.0)

@@ -1,11 +1,11 @@
-"""Learning rates by the chunk, at a cost that disappears beside an update."""
+"""Learning rates for chunks of updates, each much cheaper than an update."""
 from libc.math cimport pow
 
 cdef enum:
     EXACT_BELOW = 2048
-    LARGEST_POWER = 4  # for which the series is good
-    NARROW = 1024      # a block is no wider than this part of its first t
-    WIDEST = 1 << 30   # within which places are counted in an int
+    LARGEST_POWER = 4  # up to which the series has its accuracy
+    NARROW = 1024      # the first t of a block is at least so many times its width
+    WIDEST = 1 << 30   # t within a block is an int
 
 
 cdef inline void power_block(double eta0, double power, Py_ssize_t start, Py_ssize_t width, Py_ssize_t first,
@@ -26,7 +26,7 @@ cdef inline void power_block(double eta0, double power, Py_ssize_t start, Py_ssi
 
 
 def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out not None):
-    """out[k] = eta0 / (1 + t)**power for t = start + k; depends on t alone and not on where a chunk begins."""
+    """out[k] = eta0 / (1 + t)**power for t = start + k; the bits depend on t alone."""
     cdef Py_ssize_t k = 0, n = out.shape[0], width = 1, first, last
     with nogil:
         while k < n and (start + k < EXACT_BELOW or power > LARGEST_POWER):
@@ -41,23 +41,23 @@ def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out
             k += last - first
 
 
-def all_usable(const double[::1] rates not None):
-    """Whether every rate is a finite number of at least 0."""
+def all_valid(const double[::1] rates not None):
+    """Whether every rate is finite and at least 0."""
     cdef double lowest[8]
     cdef double zeros[8]
     cdef Py_ssize_t j, k, n = rates.shape[0], whole = n - n % 8
-    cdef bint usable = True
+    cdef bint valid = True
     with nogil:
         for j in range(8):
             lowest[j] = zeros[j] = 0
-        # 0 * x is 0 for a finite x and NaN for any other, and a NaN once in a sum stays.
+        # 0 * x is 0 for a finite x and NaN for any other, and a sum keeps a NaN.
         for k in range(0, whole, 8):
             for j in range(8):
                 lowest[j] = rates[k + j] if rates[k + j] < lowest[j] else lowest[j]
             for j in range(8):
                 zeros[j] += 0 * rates[k + j]
         for j in range(8):
-            usable &= lowest[j] == 0 and zeros[j] == 0
+            valid &= lowest[j] == 0 and zeros[j] == 0
         for k in range(whole, n):
-            usable &= rates[k] >= 0 and rates[k] * 0 == 0
-    return usable
+            valid &= rates[k] >= 0 and rates[k] * 0 == 0
+    return valid
