@@ -14,7 +14,7 @@ distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 
 from fastgd import grad_huber_loss  # noqa: E402
-from fastgd._source import as_source  # noqa: E402
+from fastgd._data import as_source  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

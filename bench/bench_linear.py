@@ -9,7 +9,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 import fastgd
 from fastgd import reference
 from fastgd._curvature import RowsCurvature
-from fastgd._source import Rows
+from fastgd._data import Rows
 from fastgd.losses import REGISTRY
 
 EPOCHS = 3    # so that checks, which fastgd and scikit-learn make once a call, count as in a real run

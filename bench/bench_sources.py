@@ -4,7 +4,7 @@ import pytest
 from harness import measure, np_sum, points
 
 import fastgd
-from fastgd._source import as_source
+from fastgd._data import as_source
 
 N = 20_000_000
 

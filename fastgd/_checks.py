@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import Threads
     from fastgd._types import DoubleArray, FloatArray
 
 _FLOAT32 = np.dtype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgd._checks import check_option
 from fastgd._kernels import cpu, level, levels
-from fastgd._sums import thread_count
+from fastgd._thread_pool import thread_count
 
 __version__ = "0.1.0"
 

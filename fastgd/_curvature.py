@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import C_NAMES
+from fastgd._data.arrays import ScaledRows, enough_rows, units_of
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
 from fastgd._kernels.linear import Rows as LinearRows
@@ -27,12 +28,11 @@ from fastgd._limits import (
     PRODUCTS,
 )
 from fastgd._metric import GramMetric, Metric, NumberMetric
-from fastgd._source.rows import enough_rows
-from fastgd._source.scaled import ScaledRows, units_of
-from fastgd._sums import ALONE, Threads, column_sums, summed
+from fastgd._pairwise import column_sums, summed
+from fastgd._thread_pool import ALONE, Threads
 
 if TYPE_CHECKING:
-    from fastgd._source.rows import AnyRows, Rows
+    from fastgd._data.arrays import AnyRows, Rows
     from fastgd._types import DoubleArray, FloatArray, Source
 
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from fastgd._checks import one_number, slices_of_rows
 from fastgd._curvature import RowsCurvature
+from fastgd._data import Rows
 from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
-from fastgd._source import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._source import Points
+    from fastgd._data import Points
     from fastgd._types import DoubleArray, FloatArray, LossFunction
 
 

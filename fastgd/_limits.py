@@ -52,8 +52,8 @@ ROWS_OF_A_BATCH, BYTES_OF_A_READ = 2**18, 2**20
 NUMBERS_OF_A_BATCH = 2**20
 #: Bytes of a block that are copied so that its reader may go on; a larger one is kept from it until it is worked on.
 BYTES_COPIED = 2**24
-#: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed; they
-#: are made at 11 GB/s, where a checksum of all bytes makes 3.4.
+#: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed;
+#: they are made at 11 GB/s, where a checksum of all bytes makes 3.4.
 SUMS_COMPARED = 509
 #: Seconds that a pass which ends early waits for its reader, of the 0.1 s in which Ctrl-C is answered.
 SECONDS_FOR_READER = 0.05

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.sampling import mean_square, telling_rows
 from fastgd._limits import (
     ENOUGH_LOOKS,
     LOG_ODDS,
@@ -23,7 +24,6 @@ from fastgd._limits import (
 )
 from fastgd._run import arriving_runner
 from fastgd._run.kinks import most_to_gain
-from fastgd._source.telling import mean_square, telling_rows
 from fastgd._theta import is_finite
 from fastgd.losses.builtin import Huber
 from fastgd.penalties import ElasticNet

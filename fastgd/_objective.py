@@ -12,12 +12,12 @@ import numpy as np
 
 from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
+from fastgd._data import as_source
 from fastgd._differences import differences_of
 from fastgd._equality import same
 from fastgd._frames import typed_value
 from fastgd._metric import shrunk
-from fastgd._source import as_source
-from fastgd._sums import ALONE
+from fastgd._thread_pool import ALONE
 from fastgd.losses.base import Gradient, Loss, ours
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source import Points, Rows
-    from fastgd._sums import Threads
+    from fastgd._data import Points, Rows
+    from fastgd._thread_pool import Threads
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
 
 
@@ -159,9 +159,9 @@ class Objective:
 
     def check_can_be_sent(self) -> None:
         """Raise TypeError if dask cannot send the functions to where it computes."""
-        from fastgd._source import dasks  # here, because it imports dask
+        from fastgd._data import dask_source  # here, because it imports dask
 
-        dasks.check_can_be_sent((self._loss, self.gradient))
+        dask_source.check_can_be_sent((self._loss, self.gradient))
 
     def close(self) -> None:
         """Let go of data that are not in memory."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._data.arrays import enough_rows
+from fastgd._data.sampling import variance_of_targets
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -25,8 +27,6 @@ from fastgd._limits import (
     WORTH_WHILE,
 )
 from fastgd._look import arrived, arrived_from_afar, lower_of, most_to_fall, sampled, size_at
-from fastgd._source.rows import enough_rows
-from fastgd._source.telling import variance_of_targets
 from fastgd._theta import is_finite, largest
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fastgd._source.parted import PartedPoints, PartedRows
-    from fastgd._source.points import Points
-    from fastgd._source.rows import Rows
+    from fastgd._data.arrays import Points, Rows
+    from fastgd._data.chunked import PartedPoints, PartedRows
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
-    #: Where the numbers are; `fastgd._source` says how.
+    #: Where the numbers are; `fastgd._data` says how.
     Source: TypeAlias = Points | Rows | PartedPoints | PartedRows
 
 #: Data: float32 or float64.

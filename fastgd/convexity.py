@@ -12,7 +12,7 @@ from fastgd._differences import rounding_along
 from fastgd._limits import CHORDS, GRID, PLACES_OF_ROUNDING
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,14 +10,14 @@ from fastgd._ending import conclude
 from fastgd._objective import curve_of, objective_of
 from fastgd._run import descend
 from fastgd._settings import batch_settings
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source.tables import Table
+    from fastgd._data.lazy_columns import Table
     from fastgd._types import (
         BatchAlpha,
         Callback,

@@ -12,7 +12,7 @@ from fastgd._ending import conclude_many
 from fastgd._equality import same_fields
 from fastgd._objective import Objective, objective_of
 from fastgd._run import run_many
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates, as_rates_or_auto
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import Blocks, minimize, mse
+from fastgd._data import blocks
+from fastgd._data.blocks import pieces_of
 from fastgd._limits import BYTES_COPIED
-from fastgd._source import block_pieces
-from fastgd._source.blocks import pieces_of
 from fastgd.results import SourceError
 
 Y = np.arange(12.0)
@@ -316,8 +316,8 @@ class FullDisk:
 
 @pytest.mark.thread_unsafe(reason="monkeypatch")
 def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
-    nameless = block_pieces._nameless
-    monkeypatch.setattr(block_pieces, "_nameless", lambda folder: FullDisk(nameless(folder)))
+    nameless = blocks._nameless
+    monkeypatch.setattr(blocks, "_nameless", lambda folder: FullDisk(nameless(folder)))
     with pytest.raises(OSError, match=f"cannot write to {tmp_path}: No space left.*set TMPDIR") as caught, \
             pieces_of(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
         pass

@@ -7,8 +7,8 @@ from helpers import DTYPES, LOSSES, quiet, rows
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 from fastgd._curvature import RowsCurvature
-from fastgd._source import Rows
-from fastgd._sums import Threads
+from fastgd._data import Rows
+from fastgd._thread_pool import Threads
 
 
 @pytest.mark.parametrize("name", LOSSES)

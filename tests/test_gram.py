@@ -4,11 +4,11 @@ import pytest
 from helpers import DTYPES
 
 from fastgd._curvature import RowsCurvature
+from fastgd._data import Rows
 from fastgd._kernels import gram
 from fastgd._kernels.mean import cut
 from fastgd._limits import LEAF
-from fastgd._source import Rows
-from fastgd._sums import Threads
+from fastgd._thread_pool import Threads
 
 
 def design(n, p, dtype=float, seed=0):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import open_parquet
+from fastgd._data.blocks import pieces_of
 from fastgd._limits import NUMBERS_OF_A_BATCH, ROWS_OF_A_BATCH
-from fastgd._source.blocks import pieces_of
 from fastgd.results import SourceError
 
 pa = pytest.importorskip("pyarrow")

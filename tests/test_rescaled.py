@@ -6,11 +6,11 @@ import pytest
 from helpers import rows
 
 from fastgd import Blocks, huber_loss
+from fastgd._data import as_source
 from fastgd._objective import objective_of
 from fastgd._run import descend
 from fastgd._run.rescaled import spread_of
 from fastgd._settings import batch_settings
-from fastgd._source import as_source
 from fastgd.losses import Huber
 
 

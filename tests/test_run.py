@@ -18,10 +18,10 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
+from fastgd._data import Points, Rows
 from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
 from fastgd._run.driver import _Pace, drive
 from fastgd._run.epochs import Epochs
-from fastgd._source import Points, Rows
 from fastgd.schedules import as_rates
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._checks import as_double
+from fastgd._data.arrays import Points
 from fastgd._limits import ENOUGH_LOOKS, FAR_AWAY, PLACES, PLACES_NEAR, ROUNDING, ROUNDING_OF_SUMS, SAMPLE
 from fastgd._run.adaptive import Bracket
 from fastgd._run.kinks import OrderStatistic
 from fastgd._run.update import Update
-from fastgd._source.points import Points
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective

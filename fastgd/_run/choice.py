@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._curvature import RowsCurvature
+from fastgd._data import Points, Rows
+from fastgd._data.arrays import enough_rows, mean_over
 from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
@@ -28,9 +30,6 @@ from fastgd._run.rescaled import Rescaled
 from fastgd._run.shuffled import ShuffledBlocks
 from fastgd._run.update import Update
 from fastgd._settings import batch_settings
-from fastgd._source import Points, Rows
-from fastgd._source.points import mean_over
-from fastgd._source.rows import enough_rows
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._data.arrays import AnyRows
     from fastgd._objective import Objective
     from fastgd._settings import Settings
-    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Rates, Runner
     from fastgd.losses import Gradient
 

@@ -32,8 +32,8 @@ from fastgd._limits import BATCH_UPDATES, EVALUATIONS, NUMBERS_KEPT, STOCHASTIC_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastgd._data import Rows
     from fastgd._kernels.step import Steps
-    from fastgd._source import Rows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
     from fastgd.losses import Gradient
     from fastgd.penalties import Penalty

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._curvature import products_in, residuals_times_rows
+from fastgd._data.arrays import rows_in_memory
 from fastgd._limits import (
     ENOUGH_LEFT,
     LEAF,
@@ -24,12 +25,11 @@ from fastgd._limits import (
     POINTS_AT_ONCE,
     PRODUCTS,
 )
-from fastgd._source.rows import rows_in_memory
-from fastgd._sums import column_sums
+from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
+    from fastgd._data import Rows
     from fastgd._objective import Objective
-    from fastgd._source import Rows
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 

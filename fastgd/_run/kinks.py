@@ -24,22 +24,22 @@ from fastgd._limits import (
     STUCK,
     WORTH_A_PROOF,
 )
+from fastgd._pairwise import column_sums
 from fastgd._run.adaptive import BarzilaiBorwein
 from fastgd._run.driver import Bound
 from fastgd._run.dual import Dual
 from fastgd._run.vertex import least_vertex
-from fastgd._sums import column_sums
 from fastgd._theta import is_finite
 from fastgd.results import CONVERGED, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastgd._data import Points, Rows
     from fastgd._objective import Objective
     from fastgd._run.adaptive import Place
     from fastgd._run.driver import Outcome
     from fastgd._run.python import PythonBatch
-    from fastgd._source import Points, Rows
     from fastgd._types import DoubleArray, Theta
 
     #: Offsets of kinks, and how far the slope jumps at each.

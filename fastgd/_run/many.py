@@ -12,12 +12,12 @@ from fastgd._kernels import descent, mean
 from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
-from fastgd._sums import ALONE
+from fastgd._thread_pool import ALONE
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import Threads
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
 

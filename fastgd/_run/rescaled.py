@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.arrays import Rows
 from fastgd._limits import NORMAL_MAD, ROUNDING, SAMPLE, UPDATES_OF_A_SCALE
-from fastgd._source.rows import Rows
 from fastgd.losses.builtin import Huber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastgd._data.arrays import AnyRows
     from fastgd._objective import Objective
     from fastgd._run.python import PythonBatch
-    from fastgd._source.rows import AnyRows
     from fastgd._types import DoubleArray, Theta
 
 

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.row_reader import shelf_of
 from fastgd._kernels import shuffle
 from fastgd._limits import BLOCKS_TOGETHER, LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK, STOCHASTIC_UPDATES, UNEVEN
-from fastgd._source.shelf import shelf_of
 from fastgd._theta import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastgd._data.arrays import Points, Rows
     from fastgd._objective import Objective
     from fastgd._settings import Settings
-    from fastgd._source.points import Points
-    from fastgd._source.rows import Rows
     from fastgd._types import DoubleArray, Runner, Source
 
 

@@ -24,8 +24,8 @@ from fastgd._limits import (
 from fastgd._run.dual import Pieces
 
 if TYPE_CHECKING:
+    from fastgd._data.arrays import Rows
     from fastgd._objective import Objective
-    from fastgd._source.rows import Rows
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
 

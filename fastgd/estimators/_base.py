@@ -9,16 +9,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from fastgd._checks import check_weights, is_lazy, wrong_dimensions
+from fastgd._data.arrays import rows_in_memory, with_weight
 from fastgd._frames import as_labels, as_numbers, of_arrow
 from fastgd._random import bit_generator_of
-from fastgd._source.facts import with_weight
-from fastgd._source.rows import rows_in_memory
 from fastgd.estimators import _lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastgd._source import Rows
+    from fastgd._data import Rows
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
     from fastgd.estimators._runs import Fit

@@ -8,9 +8,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd._checks import is_lazy
+from fastgd._data import pieces_of
+from fastgd._data.labels import Labels
 from fastgd._frames import as_labels
-from fastgd._source import pieces_of
-from fastgd._source.labels import Labels
 from fastgd.estimators import _lazy
 from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
 from fastgd.estimators._one_vs_rest import OneVsRest

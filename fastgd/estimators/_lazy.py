@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fastgd._checks import check_design, is_dask
-from fastgd._source.blocks import Blocks
-from fastgd._source.pieces import taken
-from fastgd._source.tables import Selection, Wanted
+from fastgd._data.blocks import Blocks
+from fastgd._data.chunked import taken
+from fastgd._data.lazy_columns import Selection, Wanted
 from fastgd.estimators._classes import chosen
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._source.pieces import Piece, Pieces
+    from fastgd._data.chunked import Piece, Pieces
     from fastgd._types import DoubleArray, R
 
 

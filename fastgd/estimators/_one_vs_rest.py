@@ -10,10 +10,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd._checks import is_lazy, refuse_lazy
-from fastgd._source import pieces_of
-from fastgd._source.labels import Labels
-from fastgd._source.parted import parted
-from fastgd._sums import ALONE
+from fastgd._data import pieces_of
+from fastgd._data.chunked import parted
+from fastgd._data.labels import Labels
+from fastgd._thread_pool import ALONE
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop
 from fastgd.estimators._classes import (

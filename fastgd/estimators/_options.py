@@ -9,14 +9,14 @@ from fastgd._limits import MOST_FOR_FIT_BY_GRAM
 from fastgd._objective import check_penalty
 from fastgd._random import bit_generator_of
 from fastgd._settings import batch_settings, stochastic_settings
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 from fastgd.losses import REGISTRY, Huber, Loss
 from fastgd.losses.base import ours
 from fastgd.schedules import inverse_scaling
 
 if TYPE_CHECKING:
     from fastgd._settings import Settings
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import Threads
     from fastgd.penalties import Penalty
 
 #: delta for 95 % of the efficiency of least squares where the errors are normal (P. J. Huber, "Robust Statistics").

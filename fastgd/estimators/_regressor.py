@@ -10,8 +10,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd._checks import is_lazy, refuse_lazy
-from fastgd._source import pieces_of
-from fastgd._source.parted import parted
+from fastgd._data import pieces_of
+from fastgd._data.chunked import parted
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop, targets_of
 from fastgd.estimators._options import options_of

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.arrays import rows_in_memory
 from fastgd._ending import result_of
 from fastgd._limits import ROUNDING
 from fastgd._run import descend_in_batches
 from fastgd._run.rescaled import sizes_of_residuals
-from fastgd._source.rows import rows_in_memory
 from fastgd._theta import is_finite
 from fastgd._verdict import Verdict
 from fastgd.estimators._running_moments import ROWS_FOR_MOMENTS, RunningCurvature

@@ -8,7 +8,7 @@ import numpy as np
 from fastgd._curvature import RowsCurvature
 
 if TYPE_CHECKING:
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyRows
     from fastgd._types import DoubleArray
 
 #: Rows that scale the columns well: the deviation of 10 normal numbers is hardly ever below a tenth of its value.

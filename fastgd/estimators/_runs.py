@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastgd._run import Outcome
     from fastgd._settings import Settings
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import Threads
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
 

@@ -24,11 +24,11 @@ from fastgd._checks import (
     is_lazy,
     real_numbers,
 )
+from fastgd._data import Points, as_source, no_intercept_without_rows
+from fastgd._data.arrays import mean_over
 from fastgd._frames import typed_value
 from fastgd._limits import EVALUATIONS
-from fastgd._source import Points, as_source, no_intercept_without_rows
-from fastgd._source.points import mean_over
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 from fastgd._value import Value
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyRows
     from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
 
 #: What the mean over the rows of a linear model is: a float, of a gradient an array.

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._checks import check_dataset
+from fastgd._data import Rows
 from fastgd._objective import curve_of, objective_of
-from fastgd._source import Rows
-from fastgd._sums import threads_of
+from fastgd._thread_pool import threads_of
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import _objective, losses, penalties, schedules
-from fastgd._source.parted import PartedPoints, PartedRows, parted
-from fastgd._source.pieces import Piece
-from fastgd._sums import assembled, branches, covered
+from fastgd._data.chunked import PartedPoints, PartedRows, Piece, parted
+from fastgd._pairwise import assembled, branches, covered
 from fastgd.losses.builtin import REGISTRY
 
 
@@ -190,14 +189,14 @@ class TestParted:
 
     def test_a_sample_is_that_of_an_array(self):
         parts, X, y = self.source(n=20_000)
-        whole = fastgd._source.Rows(X, y, False)
+        whole = fastgd._data.Rows(X, y, False)
         for size in (512, 4096):
             np.testing.assert_array_equal(parts.sample(size).X, whole.sample(size).X)
         assert parts.pieces.passes == 2    # the first, and one for all samples
 
     def test_points_drawn_are_those_of_an_array(self):
         parts, _, y = self.source(p=0)
-        np.testing.assert_array_equal(parts.drawn(100).targets, fastgd._source.Points(None, y).drawn(100).targets)
+        np.testing.assert_array_equal(parts.drawn(100).targets, fastgd._data.Points(None, y).drawn(100).targets)
         np.testing.assert_array_equal(parts.drawn(4000).targets, y)
 
     def test_rows_of_cut_leaves_are_brought_once_from_far_away(self):

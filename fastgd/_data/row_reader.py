@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fastgd._data.chunked import Piece, View, joined, rows_in, taken
 from fastgd._limits import POINTS_AT_ONCE
-from fastgd._source.parted import View, joined, rows_in
-from fastgd._source.pieces import Piece, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastgd._source.parted import PartedPoints, PartedRows
-    from fastgd._source.points import Points
-    from fastgd._source.rows import Rows
+    from fastgd._data.arrays import Points, Rows
+    from fastgd._data.chunked import PartedPoints, PartedRows
 
 
 def shelf_of(source: PartedPoints | PartedRows) -> RemoteShelf | Shelf:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import ConvergenceWarning, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
-from fastgd._source import Rows
+from fastgd._data import Rows
 from fastgd.losses import REGISTRY
 
 LOSSES_BEFORE = [10.896283606557377, 3.8937622006094705, 1.9359443267168215, 1.388538448286097, 1.235459416905535,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastgd._data.arrays import rows_in_memory
 from fastgd._limits import CACHED_NUMBERS
-from fastgd._source.rows import rows_in_memory
-from fastgd._sums import column_sums
+from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
-    from fastgd._source.parted import PartedRows
-    from fastgd._source.rows import AnyRows, Rows
+    from fastgd._data.arrays import AnyRows, Rows
+    from fastgd._data.chunked import PartedRows
     from fastgd._types import DoubleArray, FloatArray, IndexArray
 
 

@@ -22,7 +22,7 @@ from helpers import LOSSES
 
 import fastgd
 from fastgd._checks import is_dask
-from fastgd._source import cluster as engine
+from fastgd._data import dask_source as engine
 from fastgd.losses import compiled
 from fastgd.results import SourceError
 
@@ -32,7 +32,7 @@ distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
-from fastgd._source.dasks import check_can_be_sent, pieces_of  # noqa: E402
+from fastgd._data.dask_source import check_can_be_sent, pieces_of  # noqa: E402
 
 pytestmark = [
     pytest.mark.thread_unsafe(reason="one client is the ambient one of the process"),
@@ -536,7 +536,7 @@ def test_an_interrupt_is_answered_and_leaves_a_client_that_works(client):
     code = textwrap.dedent("""
         import gc, sys, time
         import dask.array as da, distributed, numpy as np
-        from fastgd._source.dasks import pieces_of
+        from fastgd._data.dask_source import pieces_of
 
         gc.disable()    # out of a callback of distributed's, when garbage is collected, an interrupt does not come
         client = distributed.Client(sys.argv[1])

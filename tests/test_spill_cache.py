@@ -15,8 +15,8 @@ from test_blocks import FRAME, FullDisk, W, X, Y, cut, itself, joined
 
 import fastgd
 from fastgd import Blocks, open_parquet
-from fastgd._source import cache as caches
-from fastgd._source.blocks import pieces_of
+from fastgd._data import spill_cache as caches
+from fastgd._data.blocks import pieces_of
 
 
 class Counted:
@@ -187,7 +187,7 @@ KILLED = """
 import os, sys
 import numpy as np
 from fastgd import Blocks
-from fastgd._source.blocks import pieces_of
+from fastgd._data.blocks import pieces_of
 pieces = pieces_of(Blocks(lambda: [np.ones(1000)] * 3, cache=sys.argv[1]))
 passing = pieces.map(lambda piece: piece)
 next(passing)

@@ -5,12 +5,10 @@ Ctrl-C is answered between the branches, and they can be summed in several threa
 """
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._checks import check_count
 from fastgd._kernels import gram, linear
 from fastgd._kernels.mean import cut
 from fastgd._limits import LEAF
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._types import Count, DoubleArray, Part, R
+    from fastgd._types import DoubleArray
 
 
 def branches(n: int, most: int) -> list[slice]:
@@ -122,43 +120,3 @@ def column_sums(values: DoubleArray, weights: DoubleArray | None = None) -> Doub
     out = np.empty(values.shape[1])
     gram.column_sums(values, weights, out, np.empty((linear.levels(len(values)), values.shape[1])))
     return out
-
-
-def thread_count(n_threads: Count | None) -> int:
-    """How many threads `n_threads` means: 1 for None, all that this process may use for -1."""
-    if n_threads is None:
-        return 1
-    if isinstance(n_threads, (int, np.integer)) and not isinstance(n_threads, bool) and n_threads < 1:
-        if n_threads == -1:
-            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        raise ValueError("The 'n_threads' parameter must be None, -1 or an int in the range [1, inf). "
-                         f"Got {n_threads} instead.")
-    return check_count(n_threads, "n_threads")
-
-
-class Threads:
-    """The caller's thread and up to `n_threads` - 1 more, of those that the process keeps."""
-
-    def __init__(self, n_threads: Count | None) -> None:
-        self.count = thread_count(n_threads)
-
-    def map(self, function: Callable[[Part], R], parts: Sequence[Part]) -> list[R]:
-        """[function(part) for part in parts], each thread taking the next part.
-
-        Where the caller's thread is interrupted the others leave after the part that they are at.
-        """
-        count = min(self.count, len(parts))
-        if count <= 1:
-            return [function(part) for part in parts]
-        from fastgd._threads import shared  # here, because few need threads
-
-        return shared(function, parts, count)
-
-
-#: The caller's thread.
-ALONE = Threads(None)
-
-
-def threads_of(n_threads: Count | None) -> Threads:
-    """The threads that the option `n_threads` asks for."""
-    return ALONE if n_threads is None else Threads(n_threads)

@@ -32,16 +32,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastgd._checks import check_dataset, check_flag, check_weights, is_dask, is_lazy
-from fastgd._source.points import Points
-from fastgd._source.rows import Rows
+from fastgd._data.arrays import Points, Rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fastgd._source.labels import Labels
-    from fastgd._source.parted import PartedPoints, PartedRows
-    from fastgd._source.pieces import Pieces
-    from fastgd._sums import Threads
+    from fastgd._data.chunked import PartedPoints, PartedRows, Pieces
+    from fastgd._data.labels import Labels
+    from fastgd._thread_pool import Threads
     from fastgd._types import Source
 
 __all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
@@ -66,16 +64,16 @@ def pieces_of(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = 
     if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
             getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
         # Each is imported where it is used.
-        from fastgd._source import dasks
+        from fastgd._data import dask_source
 
-        return dasks.pieces_of(dataset, X, sample_weight, labels)
-    from fastgd._source import blocks
+        return dask_source.pieces_of(dataset, X, sample_weight, labels)
+    from fastgd._data import blocks
 
     return blocks.pieces_of(dataset, X, sample_weight, labels)
 
 
 def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
-    from fastgd._source.parted import parted
+    from fastgd._data.chunked import parted
 
     source = parted(pieces_of(dataset, X, sample_weight), fit_intercept)
     if not source.is_rows:

@@ -8,8 +8,8 @@ from helpers import DTYPES, EXACT, GRID, descend, quiet, read_only, sgd, targets
 
 import fastgd
 from fastgd import minimize, minimize_sgd, reference, simple_minimize
-from fastgd._source import Points
-from fastgd._source.facts import with_weight
+from fastgd._data import Points
+from fastgd._data.arrays import with_weight
 from fastgd.losses import REGISTRY
 from fastgd.schedules import inverse_scaling
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from fastgd import Blocks
-from fastgd._source import as_source
-from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
+from fastgd._data import as_source
+from fastgd._data.sampling import mean_square, telling_rows, variance_of_targets
 
 SIZE = 500
 

@@ -9,7 +9,8 @@ from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, r
 import fastgd
 from fastgd import minimize, reference
 from fastgd._limits import LEAF
-from fastgd._sums import Threads, added, branches
+from fastgd._pairwise import added, branches
+from fastgd._thread_pool import Threads
 from fastgd.losses import REGISTRY
 
 # Up to 2.2 numpy sums in chunks of 8192, so that its bits differ above that size.
@@ -152,7 +153,7 @@ class TestThreads:
             counts.append(count)
             return [function(part) for part in parts]
 
-        monkeypatch.setattr("fastgd._threads.shared", spy)
+        monkeypatch.setattr("fastgd._thread_pool.shared", spy)
         for n_threads in (None, 1):
             call(many_points, n_threads=n_threads)
         assert not counts
@@ -161,7 +162,7 @@ class TestThreads:
 
     @pytest.mark.thread_unsafe(reason="replaces a function")
     def test_are_not_woken_for_little(self, many_points, monkeypatch):
-        monkeypatch.setattr("fastgd._threads.shared", None)
+        monkeypatch.setattr("fastgd._thread_pool.shared", None)
         y = many_points[:900_000]
         for loss in REGISTRY.values():
             loss(0.3, y, n_threads=4)
@@ -208,8 +209,8 @@ class TestTheTreeOfRows:
         loss, options = REGISTRY[name], {"X": X, "fit_intercept": True}
         expected = [(loss(theta, y, **options), loss.gradient(theta, y, **options).tolist()) for theta in thetas]
         for numbers in (1, 5 * 128, 5 * 500, 5 * 2000, 10**9):
-            monkeypatch.setattr("fastgd._source.rows.NUMBERS_OF_A_PART", numbers)
-            monkeypatch.setattr("fastgd._source.rows.CACHED_NUMBERS", numbers)
+            monkeypatch.setattr("fastgd._data.arrays.NUMBERS_OF_A_PART", numbers)
+            monkeypatch.setattr("fastgd._data.arrays.CACHED_NUMBERS", numbers)
             for n_threads in (None, 3):
                 assert [(loss(theta, y, **options, n_threads=n_threads),
                          loss.gradient(theta, y, **options, n_threads=n_threads).tolist())

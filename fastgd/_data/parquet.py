@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._data.lazy_columns import Raw, Table, Wanted, check_cache
 from fastgd._frames import described, typed_value
 from fastgd._limits import BYTES_OF_A_READ, NUMBERS_OF_A_BATCH, ROWS_OF_A_BATCH
-from fastgd._source.tables import Raw, Table, Wanted, check_cache
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ import pytest
 from helpers import in_threads, quiet
 
 import fastgd
-from fastgd import _threads
-from fastgd._sums import Threads
-from fastgd._threads import shared
+from fastgd import _thread_pool
+from fastgd._thread_pool import Threads, shared
 
 alone = pytest.mark.thread_unsafe(reason="one pool for the process")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -24,8 +23,8 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no f
 @pytest.fixture
 def pool(monkeypatch):
     """A pool of the test's own, without a thread."""
-    pool = _threads._Pool()
-    monkeypatch.setattr(_threads, "_pool", pool)
+    pool = _thread_pool._Pool()
+    monkeypatch.setattr(_thread_pool, "_pool", pool)
     yield pool
     pool.close()
 
@@ -184,7 +183,7 @@ class TestErrors:
                 while True:
                     shared(time.sleep, [1e-4] * 100, 3)
             assert shared(str, range(9), 3) == [str(k) for k in range(9)]
-        assert not _threads._pool._lent
+        assert not _thread_pool._pool._lent
 
     def test_nan_in_a_part_leaves_the_pool_in_order(self, many_points):
         y = many_points.copy()
@@ -204,8 +203,8 @@ class TestFork:
             assert fastgd.grad_huber_loss(0.3, many_points, n_threads=3) == expected
             child = os.fork()
             if child == 0:
-                is_right = not _threads._pool._threads and fastgd.grad_huber_loss(
-                    0.3, many_points, n_threads=3) == expected and len(_threads._pool._threads) == 2
+                is_right = not _thread_pool._pool._threads and fastgd.grad_huber_loss(
+                    0.3, many_points, n_threads=3) == expected and len(_thread_pool._pool._threads) == 2
                 os._exit(0 if is_right else 1)
             assert os.waitpid(child, 0)[1] == 0
         assert fastgd.grad_huber_loss(0.3, many_points, n_threads=3) == expected
