@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._checks import C_NAMES
-from fastgd._data.arrays import ScaledRows, enough_rows, units_of
+from fastgd._data.arrays import ScaledLinearModelData, column_units, sample_size
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
 from fastgd._kernels.linear import Rows as LinearRows
@@ -28,15 +28,15 @@ from fastgd._limits import (
     PRODUCTS,
 )
 from fastgd._metric import GramMetric, Metric, NumberMetric
-from fastgd._pairwise import column_sums, summed
-from fastgd._thread_pool import ALONE, Threads
+from fastgd._pairwise import column_sums, reduce_stream
+from fastgd._thread_pool import SERIAL, ThreadPool
 
 if TYPE_CHECKING:
-    from fastgd._data.arrays import AnyRows, Rows
-    from fastgd._types import DoubleArray, FloatArray, Source
+    from fastgd._data.arrays import AnyLinearModelData, LinearModelData
+    from fastgd._types import DoubleArray, FloatArray, ModelData
 
 
-def curvature_of(source: Source, threads: Threads = ALONE) -> Curvature:
+def curvature_of(source: ModelData, threads: ThreadPool = SERIAL) -> Curvature:
     """The curvature of the squares of the rows of a source."""
     if source.is_rows:
         return RowsCurvature(source, threads)
@@ -80,7 +80,7 @@ class RowsCurvature(Curvature):
     `threads` share the products of many numbers; passes of short operations of numpy they would only wait in.
     """
 
-    def __init__(self, rows: AnyRows, threads: Threads = ALONE) -> None:
+    def __init__(self, rows: AnyLinearModelData, threads: ThreadPool = SERIAL) -> None:
         self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._metrics: dict[tuple[str, bool, bool], Metric] = {}
@@ -111,7 +111,7 @@ class RowsCurvature(Curvature):
             means, covariance = self._new_spread(np.ones(self._rows.p))
             units = self._units(means, np.diag(covariance))
             if units is not None:
-                of_scaled = RowsCurvature(ScaledRows(self._rows, units), self._threads)
+                of_scaled = RowsCurvature(ScaledLinearModelData(self._rows, units), self._threads)
                 means, covariance = of_scaled._new_spread(units)
             self._spread = means, covariance, np.ones(self._rows.p) if units is None else units
         return self._spread
@@ -132,7 +132,7 @@ class RowsCurvature(Curvature):
         is_lost = ~((squares > LEAST_SQUARE) & (squares < np.inf))
         if not is_lost.any():
             return None
-        units = units_of(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
+        units = column_units(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
         return None if (units == 1).all() else units
 
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
@@ -188,7 +188,7 @@ class RowsCurvature(Curvature):
         return self._largest_scaled_row(np.zeros(p), np.ones(p))
 
     def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
-        return max(0.0, *self._rows.each(functools.partial(_largest_in, shift, sizes)))
+        return max(0.0, *self._rows.map_slices(functools.partial(_largest_in, shift, sizes)))
 
     def column_sizes(self) -> DoubleArray:
         """The root mean square of each column."""
@@ -211,7 +211,7 @@ class RowsCurvature(Curvature):
         units = self._units(shift, squares)
         if units is None:
             return means, squares, np.ones(self._rows.p)
-        return *RowsCurvature(ScaledRows(self._rows, units))._moments(shift / units), units
+        return *RowsCurvature(ScaledLinearModelData(self._rows, units))._moments(shift / units), units
 
     def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """The mean and the mean square of each column, from `shift`."""
@@ -279,7 +279,7 @@ class RowsCurvature(Curvature):
 
         A column that is constant in the sample, as one that hardly any row has may be, has none.
         """
-        sample = self._rows.sample(enough_rows(self._rows.n_parameters))
+        sample = self._rows.sample(sample_size(self._rows.n_parameters))
         if sample.n == self._rows.n:
             return *self.spread(), self
         of_sample = RowsCurvature(sample)
@@ -307,7 +307,7 @@ def _gram_metric(shift: DoubleArray, sizes: DoubleArray, correlation: DoubleArra
     return GramMetric(shift, sizes, curved, curvature, along)
 
 
-def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
+def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: LinearModelData, part: slice) -> DoubleArray:
     """The sums of w u u' over a branch of the rows, of which one call of the kernel takes at most so many."""
     q = rows.p + (2 if with_targets else 1)
     scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
@@ -318,15 +318,15 @@ def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, p
                                           part.start + branch.start, part.start + branch.stop, out, scratch)
         return out
 
-    return summed(part.stop - part.start, most, sums)
+    return reduce_stream(part.stop - part.start, most, sums)
 
 
-def _times_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _times_in(theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """The sum of w (x @ theta) x."""
     return -residuals_times_rows(theta, np.zeros(part.stop - part.start), rows, part)
 
 
-def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """The sum of w (t - x @ theta) x, with other targets t than those of the rows."""
     X, n = rows.X[part], part.stop - part.start
     of_part = LinearRows(targets, rows.intercept, None if rows.weights is None else rows.weights[part])
@@ -336,7 +336,7 @@ def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, p
     return product
 
 
-def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice) -> float:
+def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: LinearModelData, part: slice) -> float:
     """The largest squared length of a scaled row, times its weight."""
     with np.errstate(all="ignore"):
         scaled = (rows.X[part] - shift) / sizes
@@ -344,7 +344,7 @@ def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice)
         return float((squares if rows.weights is None else squares * rows.weights[part]).max())
 
 
-def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _moments_in(shift: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """The sums of w (x - shift) and of w (x - shift)**2."""
     with np.errstate(all="ignore"):
         X = rows.X[part] - shift
@@ -354,7 +354,8 @@ def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
         return np.array([sums, column_sums(X, weights)])
 
 
-def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: LinearModelData,
+              part: slice) -> DoubleArray:
     """The sums of w u u' for u = [z @ directions, 1], with z the scaled columns."""
     Z, k = (rows.X[part] - shift) / sizes, directions.shape[1]
     along = np.empty((len(Z), k))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._data.sampling import mean_square, telling_rows
+from fastgd._data.sampling import mean_square, sample_by_leverage
 from fastgd._limits import (
     ENOUGH_LOOKS,
     LOG_ODDS,
@@ -136,9 +136,9 @@ def sampled(objective: Objective, size: int) -> Objective:
     """The objective of about so many rows that tell, or of all if there are hardly more."""
     rows: Any = objective.source
     if rows.n <= 2 * size:
-        return objective.on(rows.sample(size)) if rows.is_parted else objective
+        return objective.on(rows.sample(size)) if rows.is_chunked else objective
     metric = objective.curvature.metric("gram", 1.0, 0.0, is_rough=True)
-    return objective.on(telling_rows(rows, metric.shift, metric.sizes, size) or rows.sample(size))
+    return objective.on(sample_by_leverage(rows, metric.shift, metric.sizes, size) or rows.sample(size))
 
 
 def most_to_fall(objective: Objective, x: Any, slope: Any, distance: float, here: float) -> float:

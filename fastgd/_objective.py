@@ -12,12 +12,12 @@ import numpy as np
 
 from fastgd._checks import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd._curvature import Curvature, curvature_of
-from fastgd._data import as_source
+from fastgd._data import as_data
 from fastgd._differences import differences_of
 from fastgd._equality import same
 from fastgd._frames import typed_value
 from fastgd._metric import shrunk
-from fastgd._thread_pool import ALONE
+from fastgd._thread_pool import SERIAL
 from fastgd.losses.base import Gradient, Loss, ours
 from fastgd.losses.builtin import REGISTRY
 from fastgd.penalties import Penalty
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._data import Points, Rows
-    from fastgd._thread_pool import Threads
-    from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Source, Theta
+    from fastgd._data import ConstantModelData, LinearModelData
+    from fastgd._thread_pool import ThreadPool
+    from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, ModelData, Theta
 
 
 def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
                  X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
                  penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
-                 threads: Threads = ALONE) -> Objective:
+                 threads: ThreadPool = SERIAL) -> Objective:
     """The Objective of what a public function was given; TypeError or ValueError if it is not as it should be."""
     objective = Objective(loss_fn, grad_loss_fn, needs_loss, X is not None, threads)
     if penalty is not None:
@@ -48,8 +48,8 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
     if is_lazy(dataset, X, sample_weight):
         objective.check_own("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
         if any(map(is_dask, (dataset, X, sample_weight))):
-            objective.check_can_be_sent()
-    objective.source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+            objective.check_is_picklable()
+    objective.source = as_data(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     objective.check_loss_of_rows()
     loss, descended = objective._loss, objective.descended
     if isinstance(loss, Loss) and descended is not None and type(loss) is not type(descended):
@@ -67,7 +67,7 @@ def check_penalty(penalty: Any) -> Penalty | None:
 
 
 def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
-             threads: Threads = ALONE) -> Callable[..., Objective]:
+             threads: ThreadPool = SERIAL) -> Callable[..., Objective]:
     """A function from points to the Objective of a loss that is evaluated on them and not descended on.
 
     TypeError at once if it is no function; a gradient may stand for a loss.
@@ -79,7 +79,7 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
         if is_lazy(dataset):
             objective.check_own(name)
-        source = as_source(dataset, None, False, name, threads=threads)
+        source = as_data(dataset, None, False, name, threads=threads)
         if source.is_rows:
             raise ValueError(f"Input {name} should be points, for one number theta. Got blocks of (X, y).")
         return objective.on(source)
@@ -105,13 +105,13 @@ class Objective:
         of the loss alone, as a step has a penalty of its own.
     penalty : Penalty or None
         Of the weights; an intercept is free.
-    threads : Threads
+    threads : ThreadPool
         Who shares the sums over many points.
     reads_both : bool
         Whether the loss is asked for where the next slope will be: one pass over the data then gives both.
     """
 
-    source: Source
+    source: ModelData
     penalty: Penalty | None = None
     reads_both = False
     # The end of a run asks more than once. Thetas are copies: a callback may change what it was handed.
@@ -120,7 +120,7 @@ class Objective:
     _last_both: tuple[Theta, tuple[float, Any]] | None = None    # without a penalty
 
     def __init__(self, loss_fn: Any, grad_loss_fn: Any, needs_loss: bool, is_rows: bool,
-                 threads: Threads = ALONE) -> None:
+                 threads: ThreadPool = SERIAL) -> None:
         self.threads = threads
         loss = ours(loss_fn)
         if loss is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
@@ -157,18 +157,18 @@ class Objective:
                                 "a function in Python needs all points at once. "
                                 f"Got {given!r}; fastgd.losses.compiled makes a loss of C functions.")
 
-    def check_can_be_sent(self) -> None:
+    def check_is_picklable(self) -> None:
         """Raise TypeError if dask cannot send the functions to where it computes."""
         from fastgd._data import dask_source  # here, because it imports dask
 
-        dask_source.check_can_be_sent((self._loss, self.gradient))
+        dask_source.check_is_picklable((self._loss, self.gradient))
 
     def close(self) -> None:
         """Let go of data that are not in memory."""
-        if self.source.is_parted:
-            self.source.pieces.close()
+        if self.source.is_chunked:
+            self.source.chunks.close()
 
-    def on(self, source: Source) -> Objective:
+    def on(self, source: ModelData) -> Objective:
         """The same functions on another source."""
         objective = object.__new__(Objective)
         objective.threads, objective.source, objective.penalty = self.threads, source, self.penalty
@@ -189,9 +189,9 @@ class Objective:
         self._last_value = self._last_slope = self._last_both = None
 
     @property
-    def in_memory(self) -> Points | Rows:
+    def in_memory(self) -> ConstantModelData | LinearModelData:
         """The source, where nothing else can be."""
-        assert not self.source.is_parted
+        assert not self.source.is_chunked
         return self.source
 
     @functools.cached_property
@@ -217,7 +217,7 @@ class Objective:
         if self.source.is_rows or self.source.dtype == np.float64:
             return self
         dataset = np.asarray(self.source.everything, dtype=np.float64)
-        return self.on(as_source(dataset, None, False))
+        return self.on(as_data(dataset, None, False))
 
     def has_labels(self) -> bool:
         """Whether the targets are labels -1 and 1 where the descent is on a loss of probabilities."""
@@ -236,7 +236,7 @@ class Objective:
         if not rows.is_rows:
             least, most = rows.extremes
             return least == most and least in (0, 1)
-        return all(rows.each(functools.partial(_are_on_their_sides, theta)))
+        return all(rows.map_slices(functools.partial(_are_on_their_sides, theta)))
 
     @property
     def name(self) -> str:
@@ -454,7 +454,7 @@ class Objective:
                          f"{ways} or one of fastgd.schedules.")
 
 
-def _are_on_their_sides(theta: DoubleArray, rows: Rows, part: slice) -> bool:
+def _are_on_their_sides(theta: DoubleArray, rows: LinearModelData, part: slice) -> bool:
     """Whether each row of target 1 has a prediction above 0, and each of 0 one below it."""
     sides = 2 * rows.targets[part] - 1
     with np.errstate(over="ignore", invalid="ignore"):    # on huge rows, whose sides are still known or NaN

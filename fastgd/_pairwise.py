@@ -1,7 +1,8 @@
-"""numpy's tree of sums over parts of the data, in one thread or several, with the same bits.
+"""numpy's pairwise sum over parts of the data, in one thread or several, with the same bits.
 
-The tree of n numbers is cut at fixed places (`fastgd._kernels.mean`). Its top is walked here and not in a kernel:
-Ctrl-C is answered between the branches, and they can be summed in several threads. That of n rows is cut likewise.
+The tree of n numbers is split at fixed places (`fastgd._kernels.mean.cut`) down to leaves of `LEAF` numbers. The top of
+the tree is walked in Python, not in a kernel, so that Ctrl-C is answered between subtrees and several threads can sum
+them. The tree of n rows is split likewise.
 """
 from __future__ import annotations
 
@@ -21,53 +22,52 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray
 
 
-def branches(n: int, most: int) -> list[slice]:
-    """Slices of at most `most` of n points, in order: branches of their tree."""
-    return [slice(start, stop) for start, stop in _branches(0, n, most)]
+def subtrees(n: int, most: int) -> list[slice]:
+    """Split n points into the largest subtrees of at most `most` points; return them as slices in order."""
+    return [slice(start, stop) for start, stop in _subtrees(0, n, most)]
 
 
-def _branches(start: int, n: int, most: int) -> Iterator[tuple[int, int]]:
+def _subtrees(start: int, n: int, most: int) -> Iterator[tuple[int, int]]:
     if n <= most:
         yield start, start + n
     else:
         half = cut(n)
-        yield from _branches(start, half, most)
-        yield from _branches(start + half, n - half, most)
+        yield from _subtrees(start, half, most)
+        yield from _subtrees(start + half, n - half, most)
 
 
-def added(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """The sum of the sums over the `branches`, in the order of the tree."""
+def reduce_tree(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Add the sums over the `subtrees` in the order of the tree."""
     if len(sums) == 1:
         return sums[0]
     with np.errstate(all="ignore"):
-        return _added(n, most, iter(sums))
+        return _reduce_tree(n, most, iter(sums))
 
 
-def summed(n: int, most: int, sums: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
-    """`added` for sums too large to be kept for all branches at once: each is made when the tree comes to it."""
+def reduce_stream(n: int, most: int, sums: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+    """Compute `sums` of each of the `subtrees` when its turn comes, and add them; for sums too large to keep all."""
     with np.errstate(all="ignore"):
-        return _added(n, most, map(sums, branches(n, most)))
+        return _reduce_tree(n, most, map(sums, subtrees(n, most)))
 
 
-def _added(n: int, most: int, sums: Iterator[NDArray[Any]]) -> NDArray[Any]:
+def _reduce_tree(n: int, most: int, sums: Iterator[NDArray[Any]]) -> NDArray[Any]:
     if n <= most:
         return next(sums)
     half = cut(n)
-    left = _added(half, most, sums)
-    total: NDArray[Any] = left + _added(n - half, most, sums)
+    left = _reduce_tree(half, most, sums)
+    total: NDArray[Any] = left + _reduce_tree(n - half, most, sums)
     return total
 
 
-def covered(n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-    """What of the tree of n points lies from `start` to `stop`, in order.
+def tree_cover(n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cover [start, stop) by the largest subtrees inside it and the parts of leaves that its ends cut, in order.
 
-    (start, stop, start, stop) of the largest branches in there, and of a leaf that is cut (start, stop) of what is in
-    there and that of the leaf.
+    Yields (start, stop, start, stop): the part, then the subtree or leaf that it belongs to.
     """
-    return _covered(0, n, start, stop)
+    return _tree_cover(0, n, start, stop)
 
 
-def _covered(first: int, n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+def _tree_cover(first: int, n: int, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
     end = first + n
     if start <= first and end <= stop:
         yield first, end, first, end
@@ -76,47 +76,33 @@ def _covered(first: int, n: int, start: int, stop: int) -> Iterator[tuple[int, i
     else:
         middle = first + cut(n)
         if start < middle:
-            yield from _covered(first, middle - first, start, stop)
+            yield from _tree_cover(first, middle - first, start, stop)
         if stop > middle:
-            yield from _covered(middle, end - middle, start, stop)
+            yield from _tree_cover(middle, end - middle, start, stop)
 
 
-def assembled(n: int, sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
-    """The sum over n points from those over branches of their tree, each with where it stops, in order."""
+def reduce_cover(n: int, sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
+    """Add the sums over subtrees of any size that cover n points, each with the place where it stops, in order."""
     with np.errstate(all="ignore"):
-        return _assembled(0, n, _Next(sums))
+        return _reduce_cover(0, n, [], sums)
 
 
-class _Next:
-    """An iterator whose next item can be looked at."""
-
-    def __init__(self, items: Iterator[tuple[int, NDArray[Any]]]) -> None:
-        self._items = items
-        self._item: tuple[int, NDArray[Any]] | None = None
-
-    def ends_at(self) -> int:
-        if self._item is None:
-            self._item = next(self._items)
-        return self._item[0]
-
-    def take(self) -> NDArray[Any]:
-        assert self._item is not None
-        found, self._item = self._item[1], None
-        return found
-
-
-def _assembled(first: int, n: int, sums: _Next) -> NDArray[Any]:
-    # The branches of a node stop before it does, but for the node itself.
-    if sums.ends_at() == first + n:
-        return sums.take()
+def _reduce_cover(first: int, n: int, ahead: list[tuple[int, NDArray[Any]]],
+                  sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
+    """Reduce the subtree of n points from `first`; `ahead` holds the next sum, read to see where it stops."""
+    # The subtrees of a node stop before the node does, except the node itself.
+    if not ahead:
+        ahead.append(next(sums))
+    if ahead[0][0] == first + n:
+        return ahead.pop()[1]
     half = cut(n)
-    left = _assembled(first, half, sums)
-    total: NDArray[Any] = left + _assembled(first + half, n - half, sums)
+    left = _reduce_cover(first, half, ahead, sums)
+    total: NDArray[Any] = left + _reduce_cover(first + half, n - half, ahead, sums)
     return total
 
 
 def column_sums(values: DoubleArray, weights: DoubleArray | None = None) -> DoubleArray:
-    """The sum of each column of C-contiguous rows that are a branch of the tree, of rows times their weights if any."""
+    """Sum each column of C-contiguous rows that form a subtree, times the weights of the rows if there are any."""
     out = np.empty(values.shape[1])
     gram.column_sums(values, weights, out, np.empty((linear.levels(len(values)), values.shape[1])))
     return out

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._data.arrays import enough_rows
-from fastgd._data.sampling import variance_of_targets
+from fastgd._data.arrays import sample_size
+from fastgd._data.sampling import target_variance
 from fastgd._limits import (
     ENOUGH_LOOKS,
     FAR,
@@ -107,7 +107,7 @@ def _spread_loss(objective: Objective, began: float) -> float:
         return loss(0.0, [0.5])
     if not source.is_rows:
         return 0.0    # as one number fits no targets that differ
-    return began if loss is None else loss(0.0, [math.sqrt(variance_of_targets(source))]) - loss(0.0, [0.0])
+    return began if loss is None else loss(0.0, [math.sqrt(target_variance(source))]) - loss(0.0, [0.0])
 
 
 def _beyond(objective: Objective, x: Any, tol: float) -> Shortfall | None:
@@ -165,7 +165,7 @@ def _of_rows(objective: Objective, x: Any, here: float) -> Shortfall | None:
     if not is_finite(slope):
         return None
     # A function in Python gets all rows, of which it may know more than their values.
-    is_called, enough, least = objective.descended is None, enough_rows(source.n_parameters), abs(here) * SURELY_NOT
+    is_called, enough, least = objective.descended is None, sample_size(source.n_parameters), abs(here) * SURELY_NOT
     some = source if is_called else source.sample(enough)
     if some.n < source.n and not most_to_fall(
             objective, x, slope, 4 * FAR * FAR * size_at(objective.on(some), x), here) > least:
@@ -201,11 +201,11 @@ def _is_exact(objective: Objective) -> bool:
     """Whether the descent that looks ends at the minimum itself, if it arrives."""
     loss, source = objective.descended, objective.source
     return (loss is not None and loss.is_quadratic and objective.penalty is None
-            and source.n <= 2 * enough_rows(source.n_parameters))
+            and source.n <= 2 * sample_size(source.n_parameters))
 
 
 def _spread_of(points: Any) -> float:
-    few = points.drawn(SAMPLE).targets
+    few = points.draw(SAMPLE).targets
     return float(np.ptp(few))
 
 
@@ -216,7 +216,7 @@ def passes_to_arrive(objective: Objective, start: Any) -> int | None:
         return None
     if source.n_parameters > MOST_FOR_GRAM:
         return None    # for what it would take to tell
-    few = source.sample(enough_rows(source.n_parameters)) if source.is_rows else source.drawn(SAMPLE)
+    few = source.sample(sample_size(source.n_parameters)) if source.is_rows else source.draw(SAMPLE)
     some = objective.on(few)
     with np.errstate(all="ignore"):
         here = some.descended_value(start)

@@ -1,7 +1,7 @@
-"""Threads that are kept from one call to the next: the one thing in the package that outlives a call.
+"""A pool of threads that outlives a call: the only global state of the package.
 
-Whoever has work does it too, part by part, and waits for nobody who has not begun: a thread that wakes late, or one
-that another call keeps, costs no more than its help would have saved.
+The caller works on the parts too and waits only for threads that have begun, so a thread that wakes late or works for
+another call costs no time.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def thread_count(n_threads: Count | None) -> int:
-    """How many threads `n_threads` means: 1 for None, all that this process may use for -1."""
+    """Return the number of threads: 1 for None, all CPUs that this process may use for -1."""
     if n_threads is None:
         return 1
     if isinstance(n_threads, (int, np.integer)) and not isinstance(n_threads, bool) and n_threads < 1:
@@ -34,36 +34,33 @@ def thread_count(n_threads: Count | None) -> int:
     return check_count(n_threads, "n_threads")
 
 
-class Threads:
-    """The caller's thread and up to `n_threads` - 1 more, of those that the process keeps."""
+class ThreadPool:
+    """The caller's thread and up to `n_threads` - 1 threads of the process's pool."""
 
     def __init__(self, n_threads: Count | None) -> None:
         self.count = thread_count(n_threads)
 
     def map(self, function: Callable[[Part], R], parts: Sequence[Part]) -> list[R]:
-        """[function(part) for part in parts], each thread taking the next part.
-
-        Where the caller's thread is interrupted the others leave after the part that they are at.
-        """
+        """Compute [function(part) for part in parts], each thread taking the next part."""
         count = min(self.count, len(parts))
         if count <= 1:
             return [function(part) for part in parts]
-        return shared(function, parts, count)
+        return map_parts(function, parts, count)
 
 
-#: The caller's thread.
-ALONE = Threads(None)
+#: The caller's thread alone.
+SERIAL = ThreadPool(None)
 
 
-def threads_of(n_threads: Count | None) -> Threads:
-    """The threads that the option `n_threads` asks for."""
-    return ALONE if n_threads is None else Threads(n_threads)
+def thread_pool(n_threads: Count | None) -> ThreadPool:
+    """Return the threads of the option `n_threads`."""
+    return SERIAL if n_threads is None else ThreadPool(n_threads)
 
 
-def shared(function: Callable[[Part], R], parts: Sequence[Part], count: int) -> list[R]:
-    """[function(part) for part in parts], by the caller and up to `count` - 1 threads, each taking the next part.
+def map_parts(function: Callable[[Part], R], parts: Sequence[Part], count: int) -> list[R]:
+    """Compute [function(part) for part in parts] in the caller's thread and up to `count` - 1 others.
 
-    Where a part raises, or the caller is interrupted, the others leave after the part that they are at.
+    Each takes the next part. Where a part raises, or the caller is interrupted, all stop after their current part.
     """
     work, pool = _Work(function, parts), _pool
     try:
@@ -80,19 +77,19 @@ def shared(function: Callable[[Part], R], parts: Sequence[Part], count: int) -> 
 
 
 class _Work:
-    """Parts that several threads take one after another. Each operation on a deque or a list is atomic."""
+    """Parts that several threads take one after another; each operation on a deque or a list is atomic."""
 
     def __init__(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> None:
         self._function = function
         self._todo = deque(enumerate(parts))
         self._results: list[Any] = [None] * len(parts)
         self._errors: list[BaseException] = []
-        self._came: list[None] = []
-        self._left: list[None] = []
-        self._news: SimpleQueue[None] = SimpleQueue()    # something for each who left
+        self._arrivals: list[None] = []
+        self._departed: list[None] = []
+        self._departures: SimpleQueue[None] = SimpleQueue()    # an item for each thread that left
 
     def take_parts(self) -> None:
-        """Take the next part as long as there is one."""
+        """Compute parts until none is left."""
         while True:
             try:
                 place, part = self._todo.popleft()
@@ -101,53 +98,50 @@ class _Work:
             self._results[place] = self._function(part)
 
     def help(self) -> None:
-        """The same in a thread of the pool, which lives on after an error."""
-        self._came.append(None)
+        """Take parts in a thread of the pool, which survives an error."""
+        self._arrivals.append(None)
         try:
             self.take_parts()
         except BaseException as error:
             self._errors.append(error)
             self.call_off()
         finally:
-            self._left.append(None)
-            self._news.put(None)
+            self._departed.append(None)
+            self._departures.put(None)
 
     def call_off(self) -> None:
-        """Leave the parts that nobody took."""
+        """Drop the parts that no thread has taken."""
         self._todo.clear()
 
     def wait(self) -> None:
-        """Wait until all who came have left; for those who come now nothing is left to take.
-
-        It looks who left before each wait, so that it can begin anew wherever it was interrupted.
-        """
-        while len(self._left) < len(self._came):
-            self._news.get()
+        """Wait until all threads that came have left; safe to call again after an interrupt."""
+        while len(self._departed) < len(self._arrivals):
+            self._departures.get()
 
     def results(self) -> list[Any]:
-        """Those of all parts, in order; raises the first error of a thread."""
+        """Return the results of all parts in order; raise the first error of a thread."""
         if not self._errors:
             return self._results
         error = self._errors[0]
-        self._errors.clear()    # whose tracebacks lead back here, and to the data
+        self._errors.clear()    # their tracebacks refer to this frame, and so to the data
         try:
             raise error
         finally:
             del error
 
 
-class _Pool:
-    """Threads that wait for work: as many as were ever wanted at once."""
+class _Workers:
+    """Threads that wait for work: as many as were ever needed at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()    # the garbage of another call may be collected under it, or a signal come
+        self._lock = threading.RLock()    # re-entered by a garbage collection or a signal under it
         self._offers: SimpleQueue[_Work | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lent: dict[_Work, int] = {}
         self._is_closed = False
 
     def lend(self, work: _Work, count: int) -> None:
-        """Offer the work to so many threads, or to as many as there can be; to none once the pool is closed."""
+        """Offer the work to `count` threads, or to as many as can be started; to none once the pool is closed."""
         with self._lock:
             if self._is_closed:
                 return
@@ -159,22 +153,22 @@ class _Pool:
 
     def _start(self, count: int) -> None:
         for _ in range(count):
-            # A daemon, as the interpreter waits for all others before it tells anybody that it ends.
+            # A daemon: the interpreter joins all other threads before it runs atexit functions.
             thread = threading.Thread(target=_serve, args=(self._offers,), name="fastgd", daemon=True)
             self._threads.append(thread)
             try:
                 thread.start()
-            except RuntimeError:    # at a limit of the system, or where the interpreter ends
+            except RuntimeError:    # a limit of the system, or the interpreter ends
                 self._threads.remove(thread)
                 return
 
     def take_back(self, work: _Work) -> None:
-        """The threads that have this work are free again."""
+        """Mark the threads of this work as free."""
         with self._lock:
             self._lent.pop(work, None)
 
     def close(self) -> None:
-        """Let the threads end, and see them end unless a call has them."""
+        """End the threads, and join them unless a call uses them."""
         with self._lock:
             self._is_closed = True
             for _ in self._threads:
@@ -182,7 +176,7 @@ class _Pool:
             if self._lent:
                 return
         for thread in self._threads:
-            if thread.is_alive():    # and not one whose start was interrupted
+            if thread.is_alive():    # False if its start was interrupted
                 thread.join()
 
 
@@ -192,29 +186,29 @@ def _serve(offers: SimpleQueue[_Work | None]) -> None:
         if work is None:
             return
         work.help()
-        del work    # and the data with it, while the thread waits
+        del work    # frees the data while the thread waits
 
 
-_pool = _Pool()
+_pool = _Workers()
 
 
 def _close() -> None:
     _pool.close()
 
 
-def _begin_anew() -> None:
-    """A pool without threads: a fork copies none of them, and locks of another thread as they are."""
+def _reset_after_fork() -> None:
+    """Replace the pool by an empty one: a fork copies no threads, but locks in the state in which they are."""
     global _pool
-    _pool = _Pool()
+    _pool = _Workers()
 
 
-def _end_before_fork() -> None:
-    """A process with threads should not fork: what they hold stays held in the child."""
+def _stop_before_fork() -> None:
+    """End the threads before a fork, as locks that they hold would stay locked in the child."""
     pool = _pool
-    _begin_anew()
+    _reset_after_fork()
     pool.close()
 
 
 atexit.register(_close)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_end_before_fork, after_in_child=_begin_anew)
+    os.register_at_fork(before=_stop_before_fork, after_in_child=_reset_after_fork)

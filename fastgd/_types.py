@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fastgd._data.arrays import Points, Rows
-    from fastgd._data.chunked import PartedPoints, PartedRows
+    from fastgd._data.arrays import ConstantModelData, LinearModelData
+    from fastgd._data.chunked import ChunkedConstantModelData, ChunkedLinearModelData
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
     #: Where the numbers are; `fastgd._data` says how.
-    Source: TypeAlias = Points | Rows | PartedPoints | PartedRows
+    Source: TypeAlias = ConstantModelData | LinearModelData | ChunkedConstantModelData | ChunkedLinearModelData
 
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]

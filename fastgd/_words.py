@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._data.arrays import sum_of_points
+from fastgd._data.arrays import sum_targets
 from fastgd._limits import LARGEST_IN_METRIC, MOST_FOR_METRIC, MOST_NAMED, POINTS_AT_ONCE, UNSCALED
 from fastgd._shortfall import passes_to_arrive
 from fastgd._theta import is_finite, largest, shown
@@ -404,7 +404,7 @@ def _on_targets(objective: Objective) -> str:
             return ""
         return (f" The targets are from {low:.6g} to {high:.6g}; unless they are {where} the {_said(loss.__name__)} "
                 "need have no minimum.")
-    mean = source.total(sum_of_points, POINTS_AT_ONCE).item() / source.n
+    mean = source.total(sum_targets, POINTS_AT_ONCE).item() / source.n
     if least < mean < most:
         return ""
     return (f" The mean of the targets is {mean:.6g}; unless it is {where} the {_said(loss.__name__)} has no minimum.")

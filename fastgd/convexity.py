@@ -12,7 +12,7 @@ from fastgd._differences import rounding_along
 from fastgd._limits import CHORDS, GRID, PLACES_OF_ROUNDING
 from fastgd._objective import Objective, curve_of
 from fastgd._random import bit_generator_of
-from fastgd._thread_pool import threads_of
+from fastgd._thread_pool import thread_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
     (True, False)
     """
-    evaluate = curve_of(loss_fn, penalty, threads_of(n_threads))
+    evaluate = curve_of(loss_fn, penalty, thread_pool(n_threads))
     low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))

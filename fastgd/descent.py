@@ -10,7 +10,7 @@ from fastgd._ending import conclude
 from fastgd._objective import curve_of, objective_of
 from fastgd._run import descend
 from fastgd._settings import batch_settings
-from fastgd._thread_pool import threads_of
+from fastgd._thread_pool import thread_pool
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -75,7 +75,7 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     >>> simple_minimize(mse, [12, 13, 15, 16, 17], np.arange(12, 18, 0.1))
     14.59999999999999
     """
-    evaluate = curve_of(loss_fn, threads=threads_of(n_threads))
+    evaluate = curve_of(loss_fn, threads=thread_pool(n_threads))
     candidates = check_dataset(thetas, "thetas")
     losses = evaluate(dataset).curve(candidates)
     if not np.isfinite(losses).any():
@@ -308,7 +308,7 @@ def minimize(
     settings = batch_settings("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
                               precondition, momentum)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=settings.needs_loss,
-                             penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
+                             penalty=penalty, sample_weight=sample_weight, threads=thread_pool(n_threads))
     try:
         return conclude(objective, settings, *descend(objective, settings, theta0))
     finally:

@@ -12,7 +12,7 @@ from fastgd._ending import conclude_many
 from fastgd._equality import same_fields
 from fastgd._objective import Objective, objective_of
 from fastgd._run import run_many
-from fastgd._thread_pool import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates, as_rates_or_auto
 
@@ -135,7 +135,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     max_iter = check_count(max_iter, "max_iter")
     begins = check_dataset(starts, "starts").astype(np.float64)
     refuse_lazy(dataset, "dataset")
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=threads_of(n_threads))
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=thread_pool(n_threads))
     if rates is None:
         rates = as_rates(objective.safe_rate(False))
     runs = conclude_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)

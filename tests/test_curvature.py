@@ -7,8 +7,8 @@ from helpers import DTYPES, LOSSES, quiet, rows
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 from fastgd._curvature import RowsCurvature
-from fastgd._data import Rows
-from fastgd._thread_pool import Threads
+from fastgd._data import LinearModelData
+from fastgd._thread_pool import ThreadPool
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -81,7 +81,7 @@ class TestAuto:
 
 def test_gram_has_a_column_of_ones_for_the_intercept():
     X, y = rows(5000, 6)
-    gram, moment = RowsCurvature(Rows(X, y, True)).gram()
+    gram, moment = RowsCurvature(LinearModelData(X, y, True)).gram()
     design = np.hstack([np.ones((5000, 1)), X])
     assert gram == pytest.approx(design.T @ design / 5000, rel=1e-12, abs=1e-12)
     assert moment == pytest.approx(design.T @ y / 5000, rel=1e-12, abs=1e-12)
@@ -95,7 +95,7 @@ class TestSpread:
         far = np.array([1, -1, 0, 1e-3, 1e-6, 0, 1, -1e-3]) * (1e6 if dtype is np.float64 else 1e3)
         scale = np.array([1e-8, 1e8, 1e8, 1e-8, 1, 1, 1e8, 1e-8])
         X = ((X + far) * scale).astype(dtype)
-        mean, covariance, _ = RowsCurvature(Rows(X, np.zeros(n), True)).spread()
+        mean, covariance, _ = RowsCurvature(LinearModelData(X, np.zeros(n), True)).spread()
         exact = X.astype(np.longdouble)
         middle = exact.mean(axis=0)
         exact -= middle
@@ -107,7 +107,7 @@ class TestSpread:
     def test_of_a_sample_that_misses_the_outlier(self):
         X, y = rows(30_000, 2)
         X[12_345, 0] = 1e9
-        mean, covariance, _ = RowsCurvature(Rows(X, y, True)).spread()
+        mean, covariance, _ = RowsCurvature(LinearModelData(X, y, True)).spread()
         assert mean == pytest.approx(X.mean(axis=0), rel=1e-12)
         assert covariance == pytest.approx(np.cov(X.T, ddof=0), rel=1e-10)
 
@@ -115,23 +115,23 @@ class TestSpread:
     def test_of_a_constant_is_zero(self, n):
         X, y = rows(n, 3)
         X[:, 1] = 0.1
-        mean, covariance, _ = RowsCurvature(Rows(X, y, True)).spread()
+        mean, covariance, _ = RowsCurvature(LinearModelData(X, y, True)).spread()
         assert mean[1] == 0.1
         assert not covariance[1].any()
         assert not covariance[:, 1].any()
 
     def test_is_about_zero_without_an_intercept(self):
         X, y = rows(30_000, 3)
-        centre, moments, _ = RowsCurvature(Rows(X + 5, y, False)).spread()
+        centre, moments, _ = RowsCurvature(LinearModelData(X + 5, y, False)).spread()
         assert not centre.any()
-        assert np.array_equal(moments, RowsCurvature(Rows(X + 5, y, False)).gram()[0])
+        assert np.array_equal(moments, RowsCurvature(LinearModelData(X + 5, y, False)).gram()[0])
 
     def test_has_the_same_bits_in_threads(self):
         X, y = rows(200_000, 12)
-        source = Rows(X, y, True)
+        source = LinearModelData(X, y, True)
         mean, covariance, _ = RowsCurvature(source).spread()
         for count in (2, 3):
-            found = RowsCurvature(source, Threads(count)).spread()
+            found = RowsCurvature(source, ThreadPool(count)).spread()
             assert np.array_equal(found[0], mean)
             assert np.array_equal(found[1], covariance)
 
@@ -144,11 +144,11 @@ class TestMetricOfWideRows:
         X += 5 * intercept * X.std(axis=0)
         scaled = (X - X.mean(axis=0)) / X.std(axis=0) if intercept else X / np.sqrt((X * X).mean(axis=0))
         largest = np.linalg.eigvalsh(scaled.T @ scaled / 1500)[-1]
-        curvature = RowsCurvature(Rows(X, np.zeros(1500), intercept))
+        curvature = RowsCurvature(LinearModelData(X, np.zeros(1500), intercept))
         metric = curvature.metric("scale", 2.0, 0.0)
         assert scaled == pytest.approx((X - metric.shift) / metric.sizes, abs=1e-9)
         assert largest * 0.95 <= 1 / (2 * metric.unit) <= 2 * largest
-        exact = RowsCurvature(Rows(X[:, :200], np.zeros(1500), intercept)).metric("scale", 2.0, 0.0)
+        exact = RowsCurvature(LinearModelData(X[:, :200], np.zeros(1500), intercept)).metric("scale", 2.0, 0.0)
         few = scaled[:, :200]
         assert 1 / (2 * exact.unit) == pytest.approx(np.linalg.eigvalsh(few.T @ few / 1500)[-1])
 

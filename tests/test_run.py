@@ -18,7 +18,7 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
-from fastgd._data import Points, Rows
+from fastgd._data import ConstantModelData, LinearModelData
 from fastgd._limits import EVALUATIONS_IN_VAIN, LONGEST_CHUNK
 from fastgd._run.driver import _Pace, drive
 from fastgd._run.epochs import Epochs
@@ -561,7 +561,7 @@ def test_ctrl_c_in_a_gram_descent_of_many_numbers_is_answered_soon(threads, inte
 def passes(monkeypatch):
     """A list that gets a word for each pass over all of the data: what it was asked for."""
     asked = []
-    for source in (Points, Rows):
+    for source in (ConstantModelData, LinearModelData):
         for method in ("mean", "means", "value_and_slope"):
             function = getattr(source, method)
 

@@ -16,7 +16,7 @@ from test_blocks import FRAME, FullDisk, W, X, Y, cut, itself, joined
 import fastgd
 from fastgd import Blocks, open_parquet
 from fastgd._data import spill_cache as caches
-from fastgd._data.blocks import pieces_of
+from fastgd._data.blocks import block_chunks
 
 
 class Counted:
@@ -33,7 +33,7 @@ class Counted:
 
 def pieces_with(folder, *arrays):
     factory = Counted(*(arrays or (X, Y, W)))
-    return factory, pieces_of(Blocks(factory, cache=folder))
+    return factory, block_chunks(Blocks(factory, cache=folder))
 
 
 def passed(pieces, expected=(X, Y, W)):
@@ -71,11 +71,11 @@ def test_a_parquet_table_is_known_by_its_files(tmp_path):
         if factor == 2 or not path.exists():
             (FRAME * factor).to_parquet(path)
         table = open_parquet(path, cache=folder)
-        pieces = pieces_of(table["tip"], table[["bill", "size"]], W)
+        pieces = block_chunks(table["tip"], table[["bill", "size"]], W)
         passed(pieces, (X * factor, Y * factor, W))
         passed(pieces, (X * factor, Y * factor, W))
         assert names(folder) == ["X", "json", "targets"], "what is in memory is not written"
-    list(pieces_of(table["tip"]).map(itself))
+    list(block_chunks(table["tip"]).map(itself))
     assert names(folder) == ["X", "json", "json", "targets", "targets"], "another choice of columns"
     path.unlink()
     passed(pieces, (X * 2, Y * 2, W))
@@ -117,10 +117,10 @@ def test_a_half_written_cache_is_made_anew(tmp_path, damage):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
-    with pytest.raises(ValueError, match=r"holds 'thesis.txt', which is of no cache\. Give a folder of its own"):
+    with pytest.raises(ValueError, match=r"holds 'thesis.txt', which is not a cache file\. Pass an empty folder"):
         pieces_with(tmp_path)
     assert names(tmp_path) == ["txt"]
-    with pytest.raises(NotADirectoryError, match="is no folder"):
+    with pytest.raises(NotADirectoryError, match="is not a folder"):
         pieces_with(tmp_path / "thesis.txt")
     with pytest.raises(TypeError, match="'cache' parameter must be None or the path of a folder"):
         Blocks(list, cache=True)
@@ -187,8 +187,8 @@ KILLED = """
 import os, sys
 import numpy as np
 from fastgd import Blocks
-from fastgd._data.blocks import pieces_of
-pieces = pieces_of(Blocks(lambda: [np.ones(1000)] * 3, cache=sys.argv[1]))
+from fastgd._data.blocks import block_chunks
+pieces = block_chunks(Blocks(lambda: [np.ones(1000)] * 3, cache=sys.argv[1]))
 passing = pieces.map(lambda piece: piece)
 next(passing)
 os.kill(os.getpid(), 9)

@@ -1,88 +1,84 @@
-"""Where the numbers are. A source alone knows points, rows, and how they are cut into parts and handed to a function.
+"""Data of a fit: points or rows with targets and weights, in memory, in chunks of files or on dask workers.
 
-A source has
+The data of the constant model predict theta itself, those of the linear model X @ theta. Both kinds have
 
-    n, n_parameters, dtype      how many points or rows, how many numbers theta has, the type of the points or of X
-    is_rows, is_parted          whether theta is an array; whether the data are not in memory together
-    parameter_names, names      of the components of theta, and of the columns if they have any
-    intercept                   whether theta[0] is one
-    reads                       passes and bytes read so far of what is not in memory, else None
-    extremes, has_signs         the least and the largest target; whether all are -1 or 1, and some -1
-    is_weighted, largest_weight of the points or rows, whose mean weight is 1
-    theta(value, name)          `value` as a theta, checked
-    mean(mean, theta, threads)  a loss or gradient of our own at one theta
-    means(mean, thetas, threads)   the same at several thetas
-    value_and_slope(loss, theta, threads)  a loss of our own and its gradient at one theta, in one pass
-    total(sums, most, threads)  the sum over all of what a function of a source in memory and of a branch answers
-    each(function, threads)     what a function of a source in memory and of a slice answers, for one after another
-    sample(size), drawn(size)   a source in memory of about so many of the rows or points, drawn at random
+    n, n_parameters, dtype      number of points or rows, number of components of theta, type of the points or of X
+    is_rows, is_chunked         True for the linear model; True for data that are not in memory together
+    parameter_names, names      names of the components of theta, and of the columns if they have any
+    intercept                   True if theta[0] is an intercept
+    reads                       passes and bytes read so far, None for data in memory
+    extremes, has_signs         the least and the largest target; True if all are -1 or 1, and some -1
+    is_weighted, largest_weight facts of the weights, whose mean is 1
+    theta(value, name)          check `value` and convert it to a theta
+    mean(mean, theta, threads)  a compiled loss or gradient at one theta
+    means(mean, thetas, threads)  the same at several thetas
+    value_and_slope(loss, theta, threads)  a compiled loss and its gradient at one theta, in one pass
+    total(sums, most, threads)  the pairwise sum of a function of data in memory and of a subtree
+    map_slices(function, threads)  a function of data in memory and of a slice, for one slice after another
+    sample(size), draw(size)    data in memory of about `size` random rows or points
 
-and in memory
+and those in memory
 
-    targets, weights            the points, or the targets of the rows; of mean 1, or None where they are equal
-    everything                  the part that is all of it
-    call(function, role)        a Python function as one of theta and of a part
-    to_shuffle(dataset, in_place)  what stochastic descent may shuffle, of which slices, or with points items, are parts
+    targets, weights            the points, or the targets of the rows; weights of mean 1, None if all are equal
+    everything                  the part that is all of the data
+    call(function, role)        a Python function as a function of theta and of a part
+    shuffle_buffer(dataset, in_place)  the array that stochastic descent shuffles, and whose slices are parts
 
-The kernels of `fastgd._run.compiled` take points and rows in memory; any other source is descended on by its means.
-Functions for `total` and `each` can be pickled, as the data may be elsewhere. What has no weight is not in a source.
+The kernels take data in memory; chunked data are descended on by their means. Functions for `total` and `map_slices`
+can be pickled, as the data may be on another machine. Points and rows of weight 0 are left out.
 """
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from fastgd._checks import check_dataset, check_flag, check_weights, is_dask, is_lazy
-from fastgd._data.arrays import Points, Rows
+from fastgd._data.arrays import ConstantModelData, LinearModelData
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fastgd._data.chunked import PartedPoints, PartedRows, Pieces
+    from fastgd._data.chunked import Chunks
     from fastgd._data.labels import Labels
-    from fastgd._thread_pool import Threads
-    from fastgd._types import Source
+    from fastgd._thread_pool import ThreadPool
+    from fastgd._types import ModelData
 
-__all__ = ["Points", "Rows", "as_source", "no_intercept_without_rows"]
+__all__ = ["ConstantModelData", "LinearModelData", "as_chunks", "as_data", "check_no_intercept"]
 
 
-def as_source(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
-              sample_weight: ArrayLike | None = None, threads: Threads | None = None) -> Source:
-    """The source of the constant model, or of the linear model if there are rows X; checked."""
+def as_data(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
+            sample_weight: ArrayLike | None = None, threads: ThreadPool | None = None) -> ModelData:
+    """Check the arguments of a fit and return the data of the linear model, of the constant model if X is None."""
     if is_lazy(dataset, X, sample_weight):
-        return _parted(dataset, X, check_flag(fit_intercept, "fit_intercept"), sample_weight)
+        from fastgd._data.chunked import scan_chunks
+
+        is_intercept = check_flag(fit_intercept, "fit_intercept")
+        data = scan_chunks(as_chunks(dataset, X, sample_weight), is_intercept)
+        if not data.is_rows:
+            check_no_intercept(fit_intercept)
+        return data
     targets = check_dataset(dataset, name, threads)
     weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
     if X is not None:
-        return Rows(X, targets, fit_intercept, weights, threads)
+        return LinearModelData(X, targets, fit_intercept, weights, threads)
     if fit_intercept is not False:
-        no_intercept_without_rows(fit_intercept)
-    return Points(dataset, targets, weights)
+        check_no_intercept(fit_intercept)
+    return ConstantModelData(dataset, targets, weights)
 
 
-def pieces_of(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = None) -> Pieces:
-    """What brings the pieces of arguments of which at least one is lazy; the targets may be labels."""
-    if any(is_dask(value) for value in (dataset, X, sample_weight)) and not any(
-            getattr(value, "is_lazy", False) for value in (dataset, X, sample_weight)):
-        # Each is imported where it is used.
-        from fastgd._data import dask_source
+def as_chunks(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = None) -> Chunks:
+    """Return the chunks of arguments of which at least one is lazy; `labels` reads targets that are class labels."""
+    arguments = dataset, X, sample_weight
+    if any(map(is_dask, arguments)) and not any(getattr(value, "is_lazy", False) for value in arguments):
+        from fastgd._data.dask_source import dask_chunks
 
-        return dask_source.pieces_of(dataset, X, sample_weight, labels)
-    from fastgd._data import blocks
+        return dask_chunks(dataset, X, sample_weight, labels)
+    from fastgd._data.blocks import block_chunks
 
-    return blocks.pieces_of(dataset, X, sample_weight, labels)
-
-
-def _parted(dataset: Any, X: Any, fit_intercept: bool, sample_weight: Any) -> PartedPoints | PartedRows:
-    from fastgd._data.chunked import parted
-
-    source = parted(pieces_of(dataset, X, sample_weight), fit_intercept)
-    if not source.is_rows:
-        no_intercept_without_rows(fit_intercept)
-    return source
+    return block_chunks(dataset, X, sample_weight, labels)
 
 
-def no_intercept_without_rows(fit_intercept: bool) -> None:
-    """Raise ValueError if an intercept is asked for where theta is one."""
+def check_no_intercept(fit_intercept: bool) -> None:
+    """Raise ValueError if an intercept is asked for without X."""
     if check_flag(fit_intercept, "fit_intercept"):
         raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
                          f"Got fit_intercept={fit_intercept!r} and X=None.")

@@ -1,9 +1,9 @@
-"""Rows in memory: X, the target of each row, and whether an intercept leads theta."""
+"""Data in memory: points of the constant model, and rows X with targets of the linear model."""
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -25,22 +25,9 @@ from fastgd._checks import (
 from fastgd._frames import column_index, described
 from fastgd._kernels import linear as kernels
 from fastgd._kernels import mean as mean_kernels
-from fastgd._kernels.mean import divide
-from fastgd._limits import (
-    CACHED_NUMBERS,
-    CACHED_POINTS,
-    LEAF,
-    MANY_POINTS,
-    NUMBERS_OF_A_PART,
-    PARTS_OF_A_THREAD,
-    POINTS_AT_ONCE,
-    POINTS_OF_A_PART,
-    SAMPLE,
-    SLICE_OF_EACH,
-    THETAS_AT_ONCE,
-)
-from fastgd._pairwise import added, branches, column_sums
-from fastgd._thread_pool import ALONE, Threads
+from fastgd._limits import CACHED_NUMBERS, CACHED_POINTS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
+from fastgd._pairwise import column_sums, reduce_tree, subtrees
+from fastgd._thread_pool import SERIAL, ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,34 +37,46 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, Integers, OwnMean, R
     from fastgd.losses.base import Loss
 
+#: A function of data in memory and of a part of them.
+OfPart: TypeAlias = "Callable[[Any, slice], R]"
+#: Names by which a Python function may take its targets.
+_NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
+#: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
+#: together, and no more, as between two parts they wait for each other.
+POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
+#: Points in a slice of a pass that counts: 5 ms where a bucket is found for each.
+SLICE_OF_EACH = 2**20
+#: Thetas that pass over the points together: enough to read them once, few enough to keep the buffers small.
+THETAS_AT_ONCE = 64
 
-def with_weight(weights: DoubleArray | None, *arrays: NDArray[Any]) -> tuple[DoubleArray | None, tuple[Any, ...]]:
-    """Checked `weights` divided by their mean, and the arrays, all without what has no weight; None for equal ones.
 
-    A term of a mean is multiplied by such a weight, and the sum divided by how many there are.
+def normalize_weights(weights: DoubleArray | None, *arrays: NDArray[Any]) -> tuple[DoubleArray | None, tuple[Any, ...]]:
+    """Divide checked weights by their mean and drop weights of 0, with their rows of all arrays; None if all are equal.
+
+    The weighted mean of a loss is then the sum of weight times loss over the number of rows.
     """
     if weights is None:
         return None, arrays
-    kept = weights > 0
-    if not kept.all():
-        weights, arrays = weights[kept], tuple(array[kept] for array in arrays)
+    positive = weights > 0
+    if not positive.all():
+        weights, arrays = weights[positive], tuple(array[positive] for array in arrays)
     most = weights.max()
     if weights.min() == most:
         return None, arrays
-    relative = weights / most    # of which no sum overflows
+    relative = weights / most    # whose sum cannot overflow
     return np.divide(relative, column_sums(relative[:, None])[0] / relative.size), arrays
 
 
-class InMemory:
-    """What is asked of the numbers of a source that is in memory.
+class ArrayData:
+    """Facts of targets and weights in memory.
 
     Attributes
     ----------
     start : int
-        Where it begins in what it is a piece of.
+        Index of the first row in the whole of which this is a chunk.
     """
 
-    is_parted: Literal[False] = False
+    is_chunked: Literal[False] = False
     reads: tuple[int, int] | None = None
     start = 0
     targets: FloatArray
@@ -85,12 +84,12 @@ class InMemory:
 
     @property
     def is_weighted(self) -> bool:
-        """Whether not all weights are equal."""
+        """True unless all weights are equal."""
         return self.weights is not None
 
     @property
     def largest_weight(self) -> float:
-        """Of all, whose mean weight is 1."""
+        """Largest weight, in units of the mean weight."""
         return 1.0 if self.weights is None else float(self.weights.max())
 
     @property
@@ -100,30 +99,26 @@ class InMemory:
 
     @property
     def has_signs(self) -> bool:
-        """Whether all targets are -1 or 1, and some -1."""
+        """True if all targets are -1 or 1, and some are -1."""
         targets = self.targets
         return abs(targets.item(0)) == 1 and bool(targets.min() == -1) and bool((np.abs(targets) == 1).all())
 
 
-#: What a Python function may call its targets, in place of standing last.
-_NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
-
-
-class AnyRows:
-    """What rows are, wherever they are.
+class AnyLinearModelData:
+    """Data of the linear model, in memory or chunked.
 
     Attributes
     ----------
     n, p : int
-        Rows, and columns of X.
+        Number of rows, and of columns of X.
     dtype : dtype
-        Of X.
+        Type of X.
     intercept : bool
-        Whether theta[0] is added to each prediction; theta then has p + 1 components.
+        True if theta[0] is added to each prediction; theta then has p + 1 components.
     names : tuple of str or None
-        The columns of a DataFrame, as text.
+        Columns of a DataFrame, as text.
     columns : pandas.Index or None
-        The same as it has them, where it is in memory.
+        Columns of a DataFrame in memory, as they are.
     """
 
     is_rows: Literal[True] = True
@@ -136,17 +131,17 @@ class AnyRows:
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers theta has."""
+        """Number of components of theta."""
         return self.p + self.intercept
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """A name for each component of theta."""
+        """Names of the components of theta."""
         names = self.names or tuple(f"x{k}" for k in range(self.p))
         return ("intercept", *names) if self.intercept else names
 
     def theta(self, value: ArrayLike, name: str) -> DoubleArray:
-        """`value`, a number or one for each parameter, as a new float64 array."""
+        """Check `value`, a number or one for each parameter, and return it as a new float64 array."""
         if not isinstance(value, (list, tuple)) and np.ndim(value) == 0:
             return np.full(self.n_parameters, check_number(value, name, low=-np.inf, inclusive=False))
         theta = real_numbers(value, name).astype(np.float64)
@@ -158,57 +153,57 @@ class AnyRows:
             raise ValueError(f"The '{name}' parameter must be finite. Got {described(value)}.")
         return theta
 
-    def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
-        """The sum over all rows of what `sums` of rows in memory and of a branch of at most `most` of them answers."""
+    def total(self, sums: OfPart[DoubleArray], most: int, threads: ThreadPool = SERIAL) -> DoubleArray:
+        """Add `sums(data in memory, subtree)` over subtrees of at most `most` rows, in the order of the tree."""
         raise NotImplementedError
 
-    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE,
-             size: int = POINTS_AT_ONCE) -> list[R]:
-        """`function` of rows in memory and of one slice of about so many numbers of them after another."""
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+        """List `function(data in memory, slice)` over slices of about `size` numbers of X."""
         raise NotImplementedError
 
-    def sample(self, size: int) -> Rows:
-        """Rows in memory, about so many, drawn at random from a fixed seed; all if there are hardly more."""
+    def sample(self, size: int) -> LinearModelData:
+        """Return about `size` random rows in memory, from a fixed seed; all rows if n is at most 2 `size`."""
         raise NotImplementedError
 
     def rows_of(self, numbers: int) -> int:
-        """Rows that have about so many numbers of X, and no fewer than a leaf of the tree."""
+        """Number of rows that have about `numbers` numbers of X, at least a leaf of the tree."""
         return max(LEAF, numbers // self.p)
 
-    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> Any:
-        """A compiled loss at one theta, a float, or a compiled gradient, an array."""
+    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> Any:
+        """Compute a compiled loss at one theta, a float, or a compiled gradient, an array."""
         found = self.means(mean, [theta], threads)[0]
         return found if mean.is_slope else found.item()
 
-    def value_and_slope(self, loss: Loss, theta: Any, threads: Threads = ALONE) -> tuple[float, DoubleArray]:
-        """A compiled loss and its gradient at one theta, in one pass over X."""
+    def value_and_slope(self, loss: Loss, theta: Any, threads: ThreadPool = SERIAL) -> tuple[float, DoubleArray]:
+        """Compute a compiled loss and its gradient at one theta, in one pass over X."""
         most = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once))
-        both = self.total(functools.partial(_both_sums, loss, theta), most, self._who(threads))
-        loss.version(divide, both.dtype)(loss.kernel, 1, both, self.n)
+        both = self.total(functools.partial(_both_sums, loss, theta), most, self._useful(threads))
+        loss.version(mean_kernels.divide, both.dtype)(loss.kernel, 1, both, self.n)
         return both[0].item(), both[1:]
 
     def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
-              threads: Threads = ALONE) -> DoubleArray:
-        """A compiled loss at each theta, an array of shape (m,), or a compiled gradient, of shape (m, n_parameters)."""
-        threads = self._who(threads)
+              threads: ThreadPool = SERIAL) -> DoubleArray:
+        """Compute a compiled loss at m thetas, shape (m,), or a compiled gradient, shape (m, n_parameters)."""
+        threads = self._useful(threads)
         # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
-        # two calls of the kernel, of which each should take long.
+        # two calls of the kernel, so with several threads a call should take long.
         numbers = NUMBERS_OF_A_PART if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
         together = mean.at_once // (len(thetas) * max(1, self.p // 4))
         most = max(LEAF, min(self.rows_of(numbers), together))
         means = self.total(functools.partial(_sums_at, mean, thetas), most, threads)
-        mean.version(divide, means.dtype)(mean.kernel, 0 if mean.is_slope else means.size, means.reshape(-1), self.n)
+        values = 0 if mean.is_slope else means.size
+        mean.version(mean_kernels.divide, means.dtype)(mean.kernel, values, means.reshape(-1), self.n)
         return means
 
-    def _who(self, threads: Threads) -> Threads:
-        """The threads, if the rows are so many that they gain."""
-        return threads if self.n * self.p > MANY_POINTS else ALONE
+    def _useful(self, threads: ThreadPool) -> ThreadPool:
+        """Return the threads if X is so large that they save time."""
+        return threads if self.n * self.p > MANY_POINTS else SERIAL
 
 
-class Rows(InMemory, AnyRows):
-    """X as a C-contiguous float array with a target for each row, checked once.
+class LinearModelData(ArrayData, AnyLinearModelData):
+    """Checked rows in memory: X as a C-contiguous float array, with a target for each row.
 
-    A part is an index of rows: a slice, or an array of them. What stochastic descent shuffles is such an array.
+    A part is an index of rows, a slice or an array; stochastic descent shuffles such an array.
 
     Attributes
     ----------
@@ -217,7 +212,7 @@ class Rows(InMemory, AnyRows):
     targets : ndarray of shape (n,), float64
     weights : ndarray of shape (n,), float64, or None
     kernel : fastgd._kernels.linear.Rows
-        What a kernel gets beside X.
+        Argument of a kernel beside X.
     """
 
     everything: Any = slice(None)
@@ -225,16 +220,16 @@ class Rows(InMemory, AnyRows):
     weights: DoubleArray | None
 
     def __init__(self, X: ArrayLike, targets: FloatArray, fit_intercept: bool,
-                 weights: DoubleArray | None = None, threads: Threads | None = None) -> None:
+                 weights: DoubleArray | None = None, threads: ThreadPool | None = None) -> None:
         self.intercept = check_flag(fit_intercept, "fit_intercept")
         self.X, names = check_design(X, threads=threads)
         check_same_length(self.X, targets)
-        weights, (self.X, targets) = with_weight(weights, self.X, targets)
+        weights, (self.X, targets) = normalize_weights(weights, self.X, targets)
         self.set_up(None if names is None else tuple(names), targets, weights)
         self.columns = None if names is None else column_index(X)
 
     def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
-        """Take what belongs to X and the intercept, which are there."""
+        """Set the attributes that follow from X and `intercept`, which are set before."""
         self.names = names
         self.targets = targets.astype(np.float64, copy=False)
         self.weights = weights
@@ -243,30 +238,29 @@ class Rows(InMemory, AnyRows):
         self._ones: FloatArray | None = None
 
     def parts(self, numbers: int = CACHED_NUMBERS) -> list[slice]:
-        """Parts of about so many numbers of X: branches of the tree of the rows."""
-        return branches(self.n, self.rows_of(numbers))
+        """Parts of about `numbers` numbers of X: subtrees of the tree of the rows."""
+        return subtrees(self.n, self.rows_of(numbers))
 
     def predictions(self, theta: DoubleArray, part: slice) -> DoubleArray:
-        """For the rows of a part, each with the same bits wherever it is."""
+        """Predict the rows of a part; a prediction has the same bits in any part."""
         out = np.empty(part.stop - part.start)
         kernels.predictions[C_NAMES[self.dtype]](self.X, theta, self.intercept, part.start, part.stop, out)
         return out
 
-    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE,
-             size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
         return threads.map(functools.partial(function, self), self.parts(size))
 
-    def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
+    def total(self, sums: OfPart[DoubleArray], most: int, threads: ThreadPool = SERIAL) -> DoubleArray:
         if self.n <= most:    # the small call
             return sums(self, slice(0, self.n))
-        return added(self.n, most, threads.map(functools.partial(sums, self), branches(self.n, most)))
+        return reduce_tree(self.n, most, threads.map(functools.partial(sums, self), subtrees(self.n, most)))
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
-        """A Python function of theta, X and y as one of theta and of a part; a gradient's array is checked.
+        """Bind X and y to a Python function, which becomes one of theta and of a part; check a gradient's shape.
 
-        A parameter named X gets X, wherever it stands, and one named y, dataset or y_vals the targets; without such
-        names X comes before y. One that has a parameter `fit_intercept` is told of the intercept, all others get a
-        column of ones in X. Theta is a copy, which the function may change.
+        A parameter named X gets X, and one named y, dataset, y_vals or targets the targets; without such names X comes
+        before y. A parameter `fit_intercept` gets the intercept; without it X gets a column of ones. Theta is a copy,
+        which the function may change.
         """
         X, targets = self.X, self.targets
         parameters = _parameters_of(function)
@@ -277,23 +271,23 @@ class Rows(InMemory, AnyRows):
             X = self.with_ones()
         arguments, function = _order_of_arguments(parameters), guarded(function, role, np.float64)
 
-        def called(theta: DoubleArray, part: Any) -> Any:
+        def call_on_part(theta: DoubleArray, part: Any) -> Any:
             args, kwargs = arguments(X[part], targets[part])
             return function(theta.copy(), *args, **kwargs, **named)
 
         if role != "grad_loss_fn":
-            return called
-        return lambda theta, part: check_shape(called(theta, part), theta.shape, role, "slope")
+            return call_on_part
+        return lambda theta, part: check_shape(call_on_part(theta, part), theta.shape, role, "slope")
 
-    def to_shuffle(self, dataset: ArrayLike, in_place: bool, what: str = "X") -> NDArray[Any]:
-        """The order of the rows; X and its targets are never moved."""
+    def shuffle_buffer(self, dataset: ArrayLike, in_place: bool, what: str = "X") -> NDArray[Any]:
+        """Return the order of the rows as an array to shuffle; X and the targets stay in place."""
         if in_place:
             raise ValueError(f"in_place=True cannot be used with {what}: the rows are never moved, an index of them "
                              "is.")
         return np.arange(self.n)
 
     def with_ones(self) -> FloatArray:
-        """X, or for an intercept a copy of it, made once, with a column of ones before it."""
+        """Return X, with an intercept a copy that has a column of ones before it, made once."""
         if not self.intercept:
             return self.X
         if self._ones is None:
@@ -302,24 +296,25 @@ class Rows(InMemory, AnyRows):
                 self._ones[part, 1:] = self.X[part]
         return self._ones
 
-    def sample(self, size: int) -> Rows:
+    def sample(self, size: int) -> LinearModelData:
         if self.n <= 2 * size:
             return self
         drawn = np.sort(np.random.default_rng(0).integers(0, self.n, size))
-        return rows_in_memory(self, self.X[drawn], self.targets[drawn],
+        return linear_data_like(self, self.X[drawn], self.targets[drawn],
                               None if self.weights is None else self.weights[drawn])
 
 
-def rows_in_memory(like: AnyRows, X: FloatArray, targets: FloatArray, weights: DoubleArray | None) -> Rows:
-    """Checked rows of the same model as others; their weights have the mean 1, or are some of such weights."""
-    rows = object.__new__(Rows)
+def linear_data_like(like: AnyLinearModelData, X: FloatArray, targets: FloatArray,
+                     weights: DoubleArray | None) -> LinearModelData:
+    """Return checked rows as data of the same model as `like`; the weights are normalized already."""
+    rows = object.__new__(LinearModelData)
     rows.intercept, rows.X = like.intercept, X
     rows.set_up(like.names, targets, weights)
     return rows
 
 
-def _both_sums(loss: Loss, theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sum of a loss over a part, and that of its gradient after it."""
+def _both_sums(loss: Loss, theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
+    """Sum a loss over a part; the sums of its gradient follow in the same array."""
     q = rows.n_parameters
     both, scratch = np.empty(1 + q), np.empty((kernels.levels(part.stop - part.start), q))
     both[0] = loss.version(kernels.sums, rows.dtype)(
@@ -327,8 +322,8 @@ def _both_sums(loss: Loss, theta: DoubleArray, rows: Rows, part: slice) -> Doubl
     return both
 
 
-def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: Rows, part: slice) -> DoubleArray:
-    """The sums over a part of a loss at each theta, or those of its gradient."""
+def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: LinearModelData, part: slice) -> DoubleArray:
+    """Sum a loss, or its gradient, over a part at each theta."""
     kernel, q = mean.version(kernels.sums, rows.dtype), rows.n_parameters
     gradients = np.empty((len(thetas) if mean.is_slope else 1, q))
     scratch = np.empty((kernels.levels(part.stop - part.start), q))
@@ -337,8 +332,8 @@ def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: Rows, part
     return gradients if mean.is_slope else np.array(losses)
 
 
-def enough_rows(n_parameters: int) -> int:
-    """Rows that tell the correlations of the columns, and where the loss is about least."""
+def sample_size(n_parameters: int) -> int:
+    """Number of rows from which correlations of the columns and a warm start are computed."""
     return max(SAMPLE, 10 * n_parameters)
 
 
@@ -359,7 +354,7 @@ def _knows_intercepts(parameters: Mapping[str, inspect.Parameter]) -> bool:
 def _order_of_arguments(
     parameters: Mapping[str, inspect.Parameter],
 ) -> Callable[[FloatArray, DoubleArray], tuple[tuple[Any, ...], dict[str, Any]]]:
-    """A function from X and the targets to what follows theta in a call."""
+    """Return a function from X and the targets to the arguments that follow theta in a call."""
     names = [name for name, each in list(parameters.items())[1:] if each.kind in (
         inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
     of_targets = next((name for name in names if name in _NAMES_OF_TARGETS), None)
@@ -373,8 +368,8 @@ def _order_of_arguments(
     return lambda X, y: ((X, y), {})
 
 
-class AnyPoints:
-    """What points are, wherever they are."""
+class AnyConstantModelData:
+    """Data of the constant model, in memory or chunked."""
 
     is_rows: Literal[False] = False
     intercept = False
@@ -384,14 +379,14 @@ class AnyPoints:
     parameter_names: tuple[str, ...] = ("theta",)
 
     def theta(self, value: Any, name: str) -> float:
-        """`value` as a float."""
+        """Check `value` and return it as a float."""
         return check_number(value, name, low=-np.inf, inclusive=False)
 
 
-class Points(InMemory, AnyPoints):
-    """Points as a contiguous array; `dataset` is what the caller gave.
+class ConstantModelData(ArrayData, AnyConstantModelData):
+    """Points in a contiguous array; `dataset` is the caller's own object, which Python functions get.
 
-    Unless it is said that they are checked, each pass looks whether they are finite, and raises ValueError if not.
+    With is_checked=False each pass raises ValueError if a point is not finite.
     """
 
     def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None, *,
@@ -399,67 +394,66 @@ class Points(InMemory, AnyPoints):
         self._check = not is_checked
         self.weights = None
         if weights is not None:
-            weights, (targets,) = with_weight(weights, targets)
+            weights, (targets,) = normalize_weights(weights, targets)
             self.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
         self.targets, self.dtype = targets, targets.dtype
         self.n = targets.size
         self.everything: Any = as_given(dataset, targets)
 
-    def each(self, function: Callable[[Points, slice], R], threads: Threads = ALONE,
-             size: int = POINTS_AT_ONCE) -> list[R]:
-        """`function` of the points and of one slice of about so many of them after another."""
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+        """List `function(points, slice)` over slices of about `size` points."""
         return threads.map(functools.partial(function, self), slices_of_rows(self.targets, size))
 
-    def added(self, function: Callable[[Points, slice], Integers], threads: Threads = ALONE) -> Integers:
-        """The sum of the integers that `function` of the points and of one slice after another answers."""
-        return functools.reduce(np.add, self.each(function, threads, SLICE_OF_EACH))
+    def sum_integers(self, function: OfPart[Integers], threads: ThreadPool = SERIAL) -> Integers:
+        """Add the integers `function(points, slice)` over all slices."""
+        return functools.reduce(np.add, self.map_slices(function, threads, SLICE_OF_EACH))
 
-    def total(self, sums: Callable[[Points, slice], FloatArray], most: int, threads: Threads = ALONE) -> FloatArray:
-        """The sum over all points of what `sums` of the points and of a branch of at most `most` answers."""
-        return added(self.n, most, threads.map(functools.partial(sums, self), branches(self.n, most)))
+    def total(self, sums: OfPart[FloatArray], most: int, threads: ThreadPool = SERIAL) -> FloatArray:
+        """Add `sums(points, subtree)` over subtrees of at most `most` points, in the order of the tree."""
+        return reduce_tree(self.n, most, threads.map(functools.partial(sums, self), subtrees(self.n, most)))
 
-    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
-        """A compiled loss or gradient at one theta."""
+    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
+        """Compute a compiled loss or gradient at one theta."""
         return mean_over(mean, theta, self.targets, threads, self.weights, self._check)
 
-    def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
-        """The mean of a compiled loss and its slope, at one theta, in one pass."""
+    def value_and_slope(self, loss: Loss, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+        """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         targets = self.targets
         if targets.size > loss.at_once or (targets.size > MANY_POINTS and threads.count > 1):
-            value, slope = means_over(loss, typed([theta, theta], targets.dtype), targets, threads, self.weights,
+            value, slope = means_over(loss, cast_thetas([theta, theta], targets.dtype), targets, threads, self.weights,
                                       check=False, values=1)
             return value.item(), slope.item()
         return loss.version(mean_kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
 
-    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: Threads = ALONE) -> list[float]:
-        """The mean of a compiled loss at the first theta, and its slope at each, in one pass."""
-        points = typed([thetas[0], *thetas], self.targets.dtype)
+    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: ThreadPool = SERIAL) -> list[float]:
+        """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
+        points = cast_thetas([thetas[0], *thetas], self.targets.dtype)
         means = means_over(loss, points, self.targets, threads, self.weights, check=False, values=1)
         found: list[float] = means.tolist()
         return found
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
-        """A compiled loss or gradient at each theta, in double."""
-        points = typed(thetas, self.targets.dtype)
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: ThreadPool = SERIAL) -> DoubleArray:
+        """Compute a compiled loss or gradient at each theta, in float64."""
+        points = cast_thetas(thetas, self.targets.dtype)
         if points.size <= THETAS_AT_ONCE:
             return self._means(mean, points, threads).astype(np.float64, copy=False)
         groups = [points[start:start + THETAS_AT_ONCE] for start in range(0, points.size, THETAS_AT_ONCE)]
         if threads.count > 1 and self.n * THETAS_AT_ONCE <= MANY_POINTS < self.n * points.size:
-            # Few points: the groups are shared, and not the points of each.
-            parts = threads.map(lambda group: self._means(mean, group, ALONE), groups)
+            # With few points the threads share the groups of thetas, not the points.
+            parts = threads.map(lambda group: self._means(mean, group, SERIAL), groups)
         else:
             parts = [self._means(mean, group, threads) for group in groups]
         return np.concatenate(parts).astype(np.float64, copy=False)
 
-    def _means(self, mean: OwnMean, thetas: FloatArray, threads: Threads) -> FloatArray:
+    def _means(self, mean: OwnMean, thetas: FloatArray, threads: ThreadPool) -> FloatArray:
         return means_over(mean, thetas, self.targets, threads, self.weights, check=self._check)
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
-        """The function, called as the textbook calls it."""
+        """Guard a Python function of theta and of the points."""
         return guarded(function, role, self.dtype)
 
-    def to_shuffle(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
-        """The points in an array that may be shuffled: the caller's own if `in_place`, else a copy."""
+    def shuffle_buffer(self, dataset: ArrayLike, in_place: bool) -> NDArray[Any]:
+        """Return the points in an array to shuffle: the caller's own if `in_place`, else a copy."""
         targets = self.targets
         if in_place:
             if targets is not dataset and not (
@@ -472,42 +466,42 @@ class Points(InMemory, AnyPoints):
                 raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
                                  "Got a read-only array; pass a copy, or leave in_place=False.")
             return targets
-        return copied(targets, targets.dtype)    # the verdict and the result read them in their order
+        return copied(targets, targets.dtype)    # the report and the result need them in their order
 
-    def sample(self, size: int) -> Points:
-        """Itself: a pass over the points costs little."""
+    def sample(self, size: int) -> ConstantModelData:
+        """Return itself, as a pass over the points costs little."""
         return self
 
-    def drawn(self, size: int) -> Points:
-        """So many of the points, drawn at random from a fixed seed; itself if it has hardly more."""
+    def draw(self, size: int) -> ConstantModelData:
+        """Draw `size` points with replacement, from a fixed seed; return itself if n is at most 2 `size`."""
         if self.n <= 2 * size:
             return self
         places = np.random.default_rng(0).integers(0, self.n, size)
         weights = None if self.weights is None else as_double(self.weights[places])
-        return Points(None, self.targets[places], weights)
+        return ConstantModelData(None, self.targets[places], weights)
 
-    def as_rows(self) -> Rows:
-        """The same as rows of the one number 1, for what only rows can be visited with: weights, a penalty."""
-        rows = object.__new__(Rows)
+    def as_rows(self) -> LinearModelData:
+        """Return rows X = 1 with these targets, for weights and penalties in stochastic descent, which need rows."""
+        rows = object.__new__(LinearModelData)
         rows.intercept, rows.X = False, np.ones((self.n, 1))
         rows.set_up(None, self.targets, None if self.weights is None else as_double(self.weights))
         return rows
 
 
-def typed(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
-    """Thetas in the type of the data, in which one may be infinite."""
+def cast_thetas(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Cast thetas to the type of the data, in which one may overflow to infinity."""
     if dtype == np.float64:
         return np.asarray(thetas, dtype)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(thetas, dtype)
 
 
-def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: Threads = ALONE,
+def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: ThreadPool = SERIAL,
               weights: FloatArray | None = None, check: bool = True) -> float:
-    """`means_over` at one theta, which may be a number that the dtype of `targets` has not."""
+    """Compute a mean at one theta, which the kernel gets in double precision."""
     n = targets.size
     if n > mean.at_once or (n > MANY_POINTS and threads.count > 1):
-        return means_over(mean, typed([theta], targets.dtype), targets, threads, weights, check=check).item()
+        return means_over(mean, cast_thetas([theta], targets.dtype), targets, threads, weights, check=check).item()
     kernel = mean.version(mean_kernels.mean_at, targets.dtype)
     found = kernel(mean.kernel, mean.is_slope, targets, weights, theta, check)
     if found is None:
@@ -515,37 +509,36 @@ def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: Threads
     return found
 
 
-def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: Threads = ALONE,
+def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: ThreadPool = SERIAL,
                weights: FloatArray | None = None, *, check: bool, values: int | None = None) -> FloatArray:
-    """Means over `targets` at a few `thetas` of their dtype; ValueError if `targets` is not finite and `check`.
+    """Compute means over `targets` at a few `thetas` of their dtype; ValueError if `check` and a target is not finite.
 
-    The weights, if there are any, have the mean 1. The loss is asked for at the first `values` thetas and its slope at
-    the others; None for what `mean` is, at all of them.
+    Weights have the mean 1. The loss is computed at the first `values` thetas and its slope at the others; with None
+    all are of the kind of `mean`.
     """
     n = targets.size
     if values is None:
         values = 0 if mean.is_slope else thetas.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
     if threads.count > 1 and n * thetas.size > MANY_POINTS:
-        parts_of_many = PARTS_OF_A_THREAD * threads.count
-        most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // parts_of_many))
+        most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // (PARTS_OF_A_THREAD * threads.count)))
     if n <= most:
         means, finite = _sums(mean, values, thetas, targets, weights, check)
     else:
         def sums(part: slice) -> tuple[FloatArray, bool]:
             return _sums(mean, values, thetas, targets[part], None if weights is None else weights[part], check)
 
-        parts = threads.map(sums, branches(n, most))
+        parts = threads.map(sums, subtrees(n, most))
         finite = all(is_finite for _, is_finite in parts)
-        means = added(n, most, [each for each, _ in parts])
+        means = reduce_tree(n, most, [each for each, _ in parts])
     if not finite:
         raise_not_finite(targets, "dataset")
     mean.version(mean_kernels.divide, targets.dtype)(mean.kernel, values, means, n)
     return means
 
 
-def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: Points, part: slice) -> FloatArray:
-    """The sums of a loss at the first `values` thetas and of its slope at the others, over a part of checked points."""
+def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: ConstantModelData, part: slice) -> FloatArray:
+    """Sum a loss at the first `values` thetas and its slope at the others, over a part of checked points."""
     targets, weights = points.targets[part], None if points.weights is None else points.weights[part]
     sums = np.empty(thetas.size, thetas.dtype)
     for start in range(0, thetas.size, THETAS_AT_ONCE):
@@ -555,14 +548,14 @@ def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: Points, part
     return sums
 
 
-def sum_of_points(points: Points, part: slice) -> DoubleArray:
-    """The sum of a part of the points themselves, in double."""
+def sum_targets(points: ConstantModelData, part: slice) -> DoubleArray:
+    """Sum a part of the targets, in float64."""
     return column_sums(as_double(points.targets[part])[:, None])
 
 
 def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,
           check: bool) -> tuple[FloatArray, bool]:
-    """Sums in numpy's order, and whether the targets are finite, if that is checked."""
+    """Sum in numpy's order; the second item is False if `check` and a target is not finite."""
     m, dtype = thetas.size, targets.dtype
     out, scratch = np.empty(m, dtype), np.empty(m * mean_kernels.levels(targets.size), dtype)
     kernel = mean.version(mean_kernels.sums, dtype)
@@ -570,44 +563,43 @@ def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, w
     return out, is_finite
 
 
-class ScaledRows(AnyRows):
-    """Rows with X divided by the `units` of its columns, part by part and without a copy of the whole.
+class ScaledLinearModelData(AnyLinearModelData):
+    """Rows whose columns are divided by `units`, powers of two, part by part, so that squares do not overflow.
 
-    Division by a power of two is exact: what is computed of such rows has the digits of the original ones.
+    Division by a power of two is exact, so no digit is lost.
     """
 
-    def __init__(self, rows: AnyRows, units: DoubleArray) -> None:
+    def __init__(self, rows: AnyLinearModelData, units: DoubleArray) -> None:
         self._rows, self._units = rows, units
         self.n, self.p, self.intercept, self.names = rows.n, rows.p, rows.intercept, rows.names
         self.dtype = np.dtype(np.float64)
 
-    def total(self, sums: Callable[[Rows, slice], DoubleArray], most: int, threads: Threads = ALONE) -> DoubleArray:
-        return self._rows.total(functools.partial(_scaled, self._units, sums), most, threads)
+    def total(self, sums: OfPart[DoubleArray], most: int, threads: ThreadPool = SERIAL) -> DoubleArray:
+        return self._rows.total(functools.partial(_apply_scaled, self._units, sums), most, threads)
 
-    def each(self, function: Callable[[Rows, slice], R], threads: Threads = ALONE,
-             size: int = POINTS_AT_ONCE) -> list[R]:
-        return self._rows.each(functools.partial(_scaled, self._units, function), threads, size)
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+        return self._rows.map_slices(functools.partial(_apply_scaled, self._units, function), threads, size)
 
-    def sample(self, size: int) -> Rows:
+    def sample(self, size: int) -> LinearModelData:
         some = self._rows.sample(size)
-        return rows_in_memory(some, some.X / self._units, some.targets, some.weights)
+        return linear_data_like(some, some.X / self._units, some.targets, some.weights)
 
 
-def _scaled(units: DoubleArray, function: Callable[[Rows, slice], R], rows: Rows, part: slice) -> R:
-    """Apply a function of rows and of a part of them to scaled ones."""
-    some = rows_in_memory(rows, rows.X[part] / units, rows.targets[part],
+def _apply_scaled(units: DoubleArray, function: OfPart[R], rows: LinearModelData, part: slice) -> R:
+    """Apply a function of data and of a part to scaled rows."""
+    some = linear_data_like(rows, rows.X[part] / units, rows.targets[part],
                           None if rows.weights is None else rows.weights[part])
     return function(some, slice(0, some.n))
 
 
-def units_of(rows: AnyRows, shift: DoubleArray, is_lost: Any) -> DoubleArray:
-    """Return a power of two near the largest abs(x - shift) of each column `is_lost`; 1 for the others."""
-    largest = np.max(rows.each(functools.partial(_largest_in, shift)), axis=0)
+def column_units(rows: AnyLinearModelData, shift: DoubleArray, is_lost: Any) -> DoubleArray:
+    """Return a power of two near the largest abs(x - shift) of each column where `is_lost`, else 1."""
+    largest = np.max(rows.map_slices(functools.partial(_largest_of_part, shift)), axis=0)
     exponents = np.frexp(largest)[1] - 1
     return np.where(is_lost & (largest > 0) & np.isfinite(largest), np.ldexp(1.0, exponents), 1.0)
 
 
-def _largest_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _largest_of_part(shift: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     with np.errstate(all="ignore"):
         found: Any = np.abs(rows.X[part] - shift).max(axis=0)
     return np.asarray(found, dtype=np.float64)

@@ -1,8 +1,9 @@
-"""Sources in pieces that are not in memory together: what is computed of them has the bits of one array.
+"""Data in chunks that are not in memory together, whose sums have the bits of one array.
 
-A piece answers a pass with the sums over the largest branches of the tree that lie in it, and with the rows of the
-leaves that its ends cut. These are put together and summed here, and all sums added in the order of the tree. So no
-bit depends on where the pieces are cut, or on who sums them. Rows that weigh 0 are not in the tree.
+In a pass each chunk returns the sums over the largest subtrees of the pairwise sum that lie in it, and the rows of the
+leaves that its ends cut. Here the leaves are put together and summed, and all sums are added in the order of the tree.
+The result is bit-identical for any partition of the data and any number of workers. Rows of weight 0 are left out of
+the tree.
 """
 from __future__ import annotations
 
@@ -13,19 +14,23 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias,
 
 import numpy as np
 
-from fastgd._data.arrays import AnyPoints, AnyRows, Points, Rows, enough_rows, sum_of_points, sums_at, typed
-from fastgd._kernels.mean import divide
-from fastgd._limits import (
-    CACHED_POINTS,
-    FEW,
-    MANY_POINTS,
+from fastgd._data.arrays import (
     PARTS_OF_A_THREAD,
-    POINTS_AT_ONCE,
     SLICE_OF_EACH,
-    SUMS_COMPARED,
+    AnyConstantModelData,
+    AnyLinearModelData,
+    ConstantModelData,
+    LinearModelData,
+    OfPart,
+    cast_thetas,
+    sample_size,
+    sum_targets,
+    sums_at,
 )
-from fastgd._pairwise import added, assembled, branches, covered
-from fastgd._thread_pool import ALONE, Threads
+from fastgd._kernels.mean import divide
+from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, POINTS_AT_ONCE
+from fastgd._pairwise import reduce_cover, reduce_tree, subtrees, tree_cover
+from fastgd._thread_pool import SERIAL, ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,18 +40,22 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Integers, OwnMean, R
     from fastgd.losses.base import Loss
 
+#: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed;
+#: they are made at 11 GB/s, where a checksum of all bytes makes 3.4.
+SUMS_COMPARED = 509
 
-class Piece(NamedTuple):
-    """Rows that follow each other, checked: finite numbers in arrays of equal lengths, of at least one row.
+
+class Chunk(NamedTuple):
+    """Checked rows that follow each other: finite numbers in arrays of one length, at least 1.
 
     Attributes
     ----------
     place : int
-        Its place among the pieces.
+        Index among the chunks, -1 for rows that were copied out of chunks.
     X : ndarray of shape (m, p), float32 or float64, C-contiguous, or None for points
     targets : ndarray of shape (m,), float32 or float64, contiguous
     weights : ndarray of shape (m,), float64, or None
-        Numbers of at least 0, as they were given.
+        Weights of at least 0, as given.
     """
 
     place: int
@@ -56,45 +65,44 @@ class Piece(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays."""
+        """Bytes of the arrays."""
         return sum(array.nbytes for array in (self.X, self.targets, self.weights) if array is not None)
 
 
-def taken(X: FloatArray | None, targets: FloatArray | None, weights: FloatArray | None) -> Piece:
-    """Rows that were taken out of pieces, as a piece of no place among them."""
+def unplaced_chunk(X: FloatArray | None, targets: FloatArray | None, weights: FloatArray | None) -> Chunk:
+    """Return rows that were copied out of chunks as a chunk without a place."""
     assert targets is not None
-    return Piece(-1, X, targets, cast("DoubleArray | None", weights))
+    return Chunk(-1, X, targets, cast("DoubleArray | None", weights))
 
 
-def digest_of(arrays: Iterable[NDArray[Any] | None]) -> int:
+def checksum(arrays: Iterable[NDArray[Any] | None]) -> int:
     """Compute a checksum that detects any changed bit of contiguous numeric arrays, and most changes of their order.
 
-    Every number of an array is added to one of `SUMS_COMPARED` sums, by its place. Labels as they were given, which one
-    pass alone sees, are left out.
+    Each number is added to one of `SUMS_COMPARED` sums by its position. Labels of other types are left out.
     """
-    digest = 0
+    result = 0
     for array in arrays:
         if array is not None and array.dtype.kind in "biuf":
             bits: Any = array.reshape(-1).view(f"u{array.itemsize}")
             whole = bits.size // SUMS_COMPARED * SUMS_COMPARED
             sums: Any = np.add.reduce(bits[:whole].reshape(-1, SUMS_COMPARED), axis=0, dtype=bits.dtype)
-            digest = zlib.crc32(bits[whole:], zlib.crc32(sums, digest))
-    return digest
+            result = zlib.crc32(bits[whole:], zlib.crc32(sums, result))
+    return result
 
 
-class Pieces(Protocol):
-    """What brings the pieces, in order and the same ones in each pass.
+class Chunks(Protocol):
+    """A reader of chunks, which are the same in each pass.
 
     Attributes
     ----------
     what : str
-        What one piece is called in a message: "block", "chunk".
+        Name of a chunk in a message: "block" or "chunk".
     names : list of str or None
-        The columns of X, known after the first pass, if they have names.
+        Columns of X, known after the first pass, if they have names.
     is_remote : bool
-        Whether a piece is where it costs much to bring rows of it from; functions are then pickled.
+        True if chunks are on other machines; functions are then pickled.
     passes, bytes_read : int
-        How often the data were read so far, and how much that was.
+        Passes, and bytes read, so far.
     """
 
     what: str
@@ -103,24 +111,20 @@ class Pieces(Protocol):
     passes: int
     bytes_read: int
 
-    def map(self, function: Callable[[Piece], R]) -> Iterator[R]:
-        """`function` of each piece, in order: one pass. SourceError where a piece cannot be read, or changed.
+    def map(self, function: Callable[[Chunk], R]) -> Iterator[R]:
+        """Yield `function(chunk)` for the chunks in order, in one pass.
 
-        Of remote pieces those at some `places` can be asked alone.
+        SourceError where a chunk cannot be read or has changed. Remote chunks take a second argument, `places`.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what is kept of the data; a pass may bring them again."""
+        """Free what is kept between passes; a further pass reads the data again."""
         ...
 
 
-#: Where a branch stops and its sum, or where a cut leaf stops and those of its rows that are in a piece.
-Found: TypeAlias = "tuple[int, FloatArray | Piece | None]"
-
-
-class Facts(NamedTuple):
-    """What the first pass sees in a piece; of what weighs more than 0."""
+class ChunkStatistics(NamedTuple):
+    """Statistics of the rows of positive weight in a chunk, from the first pass."""
 
     n: int
     p: int
@@ -128,20 +132,20 @@ class Facts(NamedTuple):
     least: float
     most: float
     are_signs: bool    # all targets are -1 or 1
-    weights: tuple[float, float] | None    # the least and the most
+    weights: tuple[float, float] | None    # the least and the largest
 
 
-class View(NamedTuple):
-    """What makes a piece a part of the whole.
+class Adapter(NamedTuple):
+    """Conversion of a chunk to data in memory that are a part of the whole.
 
     Attributes
     ----------
     starts : tuple of int
-        Rows before each piece, and in all.
+        Rows before each chunk, and in all.
     intercept : bool
     names : tuple of str or None
     scale : tuple of float or None
-        The largest weight and the mean of the weights over it; None where all are equal.
+        The largest weight, and the mean weight divided by it; None if all weights are equal.
     """
 
     starts: tuple[int, ...]
@@ -149,171 +153,183 @@ class View(NamedTuple):
     names: tuple[str, ...] | None
     scale: tuple[float, float] | None
 
-    def source(self, piece: Piece) -> Points | Rows | None:
-        """The points or rows of a piece, in memory; None if nothing in it weighs more than 0."""
-        X, targets, weights = piece.X, piece.targets, piece.weights
+    def adapt(self, chunk: Chunk) -> ConstantModelData | LinearModelData | None:
+        """Return the data of a chunk; None if no weight in it is positive."""
+        X, targets, weights = chunk.X, chunk.targets, chunk.weights
         if weights is not None:
-            kept = weights > 0
-            if not kept.all():
-                X, targets, weights = None if X is None else X[kept], targets[kept], weights[kept]
+            positive = weights > 0
+            if not positive.all():
+                X, targets, weights = None if X is None else X[positive], targets[positive], weights[positive]
             weights = None if self.scale is None else np.divide(weights / self.scale[0], self.scale[1])
         if targets.size == 0:
             return None
-        source: Points | Rows
+        data: ConstantModelData | LinearModelData
         if X is None:
-            source = Points(None, targets)
-            source.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
+            data = ConstantModelData(None, targets)
+            data.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
         else:
-            source = object.__new__(Rows)
-            source.intercept, source.X = self.intercept, X
-            source.set_up(self.names, targets, weights)
-        source.start = self.starts[piece.place] if piece.place >= 0 else 0
-        return source
+            data = object.__new__(LinearModelData)
+            data.intercept, data.X = self.intercept, X
+            data.set_up(self.names, targets, weights)
+        data.start = self.starts[chunk.place] if chunk.place >= 0 else 0
+        return data
+
+    def adapt_normalized(self, chunk: Chunk) -> ConstantModelData | LinearModelData:
+        """Return the data of rows that were copied out of chunks, with normalized weights."""
+        data = self._replace(scale=None if self.scale is None else (1.0, 1.0)).adapt(chunk)
+        assert data is not None
+        return data
 
 
-    def taken(self, piece: Piece) -> Points | Rows:
-        """Rows that were taken out of pieces, whose weights are divided already."""
-        source = self._replace(scale=None if self.scale is None else (1.0, 1.0)).source(piece)
-        assert source is not None
-        return source
-
-
-class WeightsView(NamedTuple):
-    """What makes of a piece the points that are its weights over the largest of all."""
+class WeightsAdapter(NamedTuple):
+    """Conversion of a chunk to points that are its weights, divided by the largest weight of all chunks."""
 
     starts: tuple[int, ...]
     most: float
 
-    def source(self, piece: Piece) -> Points | None:
-        """The points, but for those that are 0."""
-        assert piece.weights is not None
-        kept = piece.weights[piece.weights > 0]
-        if kept.size == 0:
+    def adapt(self, chunk: Chunk) -> ConstantModelData | None:
+        """Return the positive weights of a chunk as points."""
+        assert chunk.weights is not None
+        positive = chunk.weights[chunk.weights > 0]
+        if positive.size == 0:
             return None
-        points = Points(None, kept / self.most)
-        points.start = self.starts[piece.place]
+        points = ConstantModelData(None, positive / self.most)
+        points.start = self.starts[chunk.place]
         return points
 
-    def taken(self, piece: Piece) -> Points:
-        """Points that were taken out of pieces."""
-        return Points(None, piece.targets)
+    def adapt_normalized(self, chunk: Chunk) -> ConstantModelData:
+        """Return points that were copied out of chunks."""
+        return ConstantModelData(None, chunk.targets)
 
 
-def looked_at(piece: Piece) -> Facts:
-    targets, weights = piece.targets, None
-    if piece.weights is not None:
-        kept = piece.weights > 0
-        targets = targets[kept]
+AnyAdapter: TypeAlias = Adapter | WeightsAdapter
+#: The end of a subtree with its sum, or of a leaf with those of its rows that are in one chunk.
+_Partial: TypeAlias = "tuple[int, FloatArray | Chunk | None]"
+
+
+def scan_chunk(chunk: Chunk) -> ChunkStatistics:
+    """Compute the statistics of a chunk."""
+    targets, weights = chunk.targets, None
+    if chunk.weights is not None:
+        positive = chunk.weights > 0
+        targets = targets[positive]
         weights = (np.inf, -np.inf)
         if targets.size:
-            weights = float(piece.weights[kept].min()), float(piece.weights.max())
-    p, dtype = (0, targets.dtype) if piece.X is None else (piece.X.shape[1], piece.X.dtype)
+            weights = float(chunk.weights[positive].min()), float(chunk.weights.max())
+    p, dtype = (0, targets.dtype) if chunk.X is None else (chunk.X.shape[1], chunk.X.dtype)
     if targets.size == 0:
-        return Facts(0, p, dtype, np.inf, -np.inf, True, weights)
+        return ChunkStatistics(0, p, dtype, np.inf, -np.inf, True, weights)
     are_signs = abs(targets.item(0)) == 1 and bool((np.abs(targets) == 1).all())
-    return Facts(targets.size, p, dtype, float(targets.min()), float(targets.max()), are_signs, weights)
+    return ChunkStatistics(targets.size, p, dtype, float(targets.min()), float(targets.max()), are_signs, weights)
 
 
-def _each_in(view: View | WeightsView, function: Callable[[Any, slice], R], threads: Threads, size: int,
-             piece: Piece) -> list[R]:
-    source = view.source(piece)
-    return [] if source is None else source.each(function, threads, size)
+def _map_chunk(adapter: AnyAdapter, function: OfPart[R], threads: ThreadPool, size: int, chunk: Chunk) -> list[R]:
+    data: Any = adapter.adapt(chunk)
+    return [] if data is None else data.map_slices(function, threads, size)
 
 
-def _found_in(view: View | WeightsView, sums: Callable[[Any, slice], FloatArray], most: int, threads: Threads,
-              with_leaves: bool, piece: Piece) -> list[Found]:
-    """The sums over the branches in a piece, and what is in there of leaves that are cut."""
-    source = view.source(piece)
-    if source is None:
+def _sum_chunk(adapter: AnyAdapter, sums: OfPart[FloatArray], most: int, threads: ThreadPool, with_leaves: bool,
+               chunk: Chunk) -> list[_Partial]:
+    """Sum over the subtrees in a chunk, and copy the rows of leaves that its ends cut."""
+    data = adapter.adapt(chunk)
+    if data is None:
         return []
-    found: list[Found] = []
-    first = source.start
-    for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n):
+    found: list[_Partial] = []
+    first = data.start
+    for start, stop, leaf, end in tree_cover(adapter.starts[-1], first, first + data.n):
         part = slice(start - first, stop - first)
         if (start, stop) != (leaf, end):
-            found.append((end, rows_in(source, part) if with_leaves else None))
+            found.append((end, copy_rows(data, part) if with_leaves else None))
         else:
-            found.append((end, _branch_sums(source, sums, part, most, threads)))
+            parts = [slice(part.start + each.start, part.start + each.stop) for each in subtrees(stop - start, most)]
+            found.append((end, reduce_tree(stop - start, most, threads.map(functools.partial(sums, data), parts))))
     return found
 
 
-def rows_in(source: Points | Rows, part: slice) -> Piece:
-    """A copy of some rows, whose weights are as they are used."""
-    X = source.X[part].copy() if source.is_rows else None
-    weights = None if source.weights is None else source.weights[part].astype(np.float64)
-    return Piece(-1, X, source.targets[part].copy(), weights)
+def _cut_leaves(adapter: AnyAdapter, chunk: Chunk) -> list[tuple[int, Chunk]]:
+    """Copy the rows of leaves that the ends of a chunk cut, each with the end of the leaf."""
+    data = adapter.adapt(chunk)
+    if data is None:
+        return []
+    first = data.start
+    return [(end, copy_rows(data, slice(start - first, stop - first)))
+            for start, stop, leaf, end in tree_cover(adapter.starts[-1], first, first + data.n)
+            if (start, stop) != (leaf, end)]
 
 
-def _branch_sums(source: Any, sums: Callable[[Any, slice], FloatArray], part: slice, most: int,
-                 threads: Threads) -> FloatArray:
-    n = part.stop - part.start
-    parts = [slice(part.start + each.start, part.start + each.stop) for each in branches(n, most)]
-    return added(n, most, threads.map(functools.partial(sums, source), parts))
+def copy_rows(data: ConstantModelData | LinearModelData, part: slice) -> Chunk:
+    """Copy rows with their normalized weights."""
+    weights = None if data.weights is None else data.weights[part].astype(np.float64)
+    return Chunk(-1, data.X[part].copy() if data.is_rows else None, data.targets[part].copy(), weights)
 
 
-def joined(pieces: Sequence[Any]) -> Piece:
-    """The rows of several pieces as one."""
-    return taken(*(None if part[0] is None else np.concatenate(part)
-                   for part in zip(*(piece[1:] for piece in pieces), strict=True)))
+def concatenate_chunks(chunks: Sequence[Any]) -> Chunk:
+    """Concatenate the rows of several chunks."""
+    return unplaced_chunk(*(None if part[0] is None else np.concatenate(part)
+                            for part in zip(*(chunk[1:] for chunk in chunks), strict=True)))
 
 
-def _drawn_in(places: IndexArray, source: Points | Rows, part: slice) -> Piece:
-    """Those of the rows in a part that are at some of the places, which are sorted."""
-    first = source.start + part.start
-    low, high = np.searchsorted(places, [first, source.start + part.stop])
-    at = places[low:high] - source.start
-    weights = None if source.weights is None else source.weights[at].astype(np.float64)
-    return Piece(-1, source.X[at] if source.is_rows else None, source.targets[at], weights)
+def _take_places(places: IndexArray, data: ConstantModelData | LinearModelData, part: slice) -> Chunk:
+    """Copy the rows of a part whose indices in the whole are among sorted `places`."""
+    first = data.start + part.start
+    low, high = np.searchsorted(places, [first, data.start + part.stop])
+    at = places[low:high] - data.start
+    weights = None if data.weights is None else data.weights[at].astype(np.float64)
+    return Chunk(-1, data.X[at] if data.is_rows else None, data.targets[at], weights)
 
 
-class _Parted:
-    """What both have in common: passes over pieces."""
+def _take_rows(chunk: Chunk, at: IndexArray) -> Chunk:
+    return unplaced_chunk(*(None if array is None else array[at] for array in chunk[1:]))
 
-    is_parted: Literal[True] = True
-    everything: Any = None    # of which there is no one part
+
+class _ChunkedData:
+    """Passes over chunks, for both models."""
+
+    is_chunked: Literal[True] = True
+    everything: Any = None    # no single part is all of the data
     n: int
     n_parameters: int
 
-    def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
-        self.pieces = pieces
-        # Of a piece that is far away the rows of leaves that are cut are brought here once.
-        self._leaves: dict[int, Points | Rows] | None = None
-        self._samples: dict[int, Points | Rows] = {}
-        starts = tuple(itertools.accumulate((each.n for each in facts), initial=0))
+    def __init__(self, chunks: Chunks, statistics: Sequence[ChunkStatistics], intercept: bool) -> None:
+        self.chunks = chunks
+        # Rows of the cut leaves of remote chunks, copied here once.
+        self._leaves: dict[int, ConstantModelData | LinearModelData] | None = None
+        self._samples: dict[int, ConstantModelData | LinearModelData] = {}
+        starts = tuple(itertools.accumulate((each.n for each in statistics), initial=0))
         self.n = starts[-1]
-        self._least, self._most = min(each.least for each in facts), max(each.most for each in facts)
-        self._are_signs = all(each.are_signs for each in facts)
-        self.dtype, self.p = facts[0].dtype, facts[0].p
-        names = None if pieces.names is None else tuple(pieces.names)
-        self.view: View | WeightsView = View(starts, intercept, names, None)
-        if facts[0].weights is not None:
-            self._take_weights([each.weights for each in facts if each.weights is not None])
+        self._least, self._most = min(each.least for each in statistics), max(each.most for each in statistics)
+        self._are_signs = all(each.are_signs for each in statistics)
+        self.dtype, self.p = statistics[0].dtype, statistics[0].p
+        names = None if chunks.names is None else tuple(chunks.names)
+        self.adapter: AnyAdapter = Adapter(starts, intercept, names, None)
+        if statistics[0].weights is not None:
+            self._normalize_weights([each.weights for each in statistics if each.weights is not None])
 
-    def _take_weights(self, ends: list[tuple[float, float]]) -> None:
-        least, most = min(low for low, _ in ends), max(high for _, high in ends)
+    def _normalize_weights(self, extremes: list[tuple[float, float]]) -> None:
+        least, most = min(low for low, _ in extremes), max(high for _, high in extremes)
         if self.n == 0:
             raise ValueError("The 'sample_weight' parameter must have a number above 0. Got zeros only.")
         if least < most:
-            view = self.view
-            assert isinstance(view, View)
-            self.view = WeightsView(view.starts, most)
-            total = self.total(sum_of_points, POINTS_AT_ONCE).item()
-            self.view, self._leaves = view._replace(scale=(most, total / self.n)), None
+            adapter = self.adapter
+            assert isinstance(adapter, Adapter)
+            self.adapter = WeightsAdapter(adapter.starts, most)
+            total = self.total(sum_targets, POINTS_AT_ONCE).item()
+            self.adapter, self._leaves = adapter._replace(scale=(most, total / self.n)), None
 
     @property
     def largest_weight(self) -> float:
-        """Of the rows, whose mean weight is 1."""
+        """Largest weight, in units of the mean weight."""
         scale = self._scale
         return 1.0 if scale is None else float(self.dtype.type(1 / scale[1]))
 
     @property
     def is_weighted(self) -> bool:
-        """Whether not all weights are equal."""
+        """True unless all weights are equal."""
         return self._scale is not None
 
     @property
     def _scale(self) -> tuple[float, float] | None:
-        return self.view.scale if isinstance(self.view, View) else None
+        return self.adapter.scale if isinstance(self.adapter, Adapter) else None
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -322,86 +338,71 @@ class _Parted:
 
     @property
     def has_signs(self) -> bool:
-        """Whether all targets are -1 or 1, and some -1."""
+        """True if all targets are -1 or 1, and some are -1."""
         return self._are_signs and self._least == -1
-
-    def each(self, function: Callable[[Any, slice], R], threads: Threads = ALONE,
-             size: int = POINTS_AT_ONCE) -> list[R]:
-        """`function` of points or rows in memory and of a slice of about so many numbers of them, one after another."""
-        found = self.pieces.map(functools.partial(_each_in, self.view, function, threads, size))
-        return list(itertools.chain.from_iterable(found))
 
     @property
     def reads(self) -> tuple[int, int]:
-        """Passes so far, and bytes read."""
-        return self.pieces.passes, self.pieces.bytes_read
+        """Passes, and bytes read, so far."""
+        return self.chunks.passes, self.chunks.bytes_read
 
-    def total(self, sums: Callable[[Any, slice], Any], most: int, threads: Threads = ALONE) -> Any:
-        """The sum over all of what `sums` of points or rows in memory and a branch of at most `most` answers."""
-        if self.pieces.is_remote and self._leaves is None:
-            self._leaves = self._cut_leaves()
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+        """List `function(data in memory, slice)` over slices of about `size` numbers."""
+        found = self.chunks.map(functools.partial(_map_chunk, self.adapter, function, threads, size))
+        return list(itertools.chain.from_iterable(found))
+
+    def total(self, sums: OfPart[Any], most: int, threads: ThreadPool = SERIAL) -> Any:
+        """Add `sums(data in memory, subtree)` over subtrees of at most `most` rows, in the order of the tree."""
+        if self.chunks.is_remote and self._leaves is None:
+            found = itertools.chain.from_iterable(self.chunks.map(functools.partial(_cut_leaves, self.adapter)))
+            self._leaves = {end: self._leaf([chunk for _, chunk in group])
+                            for end, group in itertools.groupby(found, key=lambda item: item[0])}
         with_leaves = self._leaves is None
-        found = self.pieces.map(functools.partial(_found_in, self.view, sums, most, threads, with_leaves))
-        return assembled(self.n, self._summed(sums, itertools.chain.from_iterable(found)))
+        partials = self.chunks.map(functools.partial(_sum_chunk, self.adapter, sums, most, threads, with_leaves))
+        return reduce_cover(self.n, self._sum_leaves(sums, itertools.chain.from_iterable(partials)))
 
-    def _summed(self, sums: Callable[[Any, slice], FloatArray],
-                found: Iterator[Found]) -> Iterator[tuple[int, FloatArray]]:
-        """What was found, the leaves that are cut summed too."""
-        for end, group in itertools.groupby(found, key=lambda item: item[0]):
+    def _leaf(self, parts: list[Any]) -> ConstantModelData | LinearModelData:
+        return self.adapter.adapt_normalized(concatenate_chunks(parts))
+
+    def _sum_leaves(self, sums: OfPart[FloatArray],
+                    partials: Iterator[_Partial]) -> Iterator[tuple[int, FloatArray]]:
+        """Yield the sums over subtrees, and sum the leaves that are cut."""
+        for end, group in itertools.groupby(partials, key=lambda item: item[0]):
             parts = [part for _, part in group]
             if isinstance(parts[0], np.ndarray):
                 yield end, parts[0]
             else:
-                leaf = self.view.taken(joined(parts)) if self._leaves is None else self._leaves[end]
+                leaf = self._leaf(parts) if self._leaves is None else self._leaves[end]
                 yield end, sums(leaf, slice(0, leaf.n))
 
-    def _cut_leaves(self) -> dict[int, Points | Rows]:
-        """The leaves that the ends of pieces cut, by where they stop."""
-        found = itertools.chain.from_iterable(self.pieces.map(functools.partial(_leaves_in, self.view)))
-        return {end: self.view.taken(joined([part for _, part in group]))
-                for end, group in itertools.groupby(found, key=lambda item: item[0])}
-
-    def _drawn(self, places: IndexArray) -> Piece:
-        """The rows at sorted places."""
-        return joined(self.each(functools.partial(_drawn_in, places)))
+    def _take(self, places: IndexArray) -> Chunk:
+        """Copy the rows at sorted places."""
+        return concatenate_chunks(self.map_slices(functools.partial(_take_places, places)))
 
     def sample(self, size: int) -> Any:
-        """About so many of the rows, drawn at random from a fixed seed, in memory; all if there are hardly more."""
+        """Return about `size` random rows in memory, from a fixed seed; all rows if n is at most 2 `size`."""
         if size not in self._samples:
-            sizes = {size, FEW, enough_rows(self.n_parameters)} - set(self._samples)
+            # One pass draws the samples of all sizes that a fit needs.
+            sizes = {size, FEW, sample_size(self.n_parameters)} - set(self._samples)
             places = {each: np.sort(np.random.default_rng(0).integers(0, self.n, each))
                       if self.n > 2 * each else np.arange(self.n) for each in sizes}
             wanted = np.unique(np.concatenate(list(places.values())))
-            drawn = self._drawn(wanted)
+            rows = self._take(wanted)
             for each, at in places.items():
-                self._samples[each] = self.view.taken(_picked(drawn, np.searchsorted(wanted, at)))
+                self._samples[each] = self.adapter.adapt_normalized(_take_rows(rows, np.searchsorted(wanted, at)))
         return self._samples[size]
 
 
-def _leaves_in(view: View | WeightsView, piece: Piece) -> list[tuple[int, Piece]]:
-    source = view.source(piece)
-    if source is None:
-        return []
-    first = source.start
-    return [(end, rows_in(source, slice(start - first, stop - first)))
-            for start, stop, leaf, end in covered(view.starts[-1], first, first + source.n)
-            if (start, stop) != (leaf, end)]
+class _IntegerSum:
+    """Sum of the integers of a function over chunks; small chunks are joined first, as each result has many numbers."""
 
-
-def _picked(piece: Piece, at: IndexArray) -> Piece:
-    return taken(*(None if array is None else array[at] for array in piece[1:]))
-
-
-class _Adder:
-    """Adds up what a function answers; of small pieces for some together, as each answer has many numbers."""
-
-    def __init__(self, view: Any, function: Callable[[Points, slice], Integers], threads: Threads) -> None:
-        self._view, self._function, self._threads = view, function, threads
+    def __init__(self, adapter: Any, function: OfPart[Integers], threads: ThreadPool) -> None:
+        self._adapter, self._function, self._threads = adapter, function, threads
         self._held: list[FloatArray] = []
         self._total: Integers | None = None
 
-    def __call__(self, piece: Piece) -> None:
-        points = self._view.source(piece)
+    def __call__(self, chunk: Chunk) -> None:
+        points = self._adapter.adapt(chunk)
         if points is None:
             return
         if points.n >= SLICE_OF_EACH:
@@ -411,49 +412,49 @@ class _Adder:
         if sum(targets.size for targets in self._held) >= SLICE_OF_EACH:
             self.flush()
 
-    def _add(self, points: Points) -> None:
-        found = points.added(self._function, self._threads)
+    def _add(self, points: ConstantModelData) -> None:
+        found = points.sum_integers(self._function, self._threads)
         self._total = found if self._total is None else self._total + found
 
     def flush(self) -> Integers:
-        """What all that came answered."""
+        """Return the sum so far."""
         if self._held:
-            self._add(Points(None, np.concatenate(self._held)))
+            self._add(ConstantModelData(None, np.concatenate(self._held)))
             self._held = []
         assert self._total is not None
         return self._total
 
 
-def _added_in(view: View | WeightsView, function: Callable[[Points, slice], Integers], piece: Piece) -> Integers | None:
-    points = view.source(piece)
-    return points.added(function) if isinstance(points, Points) else None
+def _sum_integers_of_chunk(adapter: AnyAdapter, function: OfPart[Integers], chunk: Chunk) -> Integers | None:
+    points = adapter.adapt(chunk)
+    return points.sum_integers(function) if isinstance(points, ConstantModelData) else None
 
 
-class PartedPoints(_Parted, AnyPoints):
-    """Points in pieces."""
+class ChunkedConstantModelData(_ChunkedData, AnyConstantModelData):
+    """Points in chunks."""
 
-    def __init__(self, pieces: Pieces, facts: Sequence[Facts]) -> None:
-        super().__init__(pieces, facts, False)
+    def __init__(self, chunks: Chunks, statistics: Sequence[ChunkStatistics]) -> None:
+        super().__init__(chunks, statistics, False)
 
-    def mean(self, mean: OwnMean, theta: Any, threads: Threads = ALONE) -> float:
-        """A compiled loss or gradient at one theta."""
-        return self._means(mean, typed([theta], self.dtype), None, threads).item()
+    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
+        """Compute a compiled loss or gradient at one theta."""
+        return self._means(mean, cast_thetas([theta], self.dtype), None, threads).item()
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: Threads = ALONE) -> DoubleArray:
-        """A compiled loss or gradient at each theta, in double, in one pass."""
-        return self._means(mean, typed(thetas, self.dtype), None, threads).astype(np.float64, copy=False)
+    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: ThreadPool = SERIAL) -> DoubleArray:
+        """Compute a compiled loss or gradient at each theta, in float64, in one pass."""
+        return self._means(mean, cast_thetas(thetas, self.dtype), None, threads).astype(np.float64, copy=False)
 
-    def value_and_slope(self, loss: Loss, theta: float, threads: Threads = ALONE) -> tuple[float, float]:
-        """The mean of a compiled loss and its slope, at one theta, in one pass."""
+    def value_and_slope(self, loss: Loss, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+        """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         value, slope = self.value_and_slopes(loss, [theta], threads)
         return value, slope
 
-    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: Threads = ALONE) -> list[float]:
-        """The mean of a compiled loss at the first theta, and its slope at each, in one pass."""
-        found: list[float] = self._means(loss, typed([thetas[0], *thetas], self.dtype), 1, threads).tolist()
+    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: ThreadPool = SERIAL) -> list[float]:
+        """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
+        found: list[float] = self._means(loss, cast_thetas([thetas[0], *thetas], self.dtype), 1, threads).tolist()
         return found
 
-    def _means(self, mean: OwnMean, thetas: FloatArray, values: int | None, threads: Threads) -> FloatArray:
+    def _means(self, mean: OwnMean, thetas: FloatArray, values: int | None, threads: ThreadPool) -> FloatArray:
         if values is None:
             values = 0 if mean.is_slope else thetas.size
         most = max(CACHED_POINTS, min(mean.at_once // thetas.size, MANY_POINTS // (PARTS_OF_A_THREAD * threads.count)))
@@ -461,43 +462,45 @@ class PartedPoints(_Parted, AnyPoints):
         mean.version(divide, self.dtype)(mean.kernel, values, means, self.n)
         return means
 
-    def added(self, function: Callable[[Points, slice], Integers], threads: Threads = ALONE) -> Integers:
-        """The sum of the integers that `function` of points in memory and of a slice answers."""
-        if self.pieces.is_remote:
-            found = self.pieces.map(functools.partial(_added_in, self.view, function))
+    def sum_integers(self, function: OfPart[Integers], threads: ThreadPool = SERIAL) -> Integers:
+        """Add the integers `function(points in memory, slice)` over all slices."""
+        if self.chunks.is_remote:
+            found = self.chunks.map(functools.partial(_sum_integers_of_chunk, self.adapter, function))
             return functools.reduce(np.add, (each for each in found if each is not None))
-        adder = _Adder(self.view, function, threads)
-        for _ in self.pieces.map(adder):
+        result = _IntegerSum(self.adapter, function, threads)
+        for _ in self.chunks.map(result):
             pass
-        return adder.flush()
+        return result.flush()
 
-    def drawn(self, size: int) -> Points:
-        """So many of the points, drawn at random from a fixed seed, in memory; all if there are hardly more."""
+    def draw(self, size: int) -> ConstantModelData:
+        """Draw `size` points with replacement, from a fixed seed, in memory; all points if n is at most 2 `size`."""
         if size not in self._samples:
             if self.n <= 2 * size:
-                self._samples[size] = self.view.taken(self._drawn(np.arange(self.n)))
+                self._samples[size] = self.adapter.adapt_normalized(self._take(np.arange(self.n)))
             else:
                 places = np.random.default_rng(0).integers(0, self.n, size)
                 at = np.unique(places)
-                some = self.view.taken(_picked(self._drawn(at), np.searchsorted(at, places)))
-                # Of a sample the weights have a mean of 1 too.
+                some = self.adapter.adapt_normalized(_take_rows(self._take(at), np.searchsorted(at, places)))
+                # The weights of the sample are normalized anew.
                 weights = None if some.weights is None else some.weights.astype(np.float64)
-                self._samples[size] = Points(None, some.targets, weights)
+                self._samples[size] = ConstantModelData(None, some.targets, weights)
         found = self._samples[size]
-        assert isinstance(found, Points)
+        assert isinstance(found, ConstantModelData)
         return found
 
 
-class PartedRows(_Parted, AnyRows):
-    """Rows in pieces."""
+class ChunkedLinearModelData(_ChunkedData, AnyLinearModelData):
+    """Rows in chunks."""
 
-    def __init__(self, pieces: Pieces, facts: Sequence[Facts], intercept: bool) -> None:
+    def __init__(self, chunks: Chunks, statistics: Sequence[ChunkStatistics], intercept: bool) -> None:
         self.intercept = intercept
-        super().__init__(pieces, facts, intercept)
-        self.names = None if pieces.names is None else tuple(pieces.names)
+        super().__init__(chunks, statistics, intercept)
+        self.names = None if chunks.names is None else tuple(chunks.names)
 
 
-def parted(pieces: Pieces, fit_intercept: bool) -> PartedPoints | PartedRows:
-    """The source that the pieces are, after a first pass that looks at all of them."""
-    facts = list(pieces.map(looked_at))
-    return PartedRows(pieces, facts, fit_intercept) if facts[0].p else PartedPoints(pieces, facts)
+def scan_chunks(chunks: Chunks, fit_intercept: bool) -> ChunkedConstantModelData | ChunkedLinearModelData:
+    """Compute the statistics of all chunks in a first pass and return the data that they are."""
+    statistics = list(chunks.map(scan_chunk))
+    if statistics[0].p:
+        return ChunkedLinearModelData(chunks, statistics, fit_intercept)
+    return ChunkedConstantModelData(chunks, statistics)

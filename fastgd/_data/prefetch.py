@@ -1,4 +1,4 @@
-"""What is read one ahead, in a thread, while the caller works on the one before."""
+"""Read the next item of a generator in a thread while the caller works on the last one."""
 from __future__ import annotations
 
 import threading
@@ -6,67 +6,67 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fastgd._limits import SECONDS_FOR_READER
-
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 T = TypeVar("T")
 
-#: What comes after the last one.
+#: Seconds that a pass which ends early waits for its reader: half of the 0.1 s in which Ctrl-C is answered.
+SECONDS_FOR_READER = 0.05
+#: Follows the last item.
 _END = object()
 
 
-class Ahead(Iterator[T], Generic[T]):
-    """What a generator brings, in order; the next one is read from when it is asked for.
+class Prefetch(Iterator[T], Generic[T]):
+    """Items of a generator, in order, of which the next is read once `request` or `next` is called.
 
-    That is when the caller has read what the generator may overwrite of this one, or else when it wants the next one;
-    so there are two at most. The generator is closed in the thread that runs it.
+    `request` means that the generator may overwrite the last item, so there are two items at most. The generator is
+    closed in the thread that runs it.
     """
 
     def __init__(self, items: Generator[T]) -> None:
-        self._asks: SimpleQueue[bool] = SimpleQueue()
-        self._found: SimpleQueue[Any] = SimpleQueue()
-        self._is_asked = False
-        # A daemon, as one that was left behind in a read that does not end must not keep the interpreter.
-        self.thread = threading.Thread(target=_read, args=(items, self._asks, self._found), name="fastgd reader",
+        self._requests: SimpleQueue[bool] = SimpleQueue()
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._is_requested = False
+        # A daemon: a read that never ends must not keep the interpreter alive.
+        self.thread = threading.Thread(target=_read, args=(items, self._requests, self._answers), name="fastgd reader",
                                        daemon=True)
         self.thread.start()
 
-    def ask(self) -> None:
-        """Let the next one be read, if it is not yet."""
-        if not self._is_asked:
-            self._is_asked = True
-            self._asks.put(True)
+    def request(self) -> None:
+        """Start to read the next item, unless this was done."""
+        if not self._is_requested:
+            self._is_requested = True
+            self._requests.put(True)
 
     def __next__(self) -> T:
-        self.ask()
-        item, error = self._found.get()
-        self._is_asked = False
+        self.request()
+        item, error = self._answers.get()
+        self._is_requested = False
         if error is not None:
             try:
                 raise error
             finally:
-                del error    # whose traceback leads back here, and to the data
+                del error    # its traceback refers to this frame, and so to the data
         if item is _END:
             raise StopIteration
         found: T = item
         return found
 
     def close(self) -> bool:
-        """Let the thread end, and see whether it did; one in the midst of a long read ends after it."""
-        self._asks.put(False)
+        """Ask the thread to end and return True if it did; a thread in a long read ends after it."""
+        self._requests.put(False)
         self.thread.join(SECONDS_FOR_READER)
         return not self.thread.is_alive()
 
 
-def _read(items: Generator[Any], asks: SimpleQueue[bool], found: SimpleQueue[Any]) -> None:
-    """Put the next item each time one is asked for. No variable here holds one while the caller has it."""
+def _read(items: Generator[Any], requests: SimpleQueue[bool], answers: SimpleQueue[Any]) -> None:
+    """Answer each request by the next item; no variable here refers to an item while the caller has it."""
     try:
         try:
-            while asks.get():
-                found.put((next(items, _END), None))
+            while requests.get():
+                answers.put((next(items, _END), None))
         finally:
             items.close()
     except BaseException as error:
-        found.put((None, error))
+        answers.put((None, error))

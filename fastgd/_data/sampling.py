@@ -1,4 +1,4 @@
-"""The rows that tell where a mean loss is least: one that few others are like is drawn more often, and weighs less."""
+"""Importance sampling of rows by leverage, and sums over all rows: mean squares and the variance of the targets."""
 from __future__ import annotations
 
 import functools
@@ -6,65 +6,67 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._data.arrays import rows_in_memory
+from fastgd._data.arrays import linear_data_like
 from fastgd._limits import CACHED_NUMBERS
 from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
-    from fastgd._data.arrays import AnyRows, Rows
-    from fastgd._data.chunked import PartedRows
+    from fastgd._data.arrays import AnyLinearModelData, LinearModelData
+    from fastgd._data.chunked import ChunkedLinearModelData
     from fastgd._types import DoubleArray, FloatArray, IndexArray
 
 
-def telling_rows(rows: AnyRows, shift: DoubleArray, sizes: DoubleArray, size: int) -> Rows | None:
-    """About so many rows at most, whose mean of anything is that of all in expectation; None if none is drawn.
+def sample_by_leverage(data: AnyLinearModelData, shift: DoubleArray, sizes: DoubleArray,
+                       size: int) -> LinearModelData | None:
+    """Sample about `size` rows by leverage, weighted so that means are unbiased; None if no row is drawn.
 
-    With z the columns scaled a row counts by w (1 + mean(z**2)) / 2, of which the mean is 1: of a dummy that few rows
-    carry all of these are drawn. Whether a row is depends on its number alone, not on where the data are cut.
+    With z = (x - shift) / sizes a row of weight w is drawn with a probability proportional to w (1 + mean(z**2)) / 2,
+    whose mean is 1: all rows are drawn that carry a rare dummy. The draw depends on the number of the row alone, not on
+    how the data are cut.
     """
-    found = rows.each(functools.partial(_drawn_in, shift, sizes, size / rows.n))
+    found = data.map_slices(functools.partial(_draw_rows, shift, sizes, size / data.n))
     X, targets, weights = (np.concatenate(each) for each in zip(*found, strict=True))
     if not len(targets):
         return None
-    return rows_in_memory(rows, X, targets, weights * (len(targets) / rows.n))
+    return linear_data_like(data, X, targets, weights * (len(targets) / data.n))
 
 
-def mean_square(rows: AnyRows, theta: DoubleArray, *, of_residuals: bool) -> float:
-    """That of the residuals, or of the predictions."""
-    sums = rows.total(functools.partial(_squares_in, theta, of_residuals), rows.rows_of(CACHED_NUMBERS))
-    return float(sums[0]) / rows.n
+def mean_square(data: AnyLinearModelData, theta: DoubleArray, *, of_residuals: bool) -> float:
+    """Compute the mean square of the residuals, or of the predictions."""
+    sums = data.total(functools.partial(_sum_squares, theta, of_residuals), data.rows_of(CACHED_NUMBERS))
+    return float(sums[0]) / data.n
 
 
-def variance_of_targets(rows: Rows | PartedRows) -> float:
-    """That of all, with their weights."""
-    least, most = rows.extremes
-    sums = rows.total(functools.partial(_deviations_in, least / 2 + most / 2), rows.rows_of(CACHED_NUMBERS)) / rows.n
+def target_variance(data: LinearModelData | ChunkedLinearModelData) -> float:
+    """Compute the weighted variance of the targets."""
+    least, most = data.extremes
+    sums = data.total(functools.partial(_sum_deviations, least / 2 + most / 2), data.rows_of(CACHED_NUMBERS)) / data.n
     return max(0.0, float(sums[1] - sums[0] * sums[0]))
 
 
-def _deviations_in(centre: float, rows: Rows, part: slice) -> DoubleArray:
+def _sum_deviations(centre: float, data: LinearModelData, part: slice) -> DoubleArray:
     with np.errstate(all="ignore"):
         sums = np.empty((part.stop - part.start, 2))
-        sums[:, 0] = rows.targets[part] - centre
+        sums[:, 0] = data.targets[part] - centre
         sums[:, 1] = sums[:, 0] * sums[:, 0]
-        return column_sums(sums, None if rows.weights is None else rows.weights[part])
+        return column_sums(sums, None if data.weights is None else data.weights[part])
 
 
-def _drawn_in(shift: DoubleArray, sizes: DoubleArray, share: float, rows: Rows,
-              part: slice) -> tuple[FloatArray, DoubleArray, DoubleArray]:
-    """X, the targets and the weights of those of a part."""
-    weights = np.ones(part.stop - part.start) if rows.weights is None else rows.weights[part]
+def _draw_rows(shift: DoubleArray, sizes: DoubleArray, share: float, data: LinearModelData,
+               part: slice) -> tuple[FloatArray, DoubleArray, DoubleArray]:
+    """Draw rows of a part; return their X, targets and weights over the probabilities."""
+    weights = np.ones(part.stop - part.start) if data.weights is None else data.weights[part]
     with np.errstate(all="ignore"):
-        scaled = rows.X[part] - shift
-        scaled /= sizes
-        scaled *= scaled
-        chances = np.minimum(share * weights * (1 + scaled.sum(axis=1) / rows.p) / 2, 1)
-    at = np.flatnonzero(_uniform(rows.start + np.arange(part.start, part.stop)) < chances)
-    return rows.X[part][at], rows.targets[part][at], weights[at] / chances[at]
+        z2 = data.X[part] - shift
+        z2 /= sizes
+        z2 *= z2
+        probabilities = np.minimum(share * weights * (1 + z2.sum(axis=1) / data.p) / 2, 1)
+    at = np.flatnonzero(_uniform(data.start + np.arange(part.start, part.stop)) < probabilities)
+    return data.X[part][at], data.targets[part][at], weights[at] / probabilities[at]
 
 
 def _uniform(numbers: IndexArray) -> DoubleArray:
-    """A number from 0 to 1 for each whole one, as if at random.
+    """Hash whole numbers to pseudo-random numbers in [0, 1].
 
     The mixing of SplitMix64 (G. L. Steele, D. Lea and C. H. Flood, "Fast splittable pseudorandom number generators",
     OOPSLA 2014).
@@ -75,9 +77,9 @@ def _uniform(numbers: IndexArray) -> DoubleArray:
     return (bits ^ (bits >> np.uint64(31))) / 2.0**64
 
 
-def _squares_in(theta: DoubleArray, of_residuals: bool, rows: Rows, part: slice) -> DoubleArray:
+def _sum_squares(theta: DoubleArray, of_residuals: bool, data: LinearModelData, part: slice) -> DoubleArray:
     with np.errstate(all="ignore"):
-        numbers = rows.predictions(theta, part)
+        numbers = data.predictions(theta, part)
         if of_residuals:
-            numbers = rows.targets[part] - numbers
-        return column_sums((numbers * numbers)[:, None], None if rows.weights is None else rows.weights[part])
+            numbers = data.targets[part] - numbers
+        return column_sums((numbers * numbers)[:, None], None if data.weights is None else data.weights[part])

@@ -67,7 +67,7 @@ def descend_in_batches(objective: Objective, settings: Settings, dataset: ArrayL
     elif rates is None:
         objective.check_curvature(is_stochastic=True)
         rates = as_rates(1.0)
-    period = Cut(source).updates(size or 1) if source.is_parted else math.ceil(source.n / (size or 1))
+    period = Cut(source).updates(size or 1) if source.is_chunked else math.ceil(source.n / (size or 1))
     watch = epochs = None
     if settings.average or not by_step or settings.is_watched:
         epochs = Epochs(period, start, None if by_step else settings.tol, settings.average,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._checks import as_double
-from fastgd._data.arrays import Points
+from fastgd._data.arrays import ConstantModelData
 from fastgd._limits import ENOUGH_LOOKS, FAR_AWAY, PLACES, PLACES_NEAR, ROUNDING, ROUNDING_OF_SUMS, SAMPLE
 from fastgd._run.adaptive import Bracket
 from fastgd._run.kinks import OrderStatistic
@@ -22,7 +22,7 @@ def bracket_of(objective: Objective, theta0: float, tol: float, by_step: bool) -
     loss, source = objective.descended, objective.source
     update = Update(objective)
     if loss is None:
-        places = () if source.is_rows else quantiles(source.drawn(SAMPLE)).tolist()
+        places = () if source.is_rows else quantiles(source.draw(SAMPLE)).tolist()
         return Bracket(objective.called_gradient, source.everything, theta0, tol, by_step, update, 1.0, places)
     places, rate, guess = _expected(objective, theta0)
     settle = OrderStatistic(objective) if loss.kinks else None
@@ -39,17 +39,17 @@ def _expected(objective: Objective, theta0: float) -> tuple[list[float], float, 
     rate, guess = 1.0 if loss.max_stable_alpha is None else objective.safe_rate(False), None
     if loss.is_quadratic:
         return places, rate, guess
-    some = points.drawn(SAMPLE)
+    some = points.draw(SAMPLE)
     if loss.is_convex and loss.link == "identity":
         found = quantiles(some)
         places = found.tolist()
-        rate, guess = _between(objective.on(Points(None, found.astype(some.dtype))), places, rate)
+        rate, guess = _between(objective.on(ConstantModelData(None, found.astype(some.dtype))), places, rate)
     if some.n < points.n:
         rate, guess = _arrived(objective.on(some), theta0, places, rate, guess)
     return places, rate, guess
 
 
-def quantiles(points: Points) -> DoubleArray:
+def quantiles(points: ConstantModelData) -> DoubleArray:
     """Some of the points in order, at equal steps of their weight; a weight of 2 is the same as a second point."""
     levels = (np.arange(PLACES) + 0.5) / PLACES - ROUNDING_OF_SUMS
     if points.weights is None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._curvature import RowsCurvature
-from fastgd._data import Points, Rows
-from fastgd._data.arrays import enough_rows, mean_over
+from fastgd._data import ConstantModelData, LinearModelData
+from fastgd._data.arrays import mean_over, sample_size
 from fastgd._limits import (
     BATCH_UPDATES,
     CACHED_POINTS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._data.arrays import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._objective import Objective
     from fastgd._settings import Settings
     from fastgd._types import DoubleArray, Rates, Runner
@@ -145,15 +145,15 @@ def batch_runner(objective: Objective, theta0: Any, tol: float, by_step: bool, l
         return _rows_batch_runner(objective, gradient, source, theta0, tol, by_step, limit, most)
     # Where the loss is asked for after each update, one pass gives it with the next slope.
     is_looked_at = source.n > CACHED_POINTS and (most == 1 or not by_step)
-    if isinstance(source, Points) and source.weights is None and not is_looked_at and source.n <= min(
+    if isinstance(source, ConstantModelData) and source.weights is None and not is_looked_at and source.n <= min(
             gradient.at_once, MANY_FOR_UPDATES if objective.threads.count > 1 else math.inf):
         return NumberBatch(gradient, source.targets, theta0, tol, by_step, most)
     # Any other source, and more points than one call should take, by its means.
     return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
 
 
-def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, tol: float,
-                       by_step: bool, limit: int, most: int) -> Runner:
+def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyLinearModelData, theta0: DoubleArray,
+                       tol: float, by_step: bool, limit: int, most: int) -> Runner:
     q, curvature = rows.n_parameters, objective.curvature
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
     if (gradient.loss.is_quadratic and isinstance(curvature, RowsCurvature) and q <= min(MOST_FOR_GRAM, rows.n)
@@ -164,7 +164,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, 
         return GramBatch(gram, moment, theta0, tol, by_step, most)
     if objective.penalty is not None:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1, Update(objective))
-    if not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+    if not isinstance(rows, LinearModelData) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
         return PythonBatch(objective.called_gradient, None, theta0, tol, by_step, 1)
     return ArrayBatch(gradient, rows, theta0, tol, by_step, most)
 
@@ -172,7 +172,7 @@ def _rows_batch_runner(objective: Objective, gradient: Gradient, rows: AnyRows, 
 def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
     """Where the descent ends on a sample of the rows, if that is a small part of them; the first step leads there."""
     rows = objective.source
-    size = enough_rows(rows.n_parameters)
+    size = sample_size(rows.n_parameters)
     loss = objective.descended
     if loss is None or loss.kinks or not loss.is_convex or rows.n < FEW_ENOUGH * size:
         return None
@@ -191,12 +191,13 @@ def _guess(settings: Settings, objective: Objective, theta0: DoubleArray) -> Dou
 def stochastic_runner(objective: Objective, settings: Settings, dataset: ArrayLike, theta0: Any) -> Runner:
     """The runner of stochastic or mini-batch descent."""
     metric = None if settings.precondition is None else objective.metric(settings.precondition, is_stochastic=True)
-    if objective.source.is_parted:
+    if objective.source.is_chunked:
         return ShuffledBlocks(objective, settings, theta0, functools.partial(_of_group, objective, settings, metric))
     return _runner_in_memory(objective, settings, metric, dataset, theta0)
 
 
-def _of_group(objective: Objective, settings: Settings, metric: Any, rows: Points | Rows, theta: Any) -> Runner:
+def _of_group(objective: Objective, settings: Settings, metric: Any, rows: ConstantModelData | LinearModelData,
+              theta: Any) -> Runner:
     """The runner of a group of blocks that are held, in the metric of all."""
     return _runner_in_memory(objective.on(rows), settings, metric, [], theta)
 
@@ -208,19 +209,19 @@ def _runner_in_memory(objective: Objective, settings: Settings, metric: Any, dat
     assert generator is not None
     if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
-        points = source.to_shuffle(dataset, settings.in_place)
+        points = source.shuffle_buffer(dataset, settings.in_place)
         batch_size = 1 if source.is_rows and size is None else size
         return PythonStochastic(objective.called_gradient, points, batch_size, generator, theta0, tol, by_step,
                                 Update(objective, metric))
     is_plain = metric is None and objective.penalty is None
-    if isinstance(source, Points) and (source.weights is not None or not is_plain):
+    if isinstance(source, ConstantModelData) and (source.weights is not None or not is_plain):
         rows = source.as_rows()
-        order = rows.to_shuffle(dataset, settings.in_place, "a sample_weight, a penalty or a preconditioner")
+        order = rows.shuffle_buffer(dataset, settings.in_place, "a sample_weight, a penalty or a preconditioner")
         of_one = ArrayStochastic(gradient, rows, order, size or 1, generator, np.array([theta0]), tol, by_step)
         of_one.take_manner(metric, objective.penalty)
         return OfOneWeight(of_one)
-    points = source.to_shuffle(dataset, settings.in_place)
-    if isinstance(source, Rows):
+    points = source.shuffle_buffer(dataset, settings.in_place)
+    if isinstance(source, LinearModelData):
         runner = ArrayStochastic(gradient, source, points, size or 1, generator, theta0, tol, by_step)
         if not is_plain:
             runner.take_manner(metric, objective.penalty)

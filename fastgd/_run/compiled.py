@@ -32,7 +32,7 @@ from fastgd._limits import BATCH_UPDATES, EVALUATIONS, NUMBERS_KEPT, STOCHASTIC_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._data import Rows
+    from fastgd._data import LinearModelData
     from fastgd._kernels.step import Steps
     from fastgd._types import DoubleArray, FloatArray, IndexArray
     from fastgd.losses import Gradient
@@ -152,7 +152,7 @@ class _ArrayRunner(_KernelRunner):
 class ArrayBatch(_ArrayRunner):
     """Batch descent of a linear model."""
 
-    def __init__(self, gradient: Gradient, rows: Rows, theta0: DoubleArray, tol: float, by_step: bool,
+    def __init__(self, gradient: Gradient, rows: LinearModelData, theta0: DoubleArray, tol: float, by_step: bool,
                  most: int = BATCH_UPDATES) -> None:
         super().__init__(theta0, tol, by_step, most, linear.levels(rows.n))
         self.evaluations, self.at_once = rows.X.size, gradient.at_once
@@ -185,7 +185,7 @@ class ArrayStochastic(_ArrayRunner):
 
     is_deterministic = False
 
-    def __init__(self, gradient: Gradient, rows: Rows, order: IndexArray, batch_size: int,
+    def __init__(self, gradient: Gradient, rows: LinearModelData, order: IndexArray, batch_size: int,
                  bit_generator: np.random.BitGenerator, theta0: DoubleArray, tol: float, by_step: bool) -> None:
         super().__init__(theta0, tol, by_step, STOCHASTIC_UPDATES, linear.levels(batch_size))
         self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once

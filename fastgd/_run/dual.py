@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._curvature import products_in, residuals_times_rows
-from fastgd._data.arrays import rows_in_memory
+from fastgd._data.arrays import linear_data_like
 from fastgd._limits import (
     ENOUGH_LEFT,
     LEAF,
@@ -28,7 +28,7 @@ from fastgd._limits import (
 from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
-    from fastgd._data import Rows
+    from fastgd._data import LinearModelData
     from fastgd._objective import Objective
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
@@ -94,7 +94,7 @@ class _Slopes(NamedTuple):
     shift: DoubleArray
     steps: tuple[DoubleArray, ...] = ()
 
-    def at(self, rows: Rows, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    def at(self, rows: LinearModelData, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """The residuals, and their slopes, moved by the steps, with the room that is left of each."""
         pieces = self.pieces
         residuals = rows.targets[part] - rows.predictions(self.theta, part)
@@ -107,21 +107,21 @@ class _Slopes(NamedTuple):
         return residuals, slopes, room
 
 
-def _products_in(slopes: _Slopes, most: int, rows: Rows, part: slice) -> DoubleArray:
+def _products_in(slopes: _Slopes, most: int, rows: LinearModelData, part: slice) -> DoubleArray:
     _, numbers, room = slopes.at(rows, part)
     weights = room if rows.weights is None else room * rows.weights[part]
-    some = rows_in_memory(rows, rows.X[part], numbers / room, weights)
+    some = linear_data_like(rows, rows.X[part], numbers / room, weights)
     return products_in(slopes.shift, True, most, some, slice(0, some.n))
 
 
-def _gaps_in(slopes: _Slopes, rows: Rows, part: slice) -> DoubleArray:
+def _gaps_in(slopes: _Slopes, rows: LinearModelData, part: slice) -> DoubleArray:
     residuals, numbers, _ = slopes.at(rows, part)
     gaps = slopes.pieces.gaps(residuals, numbers)[:, None]
     of_rows = residuals_times_rows(np.zeros(len(slopes.theta)), numbers, rows, part)
     return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
 
 
-def _largest_in(slopes: _Slopes, step: DoubleArray, rows: Rows, part: slice) -> float:
+def _largest_in(slopes: _Slopes, step: DoubleArray, rows: LinearModelData, part: slice) -> float:
     room = slopes.at(rows, part)[2]
     return float(np.abs(room * rows.predictions(step, part)).max())
 
@@ -189,7 +189,7 @@ class Dual:
         if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
             # The room is that of the matrix which the step is from.
             slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
-            largest = max(rows.each(functools.partial(_largest_in, slopes, self._unscaled(step))))
+            largest = max(rows.map_slices(functools.partial(_largest_in, slopes, self._unscaled(step))))
         left = largest * way + self._worth(lost, loss, way)
         if not self._l2:
             return left

@@ -35,7 +35,7 @@ from fastgd.results import CONVERGED, LIMIT_REACHED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastgd._data import Points, Rows
+    from fastgd._data import ConstantModelData, LinearModelData
     from fastgd._objective import Objective
     from fastgd._run.adaptive import Place
     from fastgd._run.driver import Outcome
@@ -90,14 +90,14 @@ class OrderStatistic:
         if self._l2:
             return theta
         offsets = [offset for offset, _ in self._kinks]
-        places = [*np.max(self._points.each(functools.partial(_places_up_to, theta, offsets)), axis=0).tolist()]
+        places = [*np.max(self._points.map_slices(functools.partial(_places_up_to, theta, offsets)), axis=0).tolist()]
         place = max([*places, 0.0] if self._l1 and theta >= 0 else places)
         return place if math.isfinite(place) else theta
 
     def _gathered(self, low: float, high: float) -> tuple[float, DoubleArray, DoubleArray]:
         """The jumps below the bracket in all, and the places and jumps in it."""
         low, high = min(low, high), max(low, high)
-        found = self._points.each(functools.partial(_jumps_between, low, high, self._kinks))
+        found = self._points.map_slices(functools.partial(_jumps_between, low, high, self._kinks))
         below = float(np.sum([part[0] for part in found]))
         if self._points.is_weighted:
             below = self._points.total(functools.partial(_weights_below, low, self._kinks), POINTS_AT_ONCE).item()
@@ -109,14 +109,14 @@ class OrderStatistic:
         return below, np.concatenate(places), np.concatenate(jumps)
 
 
-def _places_up_to(theta: float, offsets: Sequence[float], points: Points, part: slice) -> list[float]:
+def _places_up_to(theta: float, offsets: Sequence[float], points: ConstantModelData, part: slice) -> list[float]:
     """The largest place of each kink that is not above theta."""
     targets = points.targets[part]
     here, real = targets.dtype.type(theta), targets.dtype.type
     return [float(np.max(at, where=at <= here, initial=-np.inf)) for at in (targets - real(k) for k in offsets)]
 
 
-def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
+def _jumps_between(low: float, high: float, kinks: Kinks, points: ConstantModelData,
                    part: slice) -> tuple[float, DoubleArray, DoubleArray]:
     """The jumps below a bracket of points of equal weights, and the places in it with their jumps."""
     targets = points.targets[part]
@@ -133,7 +133,7 @@ def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
     return below, np.concatenate(places), np.concatenate(jumps)
 
 
-def _weights_below(low: float, kinks: Kinks, points: Points, part: slice) -> DoubleArray:
+def _weights_below(low: float, kinks: Kinks, points: ConstantModelData, part: slice) -> DoubleArray:
     """The jumps below a place, each times its weight."""
     assert points.weights is not None
     targets, weights = points.targets[part], points.weights[part].astype(np.float64)
@@ -344,7 +344,8 @@ class SmoothedKinks:
         return float(spread), float(cost), float(size)
 
 
-def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: Rows, part: slice) -> DoubleArray:
+def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: LinearModelData,
+                       part: slice) -> DoubleArray:
     """The sums of the distances of residuals from the nearest kink, of what smoothing them can have cost, and of y."""
     with np.errstate(over="ignore", invalid="ignore"):    # the loss there says so, and the run ends
         residuals = rows.targets[part] - rows.predictions(theta, part)

@@ -12,12 +12,12 @@ from fastgd._kernels import descent, mean
 from fastgd._limits import BATCH_UPDATES, FIRST_CHUNK, LONGEST_CHUNK, MANY_FOR_UPDATES, MANY_POINTS
 from fastgd._run.choice import batch_runner
 from fastgd._run.driver import Outcome, drive
-from fastgd._thread_pool import ALONE
+from fastgd._thread_pool import SERIAL
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from fastgd._objective import Objective
-    from fastgd._thread_pool import Threads
+    from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
 
@@ -47,7 +47,7 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
 
 def _advance_many(
     gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
-    threads: Threads,
+    threads: ThreadPool,
 ) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
     """Where `starts` got to, in one call of a kernel for each chunk of updates and each share of them."""
     m, n = len(starts), targets.size
@@ -69,7 +69,7 @@ def _advance_many(
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))
         began = time.perf_counter()
-        who = threads if n * m * len(alphas) > MANY_POINTS else ALONE
+        who = threads if n * m * len(alphas) > MANY_POINTS else SERIAL
         running = sum(who.map(functools.partial(go_on, alphas=alphas, done=done), shares))
         done += len(alphas)
         if time.perf_counter() - began < LONGEST_CHUNK / 4:

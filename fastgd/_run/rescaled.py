@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._data.arrays import Rows
+from fastgd._data.arrays import LinearModelData
 from fastgd._limits import NORMAL_MAD, ROUNDING, SAMPLE, UPDATES_OF_A_SCALE
 from fastgd.losses.builtin import Huber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._data.arrays import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._objective import Objective
     from fastgd._run.python import PythonBatch
     from fastgd._types import DoubleArray, Theta
@@ -55,7 +55,7 @@ class Rescaled:
         return spread if spread > self._floor else 0.0
 
     @property
-    def _rows(self) -> AnyRows:
+    def _rows(self) -> AnyLinearModelData:
         rows = self._objective.source
         assert rows.is_rows
         return rows
@@ -92,13 +92,13 @@ class Rescaled:
         return count, False
 
 
-def spread_of(rows: AnyRows, theta: Any) -> float:
+def spread_of(rows: AnyLinearModelData, theta: Any) -> float:
     """The median of abs(residual) over that of the standard normal distribution, each row by its weight.
 
     Of many rows a sample says between which two numbers it will be, and only the residuals there are gathered.
     """
     low, high = 0.0, np.inf
-    if rows.n <= 2 * SAMPLE and isinstance(rows, Rows) and rows.weights is None:    # the small call
+    if rows.n <= 2 * SAMPLE and isinstance(rows, LinearModelData) and rows.weights is None:    # the small call
         middle = rows.n // 2
         sizes = np.partition(sizes_of_residuals(theta, rows), (max(middle - 1, 0), middle))
         median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
@@ -107,7 +107,7 @@ def spread_of(rows: AnyRows, theta: Any) -> float:
         some = rows.sample(SAMPLE)
         low, high = np.quantile(_sizes_in(theta, some, slice(0, some.n)), [0.47, 0.53]).tolist()
     while True:
-        found = rows.each(functools.partial(_sizes_between, theta, low, high))
+        found = rows.map_slices(functools.partial(_sizes_between, theta, low, high))
         below, total = sum(part[0] for part in found), sum(part[1] for part in found)
         sizes, weights = (np.concatenate([part[k] for part in found]) for k in (2, 3))
         median = _median_above(below, total, sizes, weights)
@@ -122,7 +122,7 @@ def weighted_median(sizes: DoubleArray, weights: DoubleArray) -> float:
     return float(sizes.max()) if median is None else median
 
 
-def sizes_of_residuals(theta: DoubleArray, rows: Rows) -> DoubleArray:
+def sizes_of_residuals(theta: DoubleArray, rows: LinearModelData) -> DoubleArray:
     """Return abs(residual) of each row."""
     return _sizes_in(theta, rows, slice(0, rows.n))
 
@@ -144,12 +144,12 @@ def _median_above(below: float, total: float, sizes: DoubleArray, weights: Doubl
     return float(sizes[place] / 2 + sizes[place + 1] / 2 if is_between else sizes[place])
 
 
-def _sizes_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _sizes_in(theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     with np.errstate(over="ignore", invalid="ignore"):
         return np.abs(rows.targets[part] - rows.predictions(theta, part))
 
 
-def _sizes_between(theta: DoubleArray, low: float, high: float, rows: Rows,
+def _sizes_between(theta: DoubleArray, low: float, high: float, rows: LinearModelData,
                    part: slice) -> tuple[float, float, DoubleArray, DoubleArray]:
     """The weight of the residuals below `low`, that of all, and those from `low` to `high` with their weights."""
     sizes = _sizes_in(theta, rows, part)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._data.row_reader import shelf_of
+from fastgd._data.row_reader import open_row_reader
 from fastgd._kernels import shuffle
 from fastgd._limits import BLOCKS_TOGETHER, LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK, STOCHASTIC_UPDATES, UNEVEN
 from fastgd._theta import is_finite
@@ -14,16 +14,16 @@ from fastgd._theta import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._data.arrays import Points, Rows
+    from fastgd._data.arrays import ConstantModelData, LinearModelData
     from fastgd._objective import Objective
     from fastgd._settings import Settings
-    from fastgd._types import DoubleArray, Runner, Source
+    from fastgd._types import DoubleArray, ModelData, Runner
 
 
 class Cut:
     """How the rows are cut into blocks, and blocks go into groups; the last, short block is in the last group."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelData) -> None:
         numbers = source.p if source.is_rows else 1
         self.n, self.size = source.n, max(LEAST_OF_A_BLOCK, NUMBERS_OF_A_BLOCK // numbers)
         self.whole = self.n // self.size
@@ -53,9 +53,9 @@ class ShuffledBlocks:
     is_deterministic = False
 
     def __init__(self, objective: Objective, settings: Settings, theta0: Any,
-                 runner_of: Callable[[Points | Rows, Any], Runner]) -> None:
+                 runner_of: Callable[[ConstantModelData | LinearModelData, Any], Runner]) -> None:
         source, gradient = objective.source, objective.gradient
-        assert source.is_parted
+        assert source.is_chunked
         assert gradient is not None
         if settings.in_place:
             raise ValueError("in_place=True cannot be used with data that are not in memory.")
@@ -67,7 +67,7 @@ class ShuffledBlocks:
         self.evaluations, self.at_once = self._batch_size * source.n_parameters, gradient.at_once
         self.theta = self.previous = theta0
         self.ends_when_short = settings.stop == "step"
-        self._shelf = shelf_of(source)
+        self._shelf = open_row_reader(source)
         self._order = np.arange(self._blocks.whole)
         self._group, self._left = self._blocks.groups, 0
         self._runner: Runner | None = None
@@ -118,10 +118,10 @@ def unevenness(source: Any) -> float | None:
 
     Blocks that are all in one group are shuffled whatever their order.
     """
-    if not source.is_parted or Cut(source).groups == 1:
+    if not source.is_chunked or Cut(source).groups == 1:
         return None
     blocks = Cut(source)
-    found = np.concatenate(source.each(_Moments(blocks.size)))
+    found = np.concatenate(source.map_slices(_Moments(blocks.size)))
     numbers, at = np.unique(found[:, 0], return_inverse=True)
     counts, sums, squares = (np.bincount(at, found[:, k], len(numbers)) for k in (1, 2, 3))
     with np.errstate(all="ignore"):
@@ -139,7 +139,7 @@ class _Moments:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def __call__(self, source: Points | Rows, part: slice) -> DoubleArray:
+    def __call__(self, source: ConstantModelData | LinearModelData, part: slice) -> DoubleArray:
         start, stop = source.start + part.start, source.start + part.stop
         rows = []
         for number in range(start // self._size, (stop - 1) // self._size + 1):

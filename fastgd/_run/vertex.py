@@ -24,7 +24,7 @@ from fastgd._limits import (
 from fastgd._run.dual import Pieces
 
 if TYPE_CHECKING:
-    from fastgd._data.arrays import Rows
+    from fastgd._data.arrays import LinearModelData
     from fastgd._objective import Objective
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
@@ -56,7 +56,7 @@ class _Vertex:
     The columns are mixed so that they are as long as each other and at right angles, whatever their means are.
     """
 
-    def __init__(self, rows: Rows, loss: Loss, theta: DoubleArray) -> None:
+    def __init__(self, rows: LinearModelData, loss: Loss, theta: DoubleArray) -> None:
         first = int(rows.intercept)
         A = np.ones((rows.n, rows.n_parameters))
         A[:, first:] = rows.X

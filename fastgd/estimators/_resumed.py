@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._data.arrays import rows_in_memory
+from fastgd._data.arrays import linear_data_like
 from fastgd._ending import result_of
 from fastgd._limits import ROUNDING
 from fastgd._run import descend_in_batches
@@ -107,7 +107,7 @@ def _begun(objective: Objective, options: Options, state: State) -> tuple[State,
     held = (*state.held, (rows.X.copy(), rows.targets.copy(), weights))
     if not are_enough(sum(len(targets) for _, targets, _ in held), rows.n_parameters):
         return state._replace(held=held), math.inf
-    so_far = rows_in_memory(rows, *(np.concatenate(parts) for parts in zip(*held, strict=True)))
+    so_far = linear_data_like(rows, *(np.concatenate(parts) for parts in zip(*held, strict=True)))
     scale, theta = fit_of_sample(objective.on(so_far), options, state.theta)
     return state._replace(theta=theta, average=None, averaged=0, held=(),
                           running=RunningScale.of(scale, so_far.n)), scale

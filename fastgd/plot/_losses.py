@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._checks import check_dataset
-from fastgd._data import Rows
+from fastgd._data import LinearModelData
 from fastgd._objective import curve_of, objective_of
-from fastgd._thread_pool import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd.results import DescentResult
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LossOnPoints:
 
     def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
                  penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
-        curve = curve_of(loss_fn, penalty, threads_of(n_threads))
+        curve = curve_of(loss_fn, penalty, thread_pool(n_threads))
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
         self.points = self._objective.in_memory.targets
@@ -68,9 +68,9 @@ class Surface:
         if X is None:
             raise TypeError("Input X should be a 2d array of real numbers, got None.")
         self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
-                                       penalty=penalty, threads=threads_of(n_threads))
+                                       penalty=penalty, threads=thread_pool(n_threads))
         source = self._objective.source
-        assert isinstance(source, Rows)
+        assert isinstance(source, LinearModelData)
         self._rows = source
         if source.n_parameters != 2:
             raise ValueError("Input X should have one or two features for two parameters, "
