@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
-    #: Where the numbers are; `fastgd._data` says how.
-    Source: TypeAlias = ConstantModelData | LinearModelData | ChunkedConstantModelData | ChunkedLinearModelData
+    #: Data of a fit; `fastgd._data` describes them.
+    ModelData: TypeAlias = ConstantModelData | LinearModelData | ChunkedConstantModelData | ChunkedLinearModelData
 
 #: Data: float32 or float64.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]

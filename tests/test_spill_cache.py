@@ -146,7 +146,7 @@ def test_a_pass_that_breaks_off_leaves_nothing_behind(tmp_path, leave):
 def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch, left):
     folder, create = tmp_path / "cache", caches.Cache._create
     monkeypatch.setattr(caches.Cache, "_create", lambda *arguments: FullDisk(create(*arguments), left))
-    with pytest.raises(OSError, match=f"cannot write to {folder}: No space left on device.*give another") as caught:
+    with pytest.raises(OSError, match=f"cannot write to {folder}: No space left on device.*pass another") as caught:
         list(pieces_with(folder, Y)[1].map(itself))
     assert caught.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == []
@@ -166,7 +166,7 @@ def test_a_read_only_folder_is_a_clear_error_unless_all_is_in_it(tmp_path, monke
     passed(pieces)
     assert factory.count == 1
     factory, pieces = pieces_with(tmp_path, X, Y[::-1], W)
-    with pytest.raises(PermissionError, match=f"cannot write to {tmp_path}: Permission denied.*give another folder"):
+    with pytest.raises(PermissionError, match=f"cannot write to {tmp_path}: Permission denied.*pass another folder"):
         list(pieces.map(itself))
     assert factory.count == 1, "it is noticed before anything more is read"
     assert names(tmp_path) == ALL
