@@ -68,17 +68,11 @@ def normalize_weights(weights: DoubleArray | None, *arrays: NDArray[Any]) -> tup
 
 
 class ArrayData:
-    """Facts of targets and weights in memory.
-
-    Attributes
-    ----------
-    start : int
-        Index of the first row in the whole of which this is a chunk.
-    """
+    """Facts of targets and weights in memory."""
 
     is_chunked: Literal[False] = False
     reads: tuple[int, int] | None = None
-    start = 0
+    start = 0    # index of the first row in the whole of which this is a chunk
     targets: FloatArray
     weights: FloatArray | None
 
@@ -105,29 +99,15 @@ class ArrayData:
 
 
 class AnyLinearModelData:
-    """Data of the linear model, in memory or chunked.
-
-    Attributes
-    ----------
-    n, p : int
-        Number of rows, and of columns of X.
-    dtype : dtype
-        Type of X.
-    intercept : bool
-        True if theta[0] is added to each prediction; theta then has p + 1 components.
-    names : tuple of str or None
-        Columns of a DataFrame, as text.
-    columns : pandas.Index or None
-        Columns of a DataFrame in memory, as they are.
-    """
+    """Data of the linear model, in memory or chunked."""
 
     is_rows: Literal[True] = True
     n: int
-    p: int
-    dtype: np.dtype[Any]
-    intercept: bool
-    names: tuple[str, ...] | None
-    columns: Any = None
+    p: int    # columns of X
+    dtype: np.dtype[Any]    # of X
+    intercept: bool    # True if theta[0] is added to each prediction; theta then has p + 1 components
+    names: tuple[str, ...] | None    # columns of a DataFrame, as text
+    columns: Any = None    # columns of a pandas frame in memory, an Index
 
     @property
     def n_parameters(self) -> int:
@@ -201,18 +181,9 @@ class AnyLinearModelData:
 
 
 class LinearModelData(ArrayData, AnyLinearModelData):
-    """Checked rows in memory: X as a C-contiguous float array, with a target for each row.
+    """Checked rows in memory: X as a C-contiguous float array, the caller's own if possible, and a target for each row.
 
     A part is an index of rows, a slice or an array; stochastic descent shuffles such an array.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n, p), float32 or float64
-        The caller's own array if it is one in C order.
-    targets : ndarray of shape (n,), float64
-    weights : ndarray of shape (n,), float64, or None
-    kernel : fastgd._kernels.linear.Rows
-        Argument of a kernel beside X.
     """
 
     everything: Any = slice(None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgd._checks import as_double, as_weights, check_dataset, check_design, is_dask
 from fastgd._data.chunked import Chunk, checksum
-from fastgd._data.lazy_columns import Lazy, Raw, Selection, Table, Wanted, check_cache
+from fastgd._data.lazy_columns import ColumnRoles, Lazy, RawBlock, Selection, Table, check_cache
 from fastgd._data.prefetch import Prefetch
 from fastgd._data.spill_cache import Cache, CachedArrays, Spill
 from fastgd._frames import column_names, described, frame_of
@@ -85,7 +85,7 @@ class Blocks(Table):
     def __repr__(self) -> str:
         return f"Blocks({getattr(self._factory, '__qualname__', type(self._factory).__name__)})"
 
-    def _read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, roles: ColumnRoles) -> Generator[RawBlock]:
         """Yield the blocks of a new iterator; SourceError where the function raises."""
         place = 0
         blocks = self._fresh()
@@ -97,7 +97,7 @@ class Blocks(Table):
                     return
                 except Exception as error:
                     raise _unreadable(f"Block {place}", error) from error
-                raw = _select(f"Block {place}", block, wanted)
+                raw = _select(f"Block {place}", block, roles)
                 del block
                 yield raw
                 del raw
@@ -135,30 +135,30 @@ def _unreadable(where: str, error: Exception) -> SourceError:
     return SourceError(f"{where} could not be read: {type(error).__name__}: {error}")
 
 
-def _select(where: str, block: Any, wanted: Wanted) -> Raw:
+def _select(where: str, block: Any, roles: ColumnRoles) -> RawBlock:
     """Select the columns of a block, or split a block into its roles."""
     frame: Any = None if isinstance(block, tuple) else frame_of(block, where)
     names = None if frame is None or len(frame.shape) == 1 else column_names(block, frame)
-    if not wanted.is_whole:
+    if not roles.is_whole:
         if names is None:
             raise TypeError(f"{where} should be a DataFrame, as its columns are chosen by name. Got an object of type "
                             f"{type(block).__name__}.")
-        for name in wanted.names:
+        for name in roles.names:
             if name not in names:
                 raise ValueError(f"{where} has no column {name!r}; it has {', '.join(map(repr, names))}.")
             if names.count(name) > 1:
                 raise ValueError(f"{where} has several columns {name!r}. Give each a name of its own.")
-        X = None if wanted.X is None else frame[:, [names.index(name) for name in wanted.X]].to_native()
+        X = None if roles.X is None else frame[:, [names.index(name) for name in roles.X]].to_native()
         targets, weights = (None if name is None else frame[:, names.index(name)].to_native()
-                            for name in (wanted.targets, wanted.weights))
-        return Raw(where, X, targets, weights, wanted.X)
+                            for name in (roles.targets, roles.weights))
+        return RawBlock(where, X, targets, weights, roles.X)
     if isinstance(block, tuple):
         if not 1 <= len(block) <= 3:
             raise ValueError(f"{where} should be (y,), (X, y) or (X, y, sample_weight). Got a tuple of {len(block)}.")
         X, targets, weights = block if len(block) == 3 else (*block, None) if len(block) == 2 else (None, *block, None)
         if targets is None:
             raise TypeError(f"{where} should have targets, as (y,), (X, y) or (X, y, sample_weight). Got None for y.")
-        return Raw(where, X, targets, weights)
+        return RawBlock(where, X, targets, weights)
     if block is None:
         raise TypeError(f"{where} should be an array, a tuple of arrays or a DataFrame. Got None.")
     if names is not None:
@@ -166,7 +166,7 @@ def _select(where: str, block: Any, wanted: Wanted) -> Raw:
             raise ValueError(f"{where} has the columns {', '.join(map(repr, names))}: name the one that is to be "
                              "dataset, blocks['...'], and those of X, blocks[['...', '...']].")
         block = frame[:, 0].to_native()
-    return Raw(where, None, block, None)
+    return RawBlock(where, None, block, None)
 
 
 def block_chunks(dataset: Any, X: Any = None, sample_weight: Any = None, labels: Labels | None = None) -> BlockChunks:
@@ -191,15 +191,15 @@ def block_chunks(dataset: Any, X: Any = None, sample_weight: Any = None, labels:
             raise TypeError(f"{first} is read in blocks, and {name} by dask: both must be in blocks, or both in dask. "
                             f"Got an object of type {type(value).__name__} for {name}.")
     if isinstance(dataset, Table):
-        wanted = table._whole()
+        roles = table._whole()
     else:
         chosen = [value.names if isinstance(value, Selection) else None for value in given.values()]
-        wanted = Wanted(*cast("tuple[str | None, tuple[str, ...] | None, str | None]", tuple(chosen)))
-    table._check_numbers([name for name in wanted.names if labels is None or name != wanted.targets])
+        roles = ColumnRoles(*cast("tuple[str | None, tuple[str, ...] | None, str | None]", tuple(chosen)))
+    table._check_numbers([name for name in roles.names if labels is None or name != roles.targets])
     targets = None if "dataset" in lazy else check_dataset(dataset) if labels is None else labels.check(dataset)
     memory = MemoryArguments(None if X is None or "X" in lazy else check_design(X), targets,
                     None if sample_weight is None or "sample_weight" in lazy else as_weights(sample_weight))
-    return BlockChunks(table, wanted, memory, labels)
+    return BlockChunks(table, roles, memory, labels)
 
 
 def _table(value: Any) -> Any:
@@ -245,19 +245,19 @@ class BlockChunks:
     what = "block"
     is_remote = False
 
-    def __init__(self, table: Table, wanted: Wanted, memory: MemoryArguments, labels: Labels | None = None) -> None:
+    def __init__(self, table: Table, roles: ColumnRoles, memory: MemoryArguments, labels: Labels | None = None) -> None:
         self.passes = self.bytes_read = 0
-        self._table, self._wanted, self._memory = table, wanted, memory
-        self.names = None if memory.X is None else memory.X[1] if wanted.X is None else list(wanted.X)
+        self._table, self._roles, self._memory = table, roles, memory
+        self.names = None if memory.X is None else memory.X[1] if roles.X is None else list(roles.X)
         self._labels = labels
         self._cache = None
         if table.cache is not None and (labels is None or labels.classes is not None):
             classes = [] if labels is None or labels.classes is None else [[*map(str, labels.classes.tolist())]]
-            self._cache = Cache(table.cache, [type(table).__name__, wanted, *classes])
+            self._cache = Cache(table.cache, [type(table).__name__, roles, *classes])
         self._cached: CachedArrays | None = None
         self._first: list[_BlockChecksum] | None = None
         self._form: dict[str, Any] | None = None
-        self._unfinished: Prefetch[Raw] | None = None
+        self._unfinished: Prefetch[RawBlock] | None = None
 
     def map(self, function: Callable[[Chunk], R]) -> Iterator[R]:
         """Yield `function(chunk)` for the chunks in order, in one pass, while the next block is prefetched."""
@@ -268,16 +268,16 @@ class BlockChunks:
         self.passes += 1
         this = _Pass()
         with self._spilling(this) as spill:
-            raws = self._table._read(self._wanted) if self._cached is None else _cached_blocks(self._cached)
+            raws = self._table._read(self._roles) if self._cached is None else _cached_blocks(self._cached)
             self._unfinished = ahead = Prefetch(raws)
             try:
                 for raw in ahead:
-                    if raw.is_ours:
+                    if raw.is_owned:
                         ahead.request()
-                    chunk, is_ours = self._chunk(raw, this, spill)
+                    chunk, is_owned = self._chunk(raw, this, spill)
                     del raw
                     if chunk is not None:
-                        if is_ours:
+                        if is_owned:
                             ahead.request()
                         self.bytes_read += chunk.nbytes
                         result = function(chunk)
@@ -311,7 +311,7 @@ class BlockChunks:
         cached = cache.find(identity)
         if cached is None or identity is not None:
             return cached
-        with contextlib.closing(self._table._read(self._wanted)) as raws:
+        with contextlib.closing(self._table._read(self._roles)) as raws:
             for raw in raws:
                 parts = _present(raw.X, raw.targets, raw.weights)
                 if any(map(_length, parts.values())):
@@ -322,7 +322,7 @@ class BlockChunks:
                     return cached if is_same else None
         return None
 
-    def _chunk(self, raw: Raw, this: _Pass, spill: Spill | None) -> tuple[Chunk | None, bool]:
+    def _chunk(self, raw: RawBlock, this: _Pass, spill: Spill | None) -> tuple[Chunk | None, bool]:
         """Return a block as a chunk, None if it is empty; and True if its reader may go on."""
         parts = _present(raw.X, raw.targets, raw.weights)
         m = _length(raw.targets if raw.targets is not None else next(iter(parts.values()), ()))
@@ -333,7 +333,7 @@ class BlockChunks:
         arrays, names = self._check(raw, parts)
         self._check_form(raw.where, arrays, names)
         self._check_sums(raw.where, this, _BlockChecksum(m, checksum(arrays.values())))
-        arrays, is_ours = (arrays, True) if raw.is_ours else _own_copies(arrays, parts)
+        arrays, is_owned = (arrays, True) if raw.is_owned else _own_copies(arrays, parts)
         if spill is not None:
             spill.append(arrays)
         arrays |= self._slices(this.rows, m)
@@ -341,9 +341,9 @@ class BlockChunks:
         chunk = Chunk(this.chunks, arrays.get("X"), arrays["targets"], None if weights is None else as_double(weights))
         this.rows, this.chunks = this.rows + m, this.chunks + 1
         this.has_weight = this.has_weight or weights is None or bool(weights.any())
-        return chunk, is_ours
+        return chunk, is_owned
 
-    def _check(self, raw: Raw, parts: dict[str, Any]) -> tuple[dict[str, FloatArray], list[str] | None]:
+    def _check(self, raw: RawBlock, parts: dict[str, Any]) -> tuple[dict[str, FloatArray], list[str] | None]:
         """Check the parts of a block; return arrays and the columns of X. Errors name the block."""
         names = None if raw.names is None else list(raw.names)
         arrays = {}
@@ -502,11 +502,11 @@ def _is_new(array: FloatArray, part: Any) -> bool:
     return is_known and array.base is None and array is not part
 
 
-def _cached_blocks(cached: CachedArrays) -> Generator[Raw]:
+def _cached_blocks(cached: CachedArrays) -> Generator[RawBlock]:
     """Yield the blocks of a cache."""
     start = 0
     for place, m in enumerate(cached.lengths):
         parts = {role: array[start:start + m] for role, array in cached.arrays.items()}
         start += m
-        yield Raw(f"Block {place}", parts.get("X"), parts.get("targets"), parts.get("weights"),
-                  None if cached.names is None else tuple(cached.names), is_ours=True)
+        yield RawBlock(f"Block {place}", parts.get("X"), parts.get("targets"), parts.get("weights"),
+                  None if cached.names is None else tuple(cached.names), is_owned=True)

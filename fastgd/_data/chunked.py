@@ -46,22 +46,12 @@ SUMS_COMPARED = 509
 
 
 class Chunk(NamedTuple):
-    """Checked rows that follow each other: finite numbers in arrays of one length, at least 1.
+    """Checked rows that follow each other: finite numbers in contiguous arrays of one length, at least 1."""
 
-    Attributes
-    ----------
-    place : int
-        Index among the chunks, -1 for rows that were copied out of chunks.
-    X : ndarray of shape (m, p), float32 or float64, C-contiguous, or None for points
-    targets : ndarray of shape (m,), float32 or float64, contiguous
-    weights : ndarray of shape (m,), float64, or None
-        Weights of at least 0, as given.
-    """
-
-    place: int
-    X: FloatArray | None
-    targets: FloatArray
-    weights: DoubleArray | None
+    place: int    # index among the chunks, -1 for rows that were copied out of chunks
+    X: FloatArray | None    # shape (m, p), float32 or float64; None for points
+    targets: FloatArray    # shape (m,), float32 or float64
+    weights: DoubleArray | None    # shape (m,), at least 0, as given
 
     @property
     def nbytes(self) -> int:
@@ -91,25 +81,13 @@ def checksum(arrays: Iterable[NDArray[Any] | None]) -> int:
 
 
 class Chunks(Protocol):
-    """A reader of chunks, which are the same in each pass.
+    """Reader of chunks, which are the same in each pass."""
 
-    Attributes
-    ----------
-    what : str
-        Name of a chunk in a message: "block" or "chunk".
-    names : list of str or None
-        Columns of X, known after the first pass, if they have names.
-    is_remote : bool
-        True if chunks are on other machines; functions are then pickled.
-    passes, bytes_read : int
-        Passes, and bytes read, so far.
-    """
-
-    what: str
-    names: list[str] | None
-    is_remote: bool
-    passes: int
-    bytes_read: int
+    what: str    # name of a chunk in a message: "block" or "chunk"
+    names: list[str] | None    # columns of X, known after the first pass, if they have names
+    is_remote: bool    # True if chunks are on other machines; functions are then pickled
+    passes: int    # passes so far
+    bytes_read: int    # bytes read so far
 
     def map(self, function: Callable[[Chunk], R]) -> Iterator[R]:
         """Yield `function(chunk)` for the chunks in order, in one pass.
@@ -136,22 +114,12 @@ class ChunkStatistics(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """Conversion of a chunk to data in memory that are a part of the whole.
+    """Conversion of a chunk to data in memory that are a part of the whole."""
 
-    Attributes
-    ----------
-    starts : tuple of int
-        Rows before each chunk, and in all.
-    intercept : bool
-    names : tuple of str or None
-    scale : tuple of float or None
-        The largest weight, and the mean weight divided by it; None if all weights are equal.
-    """
-
-    starts: tuple[int, ...]
+    starts: tuple[int, ...]    # rows before each chunk, and in all
     intercept: bool
     names: tuple[str, ...] | None
-    scale: tuple[float, float] | None
+    scale: tuple[float, float] | None    # largest weight, mean weight over it; None if all weights are equal
 
     def adapt(self, chunk: Chunk) -> ConstantModelData | LinearModelData | None:
         """Return the data of a chunk; None if no weight in it is positive."""

@@ -36,27 +36,13 @@ _ROWS_OF = {"X": "rows of X", "dataset": "points of dataset", "sample_weight": "
 
 
 class ChunkTasks(NamedTuple):
-    """Tasks that return the chunks, without chunks that are known to be empty.
+    """Tasks that return the chunks, without chunks that are known to be empty."""
 
-    Attributes
-    ----------
-    numbers : list of int
-        Index of each chunk in the dask collection.
-    tasks : list of dask.delayed.Delayed
-        Tasks whose results are a Chunk, None if it is empty, or the error that refuses it.
-    lengths : list of int or None
-        Numbers of rows, if known.
-    names : list of str or None
-        Columns of X, if it has names.
-    passes : int
-        Passes over the data so far.
-    """
-
-    numbers: list[int]
-    tasks: list[Any]
-    lengths: list[int] | None
-    names: list[str] | None
-    passes: int
+    numbers: list[int]    # index of each chunk in the dask collection
+    tasks: list[Any]    # delayed objects: a Chunk, None if it is empty, or the error that refuses it
+    lengths: list[int] | None    # numbers of rows, if known
+    names: list[str] | None    # columns of X, if it has names
+    passes: int    # passes over the data so far
 
 
 class _Expected(NamedTuple):
@@ -67,10 +53,10 @@ class _Expected(NamedTuple):
     labels: Labels | None = None
 
 
-def chunk_tasks(dataset: Any, X: Any, sample_weight: Any, is_kept: bool, labels: Labels | None = None) -> ChunkTasks:
+def chunk_tasks(dataset: Any, X: Any, sample_weight: Any, is_copied: bool, labels: Labels | None = None) -> ChunkTasks:
     """Return the tasks of arguments of which at least one is a dask collection; arrays in memory are split by position.
 
-    Unknown lengths that must agree with known ones are counted in a pass. With is_kept the chunks are copies, so that
+    Unknown lengths that must agree with known ones are counted in a pass. With is_copied the chunks are copies, so that
     no larger object is kept alive. Raises TypeError or ValueError for other objects of dask, dimensions or lengths.
     """
     given = {name: value for name, value in (("X", X), ("dataset", dataset), ("sample_weight", sample_weight))
@@ -87,14 +73,14 @@ def chunk_tasks(dataset: Any, X: Any, sample_weight: Any, is_kept: bool, labels:
     parts: dict[str, list[Any]] = _tasks_of(lazy, lengths)
     parts.update({name: _split(array, lengths) for name, array in ready.items()})
     count = len(next(iter(parts.values())))
-    kept = [number for number in range(count) if lengths is None or lengths[number] > 0]
-    if not kept:
+    nonempty = [number for number in range(count) if lengths is None or lengths[number] > 0]
+    if not nonempty:
         raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
-    return ChunkTasks(kept, _tasks(parts, kept, partial(prepare_chunk, expected, is_kept)),
-                  None if lengths is None else [lengths[number] for number in kept], names, passes)
+    return ChunkTasks(nonempty, _tasks(parts, nonempty, partial(prepare_chunk, expected, is_copied)),
+                  None if lengths is None else [lengths[number] for number in nonempty], names, passes)
 
 
-def _tasks(parts: dict[str, list[Any]], kept: list[int], function: Callable[..., Any]) -> list[Any]:
+def _tasks(parts: dict[str, list[Any]], nonempty: list[int], function: Callable[..., Any]) -> list[Any]:
     """Return a task for each chunk, whose key is unique by a token."""
     import uuid
 
@@ -103,7 +89,7 @@ def _tasks(parts: dict[str, list[Any]], kept: list[int], function: Callable[...,
     token = uuid.uuid4().hex
     prepare = delayed(function, name="fastgd-chunk", pure=False, traverse=False)
     return [prepare(number, *(parts[name][number] if name in parts else None for name in _ROWS_OF),
-                    dask_key_name=f"fastgd-chunk-{token}-{number}") for number in kept]
+                    dask_key_name=f"fastgd-chunk-{token}-{number}") for number in nonempty]
 
 
 def _check_collection(value: Any, name: str, given: dict[str, Any]) -> Any:
@@ -240,7 +226,7 @@ def _split(array: NDArray[Any], lengths: list[int] | None) -> list[NDArray[Any]]
     return [array[stop - length:stop] for stop, length in zip(stops, lengths, strict=True)]
 
 
-def prepare_chunk(expected: _Expected, is_kept: bool, number: int, X: Any, targets: Any,
+def prepare_chunk(expected: _Expected, is_copied: bool, number: int, X: Any, targets: Any,
                   weights: Any) -> Chunk | TypeError | ValueError | None:
     """Check the parts of a chunk; return None if it is empty, and the error if it is refused.
 
@@ -248,7 +234,7 @@ def prepare_chunk(expected: _Expected, is_kept: bool, number: int, X: Any, targe
     """
     try:
         chunk = _chunk(expected, number, X, targets, weights)
-        return _own_copies(chunk) if is_kept and chunk is not None else chunk
+        return _own_copies(chunk) if is_copied and chunk is not None else chunk
     except (TypeError, ValueError) as error:
         return (TypeError if isinstance(error, TypeError) else ValueError)(f"Chunk {number}: {error}")
 
@@ -360,9 +346,9 @@ class Cluster:
         tasks: list[Any] = []
         try:
             for worker, group in self._by_worker(places).items():
-                asked = [(self.numbers[place], place, self._lengths[place]) for place in group]
+                requests = [(self.numbers[place], place, self._lengths[place]) for place in group]
                 tasks.append(self._client.submit(
-                    _answers, sent, asked, [self._chunks[place] for place in group], pure=False,
+                    _answers, sent, requests, [self._chunks[place] for place in group], pure=False,
                     key=f"fastgd-pass-{time.perf_counter_ns():x}-{len(tasks)}",
                     **({"workers": [worker], "allow_other_workers": True} if worker else {})))
             self._await(tasks, lambda done: found.update(_check(done)))
@@ -400,13 +386,13 @@ class Cluster:
         except BaseException:
             self._release(count_tasks)
             raise
-        kept = [k for k, key in enumerate(keys) if lengths[key]]
-        if not kept:
+        nonempty = [k for k, key in enumerate(keys) if lengths[key]]
+        if not nonempty:
             self._release(count_tasks)
             raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
-        self._chunks = [self._chunks[k] for k in kept]
-        self.numbers = [self._graph.numbers[k] for k in kept]
-        self._lengths = [lengths[keys[k]] for k in kept]
+        self._chunks = [self._chunks[k] for k in nonempty]
+        self.numbers = [self._graph.numbers[k] for k in nonempty]
+        self._lengths = [lengths[keys[k]] for k in nonempty]
 
     def _by_worker(self, places: Sequence[int]) -> dict[str | None, list[int]]:
         """Assign places of chunks to the workers that hold them; None for chunks that no worker holds yet."""
@@ -489,7 +475,7 @@ def _count_chunk(chunk: Chunk | Exception | None) -> int | Exception:
     return chunk if isinstance(chunk, Exception) else 0 if chunk is None else len(chunk.targets)
 
 
-def _answers(sent: bytes, asked: list[tuple[int, int, int]],
+def _answers(sent: bytes, requests: list[tuple[int, int, int]],
              chunks: list[Any]) -> dict[int, Answer | None] | Raised:
     """Compute the answers for the chunks of a worker in its threads; this is a task, which ends if it is cancelled.
 
@@ -505,13 +491,13 @@ def _answers(sent: bytes, asked: list[tuple[int, int, int]],
         task = worker.state.tasks.get(key)
         if task is None or task.state == "cancelled":
             raise Raised(RuntimeError("cancelled"))
-        return answer(function, *asked[k], chunks[k])
+        return answer(function, *requests[k], chunks[k])
 
     try:
         found = map_parts(answer_for, range(len(chunks)), worker.state.nthreads)
     except Raised as raised:
         return raised
-    return {place: found[k] for k, (_, place, _) in enumerate(asked)}
+    return {place: found[k] for k, (_, place, _) in enumerate(requests)}
 
 
 def _check(done: dict[str, Any]) -> dict[int, Answer]:
@@ -584,8 +570,8 @@ class DaskChunks:
     def map(self, function: Callable[[Chunk], R], places: Sequence[int] | None = None) -> Iterator[R]:
         """Compute `function(chunk)` for the chunks in order, or for those at `places` alone after a first pass."""
         answers = self._where.answers(function, places)
-        asked = self._where.numbers if places is None else [self._where.numbers[place] for place in places]
-        for number, found in zip(asked, answers, strict=True):
+        requests = self._where.numbers if places is None else [self._where.numbers[place] for place in places]
+        for number, found in zip(requests, answers, strict=True):
             if self._checksums.setdefault(number, found.checksum) != found.checksum:
                 raise SourceError(f"Chunk {number} has other numbers than in the first pass. The data must not change "
                                   "during a descent: persist() a collection that is computed at random.")
@@ -612,15 +598,15 @@ class _Scheduler:
         found = self._compute(function, range(len(self._tasks)) if places is None else places)
         if self._lengths is not None:
             return found
-        kept = [place for place, each in enumerate(found) if each is not None]
-        if not kept:
+        nonempty = [place for place, each in enumerate(found) if each is not None]
+        if not nonempty:
             raise ValueError("Found array dataset with 0 sample(s) while a minimum of 1 is required.")
-        self._lengths = [found[place].n_rows for place in kept]
-        if len(kept) == len(found):
+        self._lengths = [found[place].n_rows for place in nonempty]
+        if len(nonempty) == len(found):
             return found
         # The first answers are for places that count the empty chunks, which are dropped now.
-        self._tasks, self.numbers = [self._tasks[k] for k in kept], [self.numbers[k] for k in kept]
-        return self._compute(function, range(len(kept)))
+        self._tasks, self.numbers = [self._tasks[k] for k in nonempty], [self.numbers[k] for k in nonempty]
+        return self._compute(function, range(len(nonempty)))
 
     def close(self) -> None:
         """Do nothing: no chunk is kept."""
@@ -628,8 +614,8 @@ class _Scheduler:
     def _compute(self, function: Callable[[Chunk], Any], places: Sequence[int]) -> list[Answer]:
         import dask
 
-        asked = dask.delayed(partial(answer, function), name="fastgd-pass", pure=False, traverse=False)
-        tasks = [asked(self.numbers[place], place, None if self._lengths is None else self._lengths[place],
+        task = dask.delayed(partial(answer, function), name="fastgd-pass", pure=False, traverse=False)
+        tasks = [task(self.numbers[place], place, None if self._lengths is None else self._lengths[place],
                        self._tasks[place]) for place in places]
         try:
             return list(dask.compute(*tasks, scheduler=self._get, traverse=False, optimize_graph=False))

@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
 
 class Labels(NamedTuple):
-    """Reader of targets that are class labels.
+    """Reader of targets that are class labels."""
 
-    Attributes
-    ----------
-    classes : ndarray or None
-        Sorted distinct labels; None in the pass that finds them.
-    """
-
-    classes: NDArray[Any] | None = None
+    classes: NDArray[Any] | None = None    # sorted distinct labels; None in the pass that finds them
 
     def check(self, values: Any) -> NDArray[Any]:
         """Return the labels, once the classes are known their class indices in float64.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 
-class Wanted(NamedTuple):
+class ColumnRoles(NamedTuple):
     """Names of the columns to read, None for a role without one; all None if blocks have roles of their own."""
 
     targets: str | None = None
@@ -20,7 +20,7 @@ class Wanted(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """True if blocks are read as they are, with all roles that they have."""
-        return self == Wanted()
+        return self == ColumnRoles()
 
     @property
     def names(self) -> list[str]:
@@ -29,15 +29,15 @@ class Wanted(NamedTuple):
         return list(dict.fromkeys([*single, *(self.X or ())]))
 
 
-class Raw(NamedTuple):
-    """Unchecked content of a block, which messages call `where`; with is_ours no one overwrites the arrays."""
+class RawBlock(NamedTuple):
+    """Unchecked content of a block, which messages call `where`; with is_owned no one overwrites the arrays."""
 
     where: str
     X: Any
     targets: Any
     weights: Any
     names: tuple[str, ...] | None = None
-    is_ours: bool = False
+    is_owned: bool = False
 
 
 def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
@@ -81,11 +81,11 @@ class Table(Lazy):
     def _check_numbers(self, names: Sequence[str]) -> None:
         """Raise TypeError for a column that is known not to be numeric."""
 
-    def _whole(self) -> Wanted:
+    def _whole(self) -> ColumnRoles:
         """Return the columns to read if the table is passed as `dataset` alone."""
-        return Wanted()
+        return ColumnRoles()
 
-    def _read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, roles: ColumnRoles) -> Generator[RawBlock]:
         """Yield all blocks; SourceError where one cannot be read."""
         raise NotImplementedError
 

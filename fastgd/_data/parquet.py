@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._data.lazy_columns import Raw, Table, Wanted, check_cache
+from fastgd._data.lazy_columns import ColumnRoles, RawBlock, Table, check_cache
 from fastgd._frames import described, typed_value
 from fastgd.results import SourceError
 
@@ -212,24 +212,24 @@ class ParquetTable(Table):
                 raise TypeError(f"The column {name!r} of {first.path} should be real numbers, and is "
                                 f"{first.types[name]}. Convert it to numeric values explicitly instead.")
 
-    def _whole(self) -> Wanted:
+    def _whole(self) -> ColumnRoles:
         """Select the only column; ValueError if there are several."""
         if len(self.columns) != 1:
             raise ValueError(f"{self!r} has the columns {_quoted(self.columns)}: name the one that is to be dataset, "
                              f"table[{self.columns[-1]!r}], and those of X, table[[...]].")
         self._check_columns((self.columns[0],))
-        return Wanted(self.columns[0])
+        return ColumnRoles(self.columns[0])
 
     def _identity(self) -> Any:
         """Return the paths and states of the files."""
         return [[os.path.abspath(file.path), file.size, file.changed, file.footer] for file in self._files]
 
-    def _read(self, wanted: Wanted) -> Generator[Raw]:
+    def _read(self, roles: ColumnRoles) -> Generator[RawBlock]:
         """Yield the batches of each file; SourceError where a file cannot be read or has changed."""
-        names = wanted.names
+        names = roles.names
         rows = max(1, min(ROWS_OF_A_BATCH, NUMBERS_OF_A_BATCH // len(names)))
         types = self._files[0].types
-        dtype = np.dtype(np.float32 if wanted.X and all(_kind(types[name]) == "float32" for name in wanted.X)
+        dtype = np.dtype(np.float32 if roles.X and all(_kind(types[name]) == "float32" for name in roles.X)
                          else np.float64)
         place = 0
         for file in self._files:
@@ -246,7 +246,7 @@ class ParquetTable(Table):
                         _check_missing(file.path, start, parts)
                         place, start = place + 1, start + len(batch)
                         del batch
-                        yield _raw_block(where, parts, wanted, dtype)
+                        yield _raw_block(where, parts, roles, dtype)
                         parts.clear()
 
 
@@ -290,11 +290,11 @@ class _Columns:
         return X
 
 
-def _raw_block(where: str, batch: dict[str, Any], wanted: Wanted, dtype: np.dtype[Any]) -> Raw:
+def _raw_block(where: str, batch: dict[str, Any], roles: ColumnRoles, dtype: np.dtype[Any]) -> RawBlock:
     """Return the arrays of a batch, which own its memory."""
-    X = None if wanted.X is None else _Columns([_numbers(batch[name]) for name in wanted.X], dtype)
-    targets, weights = (None if name is None else _numbers(batch[name]) for name in (wanted.targets, wanted.weights))
-    return Raw(where, X, targets, weights, wanted.X, is_ours=True)
+    X = None if roles.X is None else _Columns([_numbers(batch[name]) for name in roles.X], dtype)
+    targets, weights = (None if name is None else _numbers(batch[name]) for name in (roles.targets, roles.weights))
+    return RawBlock(where, X, targets, weights, roles.X, is_owned=True)
 
 
 def _numbers(column: Any) -> Any:

@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fastgd._checks import check_design, is_dask
 from fastgd._data.blocks import Blocks
 from fastgd._data.chunked import unplaced_chunk
-from fastgd._data.lazy_columns import Selection, Wanted
+from fastgd._data.lazy_columns import ColumnRoles, Selection
 from fastgd.estimators._classes import chosen
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, c
                       names: Any) -> Iterator[Any]:
     """What `function` gives for the rows of one block after another; of (X, y) those of X."""
     if wanted is not None:
-        blocks = (raw.X for raw in table._read(Wanted(None, tuple(wanted), None)))
+        blocks = (raw.X for raw in table._read(ColumnRoles(None, tuple(wanted), None)))
     else:
         blocks = (block[0] if isinstance(block, tuple) and len(block) > 1 else block for block in table)
     for X in blocks:
