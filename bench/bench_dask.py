@@ -14,7 +14,7 @@ distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 
 from fastgd import grad_huber_loss  # noqa: E402
-from fastgd._source import as_source  # noqa: E402
+from fastgd._data import as_data  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -41,9 +41,9 @@ def test_a_pass(benchmark, client):
     y = np.random.default_rng(0).normal(15, 3, n)
     lazy = da.from_array(y, chunks=-(-n // CHUNKS))
     chunks = client.compute(list(lazy.to_delayed()))
-    mean = functools.partial(as_source(lazy, None, False).mean, grad_huber_loss, 15.0)
+    mean = functools.partial(as_data(lazy, None, False).mean, grad_huber_loss, 15.0)
     with dask.config.set(scheduler="threads"):
-        in_threads = functools.partial(as_source(lazy, None, False).mean, grad_huber_loss, 15.0)
+        in_threads = functools.partial(as_data(lazy, None, False).mean, grad_huber_loss, 15.0)
     a_task_a_chunk(client, chunks)    # the workers import what they need
     answers = measure(benchmark, f"a pass over {CHUNKS} chunks on two workers of dask", {
         "fastgd": mean,

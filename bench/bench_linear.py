@@ -9,7 +9,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 import fastgd
 from fastgd import reference
 from fastgd._objective.second_moments import RowsCurvature
-from fastgd._source import Rows
+from fastgd._data import LinearModelData
 from fastgd.losses import REGISTRY
 
 EPOCHS = 3    # so that checks, which fastgd and scikit-learn make once a call, count as in a real run
@@ -42,7 +42,7 @@ def test_gradient_pass(benchmark, name, n, p):
     X, number, label = rows(n, p)
     y, theta = label if name == "cross_entropy" else number, np.linspace(-1, 1, p)
     measure(benchmark, f"gradient pass, {name}, X {n:,} x {p}", {
-        "fastgd": functools.partial(Rows(X, y, False).means, REGISTRY[name].gradient, [theta]),
+        "fastgd": functools.partial(LinearModelData(X, y, False).means, REGISTRY[name].gradient, [theta]),
         "plain numpy": functools.partial(getattr(reference, f"grad_{name}"), theta, y, X=X),
         "X @ theta, X.T @ r": lambda: X.T @ (X @ theta),
     }, np_sum(X))
@@ -52,7 +52,7 @@ def test_gradient_pass(benchmark, name, n, p):
 def test_gram_matrix(benchmark, n, p):
     """With X'y and the sums of the columns, which the bare product does without; that has the BLAS of this machine."""
     X, y, _ = rows(n, p)
-    source = Rows(X, y, False)
+    source = LinearModelData(X, y, False)
     measure(benchmark, f"Gram matrix, X {n:,} x {p}", {
         "fastgd": lambda: RowsCurvature(source).gram(),
         "X.T @ X": lambda: X.T @ X,

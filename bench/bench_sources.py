@@ -4,7 +4,7 @@ import pytest
 from harness import measure, np_sum, points
 
 import fastgd
-from fastgd._source import as_source
+from fastgd._data import as_data
 
 N = 20_000_000
 
@@ -25,7 +25,7 @@ def test_memmap(benchmark, y, tmp_path):
 
 def test_blocks(benchmark, y):
     parts = np.array_split(y, 200)
-    source = as_source(fastgd.Blocks(lambda: parts), None, False)
+    source = as_data(fastgd.Blocks(lambda: parts), None, False)
     contenders = {"fastgd": lambda: source.mean(fastgd.grad_huber_loss, 14.2),
                   "fastgd, in memory": lambda: fastgd.grad_huber_loss(14.2, y)}
     measure(benchmark, f"pass over {len(y):,} points in 200 blocks, grad_huber_loss", contenders, np_sum(y))
@@ -39,7 +39,7 @@ def test_parquet(benchmark, y, tmp_path):
     parquet.write_table(pyarrow.table({"y": y, "z": y[::-1].copy()}), file, row_group_size=len(y))
     table = fastgd.open_parquet(file)
     cached = fastgd.open_parquet(file, cache=tmp_path / "cache")
-    source, kept = (as_source(each["y"], None, False) for each in (table, cached))
+    source, kept = (as_data(each["y"], None, False) for each in (table, cached))
 
     def read():
         opened = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from fastgd import estimators as estimators
     from fastgd import plot as plot
     from fastgd import reference as reference
-    from fastgd._source.blocks import Blocks as Blocks
-    from fastgd._source.parquet import open_parquet as open_parquet
+    from fastgd._data.blocks import Blocks as Blocks
+    from fastgd._data.parquet import open_parquet as open_parquet
     from fastgd.datasets import load_tips as load_tips
     from fastgd.diagnostics import check_gradient as check_gradient
     from fastgd.diagnostics import is_convex as is_convex
@@ -75,8 +75,8 @@ if TYPE_CHECKING:
 
 #: Imported at the first access, as scipy does it: the public functions and classes of each module, and modules.
 _LAZY = {name: module for module, names in {
-    "_source.blocks": ("Blocks",),
-    "_source.parquet": ("open_parquet",),
+    "_data.blocks": ("Blocks",),
+    "_data.parquet": ("open_parquet",),
     "datasets": ("load_tips",),
     "diagnostics": ("check_gradient", "is_convex"),
     "estimators": ("DescentClassifier", "DescentRegressor"),

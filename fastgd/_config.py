@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fastgd._kernels import cpu, level, levels
-from fastgd._sums import thread_count
+from fastgd._thread_pool import thread_count
 from fastgd._validation import check_option
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""Arguments that hold data: frames and series of any library as arrays of numbers, and what no number can be made of.
+"""Convert frames and series of any library to arrays of numbers, and refuse columns of other types with advice.
 
-Frames are read through narwhals, which knows pandas, polars, pyarrow, modin and others, and is imported when one comes.
+narwhals reads frames of pandas, polars, pyarrow, modin and others; it is imported for the first frame.
 """
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
-#: What numpy reads itself, and fast: no frame is among them.
+#: Types that numpy reads itself, none of them a frame.
 _PLAIN = np.ndarray, np.generic, list, tuple, range, float, int, str, bytes, dict, set, frozenset
-#: What some conversions to float take, and that is no number; a pandas Timestamp is a datetime.
+#: Types that some conversions to float accept although they are no numbers; a pandas Timestamp is a datetime.
 _TEXT_OR_TIME = str, bytes, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64
-#: Characters of a value that a message shows; longer ones are named by type and size.
-_LONGEST_SHOWN = 100
-_MOST_ITEMS_SHOWN = 8
+#: Characters and items of a value that a message shows; a longer value is described by type and size.
+_LONGEST_SHOWN, _MOST_ITEMS_SHOWN = 100, 8
 
 
 def described(value: object) -> str:
@@ -51,13 +50,7 @@ def typed_value(value: object) -> str:
 
 
 def frame_of(value: Any, name: str) -> nw.DataFrame[Any] | nw.Series[Any] | None:
-    """Wrap an eager frame or series of any library; None for anything else.
-
-    Raises
-    ------
-    TypeError
-        If it is a frame whose data have not been collected.
-    """
+    """Wrap an eager frame or series of any library; None for other objects, TypeError for a lazy frame."""
     if value is None or isinstance(value, _PLAIN):
         return None
     import narwhals as nw
@@ -66,7 +59,7 @@ def frame_of(value: Any, name: str) -> nw.DataFrame[Any] | nw.Series[Any] | None
     if pandas is not None and isinstance(value, pandas.DataFrame):
         names = value.columns
         if not names.is_unique or not all(type(each) is str for each in names):
-            # Labels that narwhals refuses or compares by their text; the names are read off the frame itself.
+            # narwhals refuses such labels or compares them as text; names are taken from the frame itself.
             value = value.copy(deep=False)
             value.columns = [str(k) for k in range(len(names))]
     elif pandas is not None and isinstance(value, (pandas.api.extensions.ExtensionArray, pandas.Index)):
@@ -81,7 +74,7 @@ def frame_of(value: Any, name: str) -> nw.DataFrame[Any] | nw.Series[Any] | None
 
 
 def of_arrow(value: Any) -> Any:
-    """Wrap an Arrow array in a column and a record batch in a table, which narwhals reads; return all else."""
+    """Wrap an Arrow array or record batch for narwhals; return other objects unchanged."""
     arrow = sys.modules.get("pyarrow")
     if arrow is not None and isinstance(value, arrow.RecordBatch):
         return arrow.Table.from_batches([value])
@@ -89,14 +82,14 @@ def of_arrow(value: Any) -> Any:
 
 
 def column_names(value: Any, frame: nw.DataFrame[Any]) -> list[str]:
-    """Names of the columns of the frame `value`, as text."""
+    """Return the names of the columns of a frame, as text."""
     pandas = sys.modules.get("pandas")
     names = value.columns if pandas is not None and isinstance(value, pandas.DataFrame) else frame.columns
     return [str(each) for each in names]
 
 
 def column_index(value: Any) -> Any:
-    """Return the columns of a pandas frame as it has them, an Index of any labels; None for all else."""
+    """Return the columns of a pandas frame, an Index of any labels; None for other objects."""
     pandas = sys.modules.get("pandas")
     if value is None or isinstance(value, _PLAIN):
         return None
@@ -108,7 +101,7 @@ def column_index(value: Any) -> Any:
 
 
 def is_pandas_series(value: Any) -> bool:
-    """True for a Series of pandas, or of a library with its methods."""
+    """True for a Series of pandas or of a library with the same methods."""
     pandas = sys.modules.get("pandas")
     if value is None or isinstance(value, _PLAIN):
         return False
@@ -122,13 +115,8 @@ def is_pandas_series(value: Any) -> bool:
 def as_numbers(value: Any, name: str, ndim: int) -> tuple[Any, list[str] | None]:
     """Convert a frame or series to an array of numbers; the second item is the names of a frame's columns.
 
-    Anything else comes back as it is, a list as an array, unless it holds what is no number: text, dates, a mask.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is masked, is not collected, or has text, categories, dates or missing values; the message names the
-        column.
+    Lists become arrays, other objects are returned unchanged. TypeError or ValueError, with the name of the column, for
+    a mask, a lazy frame, text, categories, dates or missing values.
     """
     instead = f"{name}.compressed(), with the rows of X that belong to it, or " if ndim == 1 else ""
     refuse_mask(value, name, f"Pass {instead}{name}.filled(value).")
@@ -147,7 +135,7 @@ def as_numbers(value: Any, name: str, ndim: int) -> tuple[Any, list[str] | None]
 
 
 def _of_pandas(value: Any) -> tuple[NDArray[Any] | None, list[str] | None]:
-    """The values and columns of a pandas object that holds numbers in numpy arrays: the small call."""
+    """Return values and columns of a pandas object of numpy numbers, without narwhals; the fast path."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(value, (pandas.Series, pandas.DataFrame)):
         return None, None
@@ -161,12 +149,9 @@ def _of_pandas(value: Any) -> tuple[NDArray[Any] | None, list[str] | None]:
 
 
 def as_labels(value: Any, name: str) -> Any:
-    """Convert a series of labels of any type to an array; anything else comes back as it is.
+    """Convert a series of labels of any type to an array; return other objects unchanged.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it is masked, is not collected, or has missing values.
+    TypeError or ValueError for a mask, a lazy frame or missing values.
     """
     refuse_mask(value, name, f"Pass {name}.compressed(), and the rows of X that belong to it.")
     frame = frame_of(value, name)
@@ -178,19 +163,19 @@ def as_labels(value: Any, name: str) -> Any:
         return value
     _refuse_missing(frame, name, None, 1)
     labels = frame.to_numpy()
-    # A nullable column without gaps is an array of objects.
+    # A nullable column without missing values becomes an array of objects.
     return labels.astype(bool) if frame.dtype == nw.Boolean else labels
 
 
 def refuse_mask(value: Any, name: str, advice: str) -> None:
-    """Raise TypeError for a masked array, or a list of them."""
+    """Raise TypeError for a masked array or a list of masked arrays."""
     is_nested = isinstance(value, (list, tuple)) and len(value) > 0 and isinstance(value[0], (np.ndarray, list, tuple))
     if isinstance(value, np.ma.MaskedArray) or (is_nested and any(isinstance(row, np.ma.MaskedArray) for row in value)):
         raise TypeError(f"Input {name} is a masked array, whose mask would be lost. {advice}")
 
 
 def _numbers_of_frame(frame: nw.DataFrame[Any], names: list[str], name: str, ndim: int) -> NDArray[Any]:
-    """The numbers of a frame in one array, without a copy where its library has them in one."""
+    """Return the numbers of a frame in one array, without a copy if its library stores one."""
     import narwhals as nw
 
     if ndim == 1:
@@ -204,7 +189,7 @@ def _numbers_of_frame(frame: nw.DataFrame[Any], names: list[str], name: str, ndi
     dtype: np.dtype[Any] = _FLOAT32 if is_single else _FLOAT64
     native: Any = frame.to_native()
     if nw.dependencies.is_pandas_like_dataframe(native):
-        # Missing values become NaN, which is refused where the numbers are checked.
+        # Missing values become NaN, which a later check refuses.
         has_numpy = all(isinstance(each, np.dtype) for each in native.dtypes)
         return native.to_numpy(dtype=dtype, **({} if has_numpy else {"na_value": np.nan}))    # type: ignore[no-any-return]
     columns: list[nw.Series[Any]] = [frame[:, k] for k in range(len(names))]
@@ -214,7 +199,7 @@ def _numbers_of_frame(frame: nw.DataFrame[Any], names: list[str], name: str, ndi
 
 
 def _side_by_side(arrays: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Copy columns to a C-contiguous array, a slice of rows at a time so that Ctrl-C is answered."""
+    """Copy columns to a C-contiguous array, by slices of rows so that Ctrl-C is answered."""
     found = np.empty((len(arrays[0]) if arrays else 0, len(arrays)), dtype)
     rows = max(1, SLICE // max(1, len(arrays)))
     for start in range(0, len(found), rows):
@@ -224,7 +209,7 @@ def _side_by_side(arrays: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[A
 
 
 def _numbers_of_column(column: nw.Series[Any], name: str) -> NDArray[Any]:
-    """The numbers of a series."""
+    """Return the numbers of a series."""
     import narwhals as nw
 
     _check_column(column, name, None, 1)
@@ -234,7 +219,7 @@ def _numbers_of_column(column: nw.Series[Any], name: str) -> NDArray[Any]:
 
 
 def _as_array(column: nw.Series[Any]) -> NDArray[Any]:
-    """The values of a column of numbers."""
+    """Return the values of a numeric column."""
     import narwhals as nw
 
     native: Any = column.to_native()
@@ -255,7 +240,7 @@ def _is_number(dtype: Any) -> bool:
 
 
 def _check_column(column: nw.Series[Any], name: str, label: str | None, ndim: int) -> None:
-    """Raise TypeError for a column that is not of numbers."""
+    """Raise TypeError for a column that is not numeric."""
     import narwhals as nw
 
     if not _is_number(column.dtype) and not (column.dtype == nw.Unknown and column.to_numpy().dtype.kind in "biuf"):
@@ -263,7 +248,7 @@ def _check_column(column: nw.Series[Any], name: str, label: str | None, ndim: in
 
 
 def _refuse_missing(column: nw.Series[Any], name: str, label: str | None, ndim: int) -> None:
-    """Raise ValueError for missing values: how many they are, and where the first is."""
+    """Raise ValueError for missing values, with their count and the place of the first."""
     count = column.null_count()
     if count:
         first = int(np.argmax(column.is_null().to_numpy()))
@@ -276,7 +261,7 @@ def _refuse_missing(column: nw.Series[Any], name: str, label: str | None, ndim: 
 
 def _refuse_column(column: nw.Series[Any], name: str, label: str | None, ndim: int) -> NoReturn:
     native = column.to_native()
-    dtype = getattr(native, "dtype", column.dtype)    # as its library calls it
+    dtype = getattr(native, "dtype", column.dtype)    # the name of its library
     if getattr(dtype, "kind", "") == "c":
         of = "" if label is None else f", column {label!r}"
         raise ValueError(f"Complex data not supported: input {name}{of} has dtype {dtype}.")
@@ -287,7 +272,7 @@ def _refuse_column(column: nw.Series[Any], name: str, label: str | None, ndim: i
 
 
 def _first_text(values: Sequence[Any]) -> str:
-    """The first value that is no number, and where it is."""
+    """Describe the first value that is not a number, and its row."""
     for place, value in enumerate(values):
         if value is not None and not isinstance(value, (int, float, np.number)):
             return f", with {described(value)} in row {place}"
@@ -295,7 +280,7 @@ def _first_text(values: Sequence[Any]) -> str:
 
 
 def _advice(column: nw.Series[Any], name: str, label: str | None) -> str:
-    """The line that makes numbers of a column."""
+    """Return the line of code that converts a column to numbers."""
     import narwhals as nw
 
     native = column.to_native()
@@ -306,7 +291,7 @@ def _advice(column: nw.Series[Any], name: str, label: str | None) -> str:
             return f"Convert it to seconds: {place} = ({place} - {place}.min()).dt.total_seconds()"
         if dtype == nw.Duration:
             return f"Convert it to seconds: {place} = {place}.dt.total_seconds()"
-        if dtype != nw.Categorical and _are_numbers(native):
+        if dtype != nw.Categorical and _is_convertible(native):
             return f"Convert it to numbers: {place} = pandas.to_numeric({place})"
         if label is not None:
             return f"Encode it: {name} = pandas.get_dummies({name}, columns=[{label!r}], drop_first=True, dtype=float)"
@@ -321,7 +306,7 @@ def _advice(column: nw.Series[Any], name: str, label: str | None) -> str:
     return "Convert your data to numeric values explicitly instead."
 
 
-def _are_numbers(values: Any) -> bool:
+def _is_convertible(values: Any) -> bool:
     try:
         np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -330,12 +315,12 @@ def _are_numbers(values: Any) -> bool:
 
 
 def _plain(value: Any, name: str, ndim: int) -> Any:
-    """What is no frame: an array, or what numpy makes one of, unless it holds text or dates."""
+    """Convert a list to an array; refuse arrays of text or dates, return other objects unchanged."""
     if not isinstance(value, (np.ndarray, list, tuple)):
         return value
     try:
         array = np.asarray(value)
-    except (ValueError, OverflowError):    # a ragged list, which is refused by its shape
+    except (ValueError, OverflowError):    # a ragged list, refused later by its shape
         return value
     kind = array.dtype.kind
     if kind in "USTMmO" and array.ndim in (1, 2):
@@ -344,7 +329,7 @@ def _plain(value: Any, name: str, ndim: int) -> Any:
 
 
 def _refuse_values(array: NDArray[Any], name: str, ndim: int) -> None:
-    """Raise TypeError for the first text or date of an array; other objects are left to who converts them."""
+    """Raise TypeError for the first text or date of an array; the conversion refuses other objects."""
     kind = array.dtype.kind
     if kind in "Mm":
         whole = f"({name} - {name}.min())" if kind == "M" else name

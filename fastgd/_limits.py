@@ -19,19 +19,12 @@ LONGEST_CHUNK = 0.02
 MANY_POINTS = 1_000_000
 #: Points above which it counts for the updates of a batch descent, which one thread makes in a kernel of their own.
 MANY_FOR_UPDATES = 2_000_000
-#: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
-#: together, and no more, as between two parts they wait for each other.
-POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
-#: Points that what goes over them slice by slice takes at once: 5 ms of what finds a bucket for each.
-SLICE_OF_EACH = 2**20
 #: Points or rows that the trees of sums do not cut; the kernels' own.
 LEAF = 128
 #: Points that stay in the first cache while every theta passes over them; the kernels' own block.
 CACHED_POINTS = 4096
 #: Points or numbers of X that a function of numpy's is given at once: its temporaries stay in the second cache.
 POINTS_AT_ONCE = 2**16
-#: Thetas that pass over the data together: enough to read it once, few enough to keep the buffers small.
-THETAS_AT_ONCE = 64
 #: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
 NUMBERS_OF_A_PART = 2**19
 #: Products of two numbers of X in one call of the kernel of the Gram matrix, which makes half of them: 15 ms.
@@ -40,27 +33,6 @@ PRODUCTS = 2**28
 NUMBERS_FOR_EACH_SUM = 16
 #: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
 CACHED_NUMBERS = 2**15
-
-# Data in blocks.
-
-#: Rows of a Parquet file that are decoded at once, and bytes of it that are read at once: 2**18 rows of one column take
-#: 1.2 times as long as `iter_batches` alone, 2**17 1.4 times, and 40 MB of memory, with row groups of any size.
-ROWS_OF_A_BATCH, BYTES_OF_A_READ = 2**18, 2**20
-#: Numbers of such a batch: fewer rows of many columns.
-NUMBERS_OF_A_BATCH = 2**20
-#: Bytes of a block that are copied so that its reader may go on; a larger one is kept from it until it is worked on.
-BYTES_COPIED = 2**24
-#: Sums of the numbers of a block, compared with those of the first pass: a prime, so that columns are mixed. They are
-#: made at 11 GB/s, where a checksum of all bytes makes 3.4.
-SUMS_COMPARED = 509
-#: Seconds that a pass which ends early waits for its reader, of the 0.1 s in which Ctrl-C is answered.
-SECONDS_FOR_READER = 0.05
-
-# Clusters.
-
-#: Seconds between two looks at tasks that are not all done, and seconds without any worker after which a pass is given
-#: up: workers that a queue of jobs starts come late.
-LOOK_AT_TASKS, NO_WORKERS = 0.5, 300.0
 
 # Chunks of updates.
 

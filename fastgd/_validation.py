@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray
 
 _FLOAT32 = np.dtype(np.float32)
@@ -184,7 +184,7 @@ def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -
     return [real_number(loss_fn(theta, points), "loss_fn", "loss") for theta in thetas]
 
 
-def check_dataset(values: Any, name: str = "dataset", threads: Threads | None = None) -> FloatArray:
+def check_dataset(values: Any, name: str = "dataset", threads: ThreadPool | None = None) -> FloatArray:
     """Return 1-D data as a contiguous float32 or float64 array of finite numbers; not a copy if it is one."""
     array = as_float_array(values, name)
     if not _IS_FINITE[array.dtype](array) if array.size <= SLICE else not _all_finite(array, threads):
@@ -192,7 +192,7 @@ def check_dataset(values: Any, name: str = "dataset", threads: Threads | None = 
     return array
 
 
-def _all_finite(array: FloatArray, threads: Threads | None = None) -> bool:
+def _all_finite(array: FloatArray, threads: ThreadPool | None = None) -> bool:
     """Whether all numbers of a contiguous array are finite, by parts which the threads share."""
     is_finite = _IS_FINITE[array.dtype]
     if array.size <= NUMBERS_OF_A_PART:
@@ -348,7 +348,7 @@ def slices_of_rows(array: NDArray[Any], size: int = SLICE) -> list[slice]:
     return [slice(start, min(start + rows, len(array))) for start in range(0, len(array), rows)]
 
 
-def check_design(X: Any, name: str = "X", threads: Threads | None = None) -> tuple[FloatArray, list[str] | None]:
+def check_design(X: Any, name: str = "X", threads: ThreadPool | None = None) -> tuple[FloatArray, list[str] | None]:
     """Return 2-D data as a C-contiguous float32 or float64 array of finite numbers, and the names of its columns.
 
     Not a copy if it is one; the names are None unless it is a DataFrame.

@@ -9,7 +9,7 @@ from fastgd._convergence.finalize import finalize
 from fastgd._objective.objective import curve_of, objective_of
 from fastgd._options import batch_options
 from fastgd._solvers import run_batch
-from fastgd._sums import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import check_dataset
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source.tables import Table
+    from fastgd._data.lazy_columns import Table
     from fastgd._types import (
         BatchAlpha,
         Callback,
@@ -75,7 +75,7 @@ def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: Array
     >>> simple_minimize(mse, [12, 13, 15, 16, 17], np.arange(12, 18, 0.1))
     14.59999999999999
     """
-    evaluate = curve_of(loss_fn, threads=threads_of(n_threads))
+    evaluate = curve_of(loss_fn, threads=thread_pool(n_threads))
     candidates = check_dataset(thetas, "thetas")
     losses = evaluate(dataset).curve(candidates)
     if not np.isfinite(losses).any():
@@ -308,7 +308,7 @@ def minimize(
     options = batch_options("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
                               precondition, momentum)
     objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=options.needs_loss,
-                             penalty=penalty, sample_weight=sample_weight, threads=threads_of(n_threads))
+                             penalty=penalty, sample_weight=sample_weight, threads=thread_pool(n_threads))
     try:
         return finalize(objective, options, *run_batch(objective, options, theta0))
     finally:

@@ -12,7 +12,7 @@ from fastgd._format import equal_fields
 from fastgd._objective.finite_differences import Component, DifferenceGradient, rounding_along
 from fastgd._objective.objective import Objective, curve_of
 from fastgd._random import bit_generator_of
-from fastgd._sums import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import (
     as_double,
     check_callable,
@@ -321,7 +321,7 @@ def is_convex(loss_fn: ConstantFunction, dataset: ArrayLike, interval: Interval,
     >>> bool(is_convex(mse, [0.0], (-12, 12))), bool(is_convex(quartic_loss, [0.0], (-12, 12)))
     (True, False)
     """
-    evaluate = curve_of(loss_fn, penalty, threads_of(n_threads))
+    evaluate = curve_of(loss_fn, penalty, thread_pool(n_threads))
     low, high = check_interval(interval, "interval")
     n_chords = check_count(n_chords, "n_chords")
     random = np.random.Generator(bit_generator_of(rng))

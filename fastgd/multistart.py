@@ -11,7 +11,7 @@ from fastgd._convergence.finalize import finalize_many
 from fastgd._format import equal_fields
 from fastgd._objective.objective import Objective, objective_of
 from fastgd._solvers import run_many
-from fastgd._sums import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import check_count, check_dataset, check_number, refuse_lazy
 from fastgd.results import CONVERGED, DescentResult
 from fastgd.schedules import as_rates, as_rates_or_auto
@@ -135,7 +135,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     max_iter = check_count(max_iter, "max_iter")
     begins = check_dataset(starts, "starts").astype(np.float64)
     refuse_lazy(dataset, "dataset")
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=threads_of(n_threads))
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, threads=thread_pool(n_threads))
     if rates is None:
         rates = as_rates(objective.safe_rate(False))
     runs = finalize_many(objective, begins, run_many(objective, begins, rates, tol, max_iter), tol)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source.tables import Table
+    from fastgd._data.lazy_columns import Table
     from fastgd._types import (
         Alpha,
         Callback,

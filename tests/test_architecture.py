@@ -143,7 +143,7 @@ def test_every_function_fits_on_a_screen(module):
 
 def test_the_look_at_imports_sees_what_there_is():
     """The tests above would pass on nothing."""
-    assert "_sums" in imported(MODULES["_source.points"])
+    assert "_sums" in imported(MODULES["_data.points"])
     assert "_kernels.mean" in imported(MODULES["_validation"])
     assert "_cli.main" in imported(MODULES["__main__"])
     assert len(MODULES) > 30

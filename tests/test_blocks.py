@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import Blocks, minimize, mse
-from fastgd._limits import BYTES_COPIED
-from fastgd._source import block_pieces
-from fastgd._source.blocks import pieces_of
+from fastgd._data import blocks
+from fastgd._data.blocks import BYTES_COPIED, block_chunks
 from fastgd.results import SourceError
 
 Y = np.arange(12.0)
@@ -45,7 +44,7 @@ def joined(pieces):
 def changing(*passes):
     """Pieces whose blocks are those of the first, the second ... pass."""
     following = iter(passes)
-    return pieces_of(Blocks(lambda: iter(next(following))))
+    return block_chunks(Blocks(lambda: iter(next(following))))
 
 
 @pytest.mark.parametrize(("make", "has_X", "has_weights"), [
@@ -60,7 +59,7 @@ def changing(*passes):
     (lambda: cut(FRAME[["bill", "size"]], FRAME["tip"], W), True, True),
 ], ids=["arrays", "lists", "tuples", "one column", "series", "weighted", "rows", "weighted rows", "frames"])
 def test_a_block_is_an_array_or_a_tuple_or_a_frame(make, has_X, has_weights):
-    pieces = pieces_of(Blocks(make))
+    pieces = block_chunks(Blocks(make))
     for count in (1, 2):
         found = list(pieces.map(itself))
         assert [piece.place for piece in found] == [0, 1, 2], "the empty block is no piece"
@@ -73,7 +72,7 @@ def test_a_block_is_an_array_or_a_tuple_or_a_frame(make, has_X, has_weights):
 def test_columns_go_where_arrays_go():
     blocks = Blocks(lambda: cut(FRAME))
     assert repr(blocks[["bill", "size"]]) == f"{blocks!r}[['bill', 'size']]"
-    pieces = pieces_of(blocks["tip"], blocks[["bill", "size"]], blocks["weight"])
+    pieces = block_chunks(blocks["tip"], blocks[["bill", "size"]], blocks["weight"])
     for found, expected in zip(joined(pieces.map(itself)), (X, Y, W), strict=True):
         assert np.array_equal(found, expected)
     assert pieces.names == ["bill", "size"]
@@ -84,23 +83,23 @@ def test_what_is_in_memory_is_cut_by_position(which):
     blocks = Blocks(lambda: cut(FRAME))
     arguments = {"dataset": blocks["tip"], "X": blocks[["bill", "size"]], "sample_weight": blocks["weight"]}
     whole = {"dataset": Y, "X": FRAME[["bill", "size"]], "sample_weight": W}[which]
-    pieces = pieces_of(**arguments | {which: whole})
+    pieces = block_chunks(**arguments | {which: whole})
     for found, expected in zip(joined(pieces.map(itself)), (X, Y, W), strict=True):
         assert np.array_equal(found, expected)
     assert pieces.names == ["bill", "size"]
     for wrong in (whole[:-1], np.concatenate([whole, whole])):
         with pytest.raises(ValueError, match=rf"{len(wrong)} in {which}"):
-            list(pieces_of(**arguments | {which: wrong}).map(itself))
+            list(as_chunks(**arguments | {which: wrong}).map(itself))
 
 
 def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
     """A file that is read in chunks has integers in one of them and fractions in the next."""
     kinds = [np.array([1, 2]), np.array([True]), np.array([0.5]), np.array([3], np.uint8)]
-    assert joined(pieces_of(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
+    assert joined(block_chunks(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
         1, 2, 1, 0.5, 3]
     with pytest.raises(ValueError, match=r"Block 1.*dataset.*float32"):
-        list(pieces_of(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
-    assert [piece.targets.dtype for piece in pieces_of(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
+        list(as_chunks(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
+    assert [piece.targets.dtype for piece in as_chunks(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
 
 
 BAD = {
@@ -129,7 +128,7 @@ BAD = {
 @pytest.mark.parametrize("message", BAD)
 def test_what_is_wrong_with_a_block_is_said_by_its_number(message):
     with np.errstate(all="ignore"), pytest.raises((ValueError, TypeError), match=message):
-        list(pieces_of(Blocks(lambda: BAD[message])).map(itself))
+        list(block_chunks(Blocks(lambda: BAD[message])).map(itself))
 
 
 @pytest.mark.parametrize(("blocks", "message"), [
@@ -151,7 +150,7 @@ def test_a_change_between_two_passes_is_noticed(blocks, message):
 
 def test_the_second_pass_of_a_factory_that_shuffles_is_refused():
     rng = np.random.default_rng(0)
-    pieces = pieces_of(Blocks(lambda: [rng.permutation(1000)]))
+    pieces = block_chunks(Blocks(lambda: [rng.permutation(1000)]))
     list(pieces.map(itself))
     with pytest.raises(SourceError, match="other numbers"):
         list(pieces.map(itself))
@@ -165,22 +164,22 @@ def failing(error, after=2):
 def test_an_error_of_the_factory_names_the_block():
     original = OSError("disk on fire")
     with pytest.raises(SourceError, match=r"Block 2.*OSError: disk on fire") as caught:
-        list(pieces_of(Blocks(lambda: failing(original))).map(itself))
+        list(as_chunks(Blocks(lambda: failing(original))).map(itself))
     assert caught.value.__cause__ is original
     with pytest.raises(SourceError, match=r"Block 0.*ZeroDivisionError"):
-        list(pieces_of(Blocks(lambda: 1 / 0)).map(itself))
+        list(as_chunks(Blocks(lambda: 1 / 0)).map(itself))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_error_passes(error):
     with pytest.raises(error):
-        list(pieces_of(Blocks(lambda: failing(error()))).map(itself))
+        list(block_chunks(Blocks(lambda: failing(error()))).map(itself))
 
 
 @pytest.mark.parametrize("block", [None, (None,), ([[1.0]], None)])
 def test_a_block_of_nothing_is_no_empty_one(block):
     with pytest.raises(TypeError, match=r"^Block 1 should .* Got None"):
-        list(pieces_of(Blocks(lambda: [(np.ones((1, 1)), [1.0]), block])).map(len))
+        list(block_chunks(Blocks(lambda: [(np.ones((1, 1)), [1.0]), block])).map(len))
 
 
 def test_an_iterator_that_can_be_read_only_once_is_refused():
@@ -189,7 +188,7 @@ def test_an_iterator_that_can_be_read_only_once_is_refused():
     with pytest.raises(TypeError, match=r"list.*Blocks"):
         Blocks([Y])
     once = cut(Y)
-    pieces = pieces_of(Blocks(lambda: once))
+    pieces = block_chunks(Blocks(lambda: once))
     list(pieces.map(itself))
     with pytest.raises(ValueError, match="generator"):
         list(pieces.map(itself))
@@ -205,13 +204,13 @@ def test_arguments_that_do_not_go_together_are_refused_by_name():
         ((Y, blocks), "X=.*whole table"),
     ]:
         with pytest.raises(ValueError, match=message):
-            pieces_of(*arguments)
+            as_chunks(*arguments)
     with pytest.raises(ValueError, match=r"Block 0.*no column 'tips'.*'tip', 'bill'"):
-        list(pieces_of(blocks["tips"]).map(itself))
+        list(as_chunks(blocks["tips"]).map(itself))
     with pytest.raises(TypeError, match=r"Block 0.*DataFrame.*type ndarray"):
-        list(pieces_of(Blocks(lambda: [Y])["tip"]).map(itself))
+        list(as_chunks(Blocks(lambda: [Y])["tip"]).map(itself))
     with pytest.raises(ValueError, match=r"Block 0.*X"):
-        list(pieces_of(Blocks(lambda: [(X, Y)]), X).map(itself))
+        list(as_chunks(Blocks(lambda: [(X, Y)]), X).map(itself))
     with pytest.raises(TypeError, match=r"name.*Got 0"):
         blocks[0]
     with pytest.raises(TypeError, match="not in memory"):
@@ -233,7 +232,7 @@ def test_one_block_is_read_ahead_and_no_more():
         assert len(asked) <= piece.place + 2
         return len(asked)
 
-    list(pieces_of(Blocks(make)).map(function))
+    list(block_chunks(Blocks(make)).map(function))
 
 
 @pytest.mark.parametrize("size", [100, BYTES_COPIED // 8 + 1], ids=["copied", "kept from its reader"])
@@ -248,7 +247,7 @@ def test_a_factory_may_fill_the_same_array_again(size):
         threading.Event().wait(0.02)
         return piece.targets.min(), piece.targets.max()
 
-    assert list(pieces_of(Blocks(make)).map(function)) == [(k, k) for k in range(4)]
+    assert list(block_chunks(Blocks(make)).map(function)) == [(k, k) for k in range(4)]
 
 
 def test_the_thread_ends_with_the_pass():
@@ -260,7 +259,7 @@ def test_the_thread_ends_with_the_pass():
         finally:
             closed.append(threading.current_thread())
 
-    pieces = pieces_of(Blocks(make))
+    pieces = block_chunks(Blocks(make))
     list(pieces.map(itself))
     passing = pieces.map(itself)
     next(passing)
@@ -279,7 +278,7 @@ def test_ctrl_c_is_answered_while_a_block_is_awaited(interrupted):
         yield Y
         release.wait(30)
 
-    pieces = pieces_of(Blocks(make))
+    pieces = block_chunks(Blocks(make))
     with interrupted():
         list(pieces.map(itself))
     assert not release.is_set()
@@ -288,12 +287,12 @@ def test_ctrl_c_is_answered_while_a_block_is_awaited(interrupted):
 
 
 def test_all_rows_are_on_disk_for_who_needs_them_in_any_order(tmp_path):
-    pieces = pieces_of(Blocks(lambda: cut(X, Y, W)))
+    pieces = block_chunks(Blocks(lambda: cut(X, Y, W)))
     with pieces.on_disk(str(tmp_path)) as stored:
         assert [np.array_equal(*pair) for pair in zip(stored, (X, Y, W), strict=True)] == [True] * 3
         assert stored.X.flags.c_contiguous
     assert os.listdir(tmp_path) == []
-    with pieces_of(Blocks(lambda: cut(FRAME))["tip"], X).on_disk() as stored:
+    with block_chunks(Blocks(lambda: cut(FRAME))["tip"], X).on_disk() as stored:
         assert np.array_equal(stored.X, X)
         assert stored.weights is None
 
@@ -319,7 +318,7 @@ def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
     nameless = block_pieces._nameless
     monkeypatch.setattr(block_pieces, "_nameless", lambda folder: FullDisk(nameless(folder)))
     with pytest.raises(OSError, match=f"{tmp_path}.*No space left.*TMPDIR") as caught, \
-            pieces_of(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
+            as_chunks(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
         pass
     assert caught.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == []

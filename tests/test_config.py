@@ -58,8 +58,8 @@ for name, loss in losses.REGISTRY.items():
                                        penalty=penalties.ElasticNet(0.01, 0.1)),
                    fastgd.minimize_mini_batch(loss, None, y, 10, X=X, alpha=0.001, max_epochs=1, rng=0))
 from fastgd._objective.second_moments import RowMoments
-from fastgd._source import Rows
-digest("gram", *RowMoments(Rows(rng.normal(size=(1000, 37)), rng.random(1000), True)).gram())
+from fastgd._data import LinearModelData
+digest("gram", *RowMoments(LinearModelData(rng.normal(size=(1000, 37)), rng.random(1000), True)).gram())
 """
 
 

@@ -7,8 +7,8 @@ from helpers import DTYPES, LOSSES, quiet, rows
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
 from fastgd._objective.second_moments import RowMoments
-from fastgd._source import Rows
-from fastgd._sums import Threads
+from fastgd._data import LinearModelData
+from fastgd._thread_pool import ThreadPool
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -81,7 +81,7 @@ class TestAuto:
 
 def test_gram_has_a_column_of_ones_for_the_intercept():
     X, y = rows(5000, 6)
-    gram, moment = RowMoments(Rows(X, y, True)).gram()
+    gram, moment = RowMoments(LinearModelData(X, y, True)).gram()
     design = np.hstack([np.ones((5000, 1)), X])
     assert gram == pytest.approx(design.T @ design / 5000, rel=1e-12, abs=1e-12)
     assert moment == pytest.approx(design.T @ y / 5000, rel=1e-12, abs=1e-12)
@@ -95,7 +95,7 @@ class TestSpread:
         far = np.array([1, -1, 0, 1e-3, 1e-6, 0, 1, -1e-3]) * (1e6 if dtype is np.float64 else 1e3)
         scale = np.array([1e-8, 1e8, 1e8, 1e-8, 1, 1, 1e8, 1e-8])
         X = ((X + far) * scale).astype(dtype)
-        mean, covariance, _ = RowMoments(Rows(X, np.zeros(n), True)).covariance()
+        mean, covariance, _ = RowMoments(LinearModelData(X, np.zeros(n), True)).covariance()
         exact = X.astype(np.longdouble)
         middle = exact.mean(axis=0)
         exact -= middle
@@ -107,7 +107,7 @@ class TestSpread:
     def test_of_a_sample_that_misses_the_outlier(self):
         X, y = rows(30_000, 2)
         X[12_345, 0] = 1e9
-        mean, covariance, _ = RowMoments(Rows(X, y, True)).covariance()
+        mean, covariance, _ = RowMoments(LinearModelData(X, y, True)).covariance()
         assert mean == pytest.approx(X.mean(axis=0), rel=1e-12)
         assert covariance == pytest.approx(np.cov(X.T, ddof=0), rel=1e-10)
 
@@ -115,23 +115,23 @@ class TestSpread:
     def test_of_a_constant_is_zero(self, n):
         X, y = rows(n, 3)
         X[:, 1] = 0.1
-        mean, covariance, _ = RowMoments(Rows(X, y, True)).covariance()
+        mean, covariance, _ = RowMoments(LinearModelData(X, y, True)).covariance()
         assert mean[1] == 0.1
         assert not covariance[1].any()
         assert not covariance[:, 1].any()
 
     def test_is_about_zero_without_an_intercept(self):
         X, y = rows(30_000, 3)
-        centre, moments, _ = RowMoments(Rows(X + 5, y, False)).covariance()
+        centre, moments, _ = RowMoments(LinearModelData(X + 5, y, False)).covariance()
         assert not centre.any()
-        assert np.array_equal(moments, RowMoments(Rows(X + 5, y, False)).gram()[0])
+        assert np.array_equal(moments, RowMoments(LinearModelData(X + 5, y, False)).gram()[0])
 
     def test_has_the_same_bits_in_threads(self):
         X, y = rows(200_000, 12)
-        source = Rows(X, y, True)
+        source = LinearModelData(X, y, True)
         mean, covariance, _ = RowMoments(source).covariance()
         for count in (2, 3):
-            found = RowMoments(source, Threads(count)).covariance()
+            found = RowMoments(source, ThreadPool(count)).covariance()
             assert np.array_equal(found[0], mean)
             assert np.array_equal(found[1], covariance)
 
@@ -144,11 +144,11 @@ class TestMetricOfWideRows:
         X += 5 * intercept * X.std(axis=0)
         scaled = (X - X.mean(axis=0)) / X.std(axis=0) if intercept else X / np.sqrt((X * X).mean(axis=0))
         largest = np.linalg.eigvalsh(scaled.T @ scaled / 1500)[-1]
-        curvature = RowMoments(Rows(X, np.zeros(1500), intercept))
+        curvature = RowMoments(LinearModelData(X, np.zeros(1500), intercept))
         metric = curvature.preconditioner("scale", 2.0, 0.0)
         assert scaled == pytest.approx((X - metric.shift) / metric.sizes, abs=1e-9)
         assert largest * 0.95 <= 1 / (2 * metric.unit) <= 2 * largest
-        exact = RowMoments(Rows(X[:, :200], np.zeros(1500), intercept)).preconditioner("scale", 2.0, 0.0)
+        exact = RowMoments(LinearModelData(X[:, :200], np.zeros(1500), intercept)).preconditioner("scale", 2.0, 0.0)
         few = scaled[:, :200]
         assert 1 / (2 * exact.unit) == pytest.approx(np.linalg.eigvalsh(few.T @ few / 1500)[-1])
 

@@ -96,7 +96,7 @@ def test_every_docstring_has_its_sections(path):
 
 # Those of fastgd.plot are in test_plot.py, beside what closes their figures; that of open_parquet in test_parquet.py.
 @pytest.mark.thread_unsafe(reason="doctest replaces sys.stdout")
-@pytest.mark.parametrize("name", sorted(HOMES - {plot.__name__, "fastgd._source.parquet"}))
+@pytest.mark.parametrize("name", sorted(HOMES - {plot.__name__, "fastgd._data.parquet"}))
 def test_every_example_runs(name):
     done = doctest.testmod(sys.modules[name])
     assert done.failed == 0

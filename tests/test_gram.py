@@ -7,8 +7,8 @@ from fastgd._kernels import gram
 from fastgd._kernels.mean import cut
 from fastgd._limits import LEAF
 from fastgd._objective.second_moments import RowMoments
-from fastgd._source import Rows
-from fastgd._sums import Threads
+from fastgd._data import LinearModelData
+from fastgd._thread_pool import ThreadPool
 
 
 def design(n, p, dtype=float, seed=0):
@@ -82,6 +82,6 @@ def test_bits_whatever_the_parts_and_the_threads(n, p, dtype):
     X, _, _, targets = design(n, p, dtype)
     whole = sums(X, np.zeros(p), None, targets)
     for count in (1, 2, 3, 5):
-        found, moment = RowMoments(Rows(X, targets, False), Threads(count)).gram()
+        found, moment = RowMoments(LinearModelData(X, targets, False), ThreadPool(count)).gram()
         assert np.array_equal(found, whole[:p, :p] / n)
         assert np.array_equal(moment, whole[p + 1, :p] / n)

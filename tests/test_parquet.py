@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import open_parquet
-from fastgd._limits import NUMBERS_OF_A_BATCH, ROWS_OF_A_BATCH
-from fastgd._source.blocks import pieces_of
+from fastgd._data.blocks import block_chunks
+from fastgd._data.parquet import NUMBERS_OF_A_BATCH, ROWS_OF_A_BATCH
 from fastgd.results import SourceError
 
 pa = pytest.importorskip("pyarrow")
@@ -59,7 +59,7 @@ def test_a_table_knows_its_columns_and_rows_and_reads_nothing(folder):
 def test_several_files_are_one_table(folder, path):
     table = open_parquet(path(folder))
     assert len(table) == 2000
-    pieces = pieces_of(table["tip"], table[["bill", "size"]])
+    pieces = block_chunks(table["tip"], table[["bill", "size"]])
     found = list(pieces.map(itself))
     assert np.array_equal(np.concatenate([piece.targets for piece in found]), FRAME["tip"][:2000])
     assert np.array_equal(np.concatenate([piece.X for piece in found]), FRAME[["bill", "size"]][:2000])
@@ -69,11 +69,11 @@ def test_several_files_are_one_table(folder, path):
 def test_batches_are_of_bounded_size_whatever_the_row_groups(tmp_path):
     path = written(tmp_path / "one.parquet", rows=N)
     table = open_parquet(path)
-    sizes = [piece.targets.size for piece in pieces_of(table["tip"]).map(itself)]
+    sizes = [piece.targets.size for piece in block_chunks(table["tip"]).map(itself)]
     assert sizes == [ROWS_OF_A_BATCH, N - ROWS_OF_A_BATCH]
     wide = pd.DataFrame(np.ones((30_000, 100)), columns=[f"c{k}" for k in range(100)])
     table = open_parquet(written(tmp_path / "wide.parquet", wide))
-    pieces = pieces_of(table["c0"], table[table.columns[1:]])
+    pieces = block_chunks(table["c0"], table[table.columns[1:]])
     assert max(piece.X.size for piece in pieces.map(itself)) <= NUMBERS_OF_A_BATCH
 
 
@@ -81,10 +81,10 @@ def test_numbers_of_any_kind(tmp_path):
     frame = pd.DataFrame({"b": [True, False], "i": np.array([1, 2], "i1"), "u": np.array([3, 4], "u8"),
                           "f": np.array([0.5, 1.5], "f4"), "h": np.array([0.5, 1.5], "f2")})
     table = open_parquet(written(tmp_path / "kinds.parquet", frame))
-    [piece] = pieces_of(table["f"], table[["b", "i", "u", "f", "h"]]).map(itself)
+    [piece] = block_chunks(table["f"], table[["b", "i", "u", "f", "h"]]).map(itself)
     assert piece.X.tolist() == [[1, 1, 3, 0.5, 0.5], [0, 2, 4, 1.5, 1.5]]
     assert [piece.X.dtype, piece.targets.dtype] == [np.float64, np.float32]
-    [piece] = pieces_of(table["u"], table[["f"]], table["i"]).map(itself)
+    [piece] = block_chunks(table["u"], table[["f"]], table["i"]).map(itself)
     assert [piece.X.dtype, piece.targets.dtype, piece.weights.dtype] == [np.float32, np.float64, np.float64]
 
 
@@ -148,7 +148,7 @@ def test_files_that_do_not_go_together_are_refused_by_name(folder, other, messag
         open_parquet(folder)
     written(folder / "part-2.parquet", FRAME[["size", "bill"]][:5].astype({"size": float}))
     table = open_parquet(folder, ["bill", "size"])
-    assert len(list(pieces_of(table["size"], table[["bill"]]).map(itself))) == 2, "other columns do not matter"
+    assert len(list(block_chunks(table["size"], table[["bill"]]).map(itself))) == 2, "other columns do not matter"
 
 
 def test_missing_values_are_found_by_file_column_and_row(folder):
@@ -156,12 +156,12 @@ def test_missing_values_are_found_by_file_column_and_row(folder):
     frame.loc[1234, "size"] = None
     table = open_parquet([folder / "part-1.parquet", written(folder / "part-2.parquet", frame, 100)])
     with pytest.raises(ValueError, match=r"column 'size'.*part-2.parquet.*row 1234"):
-        list(pieces_of(table["tip"], table[["bill", "size"]]).map(itself))
+        list(as_chunks(table["tip"], table[["bill", "size"]]).map(itself))
     frame = FRAME[:2000].copy()
     frame.loc[1234, "tip"] = np.inf
     table = open_parquet(written(folder / "part-3.parquet", frame))
     with pytest.raises(ValueError, match=r"part-3.parquet.*row 0.*dataset.*inf"):
-        list(pieces_of(table["tip"]).map(itself))
+        list(as_chunks(table["tip"]).map(itself))
 
 
 def rewritten(path):
@@ -181,7 +181,7 @@ def rewritten(path):
 ], ids=["deleted", "truncated", "shorter", "touched", "rewritten"])
 def test_a_change_between_two_passes_is_noticed(folder, change, message):
     table = open_parquet(folder)
-    pieces = pieces_of(table["tip"])
+    pieces = block_chunks(table["tip"])
     list(pieces.map(itself))
     change(folder / "part-1.parquet")
     with pytest.raises(SourceError, match=message):
@@ -191,7 +191,7 @@ def test_a_change_between_two_passes_is_noticed(folder, change, message):
 def test_a_change_in_the_midst_of_a_pass_is_noticed(tmp_path):
     path = tmp_path / "tips.parquet"
     pd.DataFrame({"tip": np.random.default_rng(0).normal(size=5 * ROWS_OF_A_BATCH)}).to_parquet(path)
-    passing = pieces_of(open_parquet(path)["tip"]).map(itself)
+    passing = block_chunks(open_parquet(path)["tip"]).map(itself)
     next(passing)    # of five, of which one or two more may have been read
     os.truncate(path, 5000)
     with pytest.raises(SourceError, match=r"tips\.parquet"):

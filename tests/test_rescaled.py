@@ -10,7 +10,7 @@ from fastgd._objective.objective import objective_of
 from fastgd._options import batch_options
 from fastgd._solvers import run_batch
 from fastgd._solvers.concomitant_scale import residual_mad
-from fastgd._source import as_source
+from fastgd._data import as_data
 from fastgd.losses import Huber
 
 
@@ -30,9 +30,9 @@ def test_the_spread_is_that_of_the_median(n):
     X, y = rows(n)
     theta = np.array([0.5, -1, 2])
     expected = median_size(X, y, theta)
-    assert residual_mad(as_source(y, X, False), theta) == pytest.approx(expected, rel=1e-13)
+    assert residual_mad(as_data(y, X, False), theta) == pytest.approx(expected, rel=1e-13)
     blocks = Blocks(lambda: [(X[k:k + 900], y[k:k + 900]) for k in range(0, n, 900)])
-    assert residual_mad(as_source(blocks, None, False), theta) == residual_mad(as_source(y, X, False), theta)
+    assert residual_mad(as_data(blocks, None, False), theta) == residual_mad(as_data(y, X, False), theta)
 
 
 @pytest.mark.parametrize("n", [40, 12_000])
@@ -41,7 +41,7 @@ def test_a_weight_is_a_repeated_row(n):
     weights = np.random.default_rng(1).integers(0, 4, n)
     theta = np.array([0.5, -1, 2])
     repeated = median_size(X.repeat(weights, axis=0), y.repeat(weights), theta)
-    assert residual_mad(as_source(y, X, False, sample_weight=weights), theta) == pytest.approx(repeated, rel=1e-13)
+    assert residual_mad(as_data(y, X, False, sample_weight=weights), theta) == pytest.approx(repeated, rel=1e-13)
 
 
 def test_a_sample_that_is_not_like_the_rest_does_no_harm():
@@ -51,7 +51,7 @@ def test_a_sample_that_is_not_like_the_rest_does_no_harm():
     drawn[np.random.default_rng(0).integers(0, 20_000, 4096)] = True
     y = np.where(drawn, 1e6, y)
     theta = np.zeros(1)
-    assert residual_mad(as_source(y, X, False), theta) == pytest.approx(median_size(X, y, theta), rel=1e-13)
+    assert residual_mad(as_data(y, X, False), theta) == pytest.approx(median_size(X, y, theta), rel=1e-13)
 
 
 @pytest.mark.parametrize("n", [20, 500])

@@ -21,7 +21,7 @@ from fastgd import (
 from fastgd._solvers.base import Scheduled, Steps
 from fastgd._solvers.epoch_stopping import EpochRule
 from fastgd._solvers.loop import CYCLE_EVALUATIONS, LONGEST_CHUNK, _Pace, run_loop
-from fastgd._source import Points, Rows
+from fastgd._data import ConstantModelData, LinearModelData
 from fastgd.schedules import as_rates
 
 
@@ -559,7 +559,7 @@ def test_ctrl_c_in_a_gram_descent_of_many_numbers_is_answered_soon(threads, inte
 def passes(monkeypatch):
     """A list that gets a word for each pass over all of the data: what it was asked for."""
     asked = []
-    for source in (Points, Rows):
+    for source in (ConstantModelData, LinearModelData):
         for method in ("mean", "means", "value_and_slope"):
             function = getattr(source, method)
 

@@ -16,8 +16,8 @@ from fastgd._limits import SAMPLE
 from fastgd._solvers.duality_gap import gradient_bound
 from fastgd._solvers.select import MAX_GRAM_PARAMETERS, reference_solver
 from fastgd._solvers.smoothing import FITS, NARROWER, STAGE_TOL
-from fastgd._source.rows import enough_rows
-from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
+from fastgd._data.arrays import sample_size
+from fastgd._data.sampling import mean_square, sample_by_leverage, target_variance
 from fastgd.losses.builtin import Huber
 from fastgd.penalties import ElasticNet
 
@@ -128,7 +128,7 @@ def _loss_of_deviation(objective: Objective, began: float) -> float:
         return loss(0.0, [0.5])
     if not data.is_rows:
         return 0.0    # as one number fits no targets that differ
-    return began if loss is None else loss(0.0, [math.sqrt(variance_of_targets(data))]) - loss(0.0, [0.0])
+    return began if loss is None else loss(0.0, [math.sqrt(target_variance(data))]) - loss(0.0, [0.0])
 
 
 def _point_beyond(objective: Objective, x: Any, tol: float) -> BetterPoint | None:
@@ -186,7 +186,7 @@ def _better_of_rows(objective: Objective, x: Any, here: float) -> BetterPoint | 
     gradient: Any = objective.gradient(x)
     if not is_finite(gradient):
         return None
-    is_python, enough, least = objective.loss is None, enough_rows(data.n_parameters), abs(here) * CERTIFIED
+    is_python, enough, least = objective.loss is None, sample_size(data.n_parameters), abs(here) * CERTIFIED
     sample = data if is_python else data.sample(enough)
     if sample.n < data.n and not suboptimality_bound(
             objective, x, gradient, 4 * FAR * FAR * prediction_radius(objective.on(sample), x), here) > least:
@@ -223,11 +223,11 @@ def _solves_exactly(objective: Objective) -> bool:
     """Return True if a reference solve that converges ends at the minimum itself."""
     loss, data = objective.loss, objective.data
     return (loss is not None and loss.is_quadratic and objective.penalty is None
-            and data.n <= 2 * enough_rows(data.n_parameters))
+            and data.n <= 2 * sample_size(data.n_parameters))
 
 
 def _range_of(points: Any) -> float:
-    return float(np.ptp(points.drawn(SAMPLE).targets))
+    return float(np.ptp(points.draw(SAMPLE).targets))
 
 
 def passes_to_minimum(objective: Objective, start: Any) -> int | None:
@@ -235,7 +235,7 @@ def passes_to_minimum(objective: Objective, start: Any) -> int | None:
     loss, data = objective.loss, objective.data
     if loss is None or not loss.is_convex or data.n_parameters > MAX_GRAM_PARAMETERS:
         return None
-    few = data.sample(enough_rows(data.n_parameters)) if data.is_rows else data.drawn(SAMPLE)
+    few = data.sample(sample_size(data.n_parameters)) if data.is_rows else data.draw(SAMPLE)
     sample = objective.on(few)
     with np.errstate(all="ignore"):
         here = sample.value(start)
@@ -346,9 +346,9 @@ def importance_sample(objective: Objective, size: int) -> Objective:
     """Return the objective of about `size` rows drawn by leverage, or of all if there are hardly more."""
     rows: Any = objective.data
     if rows.n <= 2 * size:
-        return objective.on(rows.sample(size)) if rows.is_parted else objective
+        return objective.on(rows.sample(size)) if rows.is_chunked else objective
     preconditioner = objective.second_moments.preconditioner("gram", 1.0, 0.0, is_subsampled=True)
-    drawn = telling_rows(rows, preconditioner.shift, preconditioner.sizes, size)
+    drawn = sample_by_leverage(rows, preconditioner.shift, preconditioner.sizes, size)
     return objective.on(drawn or rows.sample(size))
 
 

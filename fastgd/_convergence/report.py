@@ -14,7 +14,7 @@ from fastgd._convergence.certificate import find_better_point, passes_to_minimum
 from fastgd._format import is_finite, max_abs
 from fastgd._limits import FEW, POINTS_AT_ONCE
 from fastgd._objective.second_moments import MAX_GRAM_COLUMNS
-from fastgd._source.points import sum_of_points
+from fastgd._data.arrays import sum_targets
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ class _Facts:
         if data.is_rows:
             low, high = data.extremes
             return None if least <= low <= high <= most else (least, most, low, high)
-        mean = data.total(sum_of_points, POINTS_AT_ONCE).item() / data.n
+        mean = data.total(sum_targets, POINTS_AT_ONCE).item() / data.n
         return None if least < mean < most else (least, most, mean, mean)
 
     def _stable_rate(self) -> float | None:

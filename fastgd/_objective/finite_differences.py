@@ -9,17 +9,18 @@ import numpy as np
 
 from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
 from fastgd._objective.second_moments import RowMoments
-from fastgd._source import Rows
+from fastgd._data import LinearModelData
 from fastgd._validation import one_number, slices_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._source import Points
+    from fastgd._data import ConstantModelData
     from fastgd._types import DoubleArray, FloatArray, LossFunction
 
 
-def differences_of(loss: LossFunction, source: Points | Rows) -> DifferenceGradient | RowsDifferenceGradient:
+def differences_of(loss: LossFunction,
+                   source: ConstantModelData | LinearModelData) -> DifferenceGradient | RowsDifferenceGradient:
     """The gradient of a Python function of theta and of a part of the source."""
     return RowsDifferenceGradient(loss, source) if source.is_rows else DifferenceGradient(
         loss, source.targets)
@@ -212,7 +213,7 @@ class RowsDifferenceGradient:
     The size of a component is its own, or that of the targets divided by that of its column.
     """
 
-    def __init__(self, loss: LossFunction, rows: Rows) -> None:
+    def __init__(self, loss: LossFunction, rows: LinearModelData) -> None:
         self._loss, self._everything = loss, rows.everything
         spread = _center_and_spread(rows.targets)[1] or 1.0
         sizes = RowMoments(rows).column_sizes()

@@ -15,8 +15,8 @@ from fastgd._frames import typed_value
 from fastgd._objective.finite_differences import differences_of
 from fastgd._objective.preconditioner import soft_threshold
 from fastgd._objective.second_moments import second_moments_of
-from fastgd._source import as_source
-from fastgd._sums import ALONE
+from fastgd._data import as_data
+from fastgd._thread_pool import SERIAL
 from fastgd._validation import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd.losses.base import Gradient, Loss, as_compiled
 from fastgd.losses.builtin import REGISTRY
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._objective.second_moments import SecondMoments
-    from fastgd._source import Points, Rows, Source
-    from fastgd._sums import Threads
+    from fastgd._data import ConstantModelData, LinearModelData, Source
+    from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Theta
 
 
@@ -91,7 +91,7 @@ def check_functions(loss_fn: Any, grad_loss_fn: Any, *, needs_loss: bool = True)
 def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | None, dataset: ArrayLike,
                  X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
                  penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
-                 threads: Threads = ALONE) -> Objective:
+                 threads: ThreadPool = SERIAL) -> Objective:
     """Check the arguments of a public function and make their Objective; raise TypeError or ValueError for bad ones."""
     functions = check_functions(loss_fn, grad_loss_fn, needs_loss=needs_loss)
     if X is not None:
@@ -105,10 +105,10 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
     if is_lazy(dataset, X, sample_weight):
         functions.check_compiled("dataset" if is_lazy(dataset) else "X" if is_lazy(X) else "sample_weight")
         if any(map(is_dask, (dataset, X, sample_weight))):
-            from fastgd._source import dasks  # imports dask
+            from fastgd._data import dask_source  # imports dask
 
-            dasks.check_can_be_sent((functions.reported, functions.gradient))
-    data = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+            dask_source.check_is_picklable((functions.reported, functions.gradient))
+    data = as_data(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
     if data.is_rows and X is None:
         _check_loss_of_rows(functions)
     reported, loss = functions.reported, functions.loss
@@ -133,7 +133,7 @@ def check_penalty(penalty: Any) -> Penalty | None:
 
 
 def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
-             threads: Threads = ALONE) -> Callable[..., Objective]:
+             threads: ThreadPool = SERIAL) -> Callable[..., Objective]:
     """Check a loss, and return a function from points to its Objective there; a gradient may stand for a loss."""
     functions = check_functions(loss_fn, None)
     if penalty is not None:
@@ -142,7 +142,7 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
     def of_points(dataset: ArrayLike, name: str = "dataset") -> Objective:
         if is_lazy(dataset):
             functions.check_compiled(name)
-        data = as_source(dataset, None, False, name, threads=threads)
+        data = as_data(dataset, None, False, name, threads=threads)
         if data.is_rows:
             raise ValueError(f"Input {name} should be points, for one number theta. Got blocks of (X, y).")
         return Objective(functions, data, penalty, threads)
@@ -177,7 +177,7 @@ class Objective:
     data : Source
     penalty : Penalty or None
         Of the weights; an intercept is free.
-    threads : Threads
+    threads : ThreadPool
         Threads that share the sums over many points.
     second_moments : SecondMoments, optional
         Those of the data, if they are known.
@@ -192,8 +192,8 @@ class Objective:
 
     __slots__ = ("_memo", "_reads_both", "compiled_gradient", "data", "functions", "loss", "penalty", "threads")
 
-    def __init__(self, functions: LossFunctions, data: Source, penalty: Penalty | None = None,
-                 threads: Threads = ALONE, second_moments: SecondMoments | None = None) -> None:
+    def __init__(self, functions: LossFunctions, data: ModelData, penalty: Penalty | None = None,
+                 threads: ThreadPool = SERIAL, second_moments: SecondMoments | None = None) -> None:
         self.functions, self.data, self.penalty, self.threads = functions, data, penalty, threads
         self.loss, self.compiled_gradient = functions.loss, functions.gradient
         self._memo, self._reads_both = _Memo(second_moments), False
@@ -204,7 +204,7 @@ class Objective:
         other._memo, other._reads_both = self._memo, True
         return other
 
-    def on(self, data: Source) -> Objective:
+    def on(self, data: ModelData) -> Objective:
         """Return the objective of the same functions on other data."""
         return Objective(self.functions, data, self.penalty, self.threads)
 
@@ -214,7 +214,7 @@ class Objective:
 
     def close(self) -> None:
         """Close data that are not in memory."""
-        if self.data.is_parted:
+        if self.data.is_chunked:
             self.data.pieces.close()
 
     @property
@@ -226,9 +226,9 @@ class Objective:
         return memo.second_moments
 
     @property
-    def in_memory(self) -> Points | Rows:
+    def in_memory(self) -> ConstantModelData | LinearModelData:
         """Data, where they must be in memory."""
-        assert not self.data.is_parted
+        assert not self.data.is_chunked
         return self.data
 
     @property
@@ -276,7 +276,7 @@ class Objective:
         if not rows.is_rows:
             least, most = rows.extremes
             return least == most and least in (0, 1)
-        return all(rows.each(functools.partial(_predicts_classes, theta)))
+        return all(rows.map_slices(functools.partial(_predicts_classes, theta)))
 
     # The reported loss.
 
@@ -493,10 +493,10 @@ class Objective:
         if self.data.is_rows or self.data.dtype == np.float64:
             return self
         dataset = np.asarray(self.data.everything, dtype=np.float64)
-        return self.on(as_source(dataset, None, False))
+        return self.on(as_data(dataset, None, False))
 
 
-def _predicts_classes(theta: DoubleArray, rows: Rows, part: slice) -> bool:
+def _predicts_classes(theta: DoubleArray, rows: LinearModelData, part: slice) -> bool:
     """Return True if each row of target 1 has a prediction above 0, and each of target 0 one below it."""
     signs = 2 * rows.targets[part] - 1
     with np.errstate(over="ignore", invalid="ignore"):    # of huge rows, whose sign is known, or NaN

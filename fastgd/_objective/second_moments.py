@@ -15,14 +15,15 @@ from fastgd._kernels.linear import RowTargets as LinearRows
 from fastgd._kernels.losses import SquaredError
 from fastgd._limits import CACHED_NUMBERS, FEW, LEAF, NUMBERS_FOR_EACH_SUM, NUMBERS_OF_A_PART, PRODUCTS
 from fastgd._objective.preconditioner import GramPreconditioner, Preconditioner, ScalarPreconditioner
-from fastgd._source.rows import enough_rows
-from fastgd._source.scaled import ScaledRows, units_of
-from fastgd._sums import ALONE, Threads, column_sums, summed
+from fastgd._data.arrays import sample_size
+from fastgd._data.arrays import ScaledLinearModelData, column_units
+from fastgd._pairwise import column_sums, reduce_stream
+from fastgd._thread_pool import SERIAL, ThreadPool
 from fastgd._validation import C_NAMES
 
 if TYPE_CHECKING:
-    from fastgd._source import Source
-    from fastgd._source.rows import AnyRows, Rows
+    from fastgd._data import Source
+    from fastgd._data.arrays import AnyLinearModelData, LinearModelData
     from fastgd._types import DoubleArray, FloatArray
 
 #: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
@@ -35,7 +36,7 @@ CONSTANT_DEVIATION = 1e-15
 MIN_SQUARE = 1e-280
 
 
-def second_moments_of(source: Source, threads: Threads = ALONE) -> SecondMoments:
+def second_moments_of(source: ModelData, threads: ThreadPool = SERIAL) -> SecondMoments:
     """Make the second moments of data."""
     return RowMoments(source, threads) if source.is_rows else SecondMoments(source)
 
@@ -78,7 +79,7 @@ class RowMoments(SecondMoments):
     `threads` share the products of many numbers; in passes of short operations of numpy they would wait.
     """
 
-    def __init__(self, rows: AnyRows, threads: Threads = ALONE) -> None:
+    def __init__(self, rows: AnyLinearModelData, threads: ThreadPool = SERIAL) -> None:
         self._rows, self._threads = rows, threads
         self._gram: tuple[DoubleArray, DoubleArray] | None = None
         self._preconditioners: dict[tuple[str, bool, bool], Preconditioner] = {}
@@ -109,7 +110,7 @@ class RowMoments(SecondMoments):
             means, covariance = self._compute_covariance(np.ones(self._rows.p))
             units = self._units(means, np.diag(covariance))
             if units is not None:
-                of_scaled = RowMoments(ScaledRows(self._rows, units), self._threads)
+                of_scaled = RowMoments(ScaledLinearModelData(self._rows, units), self._threads)
                 means, covariance = of_scaled._compute_covariance(units)
             self._covariance = means, covariance, np.ones(self._rows.p) if units is None else units
         return self._covariance
@@ -130,7 +131,7 @@ class RowMoments(SecondMoments):
         is_lost = ~((squares > MIN_SQUARE) & (squares < np.inf))
         if not is_lost.any():
             return None
-        units = units_of(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
+        units = column_units(self._rows, np.where(np.isfinite(shift), shift, 0.0), is_lost)
         return None if (units == 1).all() else units
 
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
@@ -186,7 +187,7 @@ class RowMoments(SecondMoments):
         return self._largest_scaled_row(np.zeros(p), np.ones(p))
 
     def _largest_scaled_row(self, shift: DoubleArray, sizes: DoubleArray) -> float:
-        return max(0.0, *self._rows.each(functools.partial(_largest_in, shift, sizes)))
+        return max(0.0, *self._rows.map_slices(functools.partial(_largest_in, shift, sizes)))
 
     def column_sizes(self) -> DoubleArray:
         """Compute the root mean square of each column."""
@@ -209,7 +210,7 @@ class RowMoments(SecondMoments):
         units = self._units(shift, squares)
         if units is None:
             return means, squares, np.ones(self._rows.p)
-        return *RowMoments(ScaledRows(self._rows, units))._moments(shift / units), units
+        return *RowMoments(ScaledLinearModelData(self._rows, units))._moments(shift / units), units
 
     def _moments(self, shift: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Compute the mean and mean square of each column less `shift`."""
@@ -278,7 +279,7 @@ class RowMoments(SecondMoments):
 
         A column that is constant in the sample, as a rare category may be, has no correlations.
         """
-        sample = self._rows.sample(enough_rows(self._rows.n_parameters))
+        sample = self._rows.sample(sample_size(self._rows.n_parameters))
         if sample.n == self._rows.n:
             return *self.covariance(), self
         of_sample = RowMoments(sample)
@@ -307,7 +308,7 @@ def _gram_preconditioner(shift: DoubleArray, sizes: DoubleArray, correlation: Do
     return GramPreconditioner(shift, sizes, curved, curvature, along)
 
 
-def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, part: slice) -> DoubleArray:
+def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum w u u' over a branch of the rows, with at most `most` rows in one call of the kernel."""
     q = rows.p + (2 if with_targets else 1)
     scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
@@ -318,15 +319,15 @@ def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: Rows, p
                                           part.start + branch.start, part.start + branch.stop, out, scratch)
         return out
 
-    return summed(part.stop - part.start, most, sums)
+    return reduce_stream(part.stop - part.start, most, sums)
 
 
-def _times_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _times_in(theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum w (x @ theta) x over a part of the rows."""
     return -residuals_times_rows(theta, np.zeros(part.stop - part.start), rows, part)
 
 
-def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum w (t - x @ theta) x over a part of the rows, with other targets t than theirs."""
     X, n = rows.X[part], part.stop - part.start
     of_part = LinearRows(targets, rows.intercept, None if rows.weights is None else rows.weights[part])
@@ -336,7 +337,7 @@ def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: Rows, p
     return product
 
 
-def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice) -> float:
+def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: LinearModelData, part: slice) -> float:
     """Compute the largest squared length of a scaled row, times its weight."""
     with np.errstate(all="ignore"):
         scaled = (rows.X[part] - shift) / sizes
@@ -344,7 +345,7 @@ def _largest_in(shift: DoubleArray, sizes: DoubleArray, rows: Rows, part: slice)
         return float((squares if rows.weights is None else squares * rows.weights[part]).max())
 
 
-def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _moments_in(shift: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum w (x - shift) and w (x - shift)**2 over a part of the rows."""
     with np.errstate(all="ignore"):
         X = rows.X[part] - shift
@@ -354,7 +355,7 @@ def _moments_in(shift: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
         return np.array([sums, column_sums(X, weights)])
 
 
-def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum w u u' for u = [z @ directions, 1], with z the scaled columns."""
     Z, k = (rows.X[part] - shift) / sizes, directions.shape[1]
     along = np.empty((len(Z), k))

@@ -80,7 +80,7 @@ def run_stochastic(objective: Objective, options: DescentOptions, dataset: Array
     elif rates is None:
         objective.check_curvature(is_stochastic=True)
         rates = as_rates(1.0)
-    period = BlockPartition(data).updates(size or 1) if data.is_parted else math.ceil(data.n / (size or 1))
+    period = BlockPartition(data).updates(size or 1) if data.is_chunked else math.ceil(data.n / (size or 1))
     monitor = epochs = None
     if options.average or not by_step or options.is_monitored:
         epochs = EpochRule(period, start, None if by_step else options.tol, options.average,

@@ -9,7 +9,7 @@ import numpy as np
 from fastgd._kernels import shuffle
 from fastgd._solvers.base import Steps
 from fastgd._solvers.kernel_solvers import STOCHASTIC_UPDATES
-from fastgd._source.shelf import shelf_of
+from fastgd._data.row_reader import open_row_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
     from fastgd._options import DescentOptions
     from fastgd._solvers.base import Solver
-    from fastgd._source import Source
-    from fastgd._source.points import Points
-    from fastgd._source.rows import Rows
+    from fastgd._data import Source
+    from fastgd._data.arrays import ConstantModelData
+    from fastgd._data.arrays import LinearModelData
     from fastgd._types import DoubleArray
 
 #: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
@@ -31,7 +31,7 @@ UNEVEN = 4.0
 class BlockPartition:
     """Partition of the rows into blocks, and of blocks into groups; the last, short block is in the last group."""
 
-    def __init__(self, data: Source) -> None:
+    def __init__(self, data: ModelData) -> None:
         numbers = data.p if data.is_rows else 1
         self.n, self.size = data.n, max(MIN_BLOCK_ROWS, BLOCK_NUMBERS // numbers)
         self.whole = self.n // self.size
@@ -61,9 +61,9 @@ class BlockSGD:
     is_deterministic = False
 
     def __init__(self, objective: Objective, options: DescentOptions, theta0: Any, is_constant: bool,
-                 solver_of: Callable[[Points | Rows, Any, int], Solver]) -> None:
+                 solver_of: Callable[[ConstantModelData | LinearModelData, Any, int], Solver]) -> None:
         data, gradient = objective.data, objective.compiled_gradient
-        assert data.is_parted
+        assert data.is_chunked
         assert gradient is not None
         if options.in_place:
             raise ValueError("in_place=True cannot be used with data that are not in memory.")
@@ -76,7 +76,7 @@ class BlockSGD:
         self.theta = self.previous = theta0
         self.capacity = max(1, STOCHASTIC_UPDATES // np.size(theta0))
         self.records_all, self.has_moved, self.stops_when_short = True, is_constant, options.stop == "step"
-        self._shelf = shelf_of(data)
+        self._shelf = open_row_reader(data)
         self._order = np.arange(self._blocks.whole)
         self._group, self._left, self._done = self._blocks.groups, 0, 0
         self._solver: Solver | None = None
@@ -121,10 +121,10 @@ def unevenness(data: Any) -> float | None:
 
     Blocks that are all in one group are shuffled whatever their order.
     """
-    if not data.is_parted or BlockPartition(data).groups == 1:
+    if not data.is_chunked or BlockPartition(data).groups == 1:
         return None
     blocks = BlockPartition(data)
-    found = np.concatenate(data.each(_Moments(blocks.size)))
+    found = np.concatenate(data.map_slices(_Moments(blocks.size)))
     numbers, at = np.unique(found[:, 0], return_inverse=True)
     counts, sums, squares = (np.bincount(at, found[:, k], len(numbers)) for k in (1, 2, 3))
     with np.errstate(all="ignore"):
@@ -142,7 +142,7 @@ class _Moments:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def __call__(self, data: Points | Rows, part: slice) -> DoubleArray:
+    def __call__(self, data: ConstantModelData | LinearModelData, part: slice) -> DoubleArray:
         start, stop = data.start + part.start, data.start + part.stop
         rows = []
         for number in range(start // self._size, (stop - 1) // self._size + 1):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._limits import ROUNDING, SAMPLE
-from fastgd._source.rows import Rows
+from fastgd._data.arrays import LinearModelData
 from fastgd.losses.builtin import Huber
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fastgd._objective.objective import Objective
     from fastgd._solvers.base import Solver, Steps
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._types import DoubleArray, Theta
 
 #: The median of abs(z) of a standard normal z: its quantile at 3/4.
@@ -98,13 +98,13 @@ class ConcomitantScale:
         return steps._replace(is_converged=False)
 
 
-def residual_mad(rows: AnyRows, theta: Any) -> float:
+def residual_mad(rows: AnyLinearModelData, theta: Any) -> float:
     """Compute the median of abs(residual), weighted, over that of the standard normal distribution.
 
     Of many rows a sample brackets it, and only the residuals in the bracket are gathered.
     """
     low, high = 0.0, np.inf
-    if rows.n <= 2 * SAMPLE and isinstance(rows, Rows) and rows.weights is None:    # the small call
+    if rows.n <= 2 * SAMPLE and isinstance(rows, LinearModelData) and rows.weights is None:    # the small call
         middle = rows.n // 2
         sizes = np.partition(sizes_of_residuals(theta, rows), (max(middle - 1, 0), middle))
         median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
@@ -113,7 +113,7 @@ def residual_mad(rows: AnyRows, theta: Any) -> float:
         some = rows.sample(SAMPLE)
         low, high = np.quantile(_sizes_in(theta, some, slice(0, some.n)), [0.47, 0.53]).tolist()
     while True:
-        found = rows.each(functools.partial(_sizes_between, theta, low, high))
+        found = rows.map_slices(functools.partial(_sizes_between, theta, low, high))
         below, total = sum(part[0] for part in found), sum(part[1] for part in found)
         sizes, weights = (np.concatenate([part[k] for part in found]) for k in (2, 3))
         median = _median_above(below, total, sizes, weights)
@@ -128,7 +128,7 @@ def weighted_median(sizes: DoubleArray, weights: DoubleArray) -> float:
     return float(sizes.max()) if median is None else median
 
 
-def sizes_of_residuals(theta: DoubleArray, rows: Rows) -> DoubleArray:
+def sizes_of_residuals(theta: DoubleArray, rows: LinearModelData) -> DoubleArray:
     """Compute abs(residual) of each row."""
     return _sizes_in(theta, rows, slice(0, rows.n))
 
@@ -150,12 +150,12 @@ def _median_above(below: float, total: float, sizes: DoubleArray, weights: Doubl
     return float(sizes[place] / 2 + sizes[place + 1] / 2 if is_between else sizes[place])
 
 
-def _sizes_in(theta: DoubleArray, rows: Rows, part: slice) -> DoubleArray:
+def _sizes_in(theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     with np.errstate(over="ignore", invalid="ignore"):
         return np.abs(rows.targets[part] - rows.predictions(theta, part))
 
 
-def _sizes_between(theta: DoubleArray, low: float, high: float, rows: Rows,
+def _sizes_between(theta: DoubleArray, low: float, high: float, rows: LinearModelData,
                    part: slice) -> tuple[float, float, DoubleArray, DoubleArray]:
     """Sum the weights of residuals below `low` and of all; return the residuals in the bracket and their weights."""
     sizes = _sizes_in(theta, rows, part)

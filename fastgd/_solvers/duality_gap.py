@@ -15,12 +15,12 @@ import numpy as np
 from fastgd._limits import LEAF, NUMBERS_FOR_EACH_SUM, POINTS_AT_ONCE, PRODUCTS
 from fastgd._objective.preconditioner import EIGENVALUE_ROUNDING
 from fastgd._objective.second_moments import MAX_EIGENVALUE_PARAMETERS, products_in, residuals_times_rows
-from fastgd._source.rows import rows_in_memory
-from fastgd._sums import column_sums
+from fastgd._data.arrays import linear_data_like
+from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
-    from fastgd._source import Rows
+    from fastgd._data import LinearModelData
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 
@@ -107,7 +107,7 @@ class _Slopes(NamedTuple):
     shift: DoubleArray
     steps: tuple[DoubleArray, ...] = ()
 
-    def at(self, rows: Rows, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    def at(self, rows: LinearModelData, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Compute the residuals, their slopes after the steps, and the room that is left of each."""
         pieces = self.pieces
         residuals = rows.targets[part] - rows.predictions(self.theta, part)
@@ -120,21 +120,21 @@ class _Slopes(NamedTuple):
         return residuals, slopes, room
 
 
-def _products_in(slopes: _Slopes, most: int, rows: Rows, part: slice) -> DoubleArray:
+def _products_in(slopes: _Slopes, most: int, rows: LinearModelData, part: slice) -> DoubleArray:
     _, numbers, room = slopes.at(rows, part)
     weights = room if rows.weights is None else room * rows.weights[part]
-    some = rows_in_memory(rows, rows.X[part], numbers / room, weights)
+    some = linear_data_like(rows, rows.X[part], numbers / room, weights)
     return products_in(slopes.shift, True, most, some, slice(0, some.n))
 
 
-def _gaps_in(slopes: _Slopes, rows: Rows, part: slice) -> DoubleArray:
+def _gaps_in(slopes: _Slopes, rows: LinearModelData, part: slice) -> DoubleArray:
     residuals, numbers, _ = slopes.at(rows, part)
     gaps = slopes.pieces.gaps(residuals, numbers)[:, None]
     of_rows = residuals_times_rows(np.zeros(len(slopes.theta)), numbers, rows, part)
     return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
 
 
-def _largest_in(slopes: _Slopes, step: DoubleArray, rows: Rows, part: slice) -> float:
+def _largest_in(slopes: _Slopes, step: DoubleArray, rows: LinearModelData, part: slice) -> float:
     room = slopes.at(rows, part)[2]
     return float(np.abs(room * rows.predictions(step, part)).max())
 
@@ -202,7 +202,7 @@ class DualityGap:
         if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
             # The room is that of the matrix which the step is from.
             slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
-            largest = max(rows.each(functools.partial(_largest_in, slopes, self._unscaled(step))))
+            largest = max(rows.map_slices(functools.partial(_largest_in, slopes, self._unscaled(step))))
         left = largest * way + self._unreachable_bound(lost, loss, way)
         if not self._l2:
             return left

@@ -14,7 +14,7 @@ from fastgd._solvers.base import BATCH_UPDATES, Scheduled, Steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._source import Rows
+    from fastgd._data import LinearModelData
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
     from fastgd.penalties import Penalty
@@ -153,7 +153,7 @@ class _ArraySolver(_KernelSolver):
 class ArrayBatch(_ArraySolver):
     """Batch descent of a linear model."""
 
-    def __init__(self, gradient: Gradient, rows: Rows, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
+    def __init__(self, gradient: Gradient, rows: LinearModelData, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
                  first_update: int = 0) -> None:
         self.evaluations, self.at_once = rows.X.size, gradient.at_once
         batch = gradient.version(linear.batch, rows.X.dtype)
@@ -180,7 +180,7 @@ class ArrayStochastic(_ArraySolver):
     is_deterministic = _writes_all = False
     max_updates = STOCHASTIC_UPDATES
 
-    def __init__(self, gradient: Gradient, rows: Rows, order: IndexArray, batch_size: int,
+    def __init__(self, gradient: Gradient, rows: LinearModelData, order: IndexArray, batch_size: int,
                  bit_generator: np.random.BitGenerator, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
                  first_update: int = 0) -> None:
         self.evaluations, self.at_once = batch_size * rows.n_parameters, gradient.at_once

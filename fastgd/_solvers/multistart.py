@@ -13,12 +13,12 @@ from fastgd._limits import MANY_POINTS
 from fastgd._solvers.base import BATCH_UPDATES, Outcome
 from fastgd._solvers.loop import FIRST_CHUNK, LONGEST_CHUNK, run_loop
 from fastgd._solvers.select import THREADED_UPDATE_POINTS, plain_batch
-from fastgd._sums import ALONE
+from fastgd._thread_pool import SERIAL
 from fastgd.results import CYCLE, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray, IndexArray, Rates
     from fastgd.losses import Gradient
 
@@ -48,7 +48,7 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
 
 def _advance_many(
     gradient: Gradient, targets: FloatArray, starts: DoubleArray, rates: Rates, tol: float, limit: int,
-    threads: Threads,
+    threads: ThreadPool,
 ) -> tuple[DoubleArray, DoubleArray, IndexArray, IndexArray]:
     """Advance all starts, in one call of a kernel for each chunk of updates and each share of them."""
     m, n = len(starts), targets.size
@@ -70,7 +70,7 @@ def _advance_many(
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))
         began = time.perf_counter()
-        who = threads if n * m * len(alphas) > MANY_POINTS else ALONE
+        who = threads if n * m * len(alphas) > MANY_POINTS else SERIAL
         running = sum(who.map(functools.partial(go_on, alphas=alphas, done=done), shares))
         done += len(alphas)
         if time.perf_counter() - began < LONGEST_CHUNK / 4:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from fastgd._limits import POINTS_AT_ONCE, ROUNDING
-from fastgd._sums import column_sums
+from fastgd._pairwise import column_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastgd._objective.objective import Objective
-    from fastgd._source import Points
+    from fastgd._data import ConstantModelData
     from fastgd._types import DoubleArray
 
     #: A theta, and the slope there.
@@ -70,14 +70,14 @@ class OrderStatistic:
         if self._l2:
             return theta
         offsets = [offset for offset, _ in self._kinks]
-        places = [*np.max(self._points.each(functools.partial(_places_up_to, theta, offsets)), axis=0).tolist()]
+        places = [*np.max(self._points.map_slices(functools.partial(_places_up_to, theta, offsets)), axis=0).tolist()]
         place = max([*places, 0.0] if self._l1 and theta >= 0 else places)
         return place if math.isfinite(place) else theta
 
     def _jumps_in(self, low: float, high: float) -> tuple[float, DoubleArray, DoubleArray]:
         """Sum the jumps below the bracket, and return the places and jumps in it."""
         low, high = min(low, high), max(low, high)
-        found = self._points.each(functools.partial(_jumps_between, low, high, self._kinks))
+        found = self._points.map_slices(functools.partial(_jumps_between, low, high, self._kinks))
         below = float(np.sum([part[0] for part in found]))
         if self._points.is_weighted:
             below = self._points.total(functools.partial(_weights_below, low, self._kinks), POINTS_AT_ONCE).item()
@@ -89,14 +89,14 @@ class OrderStatistic:
         return below, np.concatenate(places), np.concatenate(jumps)
 
 
-def _places_up_to(theta: float, offsets: Sequence[float], points: Points, part: slice) -> list[float]:
+def _places_up_to(theta: float, offsets: Sequence[float], points: ConstantModelData, part: slice) -> list[float]:
     """Find the largest place of each kink that is not above theta."""
     targets = points.targets[part]
     here, real = targets.dtype.type(theta), targets.dtype.type
     return [float(np.max(at, where=at <= here, initial=-np.inf)) for at in (targets - real(k) for k in offsets)]
 
 
-def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
+def _jumps_between(low: float, high: float, kinks: Kinks, points: ConstantModelData,
                    part: slice) -> tuple[float, DoubleArray, DoubleArray]:
     """Sum the jumps below a bracket for points of equal weights, and return the places in it with their jumps."""
     targets = points.targets[part]
@@ -113,7 +113,7 @@ def _jumps_between(low: float, high: float, kinks: Kinks, points: Points,
     return below, np.concatenate(places), np.concatenate(jumps)
 
 
-def _weights_below(low: float, kinks: Kinks, points: Points, part: slice) -> DoubleArray:
+def _weights_below(low: float, kinks: Kinks, points: ConstantModelData, part: slice) -> DoubleArray:
     """Sum the jumps below a place, each times its weight."""
     assert points.weights is not None
     targets, weights = points.targets[part], points.weights[part].astype(np.float64)

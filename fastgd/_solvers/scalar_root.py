@@ -12,7 +12,7 @@ from fastgd._limits import ROUNDING, SAMPLE
 from fastgd._solvers.base import Steps
 from fastgd._solvers.order_statistic import OrderStatistic
 from fastgd._solvers.proximal_step import ProximalStep
-from fastgd._source.points import Points
+from fastgd._data.arrays import ConstantModelData
 from fastgd._validation import as_double, real_number
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def bracket_of(objective: Objective, theta0: float, tol: float, by_step: bool, c
     loss, data = objective.loss, objective.data
     update = ProximalStep(objective)
     if loss is None:
-        places = () if data.is_rows else quantiles(data.drawn(SAMPLE)).tolist()
+        places = () if data.is_rows else quantiles(data.draw(SAMPLE)).tolist()
         return Bracket(objective.loss_gradient, theta0, tol, by_step, update, 1.0, places, capacity=capacity)
     places, rate, warm_start = _expect(objective, theta0)
     return Bracket(objective.loss_gradient, theta0, tol, by_step, update, rate, places, warm_start,
@@ -210,17 +210,17 @@ def _expect(objective: Objective, theta0: float) -> tuple[list[float], float, fl
     rate, warm_start = 1.0 if loss.max_stable_alpha is None else objective.safe_rate(False), None
     if loss.is_quadratic:
         return places, rate, warm_start
-    sample = points.drawn(SAMPLE)
+    sample = points.draw(SAMPLE)
     if loss.is_convex and loss.link == "identity":
         found = quantiles(sample)
         places = found.tolist()
-        rate, warm_start = _root_of_quantiles(objective.on(Points(None, found.astype(sample.dtype))), places, rate)
+        rate, warm_start = _root_of_quantiles(objective.on(ConstantModelData(None, found.astype(sample.dtype))), places, rate)
     if sample.n < points.n:
         rate, warm_start = _minimum_of_sample(objective.on(sample), theta0, places, rate, warm_start)
     return places, rate, warm_start
 
 
-def quantiles(points: Points) -> DoubleArray:
+def quantiles(points: ConstantModelData) -> DoubleArray:
     """Return points in order, at equal steps of their weight; a weight of 2 is the same as a second point."""
     levels = (np.arange(QUANTILES) + 0.5) / QUANTILES - WEIGHT_ROUNDING
     if points.weights is None:

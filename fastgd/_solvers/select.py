@@ -27,16 +27,16 @@ from fastgd._solvers.proximal_step import ProximalStep
 from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.scalar_root import bracket_of
 from fastgd._solvers.smoothing import STAGE_TOL, STAGE_UPDATES, SmoothingSolver
-from fastgd._source import Points, Rows
-from fastgd._source.points import mean_over
-from fastgd._source.rows import enough_rows
+from fastgd._data import ConstantModelData, LinearModelData
+from fastgd._data.arrays import mean_over
+from fastgd._data.arrays import sample_size
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._objective.objective import Objective
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._types import DoubleArray, Rates
     from fastgd.losses import Gradient
 
@@ -56,7 +56,7 @@ def batch_solver(objective: Objective, options: DescentOptions, theta0: Any, cap
     if options.precondition == "gram" and objective.penalty is not None and objective.penalty.l1:
         raise ValueError("precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a metric "
                          f"of single weights. Got penalty={objective.penalty!r}; use precondition='scale'.")
-    adaptive = min(capacity, 1 if objective.data.is_parted else ADAPTIVE_UPDATES)
+    adaptive = min(capacity, 1 if objective.data.is_chunked else ADAPTIVE_UPDATES)
     if rates is None and objective.data.is_rows and loss is not None and loss.kinks:
         sizes = None if options.precondition is not None else _column_sizes(objective)
         stage = functools.partial(_stage, options, sizes, adaptive)
@@ -94,7 +94,7 @@ def reference_solver(objective: Objective, theta0: Any, size: float, cost: float
     tol = cost if is_kinked else short if is_rows else ROUNDING * size
     options = DescentOptions(tol=tol, stop="loss" if is_kinked else "step", is_adaptive=True, is_subsampled=True,
                              precondition="scale" if has_l1 else "gram")
-    capacity = 1 if objective.data.is_parted else ADAPTIVE_UPDATES
+    capacity = 1 if objective.data.is_chunked else ADAPTIVE_UPDATES
     if is_safe:
         return _advanced_batch(options, objective, theta0, tol, is_safe=True, capacity=capacity)
     # With a diagonal preconditioner the gradient does not bound the decrease of the loss.
@@ -151,7 +151,7 @@ def _advanced_batch(options: DescentOptions, objective: Objective, theta0: Any, 
 def _gradient_of(objective: Objective, capacity: int) -> Any:
     """Return the gradient of the loss as a function of theta: of few rows, unmonitored, with the kernel bound once."""
     data, gradient = objective.data, objective.compiled_gradient
-    if (gradient is None or not isinstance(data, Rows) or data.X.size > min(MANY_POINTS, gradient.at_once)
+    if (gradient is None or not isinstance(data, LinearModelData) or data.X.size > min(MANY_POINTS, gradient.at_once)
             or capacity == 1 or (objective.penalty is not None and objective.penalty.l1)):
         return objective.loss_gradient
     return data.bound_gradient(gradient)
@@ -170,7 +170,7 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
         return _plain_rows_batch(objective, gradient, data, theta0, rates, tol, by_step, limit, capacity)
     # Where the loss is evaluated after each update, one pass computes it with the next slope.
     is_monitored = data.n > CACHED_POINTS and (capacity == 1 or not by_step)
-    if isinstance(data, Points) and data.weights is None and not is_monitored and data.n <= gradient.at_once and (
+    if isinstance(data, ConstantModelData) and data.weights is None and not is_monitored and data.n <= gradient.at_once and (
             data.n <= THREADED_UPDATE_POINTS or objective.threads.count == 1):
         solver = NumberBatch(gradient, data.targets, theta0, rates, tol, by_step)
         solver.capacity = capacity
@@ -179,7 +179,7 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
     return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
 
 
-def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyRows, theta0: DoubleArray, rates: Rates,
+def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearModelData, theta0: DoubleArray, rates: Rates,
                       tol: float, by_step: bool, limit: int, capacity: int) -> Solver:
     q, moments = rows.n_parameters, objective.second_moments
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
@@ -191,7 +191,7 @@ def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyRows, t
         solver: Any = GramBatch(gram, moment, theta0, rates, tol, by_step)
     elif objective.penalty is not None:
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective))
-    elif not isinstance(rows, Rows) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+    elif not isinstance(rows, LinearModelData) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
     else:
         solver = ArrayBatch(gradient, rows, theta0, rates, tol, by_step)
@@ -202,7 +202,7 @@ def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyRows, t
 def _warm_start(options: DescentOptions, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
     """Descend on a sample of the rows, if that is a small part of them; return where it ends."""
     rows, loss = objective.data, objective.loss
-    size = enough_rows(rows.n_parameters)
+    size = sample_size(rows.n_parameters)
     if loss is None or loss.kinks or not loss.is_convex or rows.n < WARM_START_ROWS * size:
         return None
     sample = objective.on(rows.sample(size))
@@ -225,14 +225,14 @@ def stochastic_solver(objective: Objective, options: DescentOptions, rates: Rate
     preconditioner = None
     if options.precondition is not None:
         preconditioner = objective.preconditioner(options.precondition, is_stochastic=True)
-    if objective.data.is_parted:
+    if objective.data.is_chunked:
         return BlockSGD(objective, options, theta0, rates.is_constant,
                         functools.partial(_group_solver, objective, options, rates, preconditioner))
     return _stochastic_in_memory(objective, options, rates, preconditioner, dataset, theta0)
 
 
 def _group_solver(objective: Objective, options: DescentOptions, rates: Rates, preconditioner: Any,
-                  rows: Points | Rows, theta: Any, first_update: int) -> Solver:
+                  rows: ConstantModelData | LinearModelData, theta: Any, first_update: int) -> Solver:
     """Make the solver of a group of blocks, with the preconditioner of all data."""
     return _stochastic_in_memory(objective.on(rows), options, rates, preconditioner, [], theta, first_update)
 
@@ -245,20 +245,20 @@ def _stochastic_in_memory(objective: Objective, options: DescentOptions, rates: 
     assert generator is not None
     if gradient is None:
         # A Python function of a linear model gets a matrix of one row for a point.
-        points = data.to_shuffle(dataset, options.in_place)
+        points = data.shuffle_buffer(dataset, options.in_place)
         batch_size = 1 if data.is_rows and size is None else size
         return CallableStochastic(objective.partial_gradient, points, batch_size, generator, theta0, rates, tol,
                                   by_step, ProximalStep(objective, preconditioner))
     is_plain = preconditioner is None and objective.penalty is None
-    if isinstance(data, Points) and (data.weights is not None or not is_plain):
+    if isinstance(data, ConstantModelData) and (data.weights is not None or not is_plain):
         rows = data.as_rows()
-        order = rows.to_shuffle(dataset, options.in_place, "a sample_weight, a penalty or a preconditioner")
+        order = rows.shuffle_buffer(dataset, options.in_place, "a sample_weight, a penalty or a preconditioner")
         of_one = ArrayStochastic(gradient, rows, order, size or 1, generator, np.array([theta0]), rates, tol, by_step,
                                  first_update)
         of_one.set_proximal(preconditioner, objective.penalty)
         return OneWeight(of_one)
-    points = data.to_shuffle(dataset, options.in_place)
-    if isinstance(data, Rows):
+    points = data.shuffle_buffer(dataset, options.in_place)
+    if isinstance(data, LinearModelData):
         solver = ArrayStochastic(gradient, data, points, size or 1, generator, theta0, rates, tol, by_step,
                                  first_update)
         if not is_plain:

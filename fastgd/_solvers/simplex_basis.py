@@ -18,7 +18,7 @@ from fastgd._solvers.duality_gap import PiecewiseLinear
 
 if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
-    from fastgd._source.rows import Rows
+    from fastgd._data.arrays import LinearModelData
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
 
@@ -58,7 +58,7 @@ class _Vertex:
     The columns are centred and scaled first.
     """
 
-    def __init__(self, rows: Rows, loss: Loss, theta: DoubleArray) -> None:
+    def __init__(self, rows: LinearModelData, loss: Loss, theta: DoubleArray) -> None:
         first = int(rows.intercept)
         A = np.ones((rows.n, rows.n_parameters))
         A[:, first:] = rows.X

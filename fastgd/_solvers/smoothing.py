@@ -13,14 +13,14 @@ from fastgd._solvers.base import Bound, Outcome, Solver, Steps
 from fastgd._solvers.duality_gap import DualityGap, gradient_bound
 from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.simplex_basis import minimum_at_vertex
-from fastgd._sums import column_sums
+from fastgd._pairwise import column_sums
 from fastgd.results import CONVERGED, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastgd._objective.objective import Objective
-    from fastgd._source import Rows
+    from fastgd._data import LinearModelData
     from fastgd._types import DoubleArray, Theta
 
     #: Offsets of kinks, and the jump of the slope at each.
@@ -228,7 +228,7 @@ class SmoothingSolver:
         return float(distance), float(cost), float(size)
 
 
-def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: Rows, part: slice) -> DoubleArray:
+def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum the distances of residuals from their nearest kink, the costs of smoothing, and abs(y)."""
     with np.errstate(over="ignore", invalid="ignore"):    # the loss is not finite then, and the run ends
         residuals = rows.targets[part] - rows.predictions(theta, part)

@@ -10,15 +10,15 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, va
 
 from fastgd._frames import as_labels, as_numbers, of_arrow
 from fastgd._random import bit_generator_of
-from fastgd._source.facts import with_weight
-from fastgd._source.rows import rows_in_memory
+from fastgd._data.arrays import normalize_weights
+from fastgd._data.arrays import linear_data_like
 from fastgd._validation import check_weights, is_lazy, wrong_dimensions
 from fastgd.estimators import _lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastgd._source import Rows
+    from fastgd._data import LinearModelData
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
     from fastgd.estimators._runs import Fit
@@ -29,7 +29,7 @@ _DTYPES: tuple[Any, ...] = (np.float64, np.float32)
 
 
 class Model(NamedTuple):
-    """What rows are rows of, as `rows_in_memory` asks."""
+    """What rows are rows of, as `linear_data_like` asks."""
 
     intercept: bool
     names: tuple[str, ...] | None
@@ -79,11 +79,12 @@ class Descent(BaseEstimator):    # type: ignore[misc]    # scikit-learn has no t
             raise wrong_dimensions(values, "X", 2)
         return values, names is not None
 
-    def _rows(self, X: FloatArray, targets: FloatArray, weights: DoubleArray | None, options: Options) -> Rows:
+    def _rows(self, X: FloatArray, targets: FloatArray, weights: DoubleArray | None,
+              options: Options) -> LinearModelData:
         """Rows of what was checked."""
-        weights, (X, targets) = with_weight(weights, X, targets)
+        weights, (X, targets) = normalize_weights(weights, X, targets)
         names = getattr(self, "feature_names_in_", None)
-        return rows_in_memory(Model(options.fit_intercept, None if names is None else tuple(names)),  # type: ignore[arg-type]
+        return linear_data_like(Model(options.fit_intercept, None if names is None else tuple(names)),  # type: ignore[arg-type]
                               X, targets, weights)
 
     def _looked_at(self, source: Any) -> None:

@@ -8,8 +8,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd._frames import as_labels
-from fastgd._source import pieces_of
-from fastgd._source.labels import Labels
+from fastgd._data import as_chunks
+from fastgd._data.labels import Labels
 from fastgd._validation import is_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
@@ -348,7 +348,7 @@ class DescentClassifier(OneVsRest):
         labels, rows = (X, None) if y is None else (y, X)
         of_piece = functools.partial(_lazy.right_in, self.classes_, self.coef_, self.intercept_)
         names = getattr(self, "feature_names_in_", None)
-        weight, right = _lazy.scored(pieces_of(labels, rows, sample_weight, Labels()), of_piece, names).sum(axis=0)
+        weight, right = _lazy.scored(as_chunks(labels, rows, sample_weight, Labels()), of_piece, names).sum(axis=0)
         return float(right / weight)
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fastgd._source.blocks import Blocks
-from fastgd._source.pieces import taken
-from fastgd._source.tables import Selection, Wanted
+from fastgd._data.blocks import Blocks
+from fastgd._data.chunked import unplaced_chunk
+from fastgd._data.lazy_columns import Selection, ColumnRoles
 from fastgd._validation import check_design, is_dask
 from fastgd.estimators._classes import chosen
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._source.pieces import Piece, Pieces
+    from fastgd._data.chunked import Chunk, Chunks
     from fastgd._types import DoubleArray, R
 
 
@@ -29,7 +29,7 @@ class Relabelled:
 
     Parameters
     ----------
-    pieces : Pieces
+    pieces : Chunks
         Of targets that are classes.
     positive : float
         The class.
@@ -69,7 +69,7 @@ class Relabelled:
     def bytes_read(self, count: int) -> None:
         self._pieces.bytes_read = count
 
-    def map(self, function: Callable[[Piece], R], *places: Sequence[int] | None) -> Iterator[R]:
+    def map(self, function: Callable[[Chunk], R], *places: Sequence[int] | None) -> Iterator[R]:
         """`function` of each piece, as of any pieces."""
         found: Iterator[R] = self._pieces.map(functools.partial(_of_relabelled, self._relabelled, function), *places)
         return found
@@ -89,19 +89,19 @@ class Relabelled:
 class _Part:
     """The targets of rows on disk, or their weights."""
 
-    def __init__(self, relabelled: Callable[[Piece], Piece], labels: Any, weights: Any, role: str) -> None:
+    def __init__(self, relabelled: Callable[[Chunk], Chunk], labels: Any, weights: Any, role: str) -> None:
         self._relabelled, self._labels, self._weights, self._role = relabelled, labels, weights, role
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, part: Any) -> Any:
-        some = taken(None, self._labels[part], None if self._weights is None else self._weights[part])
+        some = unplaced_chunk(None, self._labels[part], None if self._weights is None else self._weights[part])
         return getattr(self._relabelled(some), self._role)
 
 
 def _relabelled(positive: float, labels: tuple[float, float], class_weights: Mapping[float, float] | None,
-                piece: Piece) -> Piece:
+                piece: Chunk) -> Chunk:
     weights = piece.weights
     if class_weights is not None:
         of_rows = np.zeros(len(piece.targets))
@@ -111,11 +111,11 @@ def _relabelled(positive: float, labels: tuple[float, float], class_weights: Map
     return piece._replace(targets=np.where(piece.targets == positive, labels[1], labels[0]), weights=weights)
 
 
-def _of_relabelled(relabelled: Callable[[Piece], Piece], function: Callable[[Piece], R], piece: Piece) -> R:
+def _of_relabelled(relabelled: Callable[[Chunk], Chunk], function: Callable[[Chunk], R], piece: Chunk) -> R:
     return function(relabelled(piece))
 
 
-def classes_of(pieces: Pieces) -> tuple[NDArray[Any], DoubleArray]:
+def classes_of(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
     """The distinct labels, and the sum of the weights of each.
 
     Raises
@@ -132,7 +132,7 @@ def classes_of(pieces: Pieces) -> tuple[NDArray[Any], DoubleArray]:
     return classes, np.bincount(at, np.concatenate([sums for _, sums, _ in found])).astype(np.float64)
 
 
-def _classes_in(piece: Piece) -> tuple[NDArray[Any], DoubleArray, int]:
+def _classes_in(piece: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
     labels: Any = piece.targets
     if labels.dtype.kind == "f" and (labels != np.trunc(labels)).any():
         raise ValueError("Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects "
@@ -179,7 +179,7 @@ def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, c
                       names: Any) -> Iterator[Any]:
     """What `function` gives for the rows of one block after another; of (X, y) those of X."""
     if wanted is not None:
-        blocks = (raw.X for raw in table._read(Wanted(None, tuple(wanted), None)))
+        blocks = (raw.X for raw in table._read(ColumnRoles(None, tuple(wanted), None)))
     else:
         blocks = (block[0] if isinstance(block, tuple) and len(block) > 1 else block for block in table)
     for X in blocks:
@@ -189,7 +189,7 @@ def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, c
         yield function(array)
 
 
-def scored(pieces: Any, function: Callable[[Piece], DoubleArray], names: Any) -> DoubleArray:
+def scored(pieces: Any, function: Callable[[Chunk], DoubleArray], names: Any) -> DoubleArray:
     """What `function` answers for each piece, in one pass; ValueError for columns of other names."""
     try:
         if pieces.is_remote:
@@ -201,7 +201,7 @@ def scored(pieces: Any, function: Callable[[Piece], DoubleArray], names: Any) ->
         pieces.close()
 
 
-def _predictions_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+def _predictions_in(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
     if piece.X is None:
         raise ValueError("Expected 2D array, got points without X: blocks should be (X, y), or give columns as X.")
     check_features(piece.X.shape[1], coef.shape[-1])
@@ -209,7 +209,7 @@ def _predictions_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleAr
     return predictions
 
 
-def unexplained_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+def unexplained_in(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
     """The weight of the rows, the mean of their targets, and the sums of squares about it and of the residuals."""
     predictions = _predictions_in(coef, intercept, piece)
     weights = np.ones(len(predictions)) if piece.weights is None else piece.weights
@@ -218,7 +218,7 @@ def unexplained_in(coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArr
     return np.array([weight, mean, weights @ (y - mean) ** 2, weights @ (y - predictions) ** 2, len(y)])
 
 
-def right_in(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Piece) -> DoubleArray:
+def right_in(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
     """The weight of the rows, and of those whose class is predicted."""
     is_right = chosen(classes, _predictions_in(coef, intercept, piece)) == piece.targets
     return np.array([len(is_right), is_right.sum()] if piece.weights is None

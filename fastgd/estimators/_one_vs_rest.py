@@ -9,10 +9,10 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._source import pieces_of
-from fastgd._source.labels import Labels
-from fastgd._source.parted import parted
-from fastgd._sums import ALONE
+from fastgd._data import as_chunks
+from fastgd._data.labels import Labels
+from fastgd._data.chunked import scan_chunks
+from fastgd._thread_pool import SERIAL
 from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop
@@ -60,8 +60,8 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         try:
             self._take([ended(done) for done in self._runs(options, sources, score)], options)
         finally:
-            if sources[0].is_parted:
-                sources[0].pieces.close()
+            if sources[0].is_chunked:
+                sources[0].chunks.close()
 
     def _resume(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
         """An epoch of each class."""
@@ -121,13 +121,13 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
 
         A first pass over the labels finds the classes; from then on the targets are the numbers of these.
         """
-        found = pieces_of(y, None if is_lazy(y) else X, sample_weight, Labels())
+        found = as_chunks(y, None if is_lazy(y) else X, sample_weight, Labels())
         try:
             classes, sums = _lazy.classes_of(found)
         finally:
             found.close()
         self.classes_ = two_or_more(classes)
-        pieces = pieces_of(y, X, sample_weight, Labels(classes))
+        pieces = as_chunks(y, X, sample_weight, Labels(classes))
         pieces.passes, pieces.bytes_read = pieces.passes + found.passes, found.bytes_read
         factors = weights_of_classes(self.class_weight, classes, sums)
         by_class = None if factors is None else {float(k): factor for k, factor in enumerate(factors.tolist())}
@@ -135,14 +135,14 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         sources: list[Any] = []
         for k in range(len(classes)) if len(classes) > 2 else [1]:
             relabelled: Any = _lazy.Relabelled(pieces, k, labels, by_class)
-            sources.append(parted(relabelled, options.fit_intercept))
+            sources.append(scan_chunks(relabelled, options.fit_intercept))
             self._looked_at(sources[-1])
         return sources
 
     def _runs(self, options: Options, sources: list[Any], score: Callable[..., float] | None) -> list[Run]:
         """The descent of each class; in threads where nobody looks on and the rows are in memory."""
         starts, generators = self._starts(options, len(sources)), _generators(options, len(sources))
-        objectives = [objective_on(source, options, ALONE if len(sources) > 1 else options.threads)
+        objectives = [objective_on(source, options, SERIAL if len(sources) > 1 else options.threads)
                       for source in sources]
         if options.settings_for(sources[0].p).precondition is not None:
             for objective in objectives[1:]:    # whose metrics are of the same columns
@@ -153,7 +153,7 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
             return run(objectives[k], options, starts[k], generator=generators[k], score=of_class)
 
         is_free = options.settings.display is None and options.settings.callback is None
-        threads = options.threads if is_free and not sources[0].is_parted else ALONE
+        threads = options.threads if is_free and not sources[0].is_chunked else SERIAL
         return [done(0), *threads.map(done, range(1, len(sources)))]
 
     def _take(self, fits: list[Fit], options: Options) -> None:

@@ -8,7 +8,7 @@ from fastgd._limits import MOST_FOR_FIT_BY_GRAM
 from fastgd._objective.objective import check_penalty
 from fastgd._options import batch_options, stochastic_options
 from fastgd._random import bit_generator_of
-from fastgd._sums import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import check_count, check_flag, check_number, check_option
 from fastgd.losses import REGISTRY, Huber, Loss
 from fastgd.losses.base import as_compiled
@@ -16,7 +16,7 @@ from fastgd.schedules import inverse_scaling
 
 if TYPE_CHECKING:
     from fastgd._options import DescentOptions
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import ThreadPool
     from fastgd.penalties import Penalty
 
 #: delta for 95 % of the efficiency of least squares where the errors are normal (P. J. Huber, "Robust Statistics").
@@ -45,7 +45,7 @@ class Options(NamedTuple):
     fit_intercept, warm_start, early_stopping : bool
     validation_fraction, patience : float, int
         Of the early stop.
-    threads : Threads
+    threads : ThreadPool
     """
 
     loss: Loss
@@ -58,7 +58,7 @@ class Options(NamedTuple):
     early_stopping: bool
     validation_fraction: float
     patience: int
-    threads: Threads
+    threads: ThreadPool
 
     @property
     def by_mad(self) -> bool:
@@ -112,7 +112,7 @@ def options_of(estimator: Any, scale: Any = None) -> Options:
         check_flag(estimator.fit_intercept, "fit_intercept"), check_flag(estimator.warm_start, "warm_start"),
         check_flag(estimator.early_stopping, "early_stopping"),
         check_number(estimator.validation_fraction, "validation_fraction", low=0, inclusive=False, high=1),
-        check_count(estimator.n_iter_no_change, "n_iter_no_change"), threads_of(estimator.n_threads))
+        check_count(estimator.n_iter_no_change, "n_iter_no_change"), thread_pool(estimator.n_threads))
 
 
 def loss_of(value: Any) -> Loss:

@@ -9,8 +9,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._source import pieces_of
-from fastgd._source.parted import parted
+from fastgd._data import as_chunks
+from fastgd._data.chunked import scan_chunks
 from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
 from fastgd.estimators._base import Descent, refuse_early_stop, targets_of
@@ -225,7 +225,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         if is_lazy(X, y, sample_weight):
             refuse_early_stop(options)
             dataset, rows = (X, None) if y is None else (y, X)
-            source: Any = parted(pieces_of(dataset, rows, sample_weight), options.fit_intercept)
+            source: Any = scan_chunks(as_chunks(dataset, rows, sample_weight), options.fit_intercept)
             self._looked_at(source)
         else:
             fitted, apart = self._splits(options, self._checked(X, y, sample_weight, y_numeric=True))
@@ -362,7 +362,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         dataset, rows = (X, None) if y is None else (y, X)
         of_piece = functools.partial(_lazy.unexplained_in, self.coef_, self.intercept_)
         names = getattr(self, "feature_names_in_", None)
-        return _lazy.r_squared(_lazy.scored(pieces_of(dataset, rows, sample_weight), of_piece, names))
+        return _lazy.r_squared(_lazy.scored(as_chunks(dataset, rows, sample_weight), of_piece, names))
 
     def _options(self) -> Options:
         options = options_of(self, self.scale)

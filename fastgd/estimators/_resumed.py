@@ -12,7 +12,7 @@ from fastgd._format import is_finite
 from fastgd._limits import ROUNDING
 from fastgd._solvers import run_stochastic
 from fastgd._solvers.concomitant_scale import sizes_of_residuals
-from fastgd._source.rows import rows_in_memory
+from fastgd._data.arrays import linear_data_like
 from fastgd.estimators._running_moments import ROWS_FOR_MOMENTS, RunningCurvature
 from fastgd.estimators._running_scale import RunningScale, are_enough, delta_of
 from fastgd.estimators._runs import Fit, State, fit_of_sample, in_slices
@@ -107,7 +107,7 @@ def _begun(objective: Objective, options: Options, state: State) -> tuple[State,
     held = (*state.held, (rows.X.copy(), rows.targets.copy(), weights))
     if not are_enough(sum(len(targets) for _, targets, _ in held), rows.n_parameters):
         return state._replace(held=held), math.inf
-    so_far = rows_in_memory(rows, *(np.concatenate(parts) for parts in zip(*held, strict=True)))
+    so_far = linear_data_like(rows, *(np.concatenate(parts) for parts in zip(*held, strict=True)))
     scale, theta = fit_of_sample(objective.on(so_far), options, state.theta)
     return state._replace(theta=theta, average=None, averaged=0, held=(),
                           running=RunningScale.of(scale, so_far.n)), scale

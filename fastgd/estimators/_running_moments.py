@@ -8,7 +8,7 @@ import numpy as np
 from fastgd._objective.second_moments import RowMoments
 
 if TYPE_CHECKING:
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._types import DoubleArray
 
 #: Rows that scale the columns well: the deviation of 10 normal numbers is hardly ever below a tenth of its value.
@@ -39,7 +39,7 @@ class RunningCurvature(RowMoments):
     Without an intercept the means are 0.
     """
 
-    def __init__(self, rows: AnyRows, before: Moments | None) -> None:
+    def __init__(self, rows: AnyLinearModelData, before: Moments | None) -> None:
         super().__init__(rows)
         self._before = before
 

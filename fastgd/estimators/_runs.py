@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastgd._options import DescentOptions
     from fastgd._solvers import Outcome
-    from fastgd._sums import Threads
+    from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray
     from fastgd.estimators._options import Options
 
@@ -107,7 +107,7 @@ class Run(NamedTuple):
     scale: float | None
 
 
-def objective_on(source: Any, options: Options, threads: Threads) -> Objective:
+def objective_on(source: Any, options: Options, threads: ThreadPool) -> Objective:
     """The Objective of a loss over a source that was checked."""
     objective = Objective(options.start_loss, None, True, True, threads)
     objective.penalty, objective.data = options.penalty, source
@@ -161,7 +161,7 @@ def _state_of(done: Run) -> State:
     """Where a stochastic fit ended, with what its rows say of the columns and the residuals."""
     objective, settings, outcome = done.objective, done.settings, done.outcome
     theta, moments = np.array(outcome.theta), None
-    if settings.precondition is not None and not objective.data.is_parted:
+    if settings.precondition is not None and not objective.data.is_chunked:
         curvature = RunningCurvature(objective.in_memory, None)    # type: ignore[arg-type]
         moments = curvature.moments(curvature.metric(settings.precondition, 1.0, 0.0, is_stochastic=True).unit)
     return State(theta, theta, None if outcome.average is None else np.array(outcome.average),
@@ -186,7 +186,7 @@ def _unit(objective: Objective, stop: str) -> float:
     assert loss is not None
     if loss.link != "identity" or stop == "epoch":
         return 1.0
-    targets = (source.sample(SAMPLE) if source.is_parted else objective.in_memory).targets
+    targets = (source.sample(SAMPLE) if source.is_chunked else objective.in_memory).targets
     centre = float(targets.mean())
     apart = targets - centre
     with np.errstate(over="ignore"):    # of squares of huge targets

@@ -16,9 +16,9 @@ import numpy as np
 from fastgd._frames import typed_value
 from fastgd._immutable import Immutable
 from fastgd._limits import EVALUATIONS
-from fastgd._source import Points, as_source, no_intercept_without_rows
-from fastgd._source.points import mean_over
-from fastgd._sums import threads_of
+from fastgd._data import ConstantModelData, as_data, check_no_intercept
+from fastgd._data.arrays import mean_over
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import (
     C_NAMES,
     as_float_array,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from fastgd._source.rows import AnyRows
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._types import Count, DoubleArray, Fused, KernelLoss, Number, P, R
 
 #: Type of the mean over the rows of a linear model: float for a loss, an array for a gradient.
@@ -126,17 +126,17 @@ class _Mean(Immutable, Generic[OverRows]):
         if X is not None or (type(dataset) is not np.ndarray and is_lazy(dataset)):
             return self._over_source(theta, dataset, X, fit_intercept, sample_weight, n_threads)
         if fit_intercept is not False:
-            no_intercept_without_rows(fit_intercept)
+            check_no_intercept(fit_intercept)
         theta = theta if type(theta) is float else _one_number(theta)
         targets = as_points(dataset, "dataset")
         if sample_weight is not None:
-            points = Points(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
-            return points.mean(self, theta, threads_of(n_threads))
+            points = ConstantModelData(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
+            return points.mean(self, theta, thread_pool(n_threads))
         if theta != theta:
             return math.nan
         if n_threads is None:
             return mean_over(self, theta, targets)
-        return mean_over(self, theta, targets, threads_of(n_threads))
+        return mean_over(self, theta, targets, thread_pool(n_threads))
 
     def _evaluate_with(self, theta: Any, dataset: Any, args: tuple[Number, ...], named: dict[str, Any],
                        **options: Any) -> Any:
@@ -155,8 +155,8 @@ class _Mean(Immutable, Generic[OverRows]):
 
     def _over_source(self, theta: Any, dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool,
                      sample_weight: ArrayLike | None, n_threads: Count | None) -> OverRows | float:
-        threads = threads_of(n_threads)
-        source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+        threads = thread_pool(n_threads)
+        source = as_data(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
         if not source.is_rows:
             return source.mean(self, _one_number(theta), threads)
         answer: OverRows = source.mean(self, _one_theta(theta, source), threads)
@@ -200,15 +200,15 @@ class _Mean(Immutable, Generic[OverRows]):
         >>> mse.curve([[0, 1], [1, 1]], [1, 3], X=[[0], [2]], fit_intercept=True)
         array([1., 0.])
         """
-        threads = threads_of(n_threads)
+        threads = thread_pool(n_threads)
         if X is not None or is_lazy(dataset):
-            source = as_source(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
+            source = as_data(dataset, X, fit_intercept, sample_weight=sample_weight, threads=threads)
             checked = _many_thetas(thetas, source) if source.is_rows else check_dataset(thetas, "thetas")
             return source.means(self, checked, threads)
-        no_intercept_without_rows(fit_intercept)
+        check_no_intercept(fit_intercept)
         checked = check_dataset(thetas, "thetas")
         targets = as_float_array(dataset, "dataset")
-        points = Points(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
+        points = ConstantModelData(dataset, targets, check_weights(sample_weight, targets.size), is_checked=False)
         return points.means(self, checked, threads)
 
     def version(self, function: Fused[P, R], dtype: np.dtype[Any]) -> Callable[P, R]:
@@ -220,7 +220,7 @@ class _Mean(Immutable, Generic[OverRows]):
         return found
 
 
-def _one_theta(theta: ArrayLike, rows: AnyRows) -> DoubleArray:
+def _one_theta(theta: ArrayLike, rows: AnyLinearModelData) -> DoubleArray:
     """`theta` as an array with a component for each parameter, NaN and infinity included."""
     array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (rows.n_parameters,):
@@ -230,7 +230,7 @@ def _one_theta(theta: ArrayLike, rows: AnyRows) -> DoubleArray:
     return np.ascontiguousarray(array)
 
 
-def _many_thetas(thetas: ArrayLike, rows: AnyRows) -> DoubleArray:
+def _many_thetas(thetas: ArrayLike, rows: AnyLinearModelData) -> DoubleArray:
     array, _ = check_design(thetas, "thetas")
     if array.shape[1] != rows.n_parameters:
         raise ValueError(f"thetas must be an array of shape (m, {rows.n_parameters}), a column for each parameter. "

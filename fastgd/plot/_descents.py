@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastgd._objective.objective import objective_of
-from fastgd._source import Rows
-from fastgd._sums import threads_of
+from fastgd._data import LinearModelData
+from fastgd._thread_pool import thread_pool
 from fastgd._validation import check_dataset, check_number
 from fastgd.plot._axes import BLUE, RUN_COLORS, axes, check_axes, legend, legend_beside, type_and_shape
 from fastgd.plot._on_curve import LossOnPoints, on_curve, usual_range
@@ -48,9 +48,9 @@ class _Surface:
         if X is None:
             raise TypeError("Input X should be a 2d array of real numbers, got None.")
         self._objective = objective_of(loss_fn, None, check_dataset(y, "y"), X, np.shape(X)[1:] == (1,),
-                                       penalty=penalty, threads=threads_of(n_threads))
+                                       penalty=penalty, threads=thread_pool(n_threads))
         source = self._objective.data
-        assert isinstance(source, Rows)
+        assert isinstance(source, LinearModelData)
         self._rows = source
         if source.n_parameters != 2:
             raise ValueError("Input X should have one or two features for two parameters, "

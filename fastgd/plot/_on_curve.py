@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._objective.objective import curve_of
-from fastgd._sums import threads_of
+from fastgd._thread_pool import thread_pool
 from fastgd.plot._axes import BLUE, GREEN, axes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class LossOnPoints:
 
     def __init__(self, loss_fn: ConstantFunction, y_vals: ArrayLike, name: str = "y_vals",
                  penalty: Penalty | None = None, n_threads: Count | None = None) -> None:
-        curve = curve_of(loss_fn, penalty, threads_of(n_threads))
+        curve = curve_of(loss_fn, penalty, thread_pool(n_threads))
         self._objective = curve(y_vals, name)
         self.name = self._objective.name
         self.points = self._objective.in_memory.targets

@@ -13,9 +13,8 @@ import pytest
 from helpers import in_threads, quiet
 
 import fastgd
-from fastgd import _threads
-from fastgd._sums import Threads
-from fastgd._threads import shared
+from fastgd import _thread_pool
+from fastgd._thread_pool import ThreadPool, map_parts
 
 alone = pytest.mark.thread_unsafe(reason="one pool for the process")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -24,8 +23,8 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no f
 @pytest.fixture
 def pool(monkeypatch):
     """A pool of the test's own, without a thread."""
-    pool = _threads._Pool()
-    monkeypatch.setattr(_threads, "_pool", pool)
+    pool = _thread_pool._Workers()
+    monkeypatch.setattr(_thread_pool, "_pool", pool)
     yield pool
     pool.close()
 
@@ -37,7 +36,7 @@ def number_of(pool):
 class TestParts:
     @pytest.mark.parametrize("count", [2, 3, 7])
     def test_are_answered_in_order(self, count):
-        assert shared(str, range(1000), count) == [str(k) for k in range(1000)]
+        assert map_parts(str, range(1000), count) == [str(k) for k in range(1000)]
 
     def test_one_part_after_another_goes_to_whoever_is_free(self):
         by, is_over = {}, threading.Event()
@@ -49,7 +48,7 @@ class TestParts:
             if part == 19:
                 is_over.set()
 
-        shared(work, range(20), 2)
+        map_parts(work, range(20), 2)
         assert len({by[part] for part in range(1, 20)}) == 1
         assert by[0] != by[1]
 
@@ -57,19 +56,19 @@ class TestParts:
     def test_the_caller_waits_for_no_thread_that_has_not_come(self, pool):
         """All threads are kept elsewhere, as a machine that is busy may do."""
         both_are_kept, goes_on = threading.Barrier(3), threading.Event()
-        kept = threading.Thread(target=shared, args=(
+        kept = threading.Thread(target=map_parts, args=(
             lambda part: both_are_kept.wait(10) + goes_on.wait(10), range(2), 2))
         kept.start()
         both_are_kept.wait(10)
         pool._lent.clear()    # so that the pool starts no other
-        assert shared(abs, range(-5, 0), 2) == [5, 4, 3, 2, 1]
+        assert map_parts(abs, range(-5, 0), 2) == [5, 4, 3, 2, 1]
         assert number_of(pool) == 1
         goes_on.set()
         kept.join()
 
     def test_a_part_may_be_shared_itself(self):
         expected = [[k * j for j in range(5)] for k in range(8)]
-        assert shared(lambda k: shared(lambda j: k * j, range(5), 3), range(8), 3) == expected
+        assert map_parts(lambda k: map_parts(lambda j: k * j, range(5), 3), range(8), 3) == expected
 
     @quiet
     def test_callers_at_once_get_their_own_answers(self, many_points):
@@ -96,16 +95,16 @@ class TestThePool:
         assert not pool._lent
 
     def test_starts_no_more_than_there_are_parts(self, pool):
-        assert Threads(1000).map(sum, [[1, 2], [3], [4, 5]]) == [3, 3, 9]
-        assert Threads(1000).map(sum, [[1, 2]]) == [3]
-        assert Threads(1000).map(sum, []) == []
+        assert ThreadPool(1000).map(sum, [[1, 2], [3], [4, 5]]) == [3, 3, 9]
+        assert ThreadPool(1000).map(sum, [[1, 2]]) == [3]
+        assert ThreadPool(1000).map(sum, []) == []
         assert number_of(pool) == 2
 
     def test_has_threads_for_all_callers_at_once(self, pool):
         meeting = threading.Barrier(8)
 
         def work(k):
-            return shared(lambda part: meeting.wait(10), range(2), 2)
+            return map_parts(lambda part: meeting.wait(10), range(2), 2)
 
         in_threads(4, work)    # each of the 8 parts waits for all others
         assert number_of(pool) == 4
@@ -115,7 +114,7 @@ class TestThePool:
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        assert shared(abs, range(-5, 0), 3) == [5, 4, 3, 2, 1]
+        assert map_parts(abs, range(-5, 0), 3) == [5, 4, 3, 2, 1]
         assert number_of(pool) == 0
 
     def test_keeps_no_data(self, pool):
@@ -124,7 +123,7 @@ class TestThePool:
 
         data = Data()
         gone = weakref.ref(data)
-        shared(lambda part, data=data: time.sleep(1e-3), range(8), 3)
+        map_parts(lambda part, data=data: time.sleep(1e-3), range(8), 3)
         del data
         while not pool._offers.empty():
             time.sleep(1e-3)
@@ -136,10 +135,10 @@ class TestThePool:
         assert gone() is None
 
     def test_works_alone_once_it_is_closed(self, pool):
-        assert shared(abs, [-1, -2], 2) == [1, 2]
+        assert map_parts(abs, [-1, -2], 2) == [1, 2]
         pool.close()
         assert not any(thread.is_alive() for thread in pool._threads)
-        assert shared(abs, [-1, -2], 2) == [1, 2]
+        assert map_parts(abs, [-1, -2], 2) == [1, 2]
 
 
 class TestErrors:
@@ -156,9 +155,9 @@ class TestErrors:
             time.sleep(0.05)
 
         with pytest.raises(ZeroDivisionError):
-            shared(work, range(1000), 2)
+            map_parts(work, range(1000), 2)
         assert len(seen) < 10
-        assert shared(str, range(9), 2) == [str(k) for k in range(9)]
+        assert map_parts(str, range(9), 2) == [str(k) for k in range(9)]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
     def test_the_others_leave_after_the_part_they_are_at(self, error):
@@ -173,7 +172,7 @@ class TestErrors:
             done.append(part)
 
         with pytest.raises(error):
-            shared(work, range(1000), 2)
+            map_parts(work, range(1000), 2)
         assert len(done) == 1    # it was waited for
         time.sleep(0.2)
         assert len(done) == 1
@@ -182,9 +181,9 @@ class TestErrors:
         for _ in range(3):
             with interrupted():
                 while True:
-                    shared(time.sleep, [1e-4] * 100, 3)
-            assert shared(str, range(9), 3) == [str(k) for k in range(9)]
-        assert not _threads._pool._lent
+                    map_parts(time.sleep, [1e-4] * 100, 3)
+            assert map_parts(str, range(9), 3) == [str(k) for k in range(9)]
+        assert not _thread_pool._pool._lent
 
     def test_nan_in_a_part_leaves_the_pool_in_order(self, many_points):
         y = many_points.copy()
@@ -204,8 +203,8 @@ class TestFork:
             assert fastgd.grad_huber_loss(0.3, many_points, n_threads=3) == expected
             child = os.fork()
             if child == 0:
-                is_right = not _threads._pool._threads and fastgd.grad_huber_loss(
-                    0.3, many_points, n_threads=3) == expected and len(_threads._pool._threads) == 2
+                is_right = not _thread_pool._pool._threads and fastgd.grad_huber_loss(
+                    0.3, many_points, n_threads=3) == expected and len(_thread_pool._pool._threads) == 2
                 os._exit(0 if is_right else 1)
             assert os.waitpid(child, 0)[1] == 0
         assert fastgd.grad_huber_loss(0.3, many_points, n_threads=3) == expected
@@ -219,7 +218,7 @@ class TestFork:
                 all_are_here.wait(10)
             return goes_on.wait(10)
 
-        other = threading.Thread(target=lambda: answers.append(shared(work, range(9), 3)))
+        other = threading.Thread(target=lambda: answers.append(map_parts(work, range(9), 3)))
         other.start()
         all_are_here.wait(10)
         child = os.fork()

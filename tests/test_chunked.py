@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import fastgd
 from fastgd import losses, penalties, schedules
 from fastgd._objective.objective import objective as _objective
-from fastgd._source.parted import PartedPoints, PartedRows, parted
-from fastgd._source.pieces import Piece
-from fastgd._sums import assembled, branches, covered
+from fastgd._data.chunked import ChunkedConstantModelData, ChunkedLinearModelData, parted
+from fastgd._data.chunked import Chunk
+from fastgd._pairwise import assembled, branches, covered
 from fastgd.losses.builtin import REGISTRY
 
 
@@ -41,7 +41,7 @@ class Cut:
         for index, part in enumerate(self.parts):
             if places is not None and index not in places:
                 continue
-            piece = Piece(index, *(None if array is None else array[part].copy()
+            piece = Chunk(index, *(None if array is None else array[part].copy()
                                    for array in (self.X, self.y, self.weights)))
             self.bytes_read += piece.nbytes
             yield function(piece)
@@ -61,14 +61,14 @@ def sum_of_columns(rows, part):
 @pytest.fixture
 def as_pieces(monkeypatch):
     """A function from a verb to the same verb on pieces, which are given as `dataset`."""
-    plain = _objective.as_source
+    plain = _objective.as_data
 
-    def as_source(dataset, X, fit_intercept, *args, **kwargs):
+    def as_data(dataset, X, fit_intercept, *args, **kwargs):
         if isinstance(dataset, Cut):
-            return parted(dataset, fit_intercept)
+            return scan_chunks(dataset, fit_intercept)
         return plain(dataset, X, fit_intercept, *args, **kwargs)
 
-    monkeypatch.setattr(_objective, "as_source", as_source)
+    monkeypatch.setattr(_objective, "as_data", as_data)
 
 
 def answer(verb, *args, **options):
@@ -165,7 +165,7 @@ def test_what_is_covered_is_assembled_in_the_order_of_the_tree(n, data):
     values = np.random.default_rng(n).normal(size=n) * 10.0 ** np.random.default_rng(1).integers(-8, 8, n)
     leaves = {}
     for start, stop in itertools.pairwise(ends):
-        for first, last, leaf, end in covered(n, start, stop):
+        for first, last, leaf, end in tree_cover(n, start, stop):
             assert start <= first < last <= stop
             assert leaf <= first < last <= end
             leaves.setdefault((leaf, end), []).append((first, last))
@@ -174,43 +174,43 @@ def test_what_is_covered_is_assembled_in_the_order_of_the_tree(n, data):
         assert parts[-1][1] == end
         assert all(before[1] == after[0] for before, after in itertools.pairwise(parts))
         assert len(parts) == 1 or end - leaf <= 128
-    total = assembled(n, ((end, values[leaf:end].sum()) for leaf, end in sorted(leaves)))
+    total = reduce_cover(n, ((end, values[leaf:end].sum()) for leaf, end in sorted(leaves)))
     if tuple(map(int, np.__version__.split(".")[:2])) >= (2, 3):
         assert total == values.sum()
 
 
-class TestParted:
+class TestChunked:
     def source(self, n=5000, p=3, cuts=(7, 700, 701, 4000), **options):
         rng = np.random.default_rng(0)
         X, y = (None if p == 0 else rng.normal(size=(n, p))), rng.normal(size=n)
-        return parted(Cut(y, X, cuts=cuts, **options), False), X, y
+        return scan_chunks(Cut(y, X, cuts=cuts, **options), False), X, y
 
     def test_it_is_of_points_or_of_rows(self):
-        assert isinstance(self.source(p=0)[0], PartedPoints)
-        assert isinstance(self.source()[0], PartedRows)
+        assert isinstance(self.source(p=0)[0], ChunkedConstantModelData)
+        assert isinstance(self.source()[0], ChunkedLinearModelData)
 
     def test_a_sample_is_that_of_an_array(self):
         parts, X, y = self.source(n=20_000)
-        whole = fastgd._source.Rows(X, y, False)
+        whole = fastgd._data.LinearModelData(X, y, False)
         for size in (512, 4096):
             np.testing.assert_array_equal(parts.sample(size).X, whole.sample(size).X)
-        assert parts.pieces.passes == 2    # the first, and one for all samples
+        assert parts.chunks.passes == 2    # the first, and one for all samples
 
     def test_points_drawn_are_those_of_an_array(self):
         parts, _, y = self.source(p=0)
-        np.testing.assert_array_equal(parts.drawn(100).targets, fastgd._source.Points(None, y).drawn(100).targets)
-        np.testing.assert_array_equal(parts.drawn(4000).targets, y)
+        np.testing.assert_array_equal(parts.draw(100).targets, ConstantModelData(None, y).draw(100).targets)
+        np.testing.assert_array_equal(parts.draw(4000).targets, y)
 
     def test_rows_of_cut_leaves_are_brought_once_from_far_away(self):
         parts, X, _ = self.source(is_remote=True)
         for _ in range(3):
             total = parts.total(sum_of_columns, 256)
-        assert parts.pieces.passes == 1 + 1 + 3
+        assert parts.chunks.passes == 1 + 1 + 3
         np.testing.assert_allclose(total, X.sum(axis=0))
 
     def test_an_update_is_a_pass(self, as_pieces):
         parts, X, _ = self.source()
-        result = fastgd.minimize(fastgd.huber_loss, None, parts.pieces, "auto", precondition="gram", tol=1e-10,
+        result = fastgd.minimize(fastgd.huber_loss, None, parts.chunks, "auto", precondition="gram", tol=1e-10,
                                  momentum="nesterov", progress=False, full_output=True)
         assert result.success
         assert result.nit < result.passes <= result.nit + 6    # the Gram matrix, samples, the loss at the end
@@ -220,7 +220,7 @@ class TestParted:
         parts, _, y = self.source(p=0, n=300, cuts=range(1, 300))
         loss = losses.Huber(1.0)
         assert parts.mean(loss, 0.5) == loss(0.5, y)
-        assert [part.stop for part in branches(300, 128)] == [72, 144, 216, 300]
+        assert [part.stop for part in subtrees(300, 128)] == [72, 144, 216, 300]
 
 
 def test_a_function_in_python_is_refused_for_data_that_are_not_in_memory():
@@ -257,7 +257,7 @@ def test_estimators_send_functions_of_values(options, monkeypatch):
     estimators = importlib.import_module("fastgd.estimators")
     regressor = importlib.import_module("fastgd.estimators._regressor")
     monkeypatch.setattr(regressor, "is_lazy", lambda *values: any(isinstance(value, Cut) for value in values))
-    monkeypatch.setattr(regressor, "pieces_of", lambda dataset, X, weights: dataset)
+    monkeypatch.setattr(regressor, "as_chunks", lambda dataset, X, weights: dataset)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30_000, 3))
     y = X @ [1.0, 2.0, 3.0] + rng.standard_t(3, 30_000)

@@ -9,7 +9,8 @@ from helpers import DTYPES, EXACT, course, course_sgd, descend, oracle, quiet, r
 import fastgd
 from fastgd import minimize, reference
 from fastgd._limits import LEAF
-from fastgd._sums import Threads, added, branches
+from fastgd._pairwise import reduce_tree, subtrees
+from fastgd._thread_pool import ThreadPool
 from fastgd.losses import REGISTRY
 
 # Up to 2.2 numpy sums in chunks of 8192, so that its bits differ above that size.
@@ -24,7 +25,7 @@ class TestAboveOneSlice:
     def test_bits_of_numpy_on_many_points(self, name, dtype, n):
         y = targets_for(name, np.random.default_rng(1), n, dtype)
         for ours, numpys in twins(name):
-            assert ours(14.3, y) == float(numpys(14.3, y)), ours
+            assert as_compiled(14.3, y) == float(numpys(14.3, y)), ours
 
     def test_a_curve_is_single_calls(self):
         y = np.random.default_rng(5).normal(15, 3, 2**22 + 1000)
@@ -152,7 +153,7 @@ class TestThreads:
             counts.append(count)
             return [function(part) for part in parts]
 
-        monkeypatch.setattr("fastgd._threads.shared", spy)
+        monkeypatch.setattr("fastgd._thread_pool.map_parts", spy)
         for n_threads in (None, 1):
             call(many_points, n_threads=n_threads)
         assert not counts
@@ -161,7 +162,7 @@ class TestThreads:
 
     @pytest.mark.thread_unsafe(reason="replaces a function")
     def test_are_not_woken_for_little(self, many_points, monkeypatch):
-        monkeypatch.setattr("fastgd._threads.shared", None)
+        monkeypatch.setattr("fastgd._thread_pool.map_parts", None)
         y = many_points[:900_000]
         for loss in REGISTRY.values():
             loss(0.3, y, n_threads=4)
@@ -177,7 +178,7 @@ class TestThreads:
 
     def test_minus_1_is_as_many_as_this_process_may_use(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
-        assert Threads(-1).count == 3
+        assert ThreadPool(-1).count == 3
 
     @pytest.mark.parametrize("n_threads", [0, -2])
     def test_a_number_below_1_is_refused_and_the_words_say_what_minus_1_is(self, n_threads):
@@ -198,8 +199,8 @@ class TestTheTreeOfRows:
     def test_a_loss_is_summed_as_numpy_sums_its_leaves(self, n):
         X, y = rows(n, 3)
         theta = np.array([0.3, -0.2, 0.1])
-        leaves = [fastgd.mse(theta, y[part], X=X[part]) * (part.stop - part.start) for part in branches(n, LEAF)]
-        assert fastgd.mse(theta, y, X=X) == pytest.approx(float(added(n, LEAF, leaves)) / n, rel=1e-15)
+        leaves = [fastgd.mse(theta, y[part], X=X[part]) * (part.stop - part.start) for part in subtrees(n, LEAF)]
+        assert fastgd.mse(theta, y, X=X) == pytest.approx(float(reduce_tree(n, LEAF, leaves)) / n, rel=1e-15)
 
     @pytest.mark.parametrize("name", REGISTRY)
     def test_parts_of_any_size_give_the_same_bits(self, name, monkeypatch):
@@ -208,8 +209,8 @@ class TestTheTreeOfRows:
         loss, options = REGISTRY[name], {"X": X, "fit_intercept": True}
         expected = [(loss(theta, y, **options), loss.gradient(theta, y, **options).tolist()) for theta in thetas]
         for numbers in (1, 5 * 128, 5 * 500, 5 * 2000, 10**9):
-            monkeypatch.setattr("fastgd._source.rows.NUMBERS_OF_A_PART", numbers)
-            monkeypatch.setattr("fastgd._source.rows.CACHED_NUMBERS", numbers)
+            monkeypatch.setattr("fastgd._data.arrays.NUMBERS_OF_A_PART", numbers)
+            monkeypatch.setattr("fastgd._data.arrays.CACHED_NUMBERS", numbers)
             for n_threads in (None, 3):
                 assert [(loss(theta, y, **options, n_threads=n_threads),
                          loss.gradient(theta, y, **options, n_threads=n_threads).tolist())

@@ -1,4 +1,4 @@
-"""Labels of classes in data that are not in memory: of any type in a first pass, numbered from then on."""
+"""Class labels in chunked data: of any type in the first pass, class indices from then on."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,23 +15,14 @@ if TYPE_CHECKING:
 
 
 class Labels(NamedTuple):
-    """How targets that are labels are read.
+    """Reader of targets that are class labels."""
 
-    Attributes
-    ----------
-    classes : ndarray or None
-        The distinct labels, sorted; None in the pass that finds them.
-    """
-
-    classes: NDArray[Any] | None = None
+    classes: NDArray[Any] | None = None    # sorted distinct labels; None in the pass that finds them
 
     def check(self, values: Any) -> NDArray[Any]:
-        """Return labels as they are, or once the classes are known the number of the class of each, in float64.
+        """Return the labels, once the classes are known their class indices in float64.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If they are masked, of two dimensions, missing or of no known class.
+        Raises TypeError or ValueError if labels are masked, two-dimensional, missing or of no known class.
         """
         labels = np.asarray(as_labels(values, "y"))
         if labels.ndim != 1:
@@ -40,7 +31,7 @@ class Labels(NamedTuple):
             check_dataset(labels, "y")
         elif labels.dtype.kind == "O":
             _refuse_missing(labels)
-        return labels if self.classes is None else numbered(labels, self.classes)
+        return labels if self.classes is None else class_indices(labels, self.classes)
 
 
 def _refuse_missing(labels: NDArray[Any]) -> None:
@@ -53,8 +44,8 @@ def _refuse_missing(labels: NDArray[Any]) -> None:
                          f"at position {first}. Drop such rows of all arguments, or fill the gaps.")
 
 
-def numbered(labels: NDArray[Any], classes: NDArray[Any]) -> DoubleArray:
-    """Return the place of each label among the classes; ValueError for one that is not there."""
+def class_indices(labels: NDArray[Any], classes: NDArray[Any]) -> DoubleArray:
+    """Return the index of each label among the classes, in float64; ValueError for an unknown label."""
     at = np.searchsorted(classes, labels)
     is_known = at < len(classes)
     is_known[is_known] = classes[at[is_known]] == labels[is_known]

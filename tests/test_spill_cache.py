@@ -15,8 +15,8 @@ from test_blocks import FRAME, FullDisk, W, X, Y, cut, itself, joined
 
 import fastgd
 from fastgd import Blocks, open_parquet
-from fastgd._source import cache as caches
-from fastgd._source.blocks import pieces_of
+from fastgd._data import spill_cache as caches
+from fastgd._data.blocks import block_chunks
 
 
 class Counted:
@@ -33,7 +33,7 @@ class Counted:
 
 def pieces_with(folder, *arrays):
     factory = Counted(*(arrays or (X, Y, W)))
-    return factory, pieces_of(Blocks(factory, cache=folder))
+    return factory, block_chunks(Blocks(factory, cache=folder))
 
 
 def passed(pieces, expected=(X, Y, W)):
@@ -71,11 +71,11 @@ def test_a_parquet_table_is_known_by_its_files(tmp_path):
         if factor == 2 or not path.exists():
             (FRAME * factor).to_parquet(path)
         table = open_parquet(path, cache=folder)
-        pieces = pieces_of(table["tip"], table[["bill", "size"]], W)
+        pieces = block_chunks(table["tip"], table[["bill", "size"]], W)
         passed(pieces, (X * factor, Y * factor, W))
         passed(pieces, (X * factor, Y * factor, W))
         assert names(folder) == ["X", "json", "targets"], "what is in memory is not written"
-    list(pieces_of(table["tip"]).map(itself))
+    list(block_chunks(table["tip"]).map(itself))
     assert names(folder) == ["X", "json", "json", "targets", "targets"], "another choice of columns"
     path.unlink()
     passed(pieces, (X * 2, Y * 2, W))
@@ -187,8 +187,8 @@ KILLED = """
 import os, sys
 import numpy as np
 from fastgd import Blocks
-from fastgd._source.blocks import pieces_of
-pieces = pieces_of(Blocks(lambda: [np.ones(1000)] * 3, cache=sys.argv[1]))
+from fastgd._data.blocks import block_chunks
+pieces = block_chunks(Blocks(lambda: [np.ones(1000)] * 3, cache=sys.argv[1]))
 passing = pieces.map(lambda piece: piece)
 next(passing)
 os.kill(os.getpid(), 9)

@@ -21,7 +21,7 @@ import pytest
 from helpers import LOSSES
 
 import fastgd
-from fastgd._source import cluster as engine
+from fastgd._data import dask_source as engine
 from fastgd._validation import is_dask
 from fastgd.losses import compiled
 from fastgd.results import SourceError
@@ -32,7 +32,7 @@ distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
-from fastgd._source.dasks import check_can_be_sent, pieces_of  # noqa: E402
+from fastgd._data.dask_source import check_is_picklable, dask_chunks  # noqa: E402
 
 pytestmark = [
     pytest.mark.thread_unsafe(reason="one client is the ambient one of the process"),
@@ -213,11 +213,11 @@ def test_arrays_of_any_chunks_are_the_array(scheduler, seed):
     lazy = {"y": da.from_array(y, chunks=(random_cuts(rng),)), "w": da.from_array(W, chunks=100),
             "X": da.from_array(rows, chunks=(random_cuts(rng), 2))}
     in_memory = {"y": y, "w": W, "X": rows}
-    assert_same(pieces_of(lazy["y"], None, None), y)
-    assert_same(pieces_of(lazy["y"], lazy["X"], lazy["w"]), y, rows, W)
+    assert_same(dask_chunks(lazy["y"], None, None), y)
+    assert_same(dask_chunks(lazy["y"], lazy["X"], lazy["w"]), y, rows, W)
     one = ("y", "w", "X")[seed]
     given = {**lazy, one: in_memory[one]}
-    pieces = pieces_of(given["y"], given["X"], given["w"])
+    pieces = dask_chunks(given["y"], given["X"], given["w"])
     assert_same(pieces, y, rows, W)
     assert pieces.passes == 1
 
@@ -225,12 +225,12 @@ def test_arrays_of_any_chunks_are_the_array(scheduler, seed):
 def test_frames_of_unknown_lengths_are_the_array(scheduler):
     frame = dd.from_pandas(FRAME, npartitions=4)
     columns = frame[["a", "b", "c"]]
-    pieces = pieces_of(frame["y"], columns, frame["w"])
+    pieces = dask_chunks(frame["y"], columns, frame["w"])
     assert len(assert_same(pieces, Y, X, W)) == 4
     assert (pieces.names, pieces.passes, pieces.what, pieces.is_remote) == (["a", "b", "c"], 1, "chunk", True)
-    assert_same(pieces_of(frame["y"].to_dask_array(), columns.to_dask_array(), frame["w"]), Y, X, W)
+    assert_same(dask_chunks(frame["y"].to_dask_array(), columns.to_dask_array(), frame["w"]), Y, X, W)
     # Where known lengths have to agree with them, they are counted.
-    pieces = pieces_of(da.from_array(Y, chunks=100), columns, W)
+    pieces = dask_chunks(da.from_array(Y, chunks=100), columns, W)
     assert len(assert_same(pieces, Y, X, W)) == 4
     assert pieces.passes == 2
 
@@ -238,14 +238,14 @@ def test_frames_of_unknown_lengths_are_the_array(scheduler):
 def test_empty_partitions_have_no_number(scheduler):
     frame = dd.from_pandas(FRAME[["a", "b", "c", "y"]], npartitions=4)
     with_empty = dd.concat([frame[frame["a"] > 1e9], frame, frame[frame["a"] > 1e9]])
-    pieces = pieces_of(with_empty["y"], with_empty[["a", "b", "c"]], None)
+    pieces = dask_chunks(with_empty["y"], with_empty[["a", "b", "c"]], None)
     assert len(assert_same(pieces, Y, X)) == 4
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        pieces_of((empty := frame[frame["a"] > 1e9])["y"], empty[["a"]], None).map(total)
+        dask_chunks((empty := frame[frame["a"] > 1e9])["y"], empty[["a"]], None).map(total)
 
 
 def test_passes_and_bytes_are_counted(scheduler):
-    pieces = pieces_of(da.from_array(Y, chunks=300), da.from_array(X, chunks=(300, 2)), None)
+    pieces = dask_chunks(da.from_array(Y, chunks=300), da.from_array(X, chunks=(300, 2)), None)
     assert list(pieces.map(total)) == list(pieces.map(total))
     assert (pieces.passes, pieces.bytes_read) == (2, 2 * (Y.nbytes + X.nbytes))
 
@@ -257,7 +257,7 @@ def test_pieces_that_are_not_asked_for_are_not_read(tmp_path):
 
     y = da.from_array(Y, chunks=100).map_blocks(read, dtype=float, meta=np.empty(0))
     with dask.config.set(scheduler="synchronous"):
-        pieces = pieces_of(y, None, None)
+        pieces = dask_chunks(y, None, None)
         all_of_them = list(pieces.map(total))
         for path in tmp_path.iterdir():
             path.unlink()
@@ -268,10 +268,10 @@ def test_pieces_that_are_not_asked_for_are_not_read(tmp_path):
 
 def test_processes_give_the_same():
     with dask.config.set(scheduler="processes", num_workers=2):
-        pieces = pieces_of(da.from_array(Y, chunks=300), None, None)
+        pieces = dask_chunks(da.from_array(Y, chunks=300), None, None)
         assert list(pieces.map(total)) == [float(Y[start:start + 300].sum()) for start in range(0, N, 300)]
         with pytest.raises(ValueError, match=r"^Chunk 3: .*dataset.*NaN"):
-            pieces_of(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
+            as_chunks(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
 
 
 def test_any_number_of_workers_gives_the_same(cluster, client):
@@ -279,7 +279,7 @@ def test_any_number_of_workers_gives_the_same(cluster, client):
     for count in (1, 3, 2):
         cluster.scale(count)
         client.wait_for_workers(count)
-        assert_same(pieces_of(y, rows, None), Y, X)
+        assert_same(dask_chunks(y, rows, None), Y, X)
 
 
 def test_a_descent_has_the_bits_of_the_array_for_any_workers_chunks_and_row_groups(cluster, client, tmp_path):
@@ -311,7 +311,7 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
             task = distributed.get_worker().get_current_task()
         return os.getpid(), threading.get_ident(), task
 
-    found = list(pieces_of(da.from_array(Y, chunks=10), None, None).map(who))
+    found = list(dask_chunks(da.from_array(Y, chunks=10), None, None).map(who))
     assert len({task for *_, task in found if task}) == len({pid for pid, *_ in found}) == 2
     assert len({(pid, thread) for pid, thread, _ in found}) == 4
 
@@ -335,7 +335,7 @@ def test_a_pass_is_a_task_a_worker_whose_threads_share_its_chunks(client):
 ])
 def test_what_cannot_be_used_is_refused_by_name(arguments, error, message):
     with dask.config.set(scheduler="synchronous"), pytest.raises(error, match=message):
-        pieces_of(*arguments(dd.from_pandas(FRAME, npartitions=4))).map(total)
+        dask_chunks(*arguments(dd.from_pandas(FRAME, npartitions=4))).map(total)
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
@@ -350,7 +350,7 @@ def test_a_chunk_that_is_wrong_is_named(scheduler, spoil, message):
     y = da.from_array(Y, chunks=100).map_blocks(spoiled, dtype=float, meta=np.empty(0))
     rows = da.from_array(X, chunks=(100, 3))
     with pytest.raises(ValueError, match=message):
-        pieces_of(y, rows, None).map(total)
+        dask_chunks(y, rows, None).map(total)
     assert scheduler in ("synchronous", "threads") or not tasks_left(scheduler)
 
 
@@ -362,10 +362,10 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
 
     y = da.from_array(Y, chunks=100).map_blocks(broken, dtype=float, meta=np.empty(0))
     with pytest.raises(SourceError, match=r"^Chunk 3 .*KeyError: 'nothing'"):
-        pieces_of(y, None, None).map(total)
+        as_chunks(y, None, None).map(total)
     assert not tasks_left(client)
     with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="KeyError") as caught:
-        pieces_of(y, None, None).map(total)
+        as_chunks(y, None, None).map(total)
     assert isinstance(caught.value.__cause__, KeyError)
 
 
@@ -376,7 +376,7 @@ def test_an_error_of_the_function_is_raised_as_it_is(scheduler):
         return 1
 
     with pytest.raises(ZeroDivisionError, match="the third"):
-        pieces_of(da.from_array(Y, chunks=100), None, None).map(refuse)
+        dask_chunks(da.from_array(Y, chunks=100), None, None).map(refuse)
     assert scheduler in ("synchronous", "threads") or not tasks_left(scheduler)
 
 
@@ -384,7 +384,7 @@ def test_data_that_change_between_passes_are_noticed():
     lengths = iter([100] * 10 + [100] * 3 + [99])
     y = da.from_array(Y, chunks=100).map_blocks(lambda block: block[:next(lengths)], dtype=float, meta=np.empty(0))
     with dask.config.set(scheduler="synchronous"):
-        pieces = pieces_of(y, None, None)
+        pieces = dask_chunks(y, None, None)
         pieces.map(total)
         with pytest.raises(SourceError, match=r"99 rows.*100"):
             pieces.map(total)
@@ -423,7 +423,7 @@ def test_other_numbers_in_each_pass_are_noticed(what, scheduler):
              "weights": da.from_array(W, chunks=100)}
     given[what] = given[what].map_blocks(noisy, dtype=float, meta=np.empty((0,) * given[what].ndim))
     with dask.config.set(scheduler=scheduler):
-        pieces = pieces_of(*given.values())
+        pieces = dask_chunks(*given.values())
         pieces.map(total)
         with pytest.raises(SourceError, match=r"Chunk 0.*other numbers.*persist\(\)"):
             pieces.map(total)
@@ -441,7 +441,7 @@ def test_only_the_columns_that_are_asked_for_are_read(tmp_path):
 
     frame = dd.from_map(read, range(2), meta=FRAME[:0])
     with dask.config.set(scheduler="synchronous"):
-        assert_same(pieces_of(frame["y"], frame[["b"]], None), Y, X[:, 1:2])
+        assert_same(dask_chunks(frame["y"], frame[["b"]], None), Y, X[:, 1:2])
     assert {path.name for path in tmp_path.iterdir()} == {"0-y", "0-b", "1-y", "1-b"}
 
 
@@ -452,19 +452,19 @@ def test_what_two_columns_are_made_from_is_read_once(tmp_path):
 
     frame = dd.from_delayed([dask.delayed(read)(k) for k in range(2)], meta=FRAME[:0]).map_partitions(pd.DataFrame.copy)
     with dask.config.set(scheduler="synchronous"):
-        pieces_of(frame["y"], frame[["b"]], frame["w"]).map(total)
+        dask_chunks(frame["y"], frame[["b"]], frame["w"]).map(total)
     assert [(tmp_path / str(k)).read_text() for k in range(2)] == ["x", "x"]
 
 
 def test_kept_pieces_do_not_keep_the_frame_they_came_from(client):
     frame = dd.from_pandas(FRAME.drop(columns="text"), npartitions=2)
-    found = pieces_of(frame["y"], frame[["a"]], frame["w"]).map(
+    found = dask_chunks(frame["y"], frame[["a"]], frame["w"]).map(
         lambda piece: [array.flags.owndata for array in piece[1:]])
     assert list(found) == [[True] * 3] * 2
 
 
 def test_data_are_let_go_with_the_pieces(client):
-    pieces = pieces_of(da.from_array(Y, chunks=100), None, None)
+    pieces = dask_chunks(da.from_array(Y, chunks=100), None, None)
     for let_go in (pieces.close, lambda: None):
         before = list(pieces.map(total))
         assert client.futures
@@ -480,7 +480,7 @@ def pids(client):
 
 
 def test_a_worker_that_is_killed_between_passes_costs_no_bit(client):
-    pieces = pieces_of(da.from_array(Y, chunks=30), da.from_array(X, chunks=(30, 3)), None)
+    pieces = dask_chunks(da.from_array(Y, chunks=30), da.from_array(X, chunks=(30, 3)), None)
     before, running = list(pieces.map(total)), pids(client)
     os.kill(min(running), signal.SIGKILL)
     assert list(pieces.map(total)) == before
@@ -498,7 +498,7 @@ def test_a_worker_that_is_killed_within_a_pass_costs_no_bit(client, tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return total(piece)
 
-    pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+    pieces = dask_chunks(da.from_array(Y, chunks=30), None, None)
     running = pids(client)
     assert list(pieces.map(total_or_die)) == [float(Y[start:start + 30].sum()) for start in range(0, N, 30)]
     assert os.path.exists(flag)
@@ -510,7 +510,7 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
     def die(piece):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+    pieces = as_chunks(da.from_array(Y, chunks=30), None, None)
     with pytest.raises(SourceError, match=r"worker.*2 of them.*theta0=error\.result\.x"):
         pieces.map(die)
     assert not tasks_left(client)
@@ -523,8 +523,8 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch):
           distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as empty,
           distributed.Client(empty)):
         with pytest.raises(SourceError, match=r"no workers for .* seconds\. theta0=error\.result\.x"):
-            pieces_of(da.from_array(Y, chunks=30), None, None).map(total)
-        pieces = pieces_of(da.from_array(Y, chunks=30), None, None)
+            dask_chunks(da.from_array(Y, chunks=30), None, None).map(total)
+        pieces = dask_chunks(da.from_array(Y, chunks=30), None, None)
         monkeypatch.setattr(engine, "NO_WORKERS", 60)
         threading.Timer(0.3, empty.scheduler.loop.add_callback, [empty.scheduler.close]).start()
         with pytest.raises(SourceError, match=r"cluster was closed.*theta0=error\.result\.x"):
@@ -536,15 +536,15 @@ def test_an_interrupt_is_answered_and_leaves_a_client_that_works(client):
     code = textwrap.dedent("""
         import gc, sys, time
         import dask.array as da, distributed, numpy as np
-        from fastgd._source.dasks import pieces_of
+        from fastgd._data.dask_source import dask_chunks
 
         gc.disable()    # out of a callback of distributed's, when garbage is collected, an interrupt does not come
         client = distributed.Client(sys.argv[1])
         y = da.ones(1000, chunks=10)
-        pieces = pieces_of(y, None, None)
+        pieces = dask_chunks(y, None, None)
         for stage in ("load", "pass"):
             if stage == "load":
-                asked = pieces_of(y.map_blocks(lambda block: (time.sleep(0.2), block)[1], dtype=float), None, None)
+                asked = dask_chunks(y.map_blocks(lambda block: (time.sleep(0.2), block)[1], dtype=float), None, None)
                 function = len
             else:
                 pieces.map(len)
@@ -588,7 +588,7 @@ def no_garbage():
 @pytest.mark.parametrize("name", ["synchronous", "threads"])
 def test_an_interrupt_is_answered_without_a_cluster(interrupted, name):
     with dask.config.set(scheduler=name):
-        pieces = pieces_of(da.from_array(Y, chunks=10), None, None)
+        pieces = dask_chunks(da.from_array(Y, chunks=10), None, None)
         with interrupted():
             pieces.map(slow_total)
         assert len(list(pieces.map(total))) == 100
@@ -597,7 +597,7 @@ def test_an_interrupt_is_answered_without_a_cluster(interrupted, name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_gradients_can_be_sent(name):
     for function in (LOSSES[name], LOSSES[name].gradient, functools.partial(sum, LOSSES[name])):
-        sent = cloudpickle.loads(engine.dumped(function))
+        sent = cloudpickle.loads(engine.pickle_function(function))
         assert sent == function or (sent.func, sent.args) == (function.func, function.args)
 
 
@@ -612,13 +612,13 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
         read.append(1)
         return block
 
-    pieces = pieces_of(da.from_array(Y, chunks=300).map_blocks(seen, dtype=float, meta=np.empty(0)), None, None)
+    pieces = dask_chunks(da.from_array(Y, chunks=300).map_blocks(seen, dtype=float, meta=np.empty(0)), None, None)
     called = functools.partial(lambda loss, piece: len(piece.targets), own)
     if scheduler in ("synchronous", "threads"):
-        check_can_be_sent(own)
+        check_is_picklable(own)
         assert sum(pieces.map(called)) == N
     else:
-        for refused in (check_can_be_sent, pieces.map):
+        for refused in (check_is_picklable, pieces.map):
             with pytest.raises(TypeError, match=r"<compiled loss own>.*threads"):
                 refused(called)
         assert not scheduler.futures
@@ -627,8 +627,8 @@ def test_a_loss_from_c_functions_is_refused_before_anything_is_read(scheduler):
 def test_passes_can_be_made_within_tasks(client):
     """Whose places in the workers' pools, here all, the tasks of these passes take meanwhile."""
     y = da.from_array(Y, chunks=300)
-    found = client.map(lambda _: list(pieces_of(y, None, None).map(total)), range(4), pure=False)
-    assert [each.result(timeout=20) for each in found] == [list(pieces_of(y, None, None).map(total))] * 4
+    found = client.map(lambda _: list(dask_chunks(y, None, None).map(total)), range(4), pure=False)
+    assert [each.result(timeout=20) for each in found] == [list(dask_chunks(y, None, None).map(total))] * 4
 
 
 def test_what_is_of_dask_is_known_without_dask():

@@ -8,8 +8,8 @@ from helpers import DTYPES, EXACT, GRID, descend, quiet, read_only, sgd, targets
 
 import fastgd
 from fastgd import minimize, minimize_sgd, reference, simple_minimize
-from fastgd._source import Points
-from fastgd._source.facts import with_weight
+from fastgd._data import ConstantModelData
+from fastgd._data.arrays import normalize_weights
 from fastgd.losses import REGISTRY
 from fastgd.schedules import inverse_scaling
 
@@ -155,44 +155,44 @@ class TestTheCallersArray:
 class TestWeights:
     def test_have_a_mean_of_one_without_what_weighs_nothing(self):
         y = np.array([1.0, 2.0, 3.0, 4.0])
-        weights, (points, places) = with_weight(np.array([0.0, 1.0, 0.0, 3.0]), y, np.arange(4))
+        weights, (points, places) = normalize_weights(np.array([0.0, 1.0, 0.0, 3.0]), y, np.arange(4))
         assert weights.tolist() == [0.5, 1.5]
         assert points.tolist() == [2, 4]
         assert places.tolist() == [1, 3]
 
     def test_that_are_equal_are_none(self):
         y = np.array([1.0, 2.0, 3.0])
-        assert with_weight(None, y) == (None, (y,))
-        weights, (points,) = with_weight(np.full(3, 0.1), y)
+        assert normalize_weights(None, y) == (None, (y,))
+        weights, (points,) = normalize_weights(np.full(3, 0.1), y)
         assert weights is None
         assert points is y
-        weights, (points,) = with_weight(np.array([0.0, 7.0, 7.0]), y)
+        weights, (points,) = normalize_weights(np.array([0.0, 7.0, 7.0]), y)
         assert weights is None
         assert points.tolist() == [2, 3]
 
     @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300])
     def test_may_be_of_any_size(self, scale):
-        weights, _ = with_weight(np.array([1.0, 2.0, 3.0, 4.0]) * scale * 4e7, np.zeros(4))
+        weights, _ = normalize_weights(np.array([1.0, 2.0, 3.0, 4.0]) * scale * 4e7, np.zeros(4))
         assert weights == pytest.approx([0.4, 0.8, 1.2, 1.6], rel=1e-12)
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_are_drawn_with_their_points(self, dtype):
         y = np.random.default_rng(0).permutation(np.arange(1, 10_001)).astype(dtype)
-        points = Points(y, y, y.astype(float))
-        drawn = points.drawn(100)
+        points = ConstantModelData(y, y, y.astype(float))
+        drawn = points.draw(100)
         assert drawn.n == len(drawn.targets) == len(drawn.weights) == 100
         assert drawn.targets.dtype == drawn.weights.dtype == dtype
         assert np.isin(drawn.targets, y).all()
         ratio = drawn.weights / drawn.targets
         assert ratio == pytest.approx(np.full(100, ratio[0]), rel=1e-6)
         assert drawn.weights.mean() == pytest.approx(1, rel=1e-6)
-        assert np.array_equal(points.drawn(100).targets, drawn.targets)
-        assert Points(y, y).drawn(100).weights is None
+        assert np.array_equal(points.draw(100).targets, drawn.targets)
+        assert ConstantModelData(y, y).draw(100).weights is None
 
     def test_hardly_more_points_than_asked_for_are_all_drawn(self):
-        points = Points(None, np.arange(200.0))
-        assert points.drawn(100) is points
-        assert points.drawn(99) is not points
+        points = ConstantModelData(None, np.arange(200.0))
+        assert points.draw(100) is points
+        assert points.draw(99) is not points
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -202,7 +202,7 @@ def test_a_pass_for_both_has_the_bits_of_one_for_each(name, weighted, dtype):
     rng, loss = np.random.default_rng(3), REGISTRY[name]
     for n in (1, 7, 129, 5003):
         y = targets_for(name, rng, n, dtype)
-        points = Points(y, y, rng.random(n) if weighted else None)
+        points = ConstantModelData(y, y, rng.random(n) if weighted else None)
         value, slope = points.value_and_slope(loss, 14.2)
         assert (value, slope) == (points.mean(loss, 14.2), points.mean(loss.gradient, 14.2))
         assert points.value_and_slopes(loss, [14.2, 3.0]) == [value, slope, points.mean(loss.gradient, 3.0)]

@@ -1,9 +1,9 @@
-"""Rows on disk as raw numbers: a cache that later runs find again, or files without a name that end with their user.
+"""Spill rows to uncompressed files, which are a cache for later runs or vanish with the process.
 
-A folder of a cache holds for each choice of columns a manifest, ``<key>.json``, and a file for each array,
-``<key>-<token>.X`` and so on. The manifest is written last, and put in place at once, so that what it names is whole. A
-writer holds a lock on its files until then; files of ours that no manifest names and nobody locks were left by a run
-that was killed, or by what a manifest named before.
+For each choice of columns the folder of a cache holds a manifest, ``<key>.json``, and a file for each array,
+``<key>-<token>.X`` and so on. The manifest is written last and replaced atomically, so the files that it names are
+complete. Until then a writer locks its files. Unlocked files that no manifest names are left over from a killed run or
+an earlier manifest, and are removed.
 """
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:    # Windows, which does not remove a file that is open
+except ImportError:    # Windows, where an open file cannot be removed
     fcntl = None    # type: ignore[assignment]
 
 _VERSION = 1
-_OURS = re.compile(r"([0-9a-f]{16})(?:\.json|-([0-9a-f]{16})\.(?:json|X|targets|weights))")
+_FILE_NAME = re.compile(r"([0-9a-f]{16})(?:\.json|-([0-9a-f]{16})\.(?:json|X|targets|weights))")
 
 
-class Kept(NamedTuple):
-    """Arrays on disk, of all rows: X, targets and weights, those that there are; and how long the blocks are."""
+class CachedArrays(NamedTuple):
+    """Memory-mapped X, targets and weights of all rows, as far as they exist, and the lengths of the blocks."""
 
     arrays: Mapping[str, FloatArray]
     lengths: list[int]
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
 
 
 class Spill:
-    """Rows that are appended to files, one for each array."""
+    """Files to which the rows of blocks are appended, one for each array."""
 
     def __init__(self, create: Callable[[str], IO[bytes]], folder: str, advice: str) -> None:
         self._create, self._folder, self._advice = create, folder, advice
@@ -50,7 +50,7 @@ class Spill:
         self.n = 0
 
     def append(self, arrays: Mapping[str, FloatArray]) -> None:
-        """Write the rows of a block; OSError that says what to do if they cannot be written."""
+        """Append the rows of a block; an OSError gets advice."""
         with self.writing():
             for role, array in arrays.items():
                 if role not in self._files:
@@ -61,15 +61,15 @@ class Spill:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """What may find the disk full, or the folder read-only."""
+        """Add advice to the OSError of a full disk or a read-only folder."""
         try:
             yield
         except OSError as error:
-            raise OSError(error.errno, f"cannot write to {self._folder}: {error.strerror or error}. What was written "
-                                       f"is removed again. {self._advice}") from error
+            raise OSError(error.errno, f"cannot write to {self._folder}: {error.strerror or error}. The files are "
+                                       f"removed again. {self._advice}") from error
 
     def arrays(self) -> dict[str, FloatArray]:
-        """What was written, mapped: it takes no memory but the system's own cache."""
+        """Map the files; they take no memory beyond the page cache of the system."""
         with self.writing():
             for file in self._files.values():
                 file.flush()
@@ -77,9 +77,9 @@ class Spill:
                 for (role, file), (dtype, row) in zip(self._files.items(), self._row.values(), strict=True)}
 
     def close(self) -> None:
-        """Close the files; those without a name are then gone once nothing maps them."""
+        """Close the files; nameless ones vanish once nothing maps them."""
         for file in self._files.values():
-            with contextlib.suppress(OSError):    # what a full disk did not take is written once more
+            with contextlib.suppress(OSError):    # close flushes again what a full disk did not take
                 _lock(file, "LOCK_UN")
                 file.close()
 
@@ -89,19 +89,19 @@ def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FloatArr
 
 
 class Cache:
-    """One choice of columns in the folder of a cache; ValueError if there is something in it that is not ours."""
+    """Cache of one choice of columns; ValueError if the folder holds files of another kind."""
 
     def __init__(self, folder: str, choice: Any) -> None:
         self._folder = folder
         self._key = hashlib.blake2b(json.dumps(choice).encode(), digest_size=8).hexdigest()
         self._token = secrets.token_hex(8)
-        self._made_folder = False
+        self._has_made_folder = False
         if os.path.exists(folder) and not os.path.isdir(folder):
-            raise NotADirectoryError(f"cache={folder!r} is no folder.")
+            raise NotADirectoryError(f"cache={folder!r} is not a folder.")
         for name in self._names():
-            if not _OURS.fullmatch(name) and not name.startswith("."):
-                raise ValueError(f"The folder cache={folder!r} holds {name!r}, which is of no cache. Give a folder of "
-                                 "its own: an empty one, or one that is not there yet.")
+            if not _FILE_NAME.fullmatch(name) and not name.startswith("."):
+                raise ValueError(f"The folder cache={folder!r} holds {name!r}, which is not a cache file. Pass an "
+                                 "empty folder, or one that does not exist.")
 
     def _names(self) -> list[str]:
         try:
@@ -113,18 +113,18 @@ class Cache:
         return os.path.join(self._folder, self._key + ending)
 
     def _manifest(self) -> dict[str, Any] | None:
-        """What the manifest says, or None if there is none that can be read."""
+        """Read the manifest; None if there is none that is valid."""
         try:
             with open(self._path(".json"), encoding="utf-8") as file:
                 manifest = json.load(file)
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
-        is_ours = isinstance(manifest, dict) and [manifest.get("version"), manifest.get("byteorder")] == [
+        is_valid = isinstance(manifest, dict) and [manifest.get("version"), manifest.get("byteorder")] == [
             _VERSION, sys.byteorder]
-        return manifest if is_ours else None
+        return manifest if is_valid else None
 
-    def find(self, source: Any) -> Kept | None:
-        """What an earlier run kept of the same source; None if there is nothing, or not all of it."""
+    def find(self, source: Any) -> CachedArrays | None:
+        """Return the arrays that an earlier run cached of the same data; None unless they are complete."""
         manifest = self._manifest()
         if manifest is None or manifest["source"] != json.loads(json.dumps(source)):
             return None
@@ -137,18 +137,18 @@ class Cache:
                 arrays[role] = _mapped(path, np.dtype(dtype), tuple(shape))
             except FileNotFoundError:
                 return None
-        return Kept(arrays, manifest["lengths"], manifest["names"])
+        return CachedArrays(arrays, manifest["lengths"], manifest["names"])
 
     def spill(self) -> Spill:
-        """What the first pass writes to."""
-        spill = Spill(self._create, self._folder, "Free space, give another folder or leave cache=None, which reads "
-                                                  "the data anew in each pass.")
-        self._made_folder = not os.path.isdir(self._folder)
+        """Open the files that the first pass writes."""
+        spill = Spill(self._create, self._folder, "Free space, pass another folder or cache=None, which reads the "
+                                                  "data anew in each pass.")
+        self._has_made_folder = not os.path.isdir(self._folder)
         try:
             with spill.writing():
                 os.makedirs(self._folder, exist_ok=True)
                 self._remove_leftovers()
-                self._create("json").close()    # so that a folder that takes no files is known before anything is read
+                self._create("json").close()    # fails on a read-only folder before anything is read
                 os.remove(self._path(f"-{self._token}.json"))
         except OSError:
             self.discard(spill)
@@ -160,8 +160,8 @@ class Cache:
         _lock(file, "LOCK_EX")
         return file
 
-    def keep(self, spill: Spill, source: Any, lengths: list[int], names: list[str] | None) -> Kept:
-        """Put what was written in the place of what was there."""
+    def keep(self, spill: Spill, source: Any, lengths: list[int], names: list[str] | None) -> CachedArrays:
+        """Replace the cached arrays by the written ones."""
         arrays = spill.arrays()
         manifest = {"version": _VERSION, "byteorder": sys.byteorder, "source": source, "lengths": lengths,
                     "names": names, "arrays": {
@@ -172,27 +172,27 @@ class Cache:
             with open(draft, "x", encoding="utf-8") as file:
                 json.dump(manifest, file)
             os.replace(draft, self._path(".json"))
-        spill.close()    # the lock too, which else would last as long as the files are mapped
+        spill.close()    # and unlock, as a lock lasts as long as a file is mapped
         self._remove_leftovers()
-        return Kept(arrays, lengths, names)
+        return CachedArrays(arrays, lengths, names)
 
     def discard(self, spill: Spill) -> None:
-        """Remove what was written."""
+        """Remove the written files."""
         spill.close()
         for role in ("X", "targets", "weights", "json"):
             with contextlib.suppress(OSError):
                 os.remove(self._path(f"-{self._token}.{role}"))
-        if self._made_folder:
-            with contextlib.suppress(OSError):    # another process may have begun to use it
+        if self._has_made_folder:
+            with contextlib.suppress(OSError):    # another process may use it by now
                 os.rmdir(self._folder)
 
     def _remove_leftovers(self) -> None:
-        """Remove the files for this choice that no manifest names and no process writes."""
+        """Remove files of this choice that no manifest names and no process locks."""
         for name in self._names():
-            match = _OURS.fullmatch(name)
+            match = _FILE_NAME.fullmatch(name)
             if match and match[1] == self._key and match[2]:
                 with contextlib.suppress(OSError), _all_locked(self._folder, f"{self._key}-{match[2]}."):
-                    # Read under the lock, which a writer holds until its manifest is in place.
+                    # Read under the lock, which a writer holds until its manifest is written.
                     manifest = self._manifest()
                     if manifest is None or name not in [file for file, *_ in manifest["arrays"].values()]:
                         os.remove(os.path.join(self._folder, name))
@@ -205,7 +205,7 @@ def _lock(file: IO[bytes], *how: str) -> None:
 
 @contextlib.contextmanager
 def _all_locked(folder: str, start: str) -> Iterator[None]:
-    """Hold the locks of the files that one writer made; BlockingIOError if it still writes."""
+    """Lock the files of one writer; BlockingIOError if it still writes."""
     with contextlib.ExitStack() as files:
         for name in os.listdir(folder):
             if name.startswith(start):

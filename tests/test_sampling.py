@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from fastgd import Blocks
-from fastgd._source import as_source
-from fastgd._source.telling import mean_square, telling_rows, variance_of_targets
+from fastgd._data import as_data
+from fastgd._data.sampling import mean_square, sample_by_leverage, target_variance
 
 SIZE = 500
 
@@ -19,13 +19,13 @@ def _data(n=20_000):
 
 
 def _drawn(source, X):
-    return telling_rows(source, X.mean(axis=0), X.std(axis=0), SIZE)
+    return sample_by_leverage(source, X.mean(axis=0), X.std(axis=0), SIZE)
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 def test_what_few_rows_carry_is_drawn_and_means_are_those_of_all(is_weighted):
     X, y, weights = _data()
-    source = as_source(y, X, True, sample_weight=weights if is_weighted else None)
+    source = as_data(y, X, True, sample_weight=weights if is_weighted else None)
     drawn = _drawn(source, X)
     assert drawn.X[:, 0].sum() == 10
     assert SIZE / 2 < drawn.n <= SIZE
@@ -39,11 +39,11 @@ def test_what_few_rows_carry_is_drawn_and_means_are_those_of_all(is_weighted):
 
 def test_no_bit_depends_on_where_the_data_are_cut():
     X, y, weights = _data(3000)
-    whole = as_source(y, X, True, sample_weight=weights)
+    whole = as_data(y, X, True, sample_weight=weights)
     theta = np.array([0.1, 1.0, 2.0, 3.0])
     for cuts in ([7, 8, 1500], [1, 2999]):
         blocks = Blocks(lambda cuts=cuts: zip(*(np.split(each, cuts) for each in (X, y, weights)), strict=True))
-        parted = as_source(blocks, None, True)
+        parted = as_data(blocks, None, True)
         for one, other in ((_drawn(whole, X), _drawn(parted, X)),):
             assert np.array_equal(one.X, other.X)
             assert np.array_equal(one.targets, other.targets)
@@ -55,7 +55,7 @@ def test_no_bit_depends_on_where_the_data_are_cut():
 
 def test_the_mean_square_is_numpys():
     X, y, weights = _data(1000)
-    source = as_source(y, X, True, sample_weight=weights)
+    source = as_data(y, X, True, sample_weight=weights)
     theta = np.array([0.1, 1.0, 2.0, 3.0])
     fitted = 0.1 + X @ theta[1:]
     assert mean_square(source, theta, of_residuals=True) == pytest.approx(
@@ -67,12 +67,12 @@ def test_the_mean_square_is_numpys():
 def test_the_variance_is_numpys_far_from_0_too():
     X, y, weights = _data(1000)
     y = y + 1e9
-    source = as_source(y, X, True, sample_weight=weights)
+    source = as_data(y, X, True, sample_weight=weights)
     mean = np.average(y, weights=weights)
-    assert variance_of_targets(source) == pytest.approx(np.average((y - mean)**2, weights=weights), rel=1e-9)
-    assert variance_of_targets(as_source(np.full(5, 3.0), X[:5], True)) == 0
+    assert target_variance(source) == pytest.approx(np.average((y - mean)**2, weights=weights), rel=1e-9)
+    assert target_variance(as_data(np.full(5, 3.0), X[:5], True)) == 0
 
 
 def test_nothing_is_drawn_of_nothing():
     X, y, _ = _data(10)
-    assert telling_rows(as_source(y, X, True), X.mean(axis=0), np.full(3, 1.0), 0) is None
+    assert sample_by_leverage(as_data(y, X, True), X.mean(axis=0), np.full(3, 1.0), 0) is None

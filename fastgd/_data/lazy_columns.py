@@ -1,4 +1,4 @@
-"""What lazy data are: tables that are read in blocks, and columns of them that go where arrays go."""
+"""Lazy tables, which are read in blocks, and selections of their columns, which are passed in place of arrays."""
 from __future__ import annotations
 
 import os
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 
-class Wanted(NamedTuple):
-    """The columns that are read: names, or None for what is not read; of all None each block says what it holds."""
+class ColumnRoles(NamedTuple):
+    """Names of the columns to read, None for a role without one; all None if blocks have roles of their own."""
 
     targets: str | None = None
     X: tuple[str, ...] | None = None
@@ -19,32 +19,29 @@ class Wanted(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the blocks come as they are, with all that is in them."""
-        return self == Wanted()
+        """True if blocks are read as they are, with all roles that they have."""
+        return self == ColumnRoles()
 
     @property
     def names(self) -> list[str]:
-        """Each of the columns, once."""
+        """Distinct names of all columns."""
         single = [name for name in (self.targets, self.weights) if name is not None]
         return list(dict.fromkeys([*single, *(self.X or ())]))
 
 
-class Raw(NamedTuple):
-    """What was read for a block, not yet checked. What `where` says names it in a message.
-
-    Nobody overwrites the arrays if they are ours.
-    """
+class RawBlock(NamedTuple):
+    """Unchecked content of a block, which messages call `where`; with is_owned no one overwrites the arrays."""
 
     where: str
     X: Any
     targets: Any
     weights: Any
     names: tuple[str, ...] | None = None
-    is_ours: bool = False
+    is_owned: bool = False
 
 
 def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
-    """The option `cache` as a path; TypeError if it is none."""
+    """Return the option `cache` as a str or None; TypeError for anything else."""
     if cache is not None and not isinstance(cache, (str, os.PathLike)):
         raise TypeError(f"The 'cache' parameter must be None or the path of a folder. Got {described(cache)} of type "
                         f"{type(cache).__name__}.")
@@ -52,25 +49,22 @@ def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
 
 
 class Lazy:
-    """Data that are not in memory, which numpy must not take for a sequence or an object."""
+    """Data that are not in memory; numpy must not convert them to a sequence or an object."""
 
     is_lazy = True
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"{self!r} is not in memory, and is not loaded unasked. fastgd.minimize reads it in blocks; "
-                        "for an array, read the data by the library that made them.")
+        raise TypeError(f"{self!r} is not in memory and is not converted to an array. fastgd.minimize reads it in "
+                        "blocks; to get an array, read the data with the library that wrote them.")
 
 
 class Table(Lazy):
-    """What is read in blocks, the same ones each time."""
+    """Table that is read in blocks, the same ones in each pass."""
 
     cache: str | None = None
 
     def __getitem__(self, names: str | Sequence[str]) -> Selection:
-        """A column, ``table["tip"]``, or several, ``table[["bill", "size"]]``, to be given in place of an array.
-
-        Nothing is read.
-        """
+        """Select a column, ``table["tip"]``, or several, ``table[["bill", "size"]]``; nothing is read."""
         if isinstance(names, str):
             self._check_columns((names,))
             return Selection(self, names)
@@ -79,29 +73,29 @@ class Table(Lazy):
         self._check_columns(tuple(names))
         return Selection(self, tuple(names))
 
-    __iter__: Any = None    # else Python would try table[0], table[1], ...
+    __iter__: Any = None    # without it Python would try table[0], table[1], ...
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
-        """Raise ValueError for a name that is known to be of no column, or of several."""
+        """Raise ValueError for a name that is known to be of no column or of several."""
 
     def _check_numbers(self, names: Sequence[str]) -> None:
-        """Raise TypeError for a column that is known to be of other than numbers."""
+        """Raise TypeError for a column that is known not to be numeric."""
 
-    def _whole(self) -> Wanted:
-        """What is read if the table is given as `dataset` alone."""
-        return Wanted()
+    def _whole(self) -> ColumnRoles:
+        """Return the columns to read if the table is passed as `dataset` alone."""
+        return ColumnRoles()
 
-    def _read(self, wanted: Wanted) -> Generator[Raw]:
-        """All blocks; SourceError where one cannot be read."""
+    def _read(self, roles: ColumnRoles) -> Generator[RawBlock]:
+        """Yield all blocks; SourceError where one cannot be read."""
         raise NotImplementedError
 
     def _identity(self) -> Any:
-        """What can go in JSON and changes if the data do; None if only the data themselves tell."""
+        """Return a JSON value that changes with the data; None if there is none."""
         return None
 
 
 class Selection(Lazy):
-    """A column of a table, or several."""
+    """A column of a table, or several columns."""
 
     def __init__(self, table: Table, names: str | tuple[str, ...]) -> None:
         self.table, self.names = table, names

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import ConvergenceWarning, minimize, minimize_mini_batch, minimize_sgd, reference, schedules
-from fastgd._source import Rows
+from fastgd._data import LinearModelData
 from fastgd.losses import REGISTRY
 
 LOSSES_BEFORE = [10.896283606557377, 3.8937622006094705, 1.9359443267168215, 1.388538448286097, 1.235459416905535,
@@ -40,7 +40,7 @@ class TestEveryLoss:
         loss = LOSSES[name]
         for shape, weighted in [((3, 1), False), ((1030, 8), True), ((3001, 13), False)]:
             X, y = rows(*shape, dtype=dtype)
-            source = Rows(X, y, True, np.random.default_rng(2).random(shape[0]) if weighted else None)
+            source = LinearModelData(X, y, True, np.random.default_rng(2).random(shape[0]) if weighted else None)
             theta = np.random.default_rng(1).normal(size=shape[1] + 1)
             value, slope = source.value_and_slope(loss, theta)
             assert value == source.mean(loss, theta)

@@ -1,0 +1,72 @@
+"""Read the next item of a generator in a thread while the caller works on the last one."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+T = TypeVar("T")
+
+#: Seconds that a pass which ends early waits for its reader: half of the 0.1 s in which Ctrl-C is answered.
+SECONDS_FOR_READER = 0.05
+#: Follows the last item.
+_END = object()
+
+
+class Prefetch(Iterator[T], Generic[T]):
+    """Items of a generator, in order, of which the next is read once `request` or `next` is called.
+
+    `request` means that the generator may overwrite the last item, so there are two items at most. The generator is
+    closed in the thread that runs it.
+    """
+
+    def __init__(self, items: Generator[T]) -> None:
+        self._requests: SimpleQueue[bool] = SimpleQueue()
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._is_requested = False
+        # A daemon: a read that never ends must not keep the interpreter alive.
+        self.thread = threading.Thread(target=_read, args=(items, self._requests, self._answers), name="fastgd reader",
+                                       daemon=True)
+        self.thread.start()
+
+    def request(self) -> None:
+        """Start to read the next item, unless this was done."""
+        if not self._is_requested:
+            self._is_requested = True
+            self._requests.put(True)
+
+    def __next__(self) -> T:
+        self.request()
+        item, error = self._answers.get()
+        self._is_requested = False
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error    # its traceback refers to this frame, and so to the data
+        if item is _END:
+            raise StopIteration
+        found: T = item
+        return found
+
+    def close(self) -> bool:
+        """Ask the thread to end and return True if it did; a thread in a long read ends after it."""
+        self._requests.put(False)
+        self.thread.join(SECONDS_FOR_READER)
+        return not self.thread.is_alive()
+
+
+def _read(items: Generator[Any], requests: SimpleQueue[bool], answers: SimpleQueue[Any]) -> None:
+    """Answer each request by the next item; no variable here refers to an item while the caller has it."""
+    try:
+        try:
+            while requests.get():
+                answers.put((next(items, _END), None))
+        finally:
+            items.close()
+    except BaseException as error:
+        answers.put((None, error))
