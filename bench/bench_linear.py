@@ -8,8 +8,8 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 import fastgd
 from fastgd import reference
-from fastgd._objective.second_moments import RowsCurvature
 from fastgd._data import LinearModelData
+from fastgd._objective.second_moments import RowsCurvature
 from fastgd.losses import REGISTRY
 
 EPOCHS = 3    # so that checks, which fastgd and scikit-learn make once a call, count as in a real run

@@ -1,6 +1,8 @@
 """Options of a descent, checked once, in one object that does not change."""
 from __future__ import annotations
 
+import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastgd._progress import progress_display
@@ -82,8 +84,10 @@ def batch_options(method: str, alpha: Any, tol: Any, max_iter: Any, stop: Any, p
         if is_adaptive:
             raise ValueError("alpha='adaptive' chooses the length of each step from the last one and has no momentum. "
                              f"Got momentum={momentum!r}; leave it None, or use alpha='auto'.")
-    tol = check_number(tol, "tol", low=0)
-    max_iter = check_count(max_iter, "max_iter")
+    if type(tol) is not float or not 0 <= tol < math.inf:
+        tol = check_number(tol, "tol", low=0)
+    if type(max_iter) is not int or not 1 <= max_iter <= sys.maxsize:
+        max_iter = check_count(max_iter, "max_iter")
     if stop != "step":
         check_option(stop, "stop", ("step", "loss"))
     if callback is not None:

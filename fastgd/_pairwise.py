@@ -12,7 +12,6 @@ import numpy as np
 
 from fastgd._kernels import gram, linear
 from fastgd._kernels.mean import cut
-from fastgd._limits import LEAF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastgd._types import DoubleArray
+
+#: Evaluations of a loss at a point, or numbers of X, above which `n_threads` counts: to wake a thread and to wait for
+#: it takes as long as a quarter of a pass over so many.
+MIN_THREADED_POINTS = 1_000_000
+#: Points or rows that the trees of sums do not cut; the kernels' own.
+LEAF = 128
+#: Points that stay in the first cache while every theta passes over them; the kernels' own block.
+CACHED_POINTS = 4096
+#: Points or numbers of X that a function of numpy's is given at once: its temporaries stay in the second cache.
+NUMPY_POINTS = 2**16
+#: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
+PART_NUMBERS = 2**19
+#: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
+CACHED_NUMBERS = 2**15
 
 
 def subtrees(n: int, most: int) -> list[slice]:

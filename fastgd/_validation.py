@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import numpy as np
 
-from fastgd._frames import as_numbers, described, is_pandas_series, refuse_mask, typed_value
+from fastgd._frames import SLICE, as_numbers, described, is_pandas_series, refuse_mask, typed_value
 from fastgd._kernels import mean
-from fastgd._limits import MANY_POINTS, NUMBERS_OF_A_PART, SLICE
+from fastgd._pairwise import MIN_THREADED_POINTS, PART_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -195,10 +195,10 @@ def check_dataset(values: Any, name: str = "dataset", threads: ThreadPool | None
 def _all_finite(array: FloatArray, threads: ThreadPool | None = None) -> bool:
     """Whether all numbers of a contiguous array are finite, by parts which the threads share."""
     is_finite = _IS_FINITE[array.dtype]
-    if array.size <= NUMBERS_OF_A_PART:
+    if array.size <= PART_NUMBERS:
         return is_finite(array.reshape(-1))
-    share = map if threads is None or array.size <= MANY_POINTS else threads.map
-    return all(share(lambda part: is_finite(array[part].reshape(-1)), slices_of_rows(array, NUMBERS_OF_A_PART)))
+    share = map if threads is None or array.size <= MIN_THREADED_POINTS else threads.map
+    return all(share(lambda part: is_finite(array[part].reshape(-1)), slices_of_rows(array, PART_NUMBERS)))
 
 
 def as_double(array: FloatArray) -> DoubleArray:

@@ -9,7 +9,7 @@ from fastgd._convergence.finalize import finalize
 from fastgd._objective.objective import curve_of, objective_of
 from fastgd._options import batch_options
 from fastgd._solvers import run_batch
-from fastgd._thread_pool import thread_pool
+from fastgd._thread_pool import SERIAL, thread_pool
 from fastgd._validation import check_dataset
 
 if TYPE_CHECKING:
@@ -306,10 +306,13 @@ def minimize(
     array([1.1979, 0.4861])
     """
     options = batch_options("minimize", alpha, tol, max_iter, stop, progress, callback, history, full_output,
-                              precondition, momentum)
-    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=options.needs_loss,
-                             penalty=penalty, sample_weight=sample_weight, threads=thread_pool(n_threads))
+                            precondition, momentum)
+    needs_loss = options.display is not None or options.stop == "loss"
+    threads = SERIAL if n_threads is None else thread_pool(n_threads)
+    objective = objective_of(loss_fn, grad_loss_fn, dataset, X, fit_intercept, needs_loss=needs_loss, penalty=penalty,
+                             sample_weight=sample_weight, threads=threads)
     try:
         return finalize(objective, options, *run_batch(objective, options, theta0))
     finally:
-        objective.close()
+        if objective.data.is_chunked:
+            objective.close()

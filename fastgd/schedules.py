@@ -351,12 +351,12 @@ class _Constant:
     def __call__(self, start: int, count: int) -> DoubleArray:
         """Rates of the updates `start` to `start + count - 1`, counted from 0; valid until the next call."""
         filled = self._filled
-        if len(filled) < count:
+        if filled.size < count:
             filled = np.empty(count)
             filled.fill(self._alpha)
             filled.flags.writeable = False
             self._filled = filled    # set when full: runs in several threads may share it
-        return filled if len(filled) == count else filled[:count]
+        return filled if filled.size == count else filled[:count]
 
 
 #: A cache, because filling the arrays takes longer than a descent on a few points.

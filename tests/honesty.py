@@ -23,7 +23,7 @@ FALSE_SUCCESS, FALSE_ALARM = 0.01, 0.001
 #: A residual of so many units in the last place of targets and predictions is nothing, and so is this part of the loss
 #: of one as large as the deviation of the targets; where the least is below the next part of the loss at theta 0 the
 #: model fits, and predictions within so many tol of it are right.
-ROUNDED, NOTHING, FITS, WITHIN = 256, 1e-9, 1e-6, 10
+THETA_ROUNDING, NOTHING, FITS, WITHIN = 256, 1e-9, 1e-6, 10
 SMOOTH = ["mse", "huber_loss", "log_cosh", "cross_entropy"]
 KINKED = ["abs_loss", "pinball_loss", "epsilon_insensitive"]
 
@@ -363,7 +363,7 @@ def finding(problem):
 def _rounding(loss, y, fitted, is_rows):
     """The loss of a residual that is rounding; or a small part of that of the targets' deviation."""
     eps = np.finfo(np.float64 if is_rows or y.dtype.kind != "f" else y.dtype).eps
-    residuals = np.array([ROUNDED * eps * (np.abs(y).max() + np.abs(fitted).max()), np.std(y, dtype=float)])
+    residuals = np.array([THETA_ROUNDING * eps * (np.abs(y).max() + np.abs(fitted).max()), np.std(y, dtype=float)])
     if loss.link == "logit":
         return residuals[0]
     rounding, spread = pointwise(loss, residuals, np.zeros(2), 0.0)[0]

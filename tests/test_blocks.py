@@ -89,7 +89,7 @@ def test_what_is_in_memory_is_cut_by_position(which):
     assert pieces.names == ["bill", "size"]
     for wrong in (whole[:-1], np.concatenate([whole, whole])):
         with pytest.raises(ValueError, match=rf"{len(wrong)} in {which}"):
-            list(as_chunks(**arguments | {which: wrong}).map(itself))
+            list(block_chunks(**arguments | {which: wrong}).map(itself))
 
 
 def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
@@ -98,8 +98,9 @@ def test_numbers_of_any_kind_go_together_and_float32_stays_apart():
     assert joined(block_chunks(Blocks(lambda: [(None, kind, kind) for kind in kinds])).map(itself))[1].tolist() == [
         1, 2, 1, 0.5, 3]
     with pytest.raises(ValueError, match=r"Block 1.*dataset.*float32"):
-        list(as_chunks(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
-    assert [piece.targets.dtype for piece in as_chunks(Blocks(lambda: [Y.astype("f4")] * 2)).map(itself)] == ["f4"] * 2
+        list(block_chunks(Blocks(lambda: [Y, Y.astype(np.float32)])).map(itself))
+    chunks = block_chunks(Blocks(lambda: [Y.astype("f4")] * 2))
+    assert [chunk.targets.dtype for chunk in chunks.map(itself)] == ["f4"] * 2
 
 
 BAD = {
@@ -164,10 +165,10 @@ def failing(error, after=2):
 def test_an_error_of_the_factory_names_the_block():
     original = OSError("disk on fire")
     with pytest.raises(SourceError, match=r"Block 2.*OSError: disk on fire") as caught:
-        list(as_chunks(Blocks(lambda: failing(original))).map(itself))
+        list(block_chunks(Blocks(lambda: failing(original))).map(itself))
     assert caught.value.__cause__ is original
     with pytest.raises(SourceError, match=r"Block 0.*ZeroDivisionError"):
-        list(as_chunks(Blocks(lambda: 1 / 0)).map(itself))
+        list(block_chunks(Blocks(lambda: 1 / 0)).map(itself))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -204,13 +205,13 @@ def test_arguments_that_do_not_go_together_are_refused_by_name():
         ((Y, blocks), "X=.*whole table"),
     ]:
         with pytest.raises(ValueError, match=message):
-            as_chunks(*arguments)
+            block_chunks(*arguments)
     with pytest.raises(ValueError, match=r"Block 0.*no column 'tips'.*'tip', 'bill'"):
-        list(as_chunks(blocks["tips"]).map(itself))
+        list(block_chunks(blocks["tips"]).map(itself))
     with pytest.raises(TypeError, match=r"Block 0.*DataFrame.*type ndarray"):
-        list(as_chunks(Blocks(lambda: [Y])["tip"]).map(itself))
+        list(block_chunks(Blocks(lambda: [Y])["tip"]).map(itself))
     with pytest.raises(ValueError, match=r"Block 0.*X"):
-        list(as_chunks(Blocks(lambda: [(X, Y)]), X).map(itself))
+        list(block_chunks(Blocks(lambda: [(X, Y)]), X).map(itself))
     with pytest.raises(TypeError, match=r"name.*Got 0"):
         blocks[0]
     with pytest.raises(TypeError, match="not in memory"):
@@ -315,10 +316,10 @@ class FullDisk:
 
 @pytest.mark.thread_unsafe(reason="monkeypatch")
 def test_a_full_disk_is_a_clear_error(tmp_path, monkeypatch):
-    nameless = block_pieces._nameless
-    monkeypatch.setattr(block_pieces, "_nameless", lambda folder: FullDisk(nameless(folder)))
+    nameless = blocks._nameless
+    monkeypatch.setattr(blocks, "_nameless", lambda folder: FullDisk(nameless(folder)))
     with pytest.raises(OSError, match=f"{tmp_path}.*No space left.*TMPDIR") as caught, \
-            as_chunks(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
+            block_chunks(Blocks(lambda: cut(X, Y))).on_disk(str(tmp_path)):
         pass
     assert caught.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == []

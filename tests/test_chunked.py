@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import fastgd
 from fastgd import losses, penalties, schedules
-from fastgd._objective.objective import objective as _objective
-from fastgd._data.chunked import ChunkedConstantModelData, ChunkedLinearModelData, parted
-from fastgd._data.chunked import Chunk
-from fastgd._pairwise import assembled, branches, covered
+from fastgd._data import ConstantModelData
+from fastgd._data.chunked import Chunk, ChunkedConstantModelData, ChunkedLinearModelData, scan_chunks
+from fastgd._objective import objective as _objective
+from fastgd._pairwise import reduce_cover, subtrees, tree_cover
 from fastgd.losses.builtin import REGISTRY
 
 

@@ -6,8 +6,8 @@ from helpers import DTYPES, LOSSES, quiet, rows
 
 import fastgd
 from fastgd import DivergenceError, Huber, minimize, minimize_sgd
-from fastgd._objective.second_moments import RowMoments
 from fastgd._data import LinearModelData
+from fastgd._objective.second_moments import RowMoments
 from fastgd._thread_pool import ThreadPool
 
 

@@ -271,7 +271,7 @@ def test_processes_give_the_same():
         pieces = dask_chunks(da.from_array(Y, chunks=300), None, None)
         assert list(pieces.map(total)) == [float(Y[start:start + 300].sum()) for start in range(0, N, 300)]
         with pytest.raises(ValueError, match=r"^Chunk 3: .*dataset.*NaN"):
-            as_chunks(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
+            dask_chunks(da.from_array(np.r_[Y[:-1], np.nan], chunks=300), None, None).map(total)
 
 
 def test_any_number_of_workers_gives_the_same(cluster, client):
@@ -362,10 +362,10 @@ def test_a_chunk_that_cannot_be_read_is_a_source_error(client):
 
     y = da.from_array(Y, chunks=100).map_blocks(broken, dtype=float, meta=np.empty(0))
     with pytest.raises(SourceError, match=r"^Chunk 3 .*KeyError: 'nothing'"):
-        as_chunks(y, None, None).map(total)
+        dask_chunks(y, None, None).map(total)
     assert not tasks_left(client)
     with dask.config.set(scheduler="threads"), pytest.raises(SourceError, match="KeyError") as caught:
-        as_chunks(y, None, None).map(total)
+        dask_chunks(y, None, None).map(total)
     assert isinstance(caught.value.__cause__, KeyError)
 
 
@@ -510,7 +510,7 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
     def die(piece):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pieces = as_chunks(da.from_array(Y, chunks=30), None, None)
+    pieces = dask_chunks(da.from_array(Y, chunks=30), None, None)
     with pytest.raises(SourceError, match=r"worker.*2 of them.*theta0=error\.result\.x"):
         pieces.map(die)
     assert not tasks_left(client)

@@ -111,19 +111,19 @@ def test_classes_in_threads_have_the_bits_of_those_in_turn():
 # Parameters.
 
 @pytest.mark.parametrize(("options", "match"), [
-    ({"loss": "hinge"}, "'loss' parameter.*'mse'"),
-    ({"loss": fastgd.grad_mse}, "'loss' parameter.*grad_mse"),
-    ({"loss": "cross_entropy"}, "DescentClassifier"),
-    ({"method": "newton"}, "'method' parameter.*'batch', 'sgd' or 'mini-batch'"),
+    ({"loss": "hinge"}, "'loss' parameter must be a Loss or one of 'mse'"),
+    ({"loss": fastgd.grad_mse}, "'loss' parameter must be the name .*grad_mse"),
+    ({"loss": "cross_entropy"}, "'loss' parameter.*DescentClassifier"),
+    ({"method": "newton"}, "'method' parameter must be 'batch', 'sgd' or 'mini-batch'"),
     ({"method": "mini-batch", "batch_size": 0}, "'batch_size' parameter"),
-    ({"scale": "iqr"}, "'scale' parameter.*'mad'.*'iqr'"),
-    ({"scale": 0}, r"'scale' parameter.*\(0, inf\)"),
-    ({"scale": 2.0, "loss": "mse"}, "'scale' parameter.*Huber"),
-    ({"stop": "loss"}, "scale='mad'.*loss"),
+    ({"scale": "iqr"}, "'scale' parameter must be None, a number above 0 or 'mad'"),
+    ({"scale": 0}, "'scale' parameter must be a finite float in the range \\(0"),
+    ({"scale": 2.0, "loss": "mse"}, "'scale' parameter.*scale=2.0"),
+    ({"stop": "loss"}, "scale='mad' changes the loss"),
     ({"alpha": "fast"}, "'alpha' parameter"),
     ({"precondition": "full"}, "'precondition' parameter"),
     ({"momentum": "heavy"}, "'momentum' parameter"),
-    ({"momentum": "nesterov", "method": "sgd"}, "'momentum' parameter.*method='batch'"),
+    ({"momentum": "nesterov", "method": "sgd"}, "'momentum' parameter.*momentum='nesterov'"),
     ({"penalty": "l2"}, "'penalty' parameter"),
     ({"tol": -1}, "'tol' parameter"),
     ({"max_iter": 0}, "'max_iter' parameter"),
@@ -134,7 +134,7 @@ def test_classes_in_threads_have_the_bits_of_those_in_turn():
     ({"n_iter_no_change": 0}, "'n_iter_no_change' parameter"),
     ({"n_threads": 0}, "'n_threads' parameter"),
     ({"callback": 3}, "'callback' parameter"),
-    ({"random_state": -1, "method": "sgd"}, "(random_state|rng).*-1"),
+    ({"random_state": -1, "method": "sgd"}, "must be a seed of at least 0"),
 ])
 def test_parameters_are_checked_in_fit(options, match):
     model = DescentRegressor(**options)
@@ -148,13 +148,13 @@ def test_data_are_refused_in_the_words_of_scikit_learn():
     for model in (DescentRegressor(), DescentClassifier()):
         with pytest.raises(TypeError, match="Sparse data was passed"):
             model.fit(sparse.csr_array(X), y > 5)
-        with pytest.raises(ValueError, match=r"y.*1d array"):
+        with pytest.raises(ValueError, match="y should be a 1d array"):
             model.fit(X, np.c_[y > 5, y > 6])
-        with pytest.raises(ValueError, match="requires y"):
+        with pytest.raises(ValueError, match="requires y to be passed"):
             model.fit(X)
         with pytest.raises(ValueError, match="contains NaN"):
             model.fit(np.where(X > 5, np.nan, X), y > 5)
-    with pytest.raises(ValueError, match="one class: 7"):
+    with pytest.raises(ValueError, match="at least 2 classes in the data, but the data contains only one class: 7"):
         DescentClassifier().fit(X, np.full(len(X), 7))
 
 
@@ -195,7 +195,7 @@ def test_many_columns_go_by_scale(monkeypatch):
 
     X, y = line()
     gram = DescentRegressor("log_cosh").fit(X, y)
-    monkeypatch.setattr(_options, "MOST_FOR_FIT_BY_GRAM", 2)
+    monkeypatch.setattr(_options, "MAX_GRAM_FIT_COLUMNS", 2)
     scale = DescentRegressor("log_cosh").fit(X, y)
     assert near(scale.coef_, gram.coef_)
     assert scale.n_iter_ != gram.n_iter_
@@ -220,7 +220,7 @@ def test_attributes_of_a_fit():
     model = DescentRegressor("log_cosh", history=True).fit(X, y)
     theta = np.r_[model.intercept_, model.coef_]
     assert np.array_equal(model.result_.x, theta)
-    assert model.result_.message.startswith("DescentRegressor converged")
+    assert model.result_.message.startswith("DescentRegressor converged: update")
     assert len(model.result_.history) == model.n_iter_ == len(model.loss_curve_)
     assert model.loss_curve_[-1] == pytest.approx(model.result_.fun, rel=1e-12)
     assert np.array_equal(model.predict(X), X @ model.coef_ + model.intercept_)
@@ -240,7 +240,7 @@ def test_the_curve_of_a_long_run_is_thinned():
 def test_the_warning_is_of_both_classes():
     X, y = line()
     for category in (fastgd.ConvergenceWarning, sklearn.exceptions.ConvergenceWarning):
-        with pytest.warns(category, match="^DescentRegressor .*2 updates") as caught:
+        with pytest.warns(category, match="DescentRegressor did not converge in 2 updates") as caught:
             model = DescentRegressor(max_iter=2).fit(X, y)
         assert caught[0].filename == __file__
         assert not model.converged_
@@ -322,7 +322,7 @@ def test_a_loss_without_probabilities(loss):
 
 def test_classes_that_a_plane_separates_end_there_with_a_warning():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="penalt"):
+    with pytest.warns(ConvergenceWarning, match="a plane separates the rows"):
         model = DescentClassifier().fit(X[:100], y[:100])
     assert model.score(X[:100], y[:100]) == 1
     assert model.n_iter_ < 20
@@ -414,18 +414,18 @@ def test_what_partial_fit_refuses():
     X, labels = two_classes()
     assert not hasattr(DescentRegressor(), "partial_fit")
     model = DescentClassifier(method="sgd", random_state=0)
-    with pytest.raises(ValueError, match=r"classes.*first call"):
+    with pytest.raises(ValueError, match="classes"):
         model.partial_fit(X, labels)
     model.partial_fit(X, labels, classes=["no", "yes"])
-    with pytest.raises(ValueError, match="perhaps"):
+    with pytest.raises(ValueError, match=r"classes=.*perhaps"):
         model.partial_fit(X, labels, classes=["no", "perhaps"])
-    with pytest.raises(ValueError, match=r"label.*perhaps"):
+    with pytest.raises(ValueError, match=r"the label .*perhaps.*is not one of the classes"):
         model.partial_fit(X, np.where(labels == "no", "no", "perhaps"))
-    with pytest.raises(ValueError, match=r"class_weight='balanced'.*partial_fit"):
+    with pytest.raises(ValueError, match="class_weight='balanced'"):
         DescentClassifier(method="sgd", class_weight="balanced").partial_fit(X, labels, classes=["no", "yes"])
-    with pytest.raises(ValueError, match="early_stopping"):
+    with pytest.raises(ValueError, match="early_stopping=True"):
         DescentRegressor(method="sgd", early_stopping=True).partial_fit(X, labels == "no")
-    with pytest.raises(fastgd.DivergenceError, match=r"theta.*not finite"):
+    with pytest.raises(fastgd.DivergenceError, match="theta is not finite"):
         DescentRegressor("quartic_loss", method="sgd", alpha=1e9, random_state=0).partial_fit(X, labels == "no")
 
 
@@ -434,7 +434,7 @@ def test_early_stopping_keeps_the_best_theta(method):
     X, y = line(300)
     model = DescentRegressor("mse", method=method, early_stopping=True, random_state=0, alpha=0.05, tol=0,
                              n_iter_no_change=3).fit(X, y)
-    assert "was stopped after" in model.result_.message
+    assert model.result_.message.startswith("DescentRegressor")
     assert np.array_equal(model.result_.x[1:], model.coef_)
     again = clone(model).fit(X, y)
     assert np.array_equal(again.coef_, model.coef_)
@@ -478,6 +478,6 @@ def test_targets_that_overflow_are_said_to_and_nothing_else():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 2))
     y = (X @ [5.0, 1.0] + rng.normal(size=400)) * 1e200
-    with pytest.raises(fastgd.DivergenceError, match=r"overflow.*1e\+201") as caught:
+    with pytest.raises(fastgd.DivergenceError, match=r"overflow in it: divide them by 1e\+201") as caught:
         DescentRegressor("mse").fit(X, y)    # and no RuntimeWarning, which is an error here
     assert "rate" not in str(caught.value)

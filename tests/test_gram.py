@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from helpers import DTYPES
 
+from fastgd._data import LinearModelData
 from fastgd._kernels import gram
 from fastgd._kernels.mean import cut
-from fastgd._limits import LEAF
 from fastgd._objective.second_moments import RowMoments
-from fastgd._data import LinearModelData
+from fastgd._pairwise import LEAF
 from fastgd._thread_pool import ThreadPool
 
 

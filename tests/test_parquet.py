@@ -156,12 +156,12 @@ def test_missing_values_are_found_by_file_column_and_row(folder):
     frame.loc[1234, "size"] = None
     table = open_parquet([folder / "part-1.parquet", written(folder / "part-2.parquet", frame, 100)])
     with pytest.raises(ValueError, match=r"column 'size'.*part-2.parquet.*row 1234"):
-        list(as_chunks(table["tip"], table[["bill", "size"]]).map(itself))
+        list(block_chunks(table["tip"], table[["bill", "size"]]).map(itself))
     frame = FRAME[:2000].copy()
     frame.loc[1234, "tip"] = np.inf
     table = open_parquet(written(folder / "part-3.parquet", frame))
     with pytest.raises(ValueError, match=r"part-3.parquet.*row 0.*dataset.*inf"):
-        list(as_chunks(table["tip"]).map(itself))
+        list(block_chunks(table["tip"]).map(itself))
 
 
 def rewritten(path):

@@ -200,7 +200,7 @@ class TestPaths:
         assert ax.collections
 
     def test_have_the_same_places_in_threads(self, monkeypatch):
-        monkeypatch.setattr("fastgd._data.arrays.MANY_POINTS", 100)
+        monkeypatch.setattr("fastgd._data.arrays.MIN_THREADED_POINTS", 100)
         x = np.random.default_rng(0).normal(size=300)
         paths = {"run": history_of([[0.5, 0.5], [1.0, 2.0]])}
         first, second = (plot.plot_paths(x, 1 + 2 * x, fastgd.mse, paths, n_threads=n_threads)

@@ -6,11 +6,11 @@ import pytest
 from helpers import rows
 
 from fastgd import Blocks, huber_loss
+from fastgd._data import as_data
 from fastgd._objective.objective import objective_of
 from fastgd._options import batch_options
 from fastgd._solvers import run_batch
 from fastgd._solvers.concomitant_scale import residual_mad
-from fastgd._data import as_data
 from fastgd.losses import Huber
 
 

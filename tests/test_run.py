@@ -18,10 +18,10 @@ from fastgd import (
     minimize_sgd,
     reference,
 )
+from fastgd._data import ConstantModelData, LinearModelData
 from fastgd._solvers.base import Scheduled, Steps
 from fastgd._solvers.epoch_stopping import EpochRule
 from fastgd._solvers.loop import CYCLE_EVALUATIONS, LONGEST_CHUNK, _Pace, run_loop
-from fastgd._data import ConstantModelData, LinearModelData
 from fastgd.schedules import as_rates
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("sklearn")
 from helpers import quiet
 
 from fastgd.estimators import DescentClassifier, DescentRegressor
-from fastgd.estimators._running_scale import ROWS_OF_A_BLOCK, RunningScale
+from fastgd.estimators._stream_statistics import ROWS_OF_A_BLOCK, RunningScale
 
 COEF = np.array([1.0, 2.0, 3.0])
 
@@ -137,8 +137,8 @@ class TestTheEstimate:
     def test_blocks_are_averaged_by_the_rows_that_came_before(self):
         rng = np.random.default_rng(0)
         first, second = rng.random(ROWS_OF_A_BLOCK), 100 * rng.random(2 * ROWS_OF_A_BLOCK)
-        running = RunningScale.of(1.0, ROWS_OF_A_BLOCK).updated(first, None, 0.0)
-        both = running.updated(second, None, 0.0)
+        running = RunningScale.of(1.0, ROWS_OF_A_BLOCK).update(first, None, 0.0)
+        both = running.update(second, None, 0.0)
         start = np.log(0.6744897501960817)
         one = start / 4 + 0.75 * np.log(np.median(first))
         assert running.log_median == pytest.approx(one)
@@ -149,19 +149,19 @@ class TestTheEstimate:
         sizes = np.random.default_rng(0).random(3 * ROWS_OF_A_BLOCK)
         whole = parts = RunningScale.of(5.0, 20)
         for start in range(0, len(sizes), ROWS_OF_A_BLOCK):
-            whole = whole.updated(sizes[start:start + ROWS_OF_A_BLOCK], None, 0.0)
+            whole = whole.update(sizes[start:start + ROWS_OF_A_BLOCK], None, 0.0)
         for size in sizes:
-            parts = parts.updated(np.array([size]), None, 0.0)
+            parts = parts.update(np.array([size]), None, 0.0)
         assert parts.value == whole.value
 
     def test_weights(self):
         sizes = np.random.default_rng(0).random(ROWS_OF_A_BLOCK)
         heavy = np.where(sizes < 0.1, 1.0, 1e-9)
-        found = RunningScale.of(1.0, 1).updated(sizes, heavy, 0.0)
+        found = RunningScale.of(1.0, 1).update(sizes, heavy, 0.0)
         assert np.exp(found.log_median) < 0.12
 
     def test_rounding_and_infinities_are_no_residuals(self):
         running = RunningScale.of(1.0, 10**6)
-        zeros = running.updated(np.zeros(ROWS_OF_A_BLOCK), None, 0.0)
+        zeros = running.update(np.zeros(ROWS_OF_A_BLOCK), None, 0.0)
         assert zeros.value == pytest.approx(1.0)
-        assert len(running.updated(np.array([np.inf, np.nan, 1.0]), None, 0.0).sizes) == 1
+        assert len(running.update(np.array([np.inf, np.nan, 1.0]), None, 0.0).sizes) == 1

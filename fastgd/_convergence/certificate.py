@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._data.arrays import SAMPLE_ROWS, sample_size
+from fastgd._data.sampling import mean_square, sample_by_leverage, target_variance
 from fastgd._format import is_finite, max_abs
-from fastgd._limits import SAMPLE
 from fastgd._solvers.duality_gap import gradient_bound
 from fastgd._solvers.select import MAX_GRAM_PARAMETERS, reference_solver
 from fastgd._solvers.smoothing import FITS, NARROWER, STAGE_TOL
-from fastgd._data.arrays import sample_size
-from fastgd._data.sampling import mean_square, sample_by_leverage, target_variance
 from fastgd.losses.builtin import Huber
 from fastgd.penalties import ElasticNet
 
@@ -76,7 +75,8 @@ def find_better_point(objective: Objective, x: Any, start: Any, tol: float,
     count, as no more was asked for; where a model fits, nor does one whose way there decreases no more.
     """
     is_rows = objective.data.is_rows
-    if not is_rows and not objective.has_gradient_alone and _is_certified(objective, x, tol):
+    has_loss = objective.loss is not None or not objective.has_gradient_alone
+    if not is_rows and has_loss and _is_certified(objective, x, tol):
         return None
     with np.errstate(all="ignore"):
         here = objective.value(x)
@@ -227,7 +227,7 @@ def _solves_exactly(objective: Objective) -> bool:
 
 
 def _range_of(points: Any) -> float:
-    return float(np.ptp(points.draw(SAMPLE).targets))
+    return float(np.ptp(points.draw(SAMPLE_ROWS).targets))
 
 
 def passes_to_minimum(objective: Objective, start: Any) -> int | None:
@@ -235,7 +235,7 @@ def passes_to_minimum(objective: Objective, start: Any) -> int | None:
     loss, data = objective.loss, objective.data
     if loss is None or not loss.is_convex or data.n_parameters > MAX_GRAM_PARAMETERS:
         return None
-    few = data.sample(sample_size(data.n_parameters)) if data.is_rows else data.draw(SAMPLE)
+    few = data.sample(sample_size(data.n_parameters)) if data.is_rows else data.draw(SAMPLE_ROWS)
     sample = objective.on(few)
     with np.errstate(all="ignore"):
         here = sample.value(start)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastgd._convergence.messages import message_of, on_order
 from fastgd._convergence.report import Assessment, assess, report_of
+from fastgd._data.arrays import SAMPLE_ROWS
 from fastgd._format import is_finite
-from fastgd._limits import SAMPLE
 from fastgd._options import DescentOptions
 from fastgd.results import (
     CONVERGED,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
              category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
     """Return theta or the DescentResult of a run; warn or raise if it did not go well."""
-    if objective.data.n > SAMPLE:    # so that a pass is worth saving
+    if objective.data.n > SAMPLE_ROWS:    # so that a pass is worth saving
         objective = objective.reading_both()
     try:
         assessment = assess(objective, outcome, options.tol, options.stop, options.bit_generator is not None)

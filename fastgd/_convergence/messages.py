@@ -78,8 +78,8 @@ def _collinear(report: Report) -> str:
 def _no_minimum(report: Report) -> str:
     why = ("a plane separates the rows of target 0 from those of target 1" if report.is_rows
            else "all targets are the same")
-    return (f"stopped after {report.outcome.updates} updates at theta {format_theta(report.outcome.x)}, but there is no "
-            f"minimum: {why}, and the {_hyphenated(report)} falls to 0 as theta grows without end. Use a penalty, such "
+    return (f"stopped after {report.outcome.updates} updates at theta {format_theta(report.outcome.x)}, but there is "
+            f"no minimum: {why}, and the {_hyphenated(report)} falls to 0 as theta grows without end. Use a penalty, such "
             f"as penalty=fastgd.penalties.L2(0.01).{_collinear(report)}")
 
 
@@ -99,8 +99,8 @@ def _limit_reached(report: Report) -> str:
         return (f"did not converge in {outcome.updates} updates on smoothed versions of the {_hyphenated(report)}: "
                 f"the loss may be {outcome.bound.most:.3g} above its least. {_more_updates(report)}{end}")
     rule = f"stop='loss' with tol={tol:g} was not met" if options.stop == "loss" else f"tol is {tol:g}"
-    return (f"did not converge in {outcome.updates} updates: the last one {moved} to {format_theta(outcome.theta)}, and "
-            f"{rule}. {_more_updates(report)}{end}")
+    return (f"did not converge in {outcome.updates} updates: the last one {moved} to {format_theta(outcome.theta)}, "
+            f"and {rule}. {_more_updates(report)}{end}")
 
 
 def _cycle(report: Report) -> str:
@@ -118,8 +118,8 @@ def _diverged(report: Report) -> str:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if is_finite(outcome.theta):
         advice = _shorter(report) if report.options.is_adaptive else "Use a smaller learning rate, or start nearer."
-        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {format_theta(outcome.theta)} the loss "
-                f"is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
+        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {format_theta(outcome.theta)} the "
+                f"loss is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
     return (f"diverged: update {outcome.updates}{_with_alpha(report)} made theta {format_theta(outcome.theta)}; "
             f"the last finite theta is {format_theta(outcome.previous)}. {_shorter(report)}{_rate_hint(report)}")
 
@@ -129,8 +129,8 @@ def _on_cause(report: Report, cause: Cause) -> str:
     if cause.kind == "start":
         return f"the {_hyphenated(report)} is not finite at the start, theta {at}. {_on_overflow(report)}"
     if cause.kind == "gradient":
-        return (f"the gradient is {format_theta(cause.value)} at theta {at}, which no learning rate can help. Check the "
-                "gradient there, or start elsewhere.")
+        return (f"the gradient is {format_theta(cause.value)} at theta {at}, which no learning rate can help. Check "
+                "the gradient there, or start elsewhere.")
     if cause.kind == "beside":
         return (f"the loss is not a number beside theta {at}, where it is {cause.value:.6g}, and has no slope. Start "
                 "where the loss is a number.")
@@ -140,8 +140,8 @@ def _on_cause(report: Report, cause: Cause) -> str:
         return (f"the loss falls without end, from {cause.began:.6g} at theta {start} to {cause.value:.6g} at theta "
                 f"{at}. It has no minimum on this side; check the sign of the loss.")
     if cause.kind == "no root":
-        return (f"adaptive steps led to theta {at}, where the slope is still {format_theta(cause.value)}. There is no minimum "
-                "on this side; check the sign of the gradient.")
+        return (f"adaptive steps led to theta {at}, where the slope is still {format_theta(cause.value)}. There is no "
+                "minimum on this side; check the sign of the gradient.")
     return (f"the loss rises along the negative gradient from the start, theta {start}. Check the sign of the "
             "gradient; fastgd.check_gradient compares it with the loss.")
 
@@ -171,8 +171,8 @@ def _stalled(report: Report) -> str:
     if report.cause is not None:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if assessment.growth is not None:
-        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta {format_theta(outcome.x)}, but "
-                f"went up and not down. {_shorter(report)}{_growth(report)}{_rate_hint(report)}")
+        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta {format_theta(outcome.x)}, "
+                f"but went up and not down. {_shorter(report)}{_growth(report)}{_rate_hint(report)}")
     if assessment.is_separable:
         return _no_minimum(report)
     if assessment.better is not None:
@@ -187,8 +187,8 @@ def _stalled(report: Report) -> str:
                 "slowly.")
     where = ("on a point that happens to lie near" if options.stop == "step"
              else "when two epochs happened to end near each other, at")
-    return (f"stopped after {outcome.updates} updates {where} theta {format_theta(outcome.x)}: on all points together a step "
-            f"would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is {options.tol:g}. "
+    return (f"stopped after {outcome.updates} updates {where} theta {format_theta(outcome.x)}: on all points together "
+            f"a step would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is {options.tol:g}. "
             f"{_advice(report)}{_batch_passes(report)}")
 
 
@@ -201,11 +201,11 @@ def _not_reached(report: Report) -> str:
     updates = (f"updates, the last of which {changed} by less than tol={options.tol:g}" if outcome.bound is None
                else f"updates on smoothed versions of the {_hyphenated(report)}")
     lower = "the least is" if better.is_least else "it is still lower,"
-    found = (f"the loss is {report.value:.7g} at theta {format_theta(outcome.x)}, and {lower} {better.value:.7g}, at theta "
-             f"{format_theta(better.theta)}")
+    found = (f"the loss is {report.value:.7g} at theta {format_theta(outcome.x)}, and {lower} {better.value:.7g}, at "
+             f"theta {format_theta(better.theta)}")
     if math.isnan(better.value):    # of a gradient without a loss
-        found = (f"at theta {format_theta(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that sign at "
-                 f"theta {format_theta(better.theta)}")
+        found = (f"at theta {format_theta(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that sign "
+                 f"at theta {format_theta(better.theta)}")
     return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: {found}. "
             f"{_faster(report)}{_batch_passes(report)}")
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastgd._convergence.certificate import find_better_point, passes_to_minimum
+from fastgd._data.arrays import SMALL_SAMPLE_ROWS, sum_targets
 from fastgd._format import is_finite, max_abs
-from fastgd._limits import FEW, POINTS_AT_ONCE
 from fastgd._objective.second_moments import MAX_GRAM_COLUMNS
-from fastgd._data.arrays import sum_targets
+from fastgd._pairwise import NUMPY_POINTS
 from fastgd.results import CONVERGED, LIMIT_REACHED, NOT_FINITE, STALLED
 
 if TYPE_CHECKING:
@@ -102,12 +102,13 @@ def assess(objective: Objective, outcome: Outcome, tol: float, stop: str = "step
         growth = _growth(objective, outcome.start, x, is_stochastic)
         if growth is not None and status in (CONVERGED, LIMIT_REACHED):
             return Assessment(NOT_FINITE if growth.is_huge else STALLED if status == CONVERGED else status, growth)
+    is_compiled = objective.functions.reported is not None
     is_logit = objective.loss is not None and objective.loss.link == "logit"
     if is_logit and status in (CONVERGED, LIMIT_REACHED) and objective.is_separated_by(x):
         return Assessment(STALLED if status == CONVERGED else status, growth, is_separable=True)
     if status != CONVERGED:
         return Assessment(status, growth)
-    if objective.has_python_loss and not math.isfinite(objective.reported_value(x)):
+    if not is_compiled and objective.has_python_loss and not math.isfinite(objective.reported_value(x)):
         return Assessment(STALLED, edge=_edge(objective, outcome.start, x))
     bound = outcome.bound
     if bound is not None and bound.is_proved and bound.is_enough:
@@ -159,8 +160,8 @@ def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> 
     It is relative to the objective at theta 0 where that is larger. A sample of the rows comes first: it tells a
     descent that went well for less than a pass over all.
     """
-    if objective.loss is not None and objective.data.n > 2 * FEW:
-        began, ended = objective.values([start, end], FEW)
+    if objective.loss is not None and objective.data.n > 2 * SMALL_SAMPLE_ROWS:
+        began, ended = objective.values([start, end], SMALL_SAMPLE_ROWS)
         if ended < began:
             return None
     began, ended = objective.value(start), objective.value(end)
@@ -359,7 +360,7 @@ class _Facts:
         if data.is_rows:
             low, high = data.extremes
             return None if least <= low <= high <= most else (least, most, low, high)
-        mean = data.total(sum_targets, POINTS_AT_ONCE).item() / data.n
+        mean = data.total(sum_targets, NUMPY_POINTS).item() / data.n
         return None if least < mean < most else (least, most, mean, mean)
 
     def _stable_rate(self) -> float | None:

@@ -29,18 +29,21 @@ can be pickled, as the data may be on another machine. Points and rows of weight
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastgd._validation import check_dataset, check_flag, check_weights, is_dask, is_lazy
 from fastgd._data.arrays import ConstantModelData, LinearModelData
+from fastgd._validation import check_dataset, check_flag, check_weights, is_dask, is_lazy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fastgd._data.chunked import Chunks
+    from fastgd._data.chunked import ChunkedConstantModelData, ChunkedLinearModelData, Chunks
     from fastgd._data.labels import Labels
     from fastgd._thread_pool import ThreadPool
-    from fastgd._types import ModelData
+
+    #: Data of a descent.
+    ModelData: TypeAlias = (
+        ConstantModelData | LinearModelData | ChunkedConstantModelData | ChunkedLinearModelData)
 
 __all__ = ["ConstantModelData", "LinearModelData", "as_chunks", "as_data", "check_no_intercept"]
 

@@ -7,6 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from fastgd._frames import column_index, described
+from fastgd._kernels import linear as kernels
+from fastgd._kernels import mean as mean_kernels
+from fastgd._pairwise import (
+    CACHED_NUMBERS,
+    CACHED_POINTS,
+    LEAF,
+    MIN_THREADED_POINTS,
+    NUMPY_POINTS,
+    PART_NUMBERS,
+    column_sums,
+    reduce_tree,
+    subtrees,
+)
+from fastgd._thread_pool import SERIAL, ThreadPool
 from fastgd._validation import (
     C_NAMES,
     as_double,
@@ -22,12 +37,6 @@ from fastgd._validation import (
     real_numbers,
     slices_of_rows,
 )
-from fastgd._frames import column_index, described
-from fastgd._kernels import linear as kernels
-from fastgd._kernels import mean as mean_kernels
-from fastgd._limits import CACHED_NUMBERS, CACHED_POINTS, LEAF, MANY_POINTS, NUMBERS_OF_A_PART, POINTS_AT_ONCE, SAMPLE
-from fastgd._pairwise import column_sums, reduce_tree, subtrees
-from fastgd._thread_pool import SERIAL, ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +46,8 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, FloatArray, Integers, OwnMean, R
     from fastgd.losses.base import Loss
 
+#: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
+SAMPLE_ROWS, SMALL_SAMPLE_ROWS = 4096, 512
 #: A function of data in memory and of a part of them.
 OfPart: TypeAlias = "Callable[[Any, slice], R]"
 #: Names by which a Python function may take its targets.
@@ -137,7 +148,7 @@ class AnyLinearModelData:
         """Add `sums(data in memory, subtree)` over subtrees of at most `most` rows, in the order of the tree."""
         raise NotImplementedError
 
-    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = NUMPY_POINTS) -> list[R]:
         """List `function(data in memory, slice)` over slices of about `size` numbers of X."""
         raise NotImplementedError
 
@@ -156,7 +167,7 @@ class AnyLinearModelData:
 
     def value_and_slope(self, loss: Loss, theta: Any, threads: ThreadPool = SERIAL) -> tuple[float, DoubleArray]:
         """Compute a compiled loss and its gradient at one theta, in one pass over X."""
-        most = max(LEAF, min(self.rows_of(NUMBERS_OF_A_PART), loss.at_once))
+        most = max(LEAF, min(self.rows_of(PART_NUMBERS), loss.at_once))
         both = self.total(functools.partial(_both_sums, loss, theta), most, self._useful(threads))
         loss.version(mean_kernels.divide, both.dtype)(loss.kernel, 1, both, self.n)
         return both[0].item(), both[1:]
@@ -167,7 +178,7 @@ class AnyLinearModelData:
         threads = self._useful(threads)
         # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
         # two calls of the kernel, so with several threads a call should take long.
-        numbers = NUMBERS_OF_A_PART if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
+        numbers = PART_NUMBERS if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
         together = mean.at_once // (len(thetas) * max(1, self.p // 4))
         most = max(LEAF, min(self.rows_of(numbers), together))
         means = self.total(functools.partial(_sums_at, mean, thetas), most, threads)
@@ -177,7 +188,7 @@ class AnyLinearModelData:
 
     def _useful(self, threads: ThreadPool) -> ThreadPool:
         """Return the threads if X is so large that they save time."""
-        return threads if self.n * self.p > MANY_POINTS else SERIAL
+        return threads if self.n * self.p > MIN_THREADED_POINTS else SERIAL
 
 
 class LinearModelData(ArrayData, AnyLinearModelData):
@@ -218,13 +229,28 @@ class LinearModelData(ArrayData, AnyLinearModelData):
         kernels.predictions[C_NAMES[self.dtype]](self.X, theta, self.intercept, part.start, part.stop, out)
         return out
 
-    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = NUMPY_POINTS) -> list[R]:
         return threads.map(functools.partial(function, self), self.parts(size))
 
     def total(self, sums: OfPart[DoubleArray], most: int, threads: ThreadPool = SERIAL) -> DoubleArray:
         if self.n <= most:    # the small call
             return sums(self, slice(0, self.n))
         return reduce_tree(self.n, most, threads.map(functools.partial(sums, self), subtrees(self.n, most)))
+
+    def bound_gradient(self, gradient: OwnMean) -> Callable[[DoubleArray], DoubleArray]:
+        """Return a compiled gradient as a function of theta, with its kernel and room bound once; for few rows."""
+        kernel = gradient.version(kernels.sums, self.dtype)
+        divide = gradient.version(mean_kernels.divide, np.dtype(np.float64))
+        q, n, loss = self.n_parameters, self.n, gradient.kernel
+        scratch, empty = np.empty((kernels.levels(n), q)), np.empty
+
+        def gradient_at(theta: DoubleArray) -> DoubleArray:
+            mean = empty(q)
+            kernel(loss, False, True, self.X, self.kernel, 0, n, theta, mean, scratch)
+            divide(loss, 0, mean, n)
+            return mean
+
+        return gradient_at
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[DoubleArray, Any], Any]:
         """Bind X and y to a Python function, which becomes one of theta and of a part; check a gradient's shape.
@@ -263,7 +289,7 @@ class LinearModelData(ArrayData, AnyLinearModelData):
             return self.X
         if self._ones is None:
             self._ones = np.ones((self.n, self.n_parameters), self.X.dtype)
-            for part in self.parts(NUMBERS_OF_A_PART):
+            for part in self.parts(PART_NUMBERS):
                 self._ones[part, 1:] = self.X[part]
         return self._ones
 
@@ -305,7 +331,7 @@ def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: LinearMode
 
 def sample_size(n_parameters: int) -> int:
     """Number of rows from which correlations of the columns and a warm start are computed."""
-    return max(SAMPLE, 10 * n_parameters)
+    return max(SAMPLE_ROWS, 10 * n_parameters)
 
 
 def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -351,6 +377,8 @@ class AnyConstantModelData:
 
     def theta(self, value: Any, name: str) -> float:
         """Check `value` and return it as a float."""
+        if type(value) is float and -np.inf < value < np.inf:
+            return value
         return check_number(value, name, low=-np.inf, inclusive=False)
 
 
@@ -369,9 +397,9 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
             self.weights = None if weights is None else weights.astype(targets.dtype, copy=False)
         self.targets, self.dtype = targets, targets.dtype
         self.n = targets.size
-        self.everything: Any = as_given(dataset, targets)
+        self.everything: Any = targets if type(dataset) is list else as_given(dataset, targets)
 
-    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = NUMPY_POINTS) -> list[R]:
         """List `function(points, slice)` over slices of about `size` points."""
         return threads.map(functools.partial(function, self), slices_of_rows(self.targets, size))
 
@@ -390,7 +418,7 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
     def value_and_slope(self, loss: Loss, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
         """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         targets = self.targets
-        if targets.size > loss.at_once or (targets.size > MANY_POINTS and threads.count > 1):
+        if targets.size > loss.at_once or (targets.size > MIN_THREADED_POINTS and threads.count > 1):
             value, slope = means_over(loss, cast_thetas([theta, theta], targets.dtype), targets, threads, self.weights,
                                       check=False, values=1)
             return value.item(), slope.item()
@@ -409,7 +437,7 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
         if points.size <= THETAS_AT_ONCE:
             return self._means(mean, points, threads).astype(np.float64, copy=False)
         groups = [points[start:start + THETAS_AT_ONCE] for start in range(0, points.size, THETAS_AT_ONCE)]
-        if threads.count > 1 and self.n * THETAS_AT_ONCE <= MANY_POINTS < self.n * points.size:
+        if threads.count > 1 and self.n * THETAS_AT_ONCE <= MIN_THREADED_POINTS < self.n * points.size:
             # With few points the threads share the groups of thetas, not the points.
             parts = threads.map(lambda group: self._means(mean, group, SERIAL), groups)
         else:
@@ -471,7 +499,7 @@ def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: ThreadP
               weights: FloatArray | None = None, check: bool = True) -> float:
     """Compute a mean at one theta, which the kernel gets in double precision."""
     n = targets.size
-    if n > mean.at_once or (n > MANY_POINTS and threads.count > 1):
+    if n > mean.at_once or (n > MIN_THREADED_POINTS and threads.count > 1):
         return means_over(mean, cast_thetas([theta], targets.dtype), targets, threads, weights, check=check).item()
     kernel = mean.version(mean_kernels.mean_at, targets.dtype)
     found = kernel(mean.kernel, mean.is_slope, targets, weights, theta, check)
@@ -491,7 +519,7 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
     if values is None:
         values = 0 if mean.is_slope else thetas.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
-    if threads.count > 1 and n * thetas.size > MANY_POINTS:
+    if threads.count > 1 and n * thetas.size > MIN_THREADED_POINTS:
         most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // (PARTS_OF_A_THREAD * threads.count)))
     if n <= most:
         means, finite = _sums(mean, values, thetas, targets, weights, check)
@@ -548,7 +576,7 @@ class ScaledLinearModelData(AnyLinearModelData):
     def total(self, sums: OfPart[DoubleArray], most: int, threads: ThreadPool = SERIAL) -> DoubleArray:
         return self._rows.total(functools.partial(_apply_scaled, self._units, sums), most, threads)
 
-    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = NUMPY_POINTS) -> list[R]:
         return self._rows.map_slices(functools.partial(_apply_scaled, self._units, function), threads, size)
 
     def sample(self, size: int) -> LinearModelData:

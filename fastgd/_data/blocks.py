@@ -8,12 +8,12 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from fastgd._validation import as_double, as_weights, check_dataset, check_design, is_dask
 from fastgd._data.chunked import Chunk, checksum
 from fastgd._data.lazy_columns import ColumnRoles, Lazy, RawBlock, Selection, Table, check_cache
 from fastgd._data.prefetch import Prefetch
 from fastgd._data.spill_cache import Cache, CachedArrays, Spill
 from fastgd._frames import column_names, described, frame_of
+from fastgd._validation import as_double, as_weights, check_dataset, check_design, is_dask
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

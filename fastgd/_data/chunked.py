@@ -17,6 +17,7 @@ import numpy as np
 from fastgd._data.arrays import (
     PARTS_OF_A_THREAD,
     SLICE_OF_EACH,
+    SMALL_SAMPLE_ROWS,
     AnyConstantModelData,
     AnyLinearModelData,
     ConstantModelData,
@@ -28,8 +29,15 @@ from fastgd._data.arrays import (
     sums_at,
 )
 from fastgd._kernels.mean import divide
-from fastgd._limits import CACHED_POINTS, FEW, MANY_POINTS, POINTS_AT_ONCE
-from fastgd._pairwise import reduce_cover, reduce_tree, subtrees, tree_cover
+from fastgd._pairwise import (
+    CACHED_POINTS,
+    MIN_THREADED_POINTS,
+    NUMPY_POINTS,
+    reduce_cover,
+    reduce_tree,
+    subtrees,
+    tree_cover,
+)
 from fastgd._thread_pool import SERIAL, ThreadPool
 
 if TYPE_CHECKING:
@@ -281,7 +289,7 @@ class _ChunkedData:
             adapter = self.adapter
             assert isinstance(adapter, Adapter)
             self.adapter = WeightsAdapter(adapter.starts, most)
-            total = self.total(sum_targets, POINTS_AT_ONCE).item()
+            total = self.total(sum_targets, NUMPY_POINTS).item()
             self.adapter, self._leaves = adapter._replace(scale=(most, total / self.n)), None
 
     @property
@@ -314,7 +322,7 @@ class _ChunkedData:
         """Passes, and bytes read, so far."""
         return self.chunks.passes, self.chunks.bytes_read
 
-    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = POINTS_AT_ONCE) -> list[R]:
+    def map_slices(self, function: OfPart[R], threads: ThreadPool = SERIAL, size: int = NUMPY_POINTS) -> list[R]:
         """List `function(data in memory, slice)` over slices of about `size` numbers."""
         found = self.chunks.map(functools.partial(_map_chunk, self.adapter, function, threads, size))
         return list(itertools.chain.from_iterable(found))
@@ -351,7 +359,7 @@ class _ChunkedData:
         """Return about `size` random rows in memory, from a fixed seed; all rows if n is at most 2 `size`."""
         if size not in self._samples:
             # One pass draws the samples of all sizes that a fit needs.
-            sizes = {size, FEW, sample_size(self.n_parameters)} - set(self._samples)
+            sizes = {size, SMALL_SAMPLE_ROWS, sample_size(self.n_parameters)} - set(self._samples)
             places = {each: np.sort(np.random.default_rng(0).integers(0, self.n, each))
                       if self.n > 2 * each else np.arange(self.n) for each in sizes}
             wanted = np.unique(np.concatenate(list(places.values())))
@@ -425,7 +433,8 @@ class ChunkedConstantModelData(_ChunkedData, AnyConstantModelData):
     def _means(self, mean: OwnMean, thetas: FloatArray, values: int | None, threads: ThreadPool) -> FloatArray:
         if values is None:
             values = 0 if mean.is_slope else thetas.size
-        most = max(CACHED_POINTS, min(mean.at_once // thetas.size, MANY_POINTS // (PARTS_OF_A_THREAD * threads.count)))
+        threaded = MIN_THREADED_POINTS // (PARTS_OF_A_THREAD * threads.count)
+        most = max(CACHED_POINTS, min(mean.at_once // thetas.size, threaded))
         means: FloatArray = self.total(functools.partial(sums_at, mean, values, thetas), most, threads)
         mean.version(divide, self.dtype)(mean.kernel, values, means, self.n)
         return means

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._validation import check_dataset, check_design, is_dask
 from fastgd._data.chunked import Chunk, checksum
 from fastgd._thread_pool import map_parts
+from fastgd._validation import check_dataset, check_design, is_dask
 from fastgd.results import SourceError
 
 if TYPE_CHECKING:

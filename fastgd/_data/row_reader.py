@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from fastgd._data.chunked import Adapter, Chunk, concatenate_chunks, copy_rows, unplaced_chunk
-from fastgd._limits import POINTS_AT_ONCE
+from fastgd._pairwise import NUMPY_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +31,11 @@ class MappedRowReader:
         self._stack = contextlib.ExitStack()
         self._chunks = cast("Any", data.chunks)
         self._X, self._targets, self._weights = self._stack.enter_context(self._chunks.on_disk())
-        # Positive weights before each stretch of POINTS_AT_ONCE rows, where some weights are 0.
+        # Positive weights before each stretch of NUMPY_POINTS rows, where some weights are 0.
         self._before = None
         if self._weights is not None and data.n < len(self._weights):
-            counts = [np.count_nonzero(self._weights[start:start + POINTS_AT_ONCE] > 0)
-                      for start in range(0, len(self._weights), POINTS_AT_ONCE)]
+            counts = [np.count_nonzero(self._weights[start:start + NUMPY_POINTS] > 0)
+                      for start in range(0, len(self._weights), NUMPY_POINTS)]
             self._before = np.cumsum([0, *counts])
 
     def rows(self, slices: Sequence[slice]) -> ConstantModelData | LinearModelData:
@@ -58,8 +58,8 @@ class MappedRowReader:
             return part
         first = int(np.searchsorted(self._before, part.start, "right")) - 1
         last = int(np.searchsorted(self._before, part.stop))
-        start, before = first * POINTS_AT_ONCE, self._before[first]
-        positive = np.flatnonzero(self._weights[start:last * POINTS_AT_ONCE] > 0)
+        start, before = first * NUMPY_POINTS, self._before[first]
+        positive = np.flatnonzero(self._weights[start:last * NUMPY_POINTS] > 0)
         return start + positive[part.start - before:part.stop - before]
 
     def close(self) -> None:

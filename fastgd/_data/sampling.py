@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._data.arrays import linear_data_like
-from fastgd._limits import CACHED_NUMBERS
-from fastgd._pairwise import column_sums
+from fastgd._pairwise import CACHED_NUMBERS, column_sums
 
 if TYPE_CHECKING:
     from fastgd._data.arrays import AnyLinearModelData, LinearModelData

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import COARSE, MOST_MEASURED, NEAR_MINIMUM, SPREAD_SAMPLE
-from fastgd._objective.second_moments import RowMoments
 from fastgd._data import LinearModelData
+from fastgd._objective.second_moments import RowMoments
 from fastgd._validation import one_number, slices_of_rows
 
 if TYPE_CHECKING:
@@ -17,6 +16,16 @@ if TYPE_CHECKING:
 
     from fastgd._data import ConstantModelData
     from fastgd._types import DoubleArray, FloatArray, LossFunction
+
+#: Points that tell the spread of more of them to 1 %, in two milliseconds.
+SPREAD_SAMPLE = 2**17
+#: A loss is coarse if rounding changes it by more than this part of what the size of a residual does: of losses in
+#: double precision it is 1e-15 or so, in single precision 1e-8.
+COARSE = 2.0**-28
+#: Times that the resolution of a loss is measured because it does not change, at 11 evaluations or more.
+MAX_MEASUREMENTS = 8
+#: A slope below this part of the steepest one is near a minimum, where rounding matters most.
+NEAR_MINIMUM = 1e-2
 
 
 def differences_of(loss: LossFunction,
@@ -139,7 +148,7 @@ class Component:
             level = max(abs(above), abs(below))
             return not self._level / 4 <= level <= 4 * self._level
         if above == below:
-            return self._measured < MOST_MEASURED
+            return self._measured < MAX_MEASUREMENTS
         self._steepest = max(self._steepest, abs(slope))
         causes = set()
         if _is_coarse(above) and _is_coarse(below):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastgd._data import as_data
 from fastgd._format import equal
 from fastgd._frames import typed_value
 from fastgd._objective.finite_differences import differences_of
 from fastgd._objective.preconditioner import soft_threshold
 from fastgd._objective.second_moments import second_moments_of
-from fastgd._data import as_data
 from fastgd._thread_pool import SERIAL
 from fastgd._validation import called_at, check_callable, is_dask, is_lazy, one_number
 from fastgd.losses.base import Gradient, Loss, as_compiled
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastgd._data import ConstantModelData, LinearModelData, ModelData
     from fastgd._objective.second_moments import SecondMoments
-    from fastgd._data import ConstantModelData, LinearModelData, Source
     from fastgd._thread_pool import ThreadPool
     from fastgd._types import DoubleArray, FloatArray, GradientFunction, LossFunction, Theta
 
@@ -215,7 +215,7 @@ class Objective:
     def close(self) -> None:
         """Close data that are not in memory."""
         if self.data.is_chunked:
-            self.data.pieces.close()
+            self.data.chunks.close()
 
     @property
     def second_moments(self) -> SecondMoments:

@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.arrays import SMALL_SAMPLE_ROWS, ScaledLinearModelData, column_units, sample_size
 from fastgd._kernels import gram as kernels
 from fastgd._kernels import linear
 from fastgd._kernels.linear import RowTargets as LinearRows
 from fastgd._kernels.losses import SquaredError
-from fastgd._limits import CACHED_NUMBERS, FEW, LEAF, NUMBERS_FOR_EACH_SUM, NUMBERS_OF_A_PART, PRODUCTS
 from fastgd._objective.preconditioner import GramPreconditioner, Preconditioner, ScalarPreconditioner
-from fastgd._data.arrays import sample_size
-from fastgd._data.arrays import ScaledLinearModelData, column_units
-from fastgd._pairwise import column_sums, reduce_stream
+from fastgd._pairwise import CACHED_NUMBERS, LEAF, PART_NUMBERS, column_sums, reduce_stream
 from fastgd._thread_pool import SERIAL, ThreadPool
 from fastgd._validation import C_NAMES
 
 if TYPE_CHECKING:
-    from fastgd._data import Source
+    from fastgd._data import ModelData
     from fastgd._data.arrays import AnyLinearModelData, LinearModelData
     from fastgd._types import DoubleArray, FloatArray
 
+#: Products of two numbers of X in one call of the kernel of the Gram matrix, which makes half of them: 15 ms.
+KERNEL_PRODUCTS = 2**28
+#: Numbers of X for each number of a sum of products that is kept until those of all parts are added.
+NUMBERS_PER_SUM = 16
 #: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
 MAX_EIGENVALUE_PARAMETERS = 512
 #: Columns of a Gram matrix whose pseudo-inverse is computed: more of them would take minutes.
@@ -121,7 +123,7 @@ class RowMoments(SecondMoments):
         with np.errstate(all="ignore"):
             if not rows.intercept:
                 return np.zeros(p), self._products(np.zeros(p))[:p, :p]
-            centre = _centre_of(rows.sample(FEW).X)
+            centre = _centre_of(rows.sample(SMALL_SAMPLE_ROWS).X)
             means = self._products(centre)
             d = means[p, :p]
             return (centre + d) * units, means[:p, :p] - np.outer(d, d)
@@ -137,8 +139,8 @@ class RowMoments(SecondMoments):
     def _products(self, shift: DoubleArray, with_targets: bool = False) -> DoubleArray:
         """Compute the weighted mean of u u' over the rows, u = [x - shift, 1], or [x - shift, 1, t] with targets."""
         rows = self._rows
-        most = max(LEAF, min(rows.rows_of(NUMBERS_OF_A_PART), PRODUCTS // rows.p**2))
-        most_of_a_thread = max(most, NUMBERS_FOR_EACH_SUM * rows.p)
+        most = max(LEAF, min(rows.rows_of(PART_NUMBERS), KERNEL_PRODUCTS // rows.p**2))
+        most_of_a_thread = max(most, NUMBERS_PER_SUM * rows.p)
         sums = functools.partial(products_in, shift, with_targets, most)
         means: DoubleArray = rows.total(sums, most_of_a_thread, self._threads)
         means /= rows.n
@@ -173,7 +175,7 @@ class RowMoments(SecondMoments):
         theta[first:] /= sizes
         if first:
             theta[0] -= shift @ theta[1:]
-        most = max(LEAF, rows.rows_of(NUMBERS_OF_A_PART))
+        most = max(LEAF, rows.rows_of(PART_NUMBERS))
         product: DoubleArray = rows.total(functools.partial(_times_in, theta), most, self._threads)
         product /= rows.n
         if first:
@@ -200,7 +202,7 @@ class RowMoments(SecondMoments):
         if not rows.intercept:
             return np.zeros(rows.p), self.column_sizes()
         with np.errstate(all="ignore"):
-            centre = _centre_of(rows.sample(FEW).X)
+            centre = _centre_of(rows.sample(SMALL_SAMPLE_ROWS).X)
         means, squares, units = self._safe_moments(centre)
         return centre + means * units, np.sqrt(np.maximum(squares - means**2, 0)) * units
 
@@ -355,7 +357,8 @@ def _moments_in(shift: DoubleArray, rows: LinearModelData, part: slice) -> Doubl
         return np.array([sums, column_sums(X, weights)])
 
 
-def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
+def _along_in(shift: DoubleArray, sizes: DoubleArray, directions: DoubleArray, rows: LinearModelData,
+              part: slice) -> DoubleArray:
     """Sum w u u' for u = [z @ directions, 1], with z the scaled columns."""
     Z, k = (rows.X[part] - shift) / sizes, directions.shape[1]
     along = np.empty((len(Z), k))

@@ -16,6 +16,8 @@ from fastgd.results import NOT_FINITE
 if TYPE_CHECKING:
     from fastgd._types import DoubleArray, Rates, Theta
 
+#: Relative tolerance below which a difference is rounding.
+ROUNDING = 1e-13
 #: Updates of a batch descent in one call of a solver.
 BATCH_UPDATES = 4096
 

@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.row_reader import open_row_reader
 from fastgd._kernels import shuffle
 from fastgd._solvers.base import Steps
 from fastgd._solvers.kernel_solvers import STOCHASTIC_UPDATES
-from fastgd._data.row_reader import open_row_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastgd._data import ModelData
+    from fastgd._data.arrays import ConstantModelData, LinearModelData
     from fastgd._objective.objective import Objective
     from fastgd._options import DescentOptions
     from fastgd._solvers.base import Solver
-    from fastgd._data import Source
-    from fastgd._data.arrays import ConstantModelData
-    from fastgd._data.arrays import LinearModelData
     from fastgd._types import DoubleArray
 
 #: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.

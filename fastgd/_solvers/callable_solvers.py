@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._format import is_finite
+from fastgd._frames import SLICE
 from fastgd._kernels import shuffle
-from fastgd._limits import ROUNDING, SLICE
-from fastgd._solvers.base import BATCH_UPDATES, Scheduled, Steps
+from fastgd._solvers.base import BATCH_UPDATES, ROUNDING, Scheduled, Steps
 from fastgd._solvers.proximal_step import ProximalStep
 from fastgd._validation import real_number
 

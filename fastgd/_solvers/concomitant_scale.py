@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._limits import ROUNDING, SAMPLE
-from fastgd._data.arrays import LinearModelData
+from fastgd._data.arrays import SAMPLE_ROWS, LinearModelData
+from fastgd._solvers.base import ROUNDING
 from fastgd.losses.builtin import Huber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._objective.objective import Objective
     from fastgd._solvers.base import Solver, Steps
-    from fastgd._data.arrays import AnyLinearModelData
     from fastgd._types import DoubleArray, Theta
 
 #: The median of abs(z) of a standard normal z: its quantile at 3/4.
@@ -104,13 +104,13 @@ def residual_mad(rows: AnyLinearModelData, theta: Any) -> float:
     Of many rows a sample brackets it, and only the residuals in the bracket are gathered.
     """
     low, high = 0.0, np.inf
-    if rows.n <= 2 * SAMPLE and isinstance(rows, LinearModelData) and rows.weights is None:    # the small call
+    if rows.n <= 2 * SAMPLE_ROWS and isinstance(rows, LinearModelData) and rows.weights is None:    # the small call
         middle = rows.n // 2
         sizes = np.partition(sizes_of_residuals(theta, rows), (max(middle - 1, 0), middle))
         median = sizes[middle] if rows.n % 2 else sizes[middle - 1] / 2 + sizes[middle] / 2
         return float(median) / NORMAL_MAD
-    if rows.n > 2 * SAMPLE:
-        some = rows.sample(SAMPLE)
+    if rows.n > 2 * SAMPLE_ROWS:
+        some = rows.sample(SAMPLE_ROWS)
         low, high = np.quantile(_sizes_in(theta, some, slice(0, some.n)), [0.47, 0.53]).tolist()
     while True:
         found = rows.map_slices(functools.partial(_sizes_between, theta, low, high))

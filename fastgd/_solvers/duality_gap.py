@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._limits import LEAF, NUMBERS_FOR_EACH_SUM, POINTS_AT_ONCE, PRODUCTS
-from fastgd._objective.preconditioner import EIGENVALUE_ROUNDING
-from fastgd._objective.second_moments import MAX_EIGENVALUE_PARAMETERS, products_in, residuals_times_rows
 from fastgd._data.arrays import linear_data_like
-from fastgd._pairwise import column_sums
+from fastgd._objective.preconditioner import EIGENVALUE_ROUNDING
+from fastgd._objective.second_moments import (
+    KERNEL_PRODUCTS,
+    MAX_EIGENVALUE_PARAMETERS,
+    NUMBERS_PER_SUM,
+    products_in,
+    residuals_times_rows,
+)
+from fastgd._pairwise import LEAF, NUMPY_POINTS, column_sums
 
 if TYPE_CHECKING:
-    from fastgd._objective.objective import Objective
     from fastgd._data import LinearModelData
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 
@@ -214,9 +219,9 @@ class DualityGap:
     def _moments(self, rows: Any) -> tuple[DoubleArray, DoubleArray]:
         """Compute the means of room * z z' and of a z, with z the scaled columns, a 1 before them for an intercept."""
         p = rows.p
-        most = max(LEAF, min(rows.rows_of(POINTS_AT_ONCE), PRODUCTS // p**2))
+        most = max(LEAF, min(rows.rows_of(NUMPY_POINTS), KERNEL_PRODUCTS // p**2))
         products = functools.partial(_products_in, self._slopes, most)
-        means = rows.total(products, max(most, NUMBERS_FOR_EACH_SUM * p)) / rows.n
+        means = rows.total(products, max(most, NUMBERS_PER_SUM * p)) / rows.n
         units = np.concatenate([1 / self._sizes, [1.0, 1.0]])
         means *= units * units[:, None]
         order = [p] * self._first + list(range(p))
@@ -224,7 +229,7 @@ class DualityGap:
 
     def _costs_and_means(self, rows: Any) -> tuple[float, DoubleArray]:
         """Compute the mean gap of the slopes, and the means of the slopes times the scaled columns."""
-        sums = rows.total(functools.partial(_gaps_in, self._slopes), rows.rows_of(POINTS_AT_ONCE))
+        sums = rows.total(functools.partial(_gaps_in, self._slopes), rows.rows_of(NUMPY_POINTS))
         means = sums[1:] / rows.n
         means[self._first:] -= self._shift * means[:self._first].sum()
         means[self._first:] /= self._sizes

@@ -57,10 +57,6 @@ class _NumberSolver(_KernelSolver):
     capacity = BATCH_UPDATES
     _steps: NumberSteps
 
-    def __init__(self, rates: Rates, first_update: int, by_step: bool, steps: NumberSteps, kernel: Kernel) -> None:
-        super().__init__(rates, first_update, by_step, steps, kernel)
-        self.theta = self.previous = steps.theta
-
     def advance(self, most: int) -> Steps:
         most, steps = most if most < self.capacity else self.capacity, self._steps
         rates = self._rates(0, most) if self.is_deterministic else self._prepare(most)
@@ -78,6 +74,7 @@ class NumberBatch(_NumberSolver):
     def __init__(self, gradient: Gradient, targets: FloatArray, theta0: float, rates: Rates, tol: float, by_step: bool,
                  first_update: int = 0) -> None:
         steps = NumberSteps(theta0, tol, by_step)
+        self.theta = self.previous = steps.theta
         self.evaluations, self.at_once = targets.size, gradient.at_once
         batch = gradient.version(descent.batch, targets.dtype)
         super().__init__(rates, first_update, by_step, steps,
@@ -93,6 +90,7 @@ class NumberStochastic(_NumberSolver):
     def __init__(self, gradient: Gradient, points: FloatArray, batch_size: int, bit_generator: np.random.BitGenerator,
                  theta0: float, rates: Rates, tol: float, by_step: bool, first_update: int = 0) -> None:
         steps = NumberSteps(theta0, tol, by_step)
+        self.theta = self.previous = steps.theta
         self.evaluations, self.at_once = batch_size, gradient.at_once
         visits = Visits(bit_generator.capsule, points.size, batch_size)
         stochastic = functools.partial(gradient.version(descent.stochastic, points.dtype), gradient.kernel, points,
@@ -153,8 +151,8 @@ class _ArraySolver(_KernelSolver):
 class ArrayBatch(_ArraySolver):
     """Batch descent of a linear model."""
 
-    def __init__(self, gradient: Gradient, rows: LinearModelData, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,
-                 first_update: int = 0) -> None:
+    def __init__(self, gradient: Gradient, rows: LinearModelData, theta0: DoubleArray, rates: Rates, tol: float,
+                 by_step: bool, first_update: int = 0) -> None:
         self.evaluations, self.at_once = rows.X.size, gradient.at_once
         batch = gradient.version(linear.batch, rows.X.dtype)
 

@@ -39,8 +39,8 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
         while True:
             before = theta
             most = limit - done
-            if cycles is not None:
-                most = min(most, cycles.room(done))
+            if cycles is not None and most > cycles.room(done):
+                most = cycles.room(done)
             if epochs is not None:
                 most = min(most, epochs.room(done))
             if monitor is not None:
@@ -116,7 +116,8 @@ class _CycleFinder:
 
     def room(self, done: int) -> int:
         """Return the number of updates that may be made before `find`."""
-        return max(self._next_anchor - done, self._updates)
+        ahead = self._next_anchor - done
+        return ahead if ahead > self._updates else self._updates
 
     def find(self, done: int, thetas: DoubleArray, count: int) -> int:
         """Return the period if a theta comes back among the first `count`, which follow update `done`; else 0."""

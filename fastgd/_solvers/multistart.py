@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd._kernels import descent, mean
-from fastgd._limits import MANY_POINTS
+from fastgd._pairwise import MIN_THREADED_POINTS
 from fastgd._solvers.base import BATCH_UPDATES, Outcome
 from fastgd._solvers.loop import FIRST_CHUNK, LONGEST_CHUNK, run_loop
 from fastgd._solvers.select import THREADED_UPDATE_POINTS, plain_batch
@@ -70,7 +70,7 @@ def _advance_many(
     while running and done < limit:
         alphas = rates(done, min(most, limit - done))
         began = time.perf_counter()
-        who = threads if n * m * len(alphas) > MANY_POINTS else SERIAL
+        who = threads if n * m * len(alphas) > MIN_THREADED_POINTS else SERIAL
         running = sum(who.map(functools.partial(go_on, alphas=alphas, done=done), shares))
         done += len(alphas)
         if time.perf_counter() - began < LONGEST_CHUNK / 4:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fastgd._limits import POINTS_AT_ONCE, ROUNDING
-from fastgd._pairwise import column_sums
+from fastgd._pairwise import NUMPY_POINTS, column_sums
+from fastgd._solvers.base import ROUNDING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastgd._objective.objective import Objective
     from fastgd._data import ConstantModelData
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
 
     #: A theta, and the slope there.
@@ -80,7 +80,7 @@ class OrderStatistic:
         found = self._points.map_slices(functools.partial(_jumps_between, low, high, self._kinks))
         below = float(np.sum([part[0] for part in found]))
         if self._points.is_weighted:
-            below = self._points.total(functools.partial(_weights_below, low, self._kinks), POINTS_AT_ONCE).item()
+            below = self._points.total(functools.partial(_weights_below, low, self._kinks), NUMPY_POINTS).item()
         places, jumps = [part[1] for part in found], [part[2] for part in found]
         if self._l1:
             places.append(np.zeros(1) if low <= 0 <= high else np.empty(0))

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data.arrays import SAMPLE_ROWS, ConstantModelData
 from fastgd._format import is_finite
-from fastgd._limits import ROUNDING, SAMPLE
-from fastgd._solvers.base import Steps
+from fastgd._solvers.base import ROUNDING, Steps
 from fastgd._solvers.order_statistic import OrderStatistic
 from fastgd._solvers.proximal_step import ProximalStep
-from fastgd._data.arrays import ConstantModelData
 from fastgd._validation import as_double, real_number
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def bracket_of(objective: Objective, theta0: float, tol: float, by_step: bool, c
     loss, data = objective.loss, objective.data
     update = ProximalStep(objective)
     if loss is None:
-        places = () if data.is_rows else quantiles(data.draw(SAMPLE)).tolist()
+        places = () if data.is_rows else quantiles(data.draw(SAMPLE_ROWS)).tolist()
         return Bracket(objective.loss_gradient, theta0, tol, by_step, update, 1.0, places, capacity=capacity)
     places, rate, warm_start = _expect(objective, theta0)
     return Bracket(objective.loss_gradient, theta0, tol, by_step, update, rate, places, warm_start,
@@ -210,11 +209,12 @@ def _expect(objective: Objective, theta0: float) -> tuple[list[float], float, fl
     rate, warm_start = 1.0 if loss.max_stable_alpha is None else objective.safe_rate(False), None
     if loss.is_quadratic:
         return places, rate, warm_start
-    sample = points.draw(SAMPLE)
+    sample = points.draw(SAMPLE_ROWS)
     if loss.is_convex and loss.link == "identity":
         found = quantiles(sample)
         places = found.tolist()
-        rate, warm_start = _root_of_quantiles(objective.on(ConstantModelData(None, found.astype(sample.dtype))), places, rate)
+        few = ConstantModelData(None, found.astype(sample.dtype))
+        rate, warm_start = _root_of_quantiles(objective.on(few), places, rate)
     if sample.n < points.n:
         rate, warm_start = _minimum_of_sample(objective.on(sample), theta0, places, rate, warm_start)
     return places, rate, warm_start

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._data import ConstantModelData, LinearModelData
+from fastgd._data.arrays import mean_over, sample_size
 from fastgd._format import is_finite
-from fastgd._limits import CACHED_POINTS, MANY_POINTS, ROUNDING
 from fastgd._objective.second_moments import RowMoments
 from fastgd._options import DescentOptions
-from fastgd._solvers.base import BATCH_UPDATES, Solver
+from fastgd._pairwise import CACHED_POINTS, MIN_THREADED_POINTS
+from fastgd._solvers.base import BATCH_UPDATES, ROUNDING, Solver
 from fastgd._solvers.block_sgd import BlockSGD
 from fastgd._solvers.callable_solvers import CallableBatch, CallableStochastic, NesterovBatch
 from fastgd._solvers.concomitant_scale import ConcomitantScale
@@ -27,16 +29,13 @@ from fastgd._solvers.proximal_step import ProximalStep
 from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.scalar_root import bracket_of
 from fastgd._solvers.smoothing import STAGE_TOL, STAGE_UPDATES, SmoothingSolver
-from fastgd._data import ConstantModelData, LinearModelData
-from fastgd._data.arrays import mean_over
-from fastgd._data.arrays import sample_size
 from fastgd.schedules import as_rates
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fastgd._objective.objective import Objective
     from fastgd._data.arrays import AnyLinearModelData
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray, Rates
     from fastgd.losses import Gradient
 
@@ -151,8 +150,9 @@ def _advanced_batch(options: DescentOptions, objective: Objective, theta0: Any, 
 def _gradient_of(objective: Objective, capacity: int) -> Any:
     """Return the gradient of the loss as a function of theta: of few rows, unmonitored, with the kernel bound once."""
     data, gradient = objective.data, objective.compiled_gradient
-    if (gradient is None or not isinstance(data, LinearModelData) or data.X.size > min(MANY_POINTS, gradient.at_once)
-            or capacity == 1 or (objective.penalty is not None and objective.penalty.l1)):
+    if (gradient is None or not isinstance(data, LinearModelData) or capacity == 1
+            or data.X.size > min(MIN_THREADED_POINTS, gradient.at_once)
+            or (objective.penalty is not None and objective.penalty.l1)):
         return objective.loss_gradient
     return data.bound_gradient(gradient)
 
@@ -170,8 +170,9 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
         return _plain_rows_batch(objective, gradient, data, theta0, rates, tol, by_step, limit, capacity)
     # Where the loss is evaluated after each update, one pass computes it with the next slope.
     is_monitored = data.n > CACHED_POINTS and (capacity == 1 or not by_step)
-    if isinstance(data, ConstantModelData) and data.weights is None and not is_monitored and data.n <= gradient.at_once and (
-            data.n <= THREADED_UPDATE_POINTS or objective.threads.count == 1):
+    if (isinstance(data, ConstantModelData) and data.weights is None and not is_monitored
+            and data.n <= gradient.at_once
+            and (data.n <= THREADED_UPDATE_POINTS or objective.threads.count == 1)):
         solver = NumberBatch(gradient, data.targets, theta0, rates, tol, by_step)
         solver.capacity = capacity
         return solver
@@ -179,8 +180,8 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
     return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
 
 
-def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearModelData, theta0: DoubleArray, rates: Rates,
-                      tol: float, by_step: bool, limit: int, capacity: int) -> Solver:
+def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearModelData, theta0: DoubleArray,
+                      rates: Rates, tol: float, by_step: bool, limit: int, capacity: int) -> Solver:
     q, moments = rows.n_parameters, objective.second_moments
     # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
     if (gradient.loss.is_quadratic and isinstance(moments, RowMoments) and q <= min(MAX_GRAM_PARAMETERS, rows.n)
@@ -191,7 +192,7 @@ def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearM
         solver: Any = GramBatch(gram, moment, theta0, rates, tol, by_step)
     elif objective.penalty is not None:
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective))
-    elif not isinstance(rows, LinearModelData) or rows.X.size > MANY_POINTS or rows.n > gradient.at_once:
+    elif not isinstance(rows, LinearModelData) or rows.X.size > MIN_THREADED_POINTS or rows.n > gradient.at_once:
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
     else:
         solver = ArrayBatch(gradient, rows, theta0, rates, tol, by_step)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._limits import ROUNDING
 from fastgd._objective.preconditioner import COLLINEAR_SHARE
+from fastgd._solvers.base import ROUNDING
 from fastgd._solvers.duality_gap import PiecewiseLinear
 
 if TYPE_CHECKING:
-    from fastgd._objective.objective import Objective
     from fastgd._data.arrays import LinearModelData
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray, IndexArray
     from fastgd.losses import Loss
 

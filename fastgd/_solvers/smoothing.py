@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastgd._format import is_finite
-from fastgd._limits import CACHED_NUMBERS, ROUNDING
-from fastgd._solvers.base import Bound, Outcome, Solver, Steps
+from fastgd._pairwise import CACHED_NUMBERS, column_sums
+from fastgd._solvers.base import ROUNDING, Bound, Outcome, Solver, Steps
 from fastgd._solvers.duality_gap import DualityGap, gradient_bound
 from fastgd._solvers.quasi_newton import BarzilaiBorwein
 from fastgd._solvers.simplex_basis import minimum_at_vertex
-from fastgd._pairwise import column_sums
 from fastgd.results import CONVERGED, LIMIT_REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastgd._objective.objective import Objective
     from fastgd._data import LinearModelData
+    from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray, Theta
 
     #: Offsets of kinks, and the jump of the slope at each.
@@ -228,7 +227,8 @@ class SmoothingSolver:
         return float(distance), float(cost), float(size)
 
 
-def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: LinearModelData, part: slice) -> DoubleArray:
+def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: LinearModelData,
+                       part: slice) -> DoubleArray:
     """Sum the distances of residuals from their nearest kink, the costs of smoothing, and abs(y)."""
     with np.errstate(over="ignore", invalid="ignore"):    # the loss is not finite then, and the run ends
         residuals = rows.targets[part] - rows.predictions(theta, part)

@@ -1,11 +1,11 @@
-"""Estimators for scikit-learn's pipelines: ``pip install 'fastgd[sklearn]'``.
+"""Estimators for scikit-learn pipelines: ``pip install 'fastgd[sklearn]'``.
 
-Linear models whose loss is any of fastgd's or of your own, fitted by `fastgd.minimize`, `fastgd.minimize_sgd` or
-`fastgd.minimize_mini_batch`. As they are they arrive at the minimum on raw columns.
+Linear models with any loss of fastgd or of your own, fitted by `fastgd.minimize`, `fastgd.minimize_sgd` or
+`fastgd.minimize_mini_batch`. The defaults converge on unscaled columns.
 
-    DescentRegressor        a robust line, a quantile, the mean
-    DescentClassifier       classes and their probabilities
-    ConvergenceWarning      fastgd's and scikit-learn's in one
+    DescentRegressor        robust, quantile and least-squares regression
+    DescentClassifier       logistic and other linear classification
+    ConvergenceWarning      subclass of the warnings of fastgd and scikit-learn
 
 >>> from fastgd.estimators import DescentRegressor
 >>> X = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [6.0]]
@@ -18,7 +18,7 @@ if _find_spec("sklearn") is None:
     raise ImportError("The estimators need scikit-learn 1.6 or later: pip install 'fastgd[sklearn]'.")
 
 from fastgd.estimators._classifier import DescentClassifier
+from fastgd.estimators._fitting import ConvergenceWarning
 from fastgd.estimators._regressor import DescentRegressor
-from fastgd.estimators._runs import ConvergenceWarning
 
 __all__ = ["ConvergenceWarning", "DescentClassifier", "DescentRegressor"]

@@ -1,4 +1,4 @@
-"""Classification: two classes, or one class after another against the rest."""
+"""Linear classification of two classes, or of several one versus the rest."""
 from __future__ import annotations
 
 import functools
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd._frames import as_labels
 from fastgd._data import as_chunks
 from fastgd._data.labels import Labels
+from fastgd._frames import as_labels
 from fastgd._validation import is_lazy
 from fastgd.estimators import _lazy
-from fastgd.estimators._classes import chosen, flat, log_probabilities, probabilities
+from fastgd.estimators._labels import log_probabilities, predict_classes, probabilities, squeeze_single
 from fastgd.estimators._one_vs_rest import OneVsRest
 from fastgd.estimators._options import loss_of
 from fastgd.estimators._regressor import is_stochastic
@@ -32,99 +32,99 @@ def _has_probabilities(estimator: Any) -> bool:
 
 
 class DescentClassifier(OneVsRest):
-    """Linear classification, ``mean(loss(intercept + X @ coef, y)) + penalty(coef)`` at its least, by gradient descent.
+    """Linear classification by gradient descent: minimize ``mean(loss(intercept + X @ coef, y)) + penalty(coef)``.
 
-    The default is logistic regression without a penalty. More than two classes are fitted one against the rest, in
-    threads. As they are the defaults arrive on raw columns, whatever their units.
+    The default is logistic regression without a penalty. More than two classes are fitted one versus the rest, in
+    `n_threads` threads. The defaults converge on unscaled columns.
 
     Parameters
     ----------
     loss : str or Loss, default "cross_entropy"
-        A name of one of fastgd's losses or a Loss. One of probabilities, whose `link` is "logit", gets the targets 0
-        and 1; any other gets -1 and 1, and has no probabilities.
+        Name of a loss of fastgd, or a Loss. A loss whose `link` is "logit" has the targets 0 and 1, and probabilities;
+        any other loss has the targets -1 and 1, and no probabilities.
     method : {"batch", "sgd", "mini-batch"}, default "batch"
-        `fastgd.minimize`, `fastgd.minimize_sgd` or `fastgd.minimize_mini_batch`.
+        Fit by `fastgd.minimize`, `fastgd.minimize_sgd` or `fastgd.minimize_mini_batch`.
     batch_size : int, default 32
-        Rows in a mini-batch; of fewer rows all.
+        Rows of a mini-batch, at most all rows.
     class_weight : dict, "balanced" or None, default None
-        By class what the weights of its rows are multiplied by; "balanced" gives all classes the same weight.
+        Factor of each class for the weights of its rows; "balanced" gives all classes the same total weight.
     alpha : float, callable, "auto", "adaptive" or None, default None
-        Learning rate, as for the method. None is "adaptive" for "batch", with momentum "auto"; for the others
-        ``inverse_scaling(1, 0.5)``, in units of half the stable limit.
+        Learning rate, as in the function of the method. None is "adaptive" for "batch", or "auto" with momentum; for
+        the others ``inverse_scaling(1, 0.5)``, in units of half the stable limit.
     precondition : {"auto", "scale", "gram", None}, default "auto"
-        The metric of the steps, as for the method. "auto" is "gram" for "batch" with up to 500 columns and no penalty
-        of L1, else "scale".
+        Preconditioner, as in the function of the method. "auto" is "gram" for "batch" with up to 500 columns and no
+        L1 penalty, else "scale".
     momentum : {None, "nesterov"}, default None
-        As for `fastgd.minimize`.
+        As in `fastgd.minimize`.
     penalty : Penalty, optional
-        One of `fastgd.penalties`, of the weights; an intercept is free. Strengths are of the mean loss: ``L2(1 / (n *
+        One of `fastgd.penalties`, on the weights but not the intercept, added to the mean loss: ``L2(1 / (n *
         C))`` is scikit-learn's ``LogisticRegression(C=C)`` on n rows.
     tol : float, optional
-        When the descent ends, as for the method: in units of the prediction, which are log-odds, or of the loss. None
+        Tolerance of the stopping rule, in units of the prediction (log-odds for the logit link) or of the loss. None
         is 1e-9, and for the loss 1e-7; for stochastic methods 1e-4, and for the loss 1e-5.
     max_iter : int, default 1000
-        Updates of "batch" at most.
+        Maximum number of updates of "batch".
     max_epochs : int, default 1000
-        Epochs of the other methods at most.
+        Maximum number of epochs of the other methods.
     stop : {"step", "loss", "epoch"}, optional
-        The rule of the end, as for the method. None is "step" for "batch"; "loss" for the others, and for a loss with
-        kinks, which is then proved to be within `tol` of its least.
+        Stopping rule, as in the function of the method. None is "step" for "batch", "loss" for the others and for a
+        loss with breakpoints, whose suboptimality is then certified to be at most `tol`.
     average : bool, optional
-        As for `fastgd.minimize_sgd`; None is True.
+        As in `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True
-        Whether there is an intercept.
+        True to fit an intercept.
     n_threads : int, optional
-        Threads that share the classes, of two classes the passes over many rows; -1 as many as there are cores, None
-        is 1.
+        Number of threads, which share the classes, or with two classes the rows; -1 is one for each core, None is 1.
     random_state : None, int, RandomState or Generator, default None
-        Where shuffles and rows that are kept apart come from, as `rng` of `fastgd.minimize_sgd`.
+        Generator of the shuffles and of the validation rows, as `rng` in `fastgd.minimize_sgd`.
     warm_start : bool, default False
-        Begin where the last fit ended, if it had the same classes.
+        Start at the weights of the last fit, if it had the same classes.
     verbose : bool or "bar", default False
-        As `progress` of the method.
+        As `progress` in the function of the method.
     early_stopping : bool, default False
-        Keep rows apart, and stop when their score (accuracy) rises no more; the weights of the best one are kept.
+        Hold out validation rows, and stop when their accuracy no longer increases. The weights with the highest
+        accuracy are kept.
     validation_fraction : float, default 0.1
-        The part of the rows that is kept apart.
+        Fraction of the rows that is held out for validation.
     n_iter_no_change : int, default 5
-        Updates of "batch", or epochs, in turn that do not raise the score by 1e-4, after which the fit stops.
+        Consecutive updates of "batch", or epochs, without an increase of the score by 1e-4 after which the fit stops.
     callback : callable, optional
-        As for the method.
+        As in the function of the method.
     history : bool, default False
-        Whether `result_` has the history of all updates.
+        True to record the history of all updates in `result_`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (k,)
-        The labels.
+        The distinct labels, sorted.
     coef_ : ndarray of shape (1, p), of more than two classes (k, p)
         The weights.
     intercept_ : ndarray of shape (1,) or (k,)
     n_iter_ : int
-        Updates, or epochs; of several classes the most.
+        Updates, or epochs; the maximum over the classes.
     loss_curve_ : ndarray, of more than two classes list of ndarray
-        The loss with the penalty after each update or epoch; of more than 2,000 of them after every second, fourth and
-        so on. Of more than 2,048 rows on a sample of them.
+        Loss plus penalty after each update or epoch, after every 2nd, 4th and so on beyond 2,000 of them; on a sample
+        of 2,048 rows if there are more.
     converged_ : bool
-        Whether the rule was met, at a place that deserves it, by all classes.
+        True if for every class the stopping rule was met and no clearly better point was found.
     result_ : DescentResult, of more than two classes list of DescentResult
-        The end of the descent, in words.
+        Result of the fit, with a message.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (p,)
-        If X had names.
+        Names of the columns; only if X has names.
 
     Raises
     ------
     ImportError
-        If scikit-learn is not there.
+        If scikit-learn is not installed.
 
     Notes
     -----
-    Where a plane separates the classes a loss of probabilities has no minimum without a penalty: the fit ends at such a
-    plane soon after it found one, and warns.
+    If the classes are linearly separable, a loss with the logit link has no minimum without a penalty: the fit stops
+    with a ConvergenceWarning soon after theta separates them.
 
-    `fastgd.Blocks`, columns of `fastgd.open_parquet` and dask collections go to `fit` as X and y too, Blocks that bring
-    (X, y) as X alone; their labels are numbers. Predictions for dask are lazy.
+    `fit` accepts `fastgd.Blocks`, columns of `fastgd.open_parquet` and dask collections as X and y, and Blocks of
+    (X, y) as X alone; their labels are numbers. Predictions for dask collections are lazy.
 
     Examples
     --------
@@ -176,33 +176,33 @@ class DescentClassifier(OneVsRest):
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None,
             sample_weight: ArrayLike | None = None) -> DescentClassifier:
-        """Find the weights.
+        """Fit the weights and the intercept.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-            The rows; float32 or float64 in C order is read where it lies.
+            Rows. Float32 or float64 in C order is not copied.
         y : array-like of shape (n,)
-            The labels, of any type. May be None only for Blocks that bring them.
+            The labels, of any type. May be None only for Blocks of (X, y).
         sample_weight : array-like of shape (n,), optional
             A weight for each row, at least 0: the mean loss is sum(w * loss) / sum(w).
 
         Returns
         -------
         DescentClassifier
-            Itself.
+            The fitted estimator.
 
         Raises
         ------
         TypeError, ValueError
             If a parameter or the data are not as described.
         DivergenceError
-            As `fastgd.minimize`.
+            As in `fastgd.minimize`.
 
         Warns
         -----
         ConvergenceWarning
-            As `fastgd.minimize`; it is scikit-learn's too.
+            As in `fastgd.minimize`; the class is scikit-learn's warning, too.
 
         Examples
         --------
@@ -211,17 +211,16 @@ class DescentClassifier(OneVsRest):
         >>> model.predict([[0.0], [3.0]]), model.classes_
         (array(['low', 'high'], dtype='<U4'), array(['high', 'low'], dtype='<U4'))
         """
-        self._fit(X, y, sample_weight)
+        self._fit_classes(X, y, sample_weight)
         return self
 
     @available_if(is_stochastic)    # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None,
                     sample_weight: ArrayLike | None = None) -> DescentClassifier:
-        """Make one epoch on rows that may be new; only for stochastic methods.
+        """Run one epoch on rows that may be new; only for stochastic methods.
 
-        The learning rate, the average and the generator go on where they were; so do the means and scales of the
-        columns with which ``precondition="scale"`` makes its steps. The average is of all updates, of which the t-th
-        counts t times.
+        The learning rate, the average, the generator, and the means and scales of the columns (for
+        ``precondition="scale"``) continue from the last call. The t-th of all updates has weight t in the average.
 
         Parameters
         ----------
@@ -236,7 +235,7 @@ class DescentClassifier(OneVsRest):
         Returns
         -------
         DescentClassifier
-            Itself.
+            The fitted estimator.
 
         Raises
         ------
@@ -254,17 +253,17 @@ class DescentClassifier(OneVsRest):
         >>> model.predict([[-1.0], [4.0]])
         array([0, 1])
         """
-        self._resume(X, y, classes, sample_weight)
+        self._fit_epoch(X, y, classes, sample_weight)
         return self
 
     def decision_function(self, X: ArrayLike) -> DoubleArray:
-        """The linear prediction for each row: above 0 for the class, which for a loss of probabilities is its log-odds.
+        """Compute ``intercept + X @ coef`` for each row and class, the log-odds of the class for a logit link.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array, for
-            Blocks and columns of Parquet files a `fastgd.Blocks` of arrays, which are computed when they are read.
+            Rows with the columns that were fitted. A dask array or DataFrame gives a lazy dask array; Blocks and
+            columns of Parquet files give a `fastgd.Blocks` of arrays that are computed when they are read.
 
         Returns
         -------
@@ -273,7 +272,7 @@ class DescentClassifier(OneVsRest):
         Raises
         ------
         NotFittedError
-            If nothing was fitted.
+            If the estimator is not fitted.
         ValueError
             If the columns are not those that were fitted.
 
@@ -284,11 +283,11 @@ class DescentClassifier(OneVsRest):
         >>> model.decision_function([[1.0], [3.0]]) > 0
         array([False,  True])
         """
-        found: DoubleArray = self._predictions(X, flat, self._outputs())
+        found: DoubleArray = self._predictions(X, squeeze_single, self._n_outputs())
         return found
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The class of each row.
+        """Predict the class of each row.
 
         Parameters
         ----------
@@ -311,18 +310,19 @@ class DescentClassifier(OneVsRest):
         array([0, 1])
         """
         check_is_fitted(self)
-        found: NDArray[Any] = self._predictions(X, functools.partial(chosen, self.classes_), 0, self.classes_.dtype)
+        predict = functools.partial(predict_classes, self.classes_)
+        found: NDArray[Any] = self._predictions(X, predict, 0, self.classes_.dtype)
         return found
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the accuracy: the part of the rows, by weight, whose class is predicted.
+        """Compute the accuracy, the weighted fraction of rows whose class is predicted.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-            As for `decision_function`; what is not in memory is read in one pass.
+            As for `decision_function`; data outside memory are read in one pass.
         y : array-like of shape (n,)
-            The labels. May be None only for Blocks that bring them.
+            The labels. May be None only for Blocks of (X, y).
         sample_weight : array-like of shape (n,), optional
             A weight for each row, at least 0.
 
@@ -346,16 +346,17 @@ class DescentClassifier(OneVsRest):
             return float(super().score(X, as_labels(y, "y"), sample_weight))
         check_is_fitted(self)
         labels, rows = (X, None) if y is None else (y, X)
-        of_piece = functools.partial(_lazy.right_in, self.classes_, self.coef_, self.intercept_)
+        chunk_sums = functools.partial(_lazy.accuracy_sums, self.classes_, self.coef_, self.intercept_)
         names = getattr(self, "feature_names_in_", None)
-        weight, right = _lazy.scored(as_chunks(labels, rows, sample_weight, Labels()), of_piece, names).sum(axis=0)
+        sums = _lazy.score_chunks(as_chunks(labels, rows, sample_weight, Labels()), chunk_sums, names)
+        weight, right = sums.sum(axis=0)
         return float(right / weight)
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> DoubleArray:
-        """The probability of each class; only for a loss of probabilities.
+        """Compute the probability of each class; only for a loss with the logit link.
 
-        Of more than two classes those of one against the rest, divided by their sum.
+        For more than two classes these are the one-versus-rest probabilities divided by their sum.
 
         Parameters
         ----------
@@ -383,7 +384,7 @@ class DescentClassifier(OneVsRest):
 
     @available_if(_has_probabilities)    # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: ArrayLike) -> DoubleArray:
-        """The logarithm of the probability of each class; only for a loss of probabilities.
+        """Compute the log-probability of each class; only for a loss with the logit link.
 
         Parameters
         ----------

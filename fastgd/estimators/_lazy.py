@@ -1,4 +1,4 @@
-"""Data that are not in memory: classes of the targets, scores, and predictions that are as lazy as X."""
+"""Data outside memory: classes of the targets, scores, and lazy predictions."""
 from __future__ import annotations
 
 import contextlib
@@ -11,9 +11,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fastgd._data.blocks import Blocks
 from fastgd._data.chunked import unplaced_chunk
-from fastgd._data.lazy_columns import Selection, ColumnRoles
+from fastgd._data.lazy_columns import ColumnRoles, Selection
 from fastgd._validation import check_design, is_dask
-from fastgd.estimators._classes import chosen
+from fastgd.estimators._labels import predict_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,19 +24,10 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, R
 
 
-class Relabelled:
-    """Pieces whose targets are 0 and 1, or other two numbers, by whether they are of one class.
+class RelabelledChunks:
+    """Chunks whose targets are `labels[1]` for the class `positive`, and `labels[0]` for the rest.
 
-    Parameters
-    ----------
-    pieces : Chunks
-        Of targets that are classes.
-    positive : float
-        The class.
-    labels : tuple of float
-        The targets of the others, and of the class.
-    class_weights : dict or None
-        By class what the weight of a row is multiplied by.
+    `class_weights` has the factor of each class for the weights of its rows.
     """
 
     def __init__(self, pieces: Any, positive: float, labels: tuple[float, float],
@@ -47,13 +38,13 @@ class Relabelled:
 
     @property
     def names(self) -> list[str] | None:
-        """As of the pieces, which may know them after the first pass."""
+        """Names of the columns; None before the first pass of some data."""
         found: list[str] | None = self._pieces.names
         return found
 
     @property
     def passes(self) -> int:
-        """As of the pieces, which count them."""
+        """Number of passes over the data."""
         return int(self._pieces.passes)
 
     @passes.setter
@@ -62,7 +53,7 @@ class Relabelled:
 
     @property
     def bytes_read(self) -> int:
-        """As of the pieces, which count them."""
+        """Number of bytes read."""
         return int(self._pieces.bytes_read)
 
     @bytes_read.setter
@@ -70,24 +61,24 @@ class Relabelled:
         self._pieces.bytes_read = count
 
     def map(self, function: Callable[[Chunk], R], *places: Sequence[int] | None) -> Iterator[R]:
-        """`function` of each piece, as of any pieces."""
-        found: Iterator[R] = self._pieces.map(functools.partial(_of_relabelled, self._relabelled, function), *places)
+        """Apply `function` to each chunk."""
+        found: Iterator[R] = self._pieces.map(functools.partial(_apply_relabelled, self._relabelled, function), *places)
         return found
 
     @contextlib.contextmanager
     def on_disk(self) -> Iterator[Any]:
-        """All rows, as of pieces that are read in blocks; labels become targets when they are asked for."""
+        """Memory-map all rows; slices of labels are converted to targets when they are read."""
         with self._pieces.on_disk() as (X, labels, weights):
             parts = [_Part(self._relabelled, labels, weights, role) for role in ("targets", "weights")]
             yield X, parts[0], None if parts[1][:1] is None else parts[1]
 
     def close(self) -> None:
-        """As of the pieces."""
+        """Close the chunks."""
         self._pieces.close()
 
 
 class _Part:
-    """The targets of rows on disk, or their weights."""
+    """Targets or weights of memory-mapped rows."""
 
     def __init__(self, relabelled: Callable[[Chunk], Chunk], labels: Any, weights: Any, role: str) -> None:
         self._relabelled, self._labels, self._weights, self._role = relabelled, labels, weights, role
@@ -111,19 +102,13 @@ def _relabelled(positive: float, labels: tuple[float, float], class_weights: Map
     return piece._replace(targets=np.where(piece.targets == positive, labels[1], labels[0]), weights=weights)
 
 
-def _of_relabelled(relabelled: Callable[[Chunk], Chunk], function: Callable[[Chunk], R], piece: Chunk) -> R:
+def _apply_relabelled(relabelled: Callable[[Chunk], Chunk], function: Callable[[Chunk], R], piece: Chunk) -> R:
     return function(relabelled(piece))
 
 
-def classes_of(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
-    """The distinct labels, and the sum of the weights of each.
-
-    Raises
-    ------
-    ValueError
-        If they are no labels but numbers with fractions, as scikit-learn has it.
-    """
-    found = list(pieces.map(_classes_in))
+def find_classes(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
+    """Return the distinct labels and the sum of weights of each; raise ValueError for fractional labels."""
+    found = list(pieces.map(_chunk_classes))
     classes, at = np.unique(np.concatenate([each for each, _, _ in found]), return_inverse=True)
     n = sum(count for _, _, count in found)
     if len(classes) > max(n / 2, 20):
@@ -132,7 +117,7 @@ def classes_of(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
     return classes, np.bincount(at, np.concatenate([sums for _, sums, _ in found])).astype(np.float64)
 
 
-def _classes_in(piece: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
+def _chunk_classes(piece: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
     labels: Any = piece.targets
     if labels.dtype.kind == "f" and (labels != np.trunc(labels)).any():
         raise ValueError("Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects "
@@ -142,20 +127,20 @@ def _classes_in(piece: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
 
 
 def check_columns(names: Any, found: Any) -> None:
-    """Raise ValueError for columns of other names, or in another order, than those that were fitted."""
+    """Raise ValueError if the column names differ from the fitted ones, or their order."""
     if names is not None and found is not None and [*map(str, found)] != [*names]:
         raise ValueError("The feature names should match those that were passed during fit: "
                          f"{', '.join(names)}. Got {', '.join(map(str, found))}.")
 
 
 def check_features(found: int, wanted: int) -> None:
-    """Raise ValueError for another number of columns than was fitted."""
+    """Raise ValueError if the number of columns differs from the fitted one."""
     if found != wanted:
         raise ValueError(f"X has {found} features, but is expecting {wanted} features as input.")
 
 
-def of_blocks(function: Callable[[Any], Any], X: Any, columns: int, names: Any, outputs: int, dtype: Any) -> Any:
-    """Apply `function` to rows, lazily: a dask array of so many outputs a row, 0 for one number, or Blocks."""
+def predict_lazily(function: Callable[[Any], Any], X: Any, columns: int, names: Any, outputs: int, dtype: Any) -> Any:
+    """Apply `function` to rows lazily: a dask array with `outputs` columns (0 for a vector), or Blocks."""
     if not is_dask(X):
         table = X.table if isinstance(X, Selection) else X
         if isinstance(X, Selection):
@@ -177,7 +162,7 @@ def of_blocks(function: Callable[[Any], Any], X: Any, columns: int, names: Any, 
 
 def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, columns: int,
                       names: Any) -> Iterator[Any]:
-    """What `function` gives for the rows of one block after another; of (X, y) those of X."""
+    """Yield `function` of the rows of each block; of X in a block (X, y)."""
     if wanted is not None:
         blocks = (raw.X for raw in table._read(ColumnRoles(None, tuple(wanted), None)))
     else:
@@ -189,8 +174,8 @@ def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, c
         yield function(array)
 
 
-def scored(pieces: Any, function: Callable[[Chunk], DoubleArray], names: Any) -> DoubleArray:
-    """What `function` answers for each piece, in one pass; ValueError for columns of other names."""
+def score_chunks(pieces: Any, function: Callable[[Chunk], DoubleArray], names: Any) -> DoubleArray:
+    """Compute `function` of each chunk in one pass; raise ValueError if the column names differ."""
     try:
         if pieces.is_remote:
             check_columns(names, pieces.names)
@@ -201,32 +186,32 @@ def scored(pieces: Any, function: Callable[[Chunk], DoubleArray], names: Any) ->
         pieces.close()
 
 
-def _predictions_in(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
+def _chunk_predictions(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
     if piece.X is None:
-        raise ValueError("Expected 2D array, got points without X: blocks should be (X, y), or give columns as X.")
+        raise ValueError("Expected 2D array, got a dataset without X. Pass blocks of (X, y), or columns as X.")
     check_features(piece.X.shape[1], coef.shape[-1])
     predictions: DoubleArray = piece.X @ coef.T + intercept
     return predictions
 
 
-def unexplained_in(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
-    """The weight of the rows, the mean of their targets, and the sums of squares about it and of the residuals."""
-    predictions = _predictions_in(coef, intercept, piece)
+def r_squared_sums(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
+    """Compute the total weight, the mean target, the sums of squares about it and of the residuals, and the rows."""
+    predictions = _chunk_predictions(coef, intercept, piece)
     weights = np.ones(len(predictions)) if piece.weights is None else piece.weights
     y, weight = piece.targets.astype(np.float64), weights.sum()
     mean = weights @ y / weight if weight else 0.0
     return np.array([weight, mean, weights @ (y - mean) ** 2, weights @ (y - predictions) ** 2, len(y)])
 
 
-def right_in(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
-    """The weight of the rows, and of those whose class is predicted."""
-    is_right = chosen(classes, _predictions_in(coef, intercept, piece)) == piece.targets
+def accuracy_sums(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
+    """Compute the total weight of the rows, and of those whose class is predicted."""
+    is_right = predict_classes(classes, _chunk_predictions(coef, intercept, piece)) == piece.targets
     return np.array([len(is_right), is_right.sum()] if piece.weights is None
                     else [piece.weights.sum(), piece.weights @ is_right], dtype=np.float64)
 
 
 def r_squared(sums: DoubleArray) -> float:
-    """Put together what `unexplained_in` says of each piece (T. F. Chan, G. H. Golub and R. J. LeVeque, 1983)."""
+    """Combine the `r_squared_sums` of chunks (T. F. Chan, G. H. Golub and R. J. LeVeque, 1983) into R^2."""
     weights, means, about, left, counts = sums.T
     if counts.sum() < 2:
         warnings.warn("R^2 score is not well-defined with less than two samples.", UndefinedMetricWarning, stacklevel=3)

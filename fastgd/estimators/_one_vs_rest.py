@@ -1,4 +1,4 @@
-"""One class after another against the rest: the sources of the descents, their runs, and what becomes of them."""
+"""One-versus-rest classification: the data, the solver and the coefficients of each class."""
 from __future__ import annotations
 
 import functools
@@ -10,47 +10,47 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd._data import as_chunks
-from fastgd._data.labels import Labels
 from fastgd._data.chunked import scan_chunks
+from fastgd._data.labels import Labels
 from fastgd._thread_pool import SERIAL
 from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
-from fastgd.estimators._base import Descent, refuse_early_stop
-from fastgd.estimators._classes import (
-    accuracy,
-    distinct,
-    labels_for,
-    places,
-    targets_of,
-    two_or_more,
-    weights_of_classes,
-    weights_of_rows,
+from fastgd.estimators._base import BaseDescent, refuse_early_stopping
+from fastgd.estimators._fitting import finalize, objective_on, run
+from fastgd.estimators._labels import (
+    binary_targets,
+    check_two_classes,
+    class_weight_factors,
+    encode,
+    encode_known,
+    one_vs_rest_targets,
+    validation_accuracy,
+    weighted_by_class,
 )
 from fastgd.estimators._options import options_of
-from fastgd.estimators._resumed import resumed
-from fastgd.estimators._runs import ended, objective_on, run
+from fastgd.estimators._partial_fit import run_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from fastgd.estimators._base import Checked
+    from fastgd.estimators._base import CheckedData
+    from fastgd.estimators._fitting import Fit, SolverRun, State
     from fastgd.estimators._options import Options
-    from fastgd.estimators._runs import Fit, Run, State
 
 
-class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
-    """A linear model for each class; of two classes one."""
+class OneVsRest(ClassifierMixin, BaseDescent):    # type: ignore[misc]
+    """A linear model for each class against the rest; a single model for two classes."""
 
     classes_: NDArray[Any]
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _fit_classes(self, X: Any, y: Any, sample_weight: Any) -> None:
         options = options_of(self)
         before = getattr(self, "classes_", None)
         score = None
         if is_lazy(X, y, sample_weight):
-            refuse_early_stop(options)
+            refuse_early_stopping(options)
             labels, rows = (X, None) if y is None else (y, X)
             sources = self._lazy_sources(options, labels, rows, sample_weight)
         else:
@@ -58,21 +58,21 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         if before is None or not np.array_equal(before, self.classes_):
             options = options._replace(warm_start=False)
         try:
-            self._take([ended(done) for done in self._runs(options, sources, score)], options)
+            self._set_fitted([finalize(done) for done in self._run_solvers(options, sources, score)], options)
         finally:
             if sources[0].is_chunked:
                 sources[0].chunks.close()
 
-    def _resume(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
-        """An epoch of each class."""
+    def _fit_epoch(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
+        """Run one epoch for each class; see `partial_fit`."""
         refuse_lazy(X, "X")
         refuse_lazy(y, "y")
         options = options_of(self)
         if options.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it keeps no rows apart.")
+            raise ValueError("partial_fit does not support early_stopping=True: it has no validation rows.")
         if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' is not supported for partial_fit, which does not see all classes "
-                             "at once. Pass a dict.")
+            raise ValueError("class_weight='balanced' is not supported for partial_fit, which has the rows of one "
+                             "call only. Pass a dict.")
         states: Sequence[State | None] | None = getattr(self, "_states", None)
         is_first = states is None and not hasattr(self, "coef_")
         if classes is None and is_first:
@@ -80,15 +80,15 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         checked = self._checked(X, y, sample_weight, reset=is_first, y_numeric=False)
         check_classification_targets(checked.y)
         if is_first:
-            self.classes_ = two_or_more(np.unique(np.asarray(classes)))
+            self.classes_ = check_two_classes(np.unique(np.asarray(classes)))
         elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
-            raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}.")
-        at = places(checked.y, self.classes_)
-        weights = weights_of_rows(self.class_weight, self.classes_, at, checked.weights)
+            raise ValueError(f"classes={classes!r} differ from the classes of the first call, {self.classes_!r}.")
+        at = encode_known(checked.y, self.classes_)
+        weights = weighted_by_class(self.class_weight, self.classes_, at, checked.weights)
         sources = [self._rows(checked.X, targets, weights, options)
-                   for targets in targets_of(at, len(self.classes_), options.loss)]
-        starts, generators = self._starts(options, len(sources)), _generators(options, len(sources))
-        fits = [resumed(objective_on(source, options, options.threads), options, state,
+                   for targets in one_vs_rest_targets(at, len(self.classes_), options.loss)]
+        starts, generators = self._warm_starts(options, len(sources)), _generators(options, len(sources))
+        fits = [run_epoch(objective_on(source, options, options.threads), options, state,
                         source.theta(start, "theta0"), generator)
                 for source, state, start, generator in zip(sources, states or [None] * len(sources), starts, generators,
                                                            strict=True)]
@@ -96,77 +96,73 @@ class OneVsRest(ClassifierMixin, Descent):    # type: ignore[misc]
         if states is not None:
             calls, curves = self.n_iter_, self.loss_curve_ if len(fits) > 1 else [self.loss_curve_]
             fits = [fit._replace(curve=np.append(curve, fit.curve)) for fit, curve in zip(fits, curves, strict=True)]
-        self._take([fit._replace(iterations=calls + 1) for fit in fits], options)
+        self._set_fitted([fit._replace(iterations=calls + 1) for fit in fits], options)
 
-    def _outputs(self) -> int:
-        """Columns of a decision function; 0 for an array of one axis."""
+    def _n_outputs(self) -> int:
+        """Return the number of columns of the decision function; 0 for a one-dimensional array."""
         check_is_fitted(self)
         return len(self.coef_) if len(self.coef_) > 1 else 0
 
-    def _sources(self, options: Options, checked: Checked) -> tuple[list[Any], Callable[..., float] | None]:
-        """The rows of each class against the rest, and the score of a theta on those that are kept apart."""
+    def _sources(self, options: Options, checked: CheckedData) -> tuple[list[Any], Callable[..., float] | None]:
+        """Return the data of each class against the rest, and the accuracy on the validation rows or None."""
         check_classification_targets(checked.y)
-        classes, at = distinct(checked.y)
-        self.classes_ = two_or_more(classes)
-        weights = weights_of_rows(self.class_weight, classes, at, checked.weights)
-        fitted, apart = self._splits(options, checked._replace(y=at, weights=weights), at)
+        classes, at = encode(checked.y)
+        self.classes_ = check_two_classes(classes)
+        weights = weighted_by_class(self.class_weight, classes, at, checked.weights)
+        fitted, apart = self._train_validation_split(options, checked._replace(y=at, weights=weights), at)
         sources: list[Any] = [self._rows(fitted.X, targets, fitted.weights, options)
-                              for targets in targets_of(fitted.y, len(classes), options.loss)]
+                              for targets in one_vs_rest_targets(fitted.y, len(classes), options.loss)]
         if apart is None:
             return sources, None
-        return sources, functools.partial(accuracy, apart, int(options.fit_intercept), len(classes) > 2)
+        return sources, functools.partial(validation_accuracy, apart, int(options.fit_intercept), len(classes) > 2)
 
     def _lazy_sources(self, options: Options, y: Any, X: Any, sample_weight: Any) -> list[Any]:
-        """The same of data that are not in memory.
-
-        A first pass over the labels finds the classes; from then on the targets are the numbers of these.
-        """
+        """Return the data of each class, from data outside memory; the first pass finds the classes."""
         found = as_chunks(y, None if is_lazy(y) else X, sample_weight, Labels())
         try:
-            classes, sums = _lazy.classes_of(found)
+            classes, sums = _lazy.find_classes(found)
         finally:
             found.close()
-        self.classes_ = two_or_more(classes)
+        self.classes_ = check_two_classes(classes)
         pieces = as_chunks(y, X, sample_weight, Labels(classes))
         pieces.passes, pieces.bytes_read = pieces.passes + found.passes, found.bytes_read
-        factors = weights_of_classes(self.class_weight, classes, sums)
+        factors = class_weight_factors(self.class_weight, classes, sums)
         by_class = None if factors is None else {float(k): factor for k, factor in enumerate(factors.tolist())}
-        labels = labels_for(options.loss)
+        labels = binary_targets(options.loss)
         sources: list[Any] = []
         for k in range(len(classes)) if len(classes) > 2 else [1]:
-            relabelled: Any = _lazy.Relabelled(pieces, k, labels, by_class)
+            relabelled: Any = _lazy.RelabelledChunks(pieces, k, labels, by_class)
             sources.append(scan_chunks(relabelled, options.fit_intercept))
-            self._looked_at(sources[-1])
+            self._set_columns(sources[-1])
         return sources
 
-    def _runs(self, options: Options, sources: list[Any], score: Callable[..., float] | None) -> list[Run]:
-        """The descent of each class; in threads where nobody looks on and the rows are in memory."""
-        starts, generators = self._starts(options, len(sources)), _generators(options, len(sources))
-        objectives = [objective_on(source, options, SERIAL if len(sources) > 1 else options.threads)
-                      for source in sources]
-        if options.settings_for(sources[0].p).precondition is not None:
-            for objective in objectives[1:]:    # whose metrics are of the same columns
-                objective.second_moments = objectives[0].curvature
+    def _run_solvers(self, options: Options, sources: list[Any], score: Callable[..., float] | None) -> list[SolverRun]:
+        """Run the solver of each class, in threads if the data are in memory and nothing is displayed."""
+        starts, generators = self._warm_starts(options, len(sources)), _generators(options, len(sources))
+        objectives = [objective_on(sources[0], options, SERIAL if len(sources) > 1 else options.threads)]
+        # The columns are the same, and so are their second moments.
+        shared = None if options.settings_for(sources[0].p).precondition is None else objectives[0].second_moments
+        objectives += [objective_on(data, options, SERIAL, shared) for data in sources[1:]]
 
-        def done(k: int) -> Run:
-            of_class = None if score is None else functools.partial(score, k)
-            return run(objectives[k], options, starts[k], generator=generators[k], score=of_class)
+        def run_class(k: int) -> SolverRun:
+            class_score = None if score is None else functools.partial(score, k)
+            return run(objectives[k], options, starts[k], generator=generators[k], score=class_score)
 
         is_free = options.settings.display is None and options.settings.callback is None
         threads = options.threads if is_free and not sources[0].is_chunked else SERIAL
-        return [done(0), *threads.map(done, range(1, len(sources)))]
+        return [run_class(0), *threads.map(run_class, range(1, len(sources)))]
 
-    def _take(self, fits: list[Fit], options: Options) -> None:
-        """The attributes of the fits of all classes."""
+    def _set_fitted(self, fits: list[Fit], options: Options) -> None:
+        """Set the attributes of the fits of all classes."""
         thetas, first = np.array([fit.result.x for fit in fits]), int(options.fit_intercept)
         self.coef_ = thetas[:, first:].copy()
         self.intercept_ = thetas[:, 0].copy() if first else np.zeros(len(fits))
         self._states = [fit.state for fit in fits] if options.settings.is_stochastic else None
-        self._take_iterations(fits, max(fit.iterations for fit in fits))
+        self._set_run_attributes(fits, max(fit.iterations for fit in fits))
 
 
 def _generators(options: Options, count: int) -> list[np.random.BitGenerator | None]:
-    """A generator for each class, so that none waits for another."""
+    """Return a generator for each class, so that threads share none."""
     generator = options.settings.bit_generator
     if generator is None or count == 1:
         return [generator] * count

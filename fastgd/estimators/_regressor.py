@@ -1,4 +1,4 @@
-"""Regression: a robust line, a quantile, the mean."""
+"""Linear regression with any loss: robust, quantile or least squares."""
 from __future__ import annotations
 
 import functools
@@ -13,91 +13,91 @@ from fastgd._data import as_chunks
 from fastgd._data.chunked import scan_chunks
 from fastgd._validation import is_lazy, refuse_lazy
 from fastgd.estimators import _lazy
-from fastgd.estimators._base import Descent, refuse_early_stop, targets_of
+from fastgd.estimators._base import BaseDescent, refuse_early_stopping, regression_targets
+from fastgd.estimators._fitting import finalize, objective_on, run
 from fastgd.estimators._options import options_of
-from fastgd.estimators._resumed import resumed
-from fastgd.estimators._runs import ended, objective_on, run
+from fastgd.estimators._partial_fit import run_epoch
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastgd._types import BatchAlpha, Callback, Count, DoubleArray, Number, Progress, Random
-    from fastgd.estimators._base import Checked
+    from fastgd.estimators._base import CheckedData
+    from fastgd.estimators._fitting import Fit, State
     from fastgd.estimators._options import Options
-    from fastgd.estimators._runs import Fit, State
     from fastgd.losses import Loss
     from fastgd.penalties import Penalty
 
 
 def is_stochastic(estimator: Any) -> bool:
-    """Whether an estimator has `partial_fit`."""
+    """Return True if the method of an estimator is stochastic, so that it has `partial_fit`."""
     return bool(estimator.method != "batch")
 
 
-class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
-    """Linear regression, ``mean(loss(intercept + X @ coef, y)) + penalty(coef)`` at its least, by gradient descent.
+class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
+    """Linear regression by gradient descent: minimize ``mean(loss(intercept + X @ coef, y)) + penalty(coef)``.
 
-    The default is a robust line: Huber's loss with a delta of 1.345 robust standard deviations of the residuals, as in
-    statsmodels' RLM. As they are the defaults arrive on raw columns, whatever their units.
+    The default is robust regression: the Huber loss with a delta of 1.345 robust standard deviations of the residuals,
+    as in statsmodels' RLM. The defaults converge on unscaled columns.
 
     Parameters
     ----------
     loss : str or Loss, default "huber_loss"
         A name, "mse", "abs_loss", "huber_loss", "quartic_loss", "pinball_loss", "log_cosh" or "epsilon_insensitive", or
-        a Loss with parameters of its own: ``Pinball(q=0.9)`` for a quantile, one of C functions from
-        `fastgd.losses.compiled`.
+        a Loss: ``Pinball(q=0.9)`` for a quantile, or a loss of C functions from `fastgd.losses.compiled`.
     method : {"batch", "sgd", "mini-batch"}, default "batch"
-        `fastgd.minimize`, `fastgd.minimize_sgd` or `fastgd.minimize_mini_batch`.
+        Fit by `fastgd.minimize`, `fastgd.minimize_sgd` or `fastgd.minimize_mini_batch`.
     batch_size : int, default 32
-        Rows in a mini-batch; of fewer rows all.
+        Rows of a mini-batch, at most all rows.
     scale : "mad", float or None, default "mad"
-        Of a Huber loss, what its delta is in units of. "mad" is the median of abs(residual) over 0.6745, found together
-        with the weights, so that y in other units gives the same line; a stochastic method finds it on a sample of the
-        rows. By name the loss then has a delta of 1.345. None is the loss as it is, a delta of 1 by name. Other losses
-        have no scale.
+        Unit of delta of a Huber loss. "mad" is the median of abs(residual) over 0.6745, estimated together with the
+        weights, which makes the fit equivariant to the unit of y; a stochastic method estimates it on a sample of the
+        rows. With "mad" or a number, "huber_loss" has a delta of 1.345 scales. With None, delta is in units of y, 1 for
+        "huber_loss". Other losses have no scale.
     alpha : float, callable, "auto", "adaptive" or None, default None
-        Learning rate, as for the method. None is "adaptive" for "batch", with momentum "auto"; for the others
-        ``inverse_scaling(1, 0.5)``, in units of half the stable limit.
+        Learning rate, as in the function of the method. None is "adaptive" for "batch", or "auto" with momentum; for
+        the others ``inverse_scaling(1, 0.5)``, in units of half the stable limit.
     precondition : {"auto", "scale", "gram", None}, default "auto"
-        The metric of the steps, as for the method. "auto" is "gram" for "batch" with up to 500 columns and no penalty
-        of L1, else "scale".
+        Preconditioner, as in the function of the method. "auto" is "gram" for "batch" with up to 500 columns and no
+        L1 penalty, else "scale".
     momentum : {None, "nesterov"}, default None
-        As for `fastgd.minimize`.
+        As in `fastgd.minimize`.
     penalty : Penalty, optional
-        One of `fastgd.penalties`, of the weights; an intercept is free. Strengths are of the mean loss.
+        One of `fastgd.penalties`, on the weights but not the intercept, added to the mean loss.
     tol : float, optional
-        When the descent ends, as for the method: in standard deviations of y, or with "mad" of the residuals, with
-        ``stop="loss"`` as a part of the loss of the mean of y. None is 1e-9, and for the loss 1e-7; for stochastic
-        methods 1e-4, and for the loss 1e-5.
+        Tolerance of the stopping rule, in standard deviations of y, or in robust standard deviations of the residuals
+        with "mad"; with ``stop="loss"`` relative to the loss at the mean of y. None is 1e-9, and for the loss 1e-7;
+        for stochastic methods 1e-4, and for the loss 1e-5.
     max_iter : int, default 1000
-        Updates of "batch" at most.
+        Maximum number of updates of "batch".
     max_epochs : int, default 1000
-        Epochs of the other methods at most.
+        Maximum number of epochs of the other methods.
     stop : {"step", "loss", "epoch"}, optional
-        The rule of the end, as for the method. None is "step" for "batch"; "loss" for the others, and for a loss with
-        kinks, which is then proved to be within `tol` of its least.
+        Stopping rule, as in the function of the method. None is "step" for "batch", "loss" for the others and for a
+        loss with breakpoints, whose suboptimality is then certified to be at most `tol`.
     average : bool, optional
-        As for `fastgd.minimize_sgd`; None is True.
+        As in `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True
-        Whether there is an intercept.
+        True to fit an intercept.
     n_threads : int, optional
-        Threads that share the passes over many rows, -1 as many as there are cores; None is 1.
+        Number of threads, which share the rows; -1 is one for each core, None is 1.
     random_state : None, int, RandomState or Generator, default None
-        Where shuffles and rows that are kept apart come from, as `rng` of `fastgd.minimize_sgd`.
+        Generator of the shuffles and of the validation rows, as `rng` in `fastgd.minimize_sgd`.
     warm_start : bool, default False
-        Begin where the last fit ended.
+        Start at the weights of the last fit.
     verbose : bool or "bar", default False
-        As `progress` of the method.
+        As `progress` in the function of the method.
     early_stopping : bool, default False
-        Keep rows apart, and stop when their score (R squared) rises no more; the weights of the best one are kept.
+        Hold out validation rows, and stop when their R^2 no longer increases. The weights with the highest R^2 are
+        kept.
     validation_fraction : float, default 0.1
-        The part of the rows that is kept apart.
+        Fraction of the rows that is held out for validation.
     n_iter_no_change : int, default 5
-        Updates of "batch", or epochs, in turn that do not raise the score by 1e-4, after which the fit stops.
+        Consecutive updates of "batch", or epochs, without an increase of the score by 1e-4 after which the fit stops.
     callback : callable, optional
-        As for the method.
+        As in the function of the method.
     history : bool, default False
-        Whether `result_` has the history of all updates.
+        True to record the history of all updates in `result_`.
 
     Attributes
     ----------
@@ -105,30 +105,30 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         The weights.
     intercept_ : float
     scale_ : float or None
-        What delta is in units of. Infinite where a stochastic method with ``scale="mad"`` has seen fewer than 10 rows
-        more than there are parameters: the loss is then half the squared residual.
+        Unit of delta. Infinite if a stochastic method with ``scale="mad"`` had fewer than p + intercept + 10 rows: the
+        loss is then half the squared residual.
     n_iter_ : int
         Updates, or epochs.
     loss_curve_ : ndarray
-        The loss with the penalty after each update or epoch; of more than 2,000 of them after every second, fourth and
-        so on. Of more than 2,048 rows on a sample of them.
+        Loss plus penalty after each update or epoch, after every 2nd, 4th and so on beyond 2,000 of them; on a sample
+        of 2,048 rows if there are more.
     converged_ : bool
-        Whether the rule was met, at a place that deserves it.
+        True if the stopping rule was met and no clearly better point was found.
     result_ : DescentResult
-        The end of the descent, in words.
+        Result of the fit, with a message.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (p,)
-        If X had names.
+        Names of the columns; only if X has names.
 
     Raises
     ------
     ImportError
-        If scikit-learn is not there.
+        If scikit-learn is not installed.
 
     Notes
     -----
-    `fastgd.Blocks`, columns of `fastgd.open_parquet` and dask collections go to `fit` as X and y too, Blocks that bring
-    (X, y) as X alone. Predictions for dask are lazy.
+    `fit` accepts `fastgd.Blocks`, columns of `fastgd.open_parquet` and dask collections as X and y, and Blocks of
+    (X, y) as X alone. Predictions for dask collections are lazy.
 
     References
     ----------
@@ -185,33 +185,33 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None,
             sample_weight: ArrayLike | None = None) -> DescentRegressor:
-        """Find the weights.
+        """Fit the weights and the intercept.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-            The rows; float32 or float64 in C order is read where it lies.
+            Rows. Float32 or float64 in C order is not copied.
         y : array-like of shape (n,)
-            The targets. May be None only for Blocks that bring them.
+            The targets. May be None only for Blocks of (X, y).
         sample_weight : array-like of shape (n,), optional
             A weight for each row, at least 0: the mean loss is sum(w * loss) / sum(w).
 
         Returns
         -------
         DescentRegressor
-            Itself.
+            The fitted estimator.
 
         Raises
         ------
         TypeError, ValueError
             If a parameter or the data are not as described.
         DivergenceError
-            As `fastgd.minimize`.
+            As in `fastgd.minimize`.
 
         Warns
         -----
         ConvergenceWarning
-            As `fastgd.minimize`; it is scikit-learn's too.
+            As in `fastgd.minimize`; the class is scikit-learn's warning, too.
 
         Examples
         --------
@@ -223,34 +223,33 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         options = self._options()
         score = None
         if is_lazy(X, y, sample_weight):
-            refuse_early_stop(options)
+            refuse_early_stopping(options)
             dataset, rows = (X, None) if y is None else (y, X)
             source: Any = scan_chunks(as_chunks(dataset, rows, sample_weight), options.fit_intercept)
-            self._looked_at(source)
+            self._set_columns(source)
         else:
-            fitted, apart = self._splits(options, self._checked(X, y, sample_weight, y_numeric=True))
+            fitted, apart = self._train_validation_split(options, self._checked(X, y, sample_weight, y_numeric=True))
             source = self._rows(fitted.X, fitted.y, fitted.weights, options)
             if apart is not None:
-                score = functools.partial(_r_squared, apart, int(options.fit_intercept))
-        start = self._starts(options)[0]
+                score = functools.partial(_validation_r_squared, apart, int(options.fit_intercept))
+        start = self._warm_starts(options)[0]
         objective = objective_on(source, options, options.threads)
         try:
-            self._take(ended(run(objective, options, start, score=score)), options)
+            self._set_fitted(finalize(run(objective, options, start, score=score)), options)
         finally:
             objective.close()
         return self
 
     @available_if(is_stochastic)    # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> DescentRegressor:
-        """Make one epoch on rows that may be new; only for stochastic methods.
+        """Run one epoch on rows that may be new; only for stochastic methods.
 
-        The learning rate, the average and the generator go on where they were; so do the means and scales of the
-        columns with which ``precondition="scale"`` makes its steps. The average is of all updates, of which the t-th
-        counts t times.
+        The learning rate, the average, the generator, and the means and scales of the columns (for
+        ``precondition="scale"``) continue from the last call. The t-th of all updates has weight t in the average.
 
-        A scale of ``"mad"`` follows the stream: the first 10 rows more than there are parameters, of one call or of
-        several, are fitted together, and the updates go on from there; then the logarithms of the medians of the
-        residuals of 65 rows or more are averaged, later ones with more weight.
+        A scale of ``"mad"`` is a running estimate: a batch fit of the first p + intercept + 10 rows, of one call or of
+        several, starts the weights and the scale. Then the log-medians of the absolute residuals of blocks of at least
+        65 rows are averaged, later blocks with more weight.
 
         Parameters
         ----------
@@ -262,7 +261,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         Returns
         -------
         DescentRegressor
-            Itself.
+            The fitted estimator.
 
         Raises
         ------
@@ -284,15 +283,15 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         refuse_lazy(y, "y")
         options = self._options()
         if options.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it keeps no rows apart.")
+            raise ValueError("partial_fit does not support early_stopping=True: it has no validation rows.")
         state: State | None = getattr(self, "_state", None)
         checked = self._checked(X, y, sample_weight, reset=state is None and not hasattr(self, "coef_"), y_numeric=True)
         objective = objective_on(self._rows(checked.X, checked.y, checked.weights, options), options, options.threads)
-        theta0: Any = objective.data.theta(self._starts(options)[0], "theta0")
-        fit = resumed(objective, options, state, theta0)
+        theta0: Any = objective.data.theta(self._warm_starts(options)[0], "theta0")
+        fit = run_epoch(objective, options, state, theta0)
         calls = getattr(self, "n_iter_", 0) if state is not None else 0
         before = self.loss_curve_ if state is not None else np.empty(0)
-        self._take(fit._replace(iterations=calls + 1, curve=np.append(before, fit.curve)), options)
+        self._set_fitted(fit._replace(iterations=calls + 1, curve=np.append(before, fit.curve)), options)
         return self
 
     def predict(self, X: ArrayLike) -> DoubleArray:
@@ -301,8 +300,8 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         Parameters
         ----------
         X : array-like of shape (n, p)
-            Rows with the columns that were fitted. For a dask array or DataFrame the answer is a lazy dask array, for
-            Blocks and columns of Parquet files a `fastgd.Blocks` of arrays, which are computed when they are read.
+            Rows with the columns that were fitted. A dask array or DataFrame gives a lazy dask array; Blocks and
+            columns of Parquet files give a `fastgd.Blocks` of arrays that are computed when they are read.
 
         Returns
         -------
@@ -311,7 +310,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         Raises
         ------
         NotFittedError
-            If nothing was fitted.
+            If the estimator is not fitted.
         ValueError
             If the columns are not those that were fitted.
 
@@ -321,7 +320,7 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         >>> DescentRegressor("mse").fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).predict([[3.0]]).round(6)
         array([7.])
         """
-        predictions: DoubleArray = self._predictions(X, _itself)
+        predictions: DoubleArray = self._predictions(X, _identity)
         return predictions
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
@@ -333,19 +332,19 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
             Rows with the columns that were fitted. Blocks, columns of Parquet files and dask collections are read in
             one pass.
         y : array-like of shape (n,)
-            The targets. May be None only for Blocks that bring them.
+            The targets. May be None only for Blocks of (X, y).
         sample_weight : array-like of shape (n,), optional
             A weight for each row, at least 0.
 
         Returns
         -------
         float
-            1 for predictions without errors, 0 for those of the mean.
+            1 for exact predictions, 0 for predictions of the mean.
 
         Raises
         ------
         NotFittedError
-            If nothing was fitted.
+            If the estimator is not fitted.
         TypeError, ValueError
             If the data are not as described, or the columns not those that were fitted.
 
@@ -357,35 +356,35 @@ class DescentRegressor(RegressorMixin, Descent):    # type: ignore[misc]
         1.0
         """
         if not is_lazy(X, y, sample_weight):
-            return float(super().score(X, targets_of(y), sample_weight))
+            return float(super().score(X, regression_targets(y), sample_weight))
         check_is_fitted(self)
         dataset, rows = (X, None) if y is None else (y, X)
-        of_piece = functools.partial(_lazy.unexplained_in, self.coef_, self.intercept_)
+        chunk_sums = functools.partial(_lazy.r_squared_sums, self.coef_, self.intercept_)
         names = getattr(self, "feature_names_in_", None)
-        return _lazy.r_squared(_lazy.scored(as_chunks(dataset, rows, sample_weight), of_piece, names))
+        return _lazy.r_squared(_lazy.score_chunks(as_chunks(dataset, rows, sample_weight), chunk_sums, names))
 
     def _options(self) -> Options:
         options = options_of(self, self.scale)
         if options.loss.link != "identity":
-            raise ValueError(f"The 'loss' parameter must be one of targets, and {options.loss!r} is of probabilities: "
-                             "use DescentClassifier.")
+            raise ValueError(f"The 'loss' parameter must be a loss for regression. Got {options.loss!r}, a loss of "
+                             "log-odds: use DescentClassifier.")
         return options
 
-    def _take(self, fit: Fit, options: Options) -> None:
-        """The attributes of a fit."""
+    def _set_fitted(self, fit: Fit, options: Options) -> None:
+        """Set the attributes of a fit."""
         theta, first = fit.result.x, int(options.fit_intercept)
         self.coef_ = theta[first:].copy()
         self.intercept_ = theta[0] if first else 0.0
         self.scale_, self._state = fit.scale, fit.state
-        self._take_iterations([fit], fit.iterations)
+        self._set_run_attributes([fit], fit.iterations)
 
 
-def _itself(predictions: Any) -> Any:
+def _identity(predictions: Any) -> Any:
     return predictions
 
 
-def _r_squared(rows: Checked, first: int, theta: DoubleArray) -> float:
-    """Of rows by their weights; where the targets are all the same, less the mean square of the residuals."""
+def _validation_r_squared(rows: CheckedData, first: int, theta: DoubleArray) -> float:
+    """Compute the weighted R^2 on validation rows; minus the mean squared error for constant targets."""
     residuals = rows.y - rows.X @ theta[first:] - (theta[0] if first else 0.0)
     unexplained = np.average(residuals**2, weights=rows.weights)
     spread = np.average((rows.y - np.average(rows.y, weights=rows.weights)) ** 2, weights=rows.weights)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastgd._objective.objective import objective_of
 from fastgd._data import LinearModelData
+from fastgd._objective.objective import objective_of
 from fastgd._thread_pool import thread_pool
 from fastgd._validation import check_dataset, check_number
 from fastgd.plot._axes import BLUE, RUN_COLORS, axes, check_axes, legend, legend_beside, type_and_shape
