@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
 
 #: Data: float32 or float64.
@@ -59,7 +58,7 @@ class Fused(Protocol[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-class OwnMean(Protocol):
+class CompiledMean(Protocol):
     """What a kernel takes the mean of, a loss or a gradient of our own; `fastgd.losses.base` says how."""
 
     @property
@@ -81,53 +80,3 @@ class Rates(Protocol):
     def is_constant(self) -> bool: ...
 
     def __call__(self, start: int, count: int) -> DoubleArray: ...
-
-
-# The options of the descents that the result's type does not depend on.
-
-class _Options(TypedDict, total=False):
-    tol: Number
-    max_iter: Count
-    stop: Literal["step", "loss"]
-    n_threads: Count | None
-    precondition: Literal["scale", "gram"] | None
-    momentum: Literal["nesterov"] | None
-    penalty: Penalty | None
-    sample_weight: ArrayLike | None
-
-
-class OptionsOfPoints(_Options, total=False):
-    fit_intercept: Literal[False]
-    theta0: Number
-    callback: Callback[float] | None
-
-
-class OptionsOfRows(_Options, total=False):
-    fit_intercept: bool
-    theta0: ArrayLike
-    callback: Callback[DoubleArray] | None
-
-
-class _StochasticOptions(TypedDict, total=False):
-    rng: Random
-    tol: Number
-    max_epochs: Count
-    stop: Literal["step", "epoch", "loss"]
-    average: bool
-    in_place: bool
-    progress: Progress
-    precondition: Literal["scale"] | None
-    penalty: Penalty | None
-    sample_weight: ArrayLike | None
-
-
-class StochasticOptionsOfPoints(_StochasticOptions, total=False):
-    fit_intercept: Literal[False]
-    theta0: Number
-    callback: Callback[float] | None
-
-
-class StochasticOptionsOfRows(_StochasticOptions, total=False):
-    fit_intercept: bool
-    theta0: ArrayLike
-    callback: Callback[DoubleArray] | None

@@ -13,7 +13,7 @@ from fastgd._thread_pool import SERIAL, thread_pool
 from fastgd._validation import check_dataset
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import TypedDict, Unpack
 
     from numpy.typing import ArrayLike
 
@@ -27,13 +27,31 @@ if TYPE_CHECKING:
         GradientFunction,
         LossFunction,
         Number,
-        OptionsOfPoints,
-        OptionsOfRows,
         Progress,
         Theta,
     )
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
+
+    class _Options(TypedDict, total=False):
+        tol: Number
+        max_iter: Count
+        stop: Literal["step", "loss"]
+        n_threads: Count | None
+        precondition: Literal["scale", "gram"] | None
+        momentum: Literal["nesterov"] | None
+        penalty: Penalty | None
+        sample_weight: ArrayLike | None
+
+    class OptionsOfPoints(_Options, total=False):
+        fit_intercept: Literal[False]
+        theta0: Number
+        callback: Callback[float] | None
+
+    class OptionsOfRows(_Options, total=False):
+        fit_intercept: bool
+        theta0: ArrayLike
+        callback: Callback[DoubleArray] | None
 
 __all__ = ["minimize", "simple_minimize"]
 

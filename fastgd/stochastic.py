@@ -37,7 +37,7 @@ from fastgd._solvers import run_stochastic
 from fastgd._validation import check_count
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import TypedDict, Unpack
 
     from numpy.typing import ArrayLike
 
@@ -53,12 +53,32 @@ if TYPE_CHECKING:
         Number,
         Progress,
         Random,
-        StochasticOptionsOfPoints,
-        StochasticOptionsOfRows,
         Theta,
     )
     from fastgd.penalties import Penalty
     from fastgd.results import DescentResult
+
+    class _StochasticOptions(TypedDict, total=False):
+        rng: Random
+        tol: Number
+        max_epochs: Count
+        stop: Literal["step", "epoch", "loss"]
+        average: bool
+        in_place: bool
+        progress: Progress
+        precondition: Literal["scale"] | None
+        penalty: Penalty | None
+        sample_weight: ArrayLike | None
+
+    class StochasticOptionsOfPoints(_StochasticOptions, total=False):
+        fit_intercept: Literal[False]
+        theta0: Number
+        callback: Callback[float] | None
+
+    class StochasticOptionsOfRows(_StochasticOptions, total=False):
+        fit_intercept: bool
+        theta0: ArrayLike
+        callback: Callback[DoubleArray] | None
 
 __all__ = ["minimize_mini_batch", "minimize_sgd"]
 

@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, Integers, OwnMean, R
-    from fastgd.losses.base import Loss
+    from fastgd._types import CompiledMean, DoubleArray, FloatArray, Integers, R
 
 #: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
 SAMPLE_ROWS, SMALL_SAMPLE_ROWS = 4096, 512
@@ -160,19 +159,20 @@ class AnyLinearModelData:
         """Number of rows that have about `numbers` numbers of X, at least a leaf of the tree."""
         return max(LEAF, numbers // self.p)
 
-    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> Any:
+    def mean(self, mean: CompiledMean, theta: Any, threads: ThreadPool = SERIAL) -> Any:
         """Compute a compiled loss at one theta, a float, or a compiled gradient, an array."""
         found = self.means(mean, [theta], threads)[0]
         return found if mean.is_slope else found.item()
 
-    def value_and_slope(self, loss: Loss, theta: Any, threads: ThreadPool = SERIAL) -> tuple[float, DoubleArray]:
+    def value_and_slope(self, loss: CompiledMean, theta: Any,
+                        threads: ThreadPool = SERIAL) -> tuple[float, DoubleArray]:
         """Compute a compiled loss and its gradient at one theta, in one pass over X."""
         most = max(LEAF, min(self.rows_of(PART_NUMBERS), loss.at_once))
         both = self.total(functools.partial(_both_sums, loss, theta), most, self._useful(threads))
         loss.version(mean_kernels.divide, both.dtype)(loss.kernel, 1, both, self.n)
         return both[0].item(), both[1:]
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray,
+    def means(self, mean: CompiledMean, thetas: Sequence[Any] | FloatArray,
               threads: ThreadPool = SERIAL) -> DoubleArray:
         """Compute a compiled loss at m thetas, shape (m,), or a compiled gradient, shape (m, n_parameters)."""
         threads = self._useful(threads)
@@ -237,7 +237,7 @@ class LinearModelData(ArrayData, AnyLinearModelData):
             return sums(self, slice(0, self.n))
         return reduce_tree(self.n, most, threads.map(functools.partial(sums, self), subtrees(self.n, most)))
 
-    def bound_gradient(self, gradient: OwnMean) -> Callable[[DoubleArray], DoubleArray]:
+    def bound_gradient(self, gradient: CompiledMean) -> Callable[[DoubleArray], DoubleArray]:
         """Return a compiled gradient as a function of theta, with its kernel and room bound once; for few rows."""
         kernel = gradient.version(kernels.sums, self.dtype)
         divide = gradient.version(mean_kernels.divide, np.dtype(np.float64))
@@ -310,7 +310,7 @@ def linear_data_like(like: AnyLinearModelData, X: FloatArray, targets: FloatArra
     return rows
 
 
-def _both_sums(loss: Loss, theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
+def _both_sums(loss: CompiledMean, theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum a loss over a part; the sums of its gradient follow in the same array."""
     q = rows.n_parameters
     both, scratch = np.empty(1 + q), np.empty((kernels.levels(part.stop - part.start), q))
@@ -319,7 +319,7 @@ def _both_sums(loss: Loss, theta: DoubleArray, rows: LinearModelData, part: slic
     return both
 
 
-def _sums_at(mean: OwnMean, thetas: Sequence[Any] | FloatArray, rows: LinearModelData, part: slice) -> DoubleArray:
+def _sums_at(mean: CompiledMean, thetas: Sequence[Any] | FloatArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum a loss, or its gradient, over a part at each theta."""
     kernel, q = mean.version(kernels.sums, rows.dtype), rows.n_parameters
     gradients = np.empty((len(thetas) if mean.is_slope else 1, q))
@@ -411,11 +411,11 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
         """Add `sums(points, subtree)` over subtrees of at most `most` points, in the order of the tree."""
         return reduce_tree(self.n, most, threads.map(functools.partial(sums, self), subtrees(self.n, most)))
 
-    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
+    def mean(self, mean: CompiledMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
         """Compute a compiled loss or gradient at one theta."""
         return mean_over(mean, theta, self.targets, threads, self.weights, self._check)
 
-    def value_and_slope(self, loss: Loss, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+    def value_and_slope(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
         """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         targets = self.targets
         if targets.size > loss.at_once or (targets.size > MIN_THREADED_POINTS and threads.count > 1):
@@ -424,14 +424,16 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
             return value.item(), slope.item()
         return loss.version(mean_kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
 
-    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: ThreadPool = SERIAL) -> list[float]:
+    def value_and_slopes(self, loss: CompiledMean, thetas: Sequence[float],
+                         threads: ThreadPool = SERIAL) -> list[float]:
         """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
         points = cast_thetas([thetas[0], *thetas], self.targets.dtype)
         means = means_over(loss, points, self.targets, threads, self.weights, check=False, values=1)
         found: list[float] = means.tolist()
         return found
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: ThreadPool = SERIAL) -> DoubleArray:
+    def means(self, mean: CompiledMean, thetas: Sequence[Any] | FloatArray,
+              threads: ThreadPool = SERIAL) -> DoubleArray:
         """Compute a compiled loss or gradient at each theta, in float64."""
         points = cast_thetas(thetas, self.targets.dtype)
         if points.size <= THETAS_AT_ONCE:
@@ -444,7 +446,7 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
             parts = [self._means(mean, group, threads) for group in groups]
         return np.concatenate(parts).astype(np.float64, copy=False)
 
-    def _means(self, mean: OwnMean, thetas: FloatArray, threads: ThreadPool) -> FloatArray:
+    def _means(self, mean: CompiledMean, thetas: FloatArray, threads: ThreadPool) -> FloatArray:
         return means_over(mean, thetas, self.targets, threads, self.weights, check=self._check)
 
     def call(self, function: Callable[..., Any], role: str) -> Callable[[float, Any], Any]:
@@ -495,7 +497,7 @@ def cast_thetas(thetas: Any, dtype: np.dtype[Any]) -> FloatArray:
         return np.asarray(thetas, dtype)
 
 
-def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: ThreadPool = SERIAL,
+def mean_over(mean: CompiledMean, theta: float, targets: FloatArray, threads: ThreadPool = SERIAL,
               weights: FloatArray | None = None, check: bool = True) -> float:
     """Compute a mean at one theta, which the kernel gets in double precision."""
     n = targets.size
@@ -508,7 +510,7 @@ def mean_over(mean: OwnMean, theta: float, targets: FloatArray, threads: ThreadP
     return found
 
 
-def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: ThreadPool = SERIAL,
+def means_over(mean: CompiledMean, thetas: FloatArray, targets: FloatArray, threads: ThreadPool = SERIAL,
                weights: FloatArray | None = None, *, check: bool, values: int | None = None) -> FloatArray:
     """Compute means over `targets` at a few `thetas` of their dtype; ValueError if `check` and a target is not finite.
 
@@ -536,7 +538,7 @@ def means_over(mean: OwnMean, thetas: FloatArray, targets: FloatArray, threads: 
     return means
 
 
-def sums_at(mean: OwnMean, values: int, thetas: FloatArray, points: ConstantModelData, part: slice) -> FloatArray:
+def sums_at(mean: CompiledMean, values: int, thetas: FloatArray, points: ConstantModelData, part: slice) -> FloatArray:
     """Sum a loss at the first `values` thetas and its slope at the others, over a part of checked points."""
     targets, weights = points.targets[part], None if points.weights is None else points.weights[part]
     sums = np.empty(thetas.size, thetas.dtype)
@@ -552,7 +554,7 @@ def sum_targets(points: ConstantModelData, part: slice) -> DoubleArray:
     return column_sums(as_double(points.targets[part])[:, None])
 
 
-def _sums(mean: OwnMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,
+def _sums(mean: CompiledMean, values: int, thetas: FloatArray, targets: FloatArray, weights: FloatArray | None,
           check: bool) -> tuple[FloatArray, bool]:
     """Sum in numpy's order; the second item is False if `check` and a target is not finite."""
     m, dtype = thetas.size, targets.dtype

@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastgd._types import DoubleArray, FloatArray, IndexArray, Integers, OwnMean, R
-    from fastgd.losses.base import Loss
+    from fastgd._types import CompiledMean, DoubleArray, FloatArray, IndexArray, Integers, R
 
 #: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed;
 #: they are made at 11 GB/s, where a checksum of all bytes makes 3.4.
@@ -412,25 +411,27 @@ class ChunkedConstantModelData(_ChunkedData, AnyConstantModelData):
     def __init__(self, chunks: Chunks, statistics: Sequence[ChunkStatistics]) -> None:
         super().__init__(chunks, statistics, False)
 
-    def mean(self, mean: OwnMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
+    def mean(self, mean: CompiledMean, theta: Any, threads: ThreadPool = SERIAL) -> float:
         """Compute a compiled loss or gradient at one theta."""
         return self._means(mean, cast_thetas([theta], self.dtype), None, threads).item()
 
-    def means(self, mean: OwnMean, thetas: Sequence[Any] | FloatArray, threads: ThreadPool = SERIAL) -> DoubleArray:
+    def means(self, mean: CompiledMean, thetas: Sequence[Any] | FloatArray,
+              threads: ThreadPool = SERIAL) -> DoubleArray:
         """Compute a compiled loss or gradient at each theta, in float64, in one pass."""
         return self._means(mean, cast_thetas(thetas, self.dtype), None, threads).astype(np.float64, copy=False)
 
-    def value_and_slope(self, loss: Loss, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+    def value_and_slope(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
         """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         value, slope = self.value_and_slopes(loss, [theta], threads)
         return value, slope
 
-    def value_and_slopes(self, loss: Loss, thetas: Sequence[float], threads: ThreadPool = SERIAL) -> list[float]:
+    def value_and_slopes(self, loss: CompiledMean, thetas: Sequence[float],
+                         threads: ThreadPool = SERIAL) -> list[float]:
         """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
         found: list[float] = self._means(loss, cast_thetas([thetas[0], *thetas], self.dtype), 1, threads).tolist()
         return found
 
-    def _means(self, mean: OwnMean, thetas: FloatArray, values: int | None, threads: ThreadPool) -> FloatArray:
+    def _means(self, mean: CompiledMean, thetas: FloatArray, values: int | None, threads: ThreadPool) -> FloatArray:
         if values is None:
             values = 0 if mean.is_slope else thetas.size
         threaded = MIN_THREADED_POINTS // (PARTS_OF_A_THREAD * threads.count)
