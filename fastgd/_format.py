@@ -51,7 +51,8 @@ def copy_theta(theta: Any) -> Theta:
 
 def equal(left: Any, right: Any) -> bool:
     """Whether two numbers, arrays of numbers or values of any type are equal; a NaN equals a NaN."""
-    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+    if (type(left) is np.ndarray or isinstance(left, np.ndarray)) and (
+            type(right) is np.ndarray or isinstance(right, np.ndarray)):
         return np.array_equal(left, right, equal_nan=True)
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
         return False

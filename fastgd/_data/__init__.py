@@ -31,41 +31,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastgd._data.arrays import ConstantModelData, LinearModelData
-from fastgd._validation import check_dataset, check_flag, check_weights, is_dask, is_lazy
+from fastgd._data.arrays import ConstantModelData, LinearModelData, as_data, check_no_intercept
+from fastgd._validation import is_dask
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from fastgd._data.chunked import ChunkedConstantModelData, ChunkedLinearModelData, Chunks
     from fastgd._data.labels import Labels
-    from fastgd._thread_pool import ThreadPool
 
     #: Data of a descent.
     ModelData: TypeAlias = (
         ConstantModelData | LinearModelData | ChunkedConstantModelData | ChunkedLinearModelData)
 
 __all__ = ["ConstantModelData", "LinearModelData", "as_chunks", "as_data", "check_no_intercept"]
-
-
-def as_data(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
-            sample_weight: ArrayLike | None = None, threads: ThreadPool | None = None) -> ModelData:
-    """Check the arguments of a fit and return the data of the linear model, of the constant model if X is None."""
-    if is_lazy(dataset, X, sample_weight):
-        from fastgd._data.chunked import scan_chunks
-
-        is_intercept = check_flag(fit_intercept, "fit_intercept")
-        data = scan_chunks(as_chunks(dataset, X, sample_weight), is_intercept)
-        if not data.is_rows:
-            check_no_intercept(fit_intercept)
-        return data
-    targets = check_dataset(dataset, name, threads)
-    weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
-    if X is not None:
-        return LinearModelData(X, targets, fit_intercept, weights, threads)
-    if fit_intercept is not False:
-        check_no_intercept(fit_intercept)
-    return ConstantModelData(dataset, targets, weights)
 
 
 def as_chunks(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = None) -> Chunks:
@@ -78,10 +55,3 @@ def as_chunks(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None = 
     from fastgd._data.blocks import block_chunks
 
     return block_chunks(dataset, X, sample_weight, labels)
-
-
-def check_no_intercept(fit_intercept: bool) -> None:
-    """Raise ValueError if an intercept is asked for without X."""
-    if check_flag(fit_intercept, "fit_intercept"):
-        raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
-                         f"Got fit_intercept={fit_intercept!r} and X=None.")

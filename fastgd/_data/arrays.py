@@ -26,13 +26,16 @@ from fastgd._validation import (
     C_NAMES,
     as_double,
     as_given,
+    check_dataset,
     check_design,
     check_flag,
     check_number,
     check_same_length,
     check_shape,
+    check_weights,
     copied,
     guarded,
+    is_lazy,
     raise_not_finite,
     real_numbers,
     slices_of_rows,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastgd._data import ModelData
     from fastgd._types import CompiledMean, DoubleArray, FloatArray, Integers, R
 
 #: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
@@ -604,3 +608,31 @@ def _largest_of_part(shift: DoubleArray, rows: LinearModelData, part: slice) -> 
     with np.errstate(all="ignore"):
         found: Any = np.abs(rows.X[part] - shift).max(axis=0)
     return np.asarray(found, dtype=np.float64)
+
+
+def as_data(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: str = "dataset",
+            sample_weight: ArrayLike | None = None, threads: ThreadPool | None = None) -> ModelData:
+    """Check the arguments of a fit and return the data of the linear model, of the constant model if X is None."""
+    if is_lazy(dataset, X, sample_weight):
+        from fastgd._data import as_chunks
+        from fastgd._data.chunked import scan_chunks
+
+        is_intercept = check_flag(fit_intercept, "fit_intercept")
+        data = scan_chunks(as_chunks(dataset, X, sample_weight), is_intercept)
+        if not data.is_rows:
+            check_no_intercept(fit_intercept)
+        return data
+    targets = check_dataset(dataset, name, threads)
+    weights = None if sample_weight is None else check_weights(sample_weight, targets.size)
+    if X is not None:
+        return LinearModelData(X, targets, fit_intercept, weights, threads)
+    if fit_intercept is not False:
+        check_no_intercept(fit_intercept)
+    return ConstantModelData(dataset, targets, weights)
+
+
+def check_no_intercept(fit_intercept: bool) -> None:
+    """Raise ValueError if an intercept is asked for without X."""
+    if check_flag(fit_intercept, "fit_intercept"):
+        raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
+                         f"Got fit_intercept={fit_intercept!r} and X=None.")

@@ -505,4 +505,4 @@ def _predicts_classes(theta: DoubleArray, rows: LinearModelData, part: slice) ->
 
 
 def _copy(theta: Any) -> Any:
-    return theta.copy() if isinstance(theta, np.ndarray) else theta
+    return theta.copy() if type(theta) is np.ndarray else theta

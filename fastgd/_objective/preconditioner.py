@@ -150,10 +150,11 @@ class GramPreconditioner(Preconditioner):
         roundings = COLUMN_ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
         with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
             kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
-        lost = vectors[:, ~kept]
         self.kernel = kernels.PreconditionerKernel(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)
-        self.collinear = tuple(int(k) for k in np.flatnonzero(np.abs(lost).max(axis=1, initial=0.0) > COLLINEAR_SHARE))
+        if not kept.all():
+            shares = np.abs(vectors[:, ~kept]).max(axis=1)
+            self.collinear = tuple(int(k) for k in np.flatnonzero(shares > COLLINEAR_SHARE))
 
 
 def soft_threshold(weights: Any, threshold: Any) -> Any:

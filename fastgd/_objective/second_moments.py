@@ -110,7 +110,7 @@ class RowMoments(SecondMoments):
         """
         if self._covariance is None:
             means, covariance = self._compute_covariance(np.ones(self._rows.p))
-            units = self._units(means, np.diag(covariance))
+            units = self._units(means, covariance.diagonal())
             if units is not None:
                 of_scaled = RowMoments(ScaledLinearModelData(self._rows, units), self._threads)
                 means, covariance = of_scaled._compute_covariance(units)
@@ -126,7 +126,7 @@ class RowMoments(SecondMoments):
             centre = _centre_of(rows.sample(SMALL_SAMPLE_ROWS).X)
             means = self._products(centre)
             d = means[p, :p]
-            return (centre + d) * units, means[:p, :p] - np.outer(d, d)
+            return (centre + d) * units, means[:p, :p] - d[:, None] * d
 
     def _units(self, shift: DoubleArray, squares: DoubleArray) -> DoubleArray | None:
         """Find powers of two for columns whose squares about `shift` overflow or underflow; None if none do."""
@@ -389,7 +389,7 @@ def _sizes_of(kind: str, shift: DoubleArray, deviations: DoubleArray) -> DoubleA
 
 def _deviations_in(covariance: DoubleArray, units: DoubleArray) -> DoubleArray:
     """Compute the standard deviations of columns from their covariance in these units."""
-    deviations: DoubleArray = np.sqrt(np.maximum(np.diag(covariance), 0)) * units
+    deviations: DoubleArray = np.sqrt(np.maximum(covariance.diagonal(), 0)) * units
     return deviations
 
 

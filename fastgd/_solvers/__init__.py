@@ -60,13 +60,13 @@ def run_batch(objective: Objective, options: DescentOptions, theta0: Any) -> Run
         outcome, history = _monitored(solver, options.limit, monitor, epochs)
     if solver.evaluations == 0 and isinstance(solver, SmoothingSolver):
         outcome = solver.finalize(outcome)
-    elif options.precondition is not None and options.stop == "step" and objective.data.is_rows:
-        step: Any = outcome.theta - outcome.previous
-        outcome = outcome._replace(moved=objective.preconditioner(options.precondition).size(step))
     if solver.evaluations == 0 and isinstance(solver, ConcomitantScale):
         outcome = outcome._replace(scale=solver.scale)
-    if options.precondition == "gram":
-        outcome = outcome._replace(collinear=objective.preconditioner("gram").collinear)
+    if options.precondition is not None:
+        preconditioner, moved = objective.preconditioner(options.precondition), outcome.moved
+        if options.stop == "step" and objective.data.is_rows and not isinstance(solver, SmoothingSolver):
+            moved = preconditioner.size(outcome.theta - outcome.previous)
+        outcome = outcome._replace(moved=moved, collinear=preconditioner.collinear)
     return outcome, history
 
 
@@ -82,10 +82,11 @@ def run_stochastic(objective: Objective, options: DescentOptions, dataset: Array
         rates = as_rates(1.0)
     period = BlockPartition(data).updates(size or 1) if data.is_chunked else math.ceil(data.n / (size or 1))
     monitor = epochs = None
-    if options.average or not by_step or options.is_monitored:
+    is_monitored = options.is_monitored
+    if options.average or not by_step or is_monitored:
         epochs = EpochRule(period, start, None if by_step else options.tol, options.average,
                            objective.reported_value if options.stop == "loss" else None)
-    if options.is_monitored:
+    if is_monitored:
         monitor = Monitor(objective, options, epochs)
     solver = stochastic_solver(objective, options, rates, dataset, start)
     try:

@@ -38,7 +38,8 @@ class _KernelSolver(Scheduled):
     records_all = False
 
     def __init__(self, rates: Rates, first_update: int, by_step: bool, steps: Any, kernel: Kernel) -> None:
-        super().__init__(rates, first_update, by_step)
+        self._rates, self._done = rates, first_update
+        self.stops_when_short, self.has_moved = by_step, rates.is_constant
         self.is_deterministic = self.is_deterministic and rates.is_constant
         self._steps, self._kernel, self._stopped = steps, kernel, by_step
         self._buffer: DoubleArray | None = None

@@ -39,8 +39,8 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
         while True:
             before = theta
             most = limit - done
-            if cycles is not None and most > cycles.room(done):
-                most = cycles.room(done)
+            if cycles is not None and most > (room := cycles.room(done)):
+                most = room
             if epochs is not None:
                 most = min(most, epochs.room(done))
             if monitor is not None:

@@ -29,6 +29,8 @@ class ProximalStep:
         self.preconditioner, self._sizes = preconditioner, sizes
         self._first = 0 if objective is None else int(objective.data.intercept)
         self._l1, self._l2 = (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
+        #: True if the penalty bends the objective where a weight is 0; and if its gradient is added to the loss's.
+        self.has_l1, self.has_l2 = self._l1 > 0, self._l2 > 0
 
     def spectral_step(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> SpectralStep:
         """Make the compiled step-size rule of a theta of rows, which it changes in these two arrays."""
@@ -52,11 +54,6 @@ class ProximalStep:
             total = np.array(gradient)
             total[1:] += self._l2 * theta[1:]
             return total
-
-    @property
-    def has_l1(self) -> bool:
-        """True if l1 bends the objective where a weight is 0."""
-        return self._l1 > 0
 
     def with_l1(self, theta: float, slope: float) -> float:
         """Add the slope of l1 to that of one number; at 0 return the subgradient nearest to 0."""

@@ -63,19 +63,22 @@ class BarzilaiBorwein:
         self._rule = update.spectral_step(self._now, theta0.copy(), first_rate or 0.0)
 
     def advance(self, most: int) -> Steps:
-        thetas, rates = [], []
-        for _ in range(most if most < self.capacity else self.capacity):
-            rate, size, is_short = self._step()
-            thetas.append(self.theta)
-            rates.append(rate)
-            if (is_short and self.stops_when_short) or not (size < math.inf or is_finite(self.theta)):
-                return Steps(np.array(thetas), np.array(rates), is_short and self.stops_when_short)
-        return Steps(np.array(thetas), np.array(rates), False)
+        most = most if most < self.capacity else self.capacity
+        thetas, rates = np.empty((most, len(self.theta))), np.empty(most)
+        for k in range(most):
+            rates[k], size, is_short = self._step()
+            thetas[k] = self.theta
+            is_converged = is_short and self.stops_when_short
+            if is_converged or not (size < math.inf or is_finite(self.theta)):
+                return Steps(thetas[:k + 1], rates[:k + 1], is_converged)
+        return Steps(thetas, rates, False)
 
     def _step(self) -> tuple[float, float, bool]:
         """Make one update; return its step size, its length, and True if it may end the run."""
         value = math.nan if self._value is None else self._value(self.theta)
-        gradient = self._update.with_l2(self.theta, self._gradient(self.theta))
+        gradient = self._gradient(self.theta)
+        if self._update.has_l2:
+            gradient = self._update.with_l2(self.theta, gradient)
         if not gradient.flags.c_contiguous:    # of a Python function
             gradient = gradient.copy()
         rate, is_back = self._rule.next_step_size(gradient, value)
