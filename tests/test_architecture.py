@@ -148,3 +148,19 @@ def test_the_look_at_imports_sees_what_there_is():
     assert "_kernels.mean" in imported(MODULES["_validation"])
     assert "_cli.main" in imported(MODULES["__main__"])
     assert len(MODULES) > 30
+
+
+def test_messages_are_made_of_the_report_alone():
+    allowed = {"_convergence", "_convergence.report", "_format", "results"}
+    assert imported(MODULES["_convergence.messages"], for_types=True) <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nobody_changes_an_objective(module):
+    """Its attributes are set where it is made; a solver that needs another loss makes another objective."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Attribute) and isinstance(target.value, (ast.Name, ast.Attribute)):
+                owner = getattr(target.value, "id", getattr(target.value, "attr", ""))
+                assert "objective" not in owner, f"fastgd.{module}:{node.lineno} sets {owner}.{target.attr}"
