@@ -11,20 +11,20 @@ PACKAGE = Path(fastgd.__file__).parent
 #: From the ground up; modules of one storey may import each other, as long as there is no ring.
 STOREYS = [
     ["_kernels"],
-    ["_validation", "_frames", "_progress", "_random", "_types", "_theta", "_limits", "_value", "_equality", "_shown",
-     "_sums", "_threads", "results"],
-    ["_source"],
+    ["_validation", "_frames", "_progress", "_random", "_types", "_immutable", "_format", "_pairwise", "_thread_pool",
+     "results"],
+    ["_data"],
     ["losses", "penalties", "schedules"],
     ["_objective", "_options"],
     ["_solvers"],
     ["_convergence"],
-    ["descent", "stochastic", "multistart", "convexity", "differences", "plot", "estimators", "_config"],
+    ["descent", "stochastic", "multistart", "diagnostics", "plot", "estimators", "_config"],
     ["__init__", "_cli", "__main__"],
 ]
 STAND_APART = ["datasets", "reference"]
 FLOOR = {name: floor for floor, names in enumerate([*STOREYS[:-1], [*STOREYS[-1], *STAND_APART]]) for name in names}
 #: These know nothing of the package.
-APART = {"reference": set(), "datasets": set(), "_limits": set(), "_immutable": set(), "_format": set(),
+APART = {"reference": set(), "datasets": set(), "_immutable": set(), "_format": set(),
          "_kernels": {"_kernels"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 700, 50
 
@@ -34,7 +34,7 @@ def sources():
 
 
 def module_of(path):
-    """The dotted name below fastgd: `_run.driver`, `losses` for its __init__."""
+    """The dotted name below fastgd: `_solvers.loop`, `losses` for its __init__."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
@@ -143,7 +143,7 @@ def test_every_function_fits_on_a_screen(module):
 
 def test_the_look_at_imports_sees_what_there_is():
     """The tests above would pass on nothing."""
-    assert "_sums" in imported(MODULES["_data.points"])
+    assert "_pairwise" in imported(MODULES["_data.arrays"])
     assert "_kernels.mean" in imported(MODULES["_validation"])
     assert "_cli.main" in imported(MODULES["__main__"])
     assert len(MODULES) > 30
