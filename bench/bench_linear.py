@@ -9,7 +9,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 import fastgd
 from fastgd import reference
 from fastgd._data import LinearModelData
-from fastgd._objective.second_moments import RowsCurvature
+from fastgd._objective.second_moments import RowMoments
 from fastgd.losses import REGISTRY
 
 EPOCHS = 3    # so that checks, which fastgd and scikit-learn make once a call, count as in a real run
@@ -54,7 +54,7 @@ def test_gram_matrix(benchmark, n, p):
     X, y, _ = rows(n, p)
     source = LinearModelData(X, y, False)
     measure(benchmark, f"Gram matrix, X {n:,} x {p}", {
-        "fastgd": lambda: RowsCurvature(source).gram(),
+        "fastgd": lambda: RowMoments(source).gram(),
         "X.T @ X": lambda: X.T @ X,
     }, np_sum(X))
 

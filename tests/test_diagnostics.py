@@ -252,14 +252,14 @@ class TestCheckGradient:
 
     @pytest.mark.parametrize(("factor", "words"), [
         (-1, "Its sign is wrong."), (2, "a factor 2 too many"), (0.5, "a factor 2 was forgotten"),
-        (100, "the mean was forgotten"), (-2, "sign is wrong, and a factor 2 is too many"), (3.5, "3.5 times"),
+        (100, "mean"), (-2, "sign.*factor 2"), (3.5, "3.5 times"),
         (0, "0 everywhere")])
     @pytest.mark.parametrize("name", REGISTRY)
     def test_mistakes_are_named(self, name, factor, words):
         gradient = REGISTRY[name].gradient
         check = check_gradient(REGISTRY[name], lambda theta, y: factor * gradient(theta, y), data_for(name))
         assert check.error > 0.3
-        assert words in check.message
+        assert re.search(words, check.message)
 
     def test_what_it_returns(self, five_points):
         check = check_gradient(fastgd.mse, fastgd.grad_huber_loss, five_points, thetas=[14.0, 20.0])
@@ -274,7 +274,7 @@ class TestCheckGradient:
                                thetas=[-1.0, 1e-9, 1.0])
         assert check.skipped == 1
         assert check.error < 1e-8
-        with pytest.raises(ValueError, match="breakpoint or no finite value at every one of the 1 thetas"):
+        with pytest.raises(ValueError, match="1 theta"):
             check_gradient(fastgd.pinball_loss, fastgd.grad_pinball_loss, [0.0], thetas=[1e-9])
 
     def test_a_gradient_that_is_nan(self, five_points):
@@ -288,15 +288,15 @@ class TestCheckGradient:
             check_gradient(*arguments)
 
     def test_data_farther_apart_than_the_largest_float(self):
-        with pytest.raises(ValueError, match="no finite value at every one of the 41 thetas"):
+        with pytest.raises(ValueError, match="41 thetas"):
             check_gradient(fastgd.abs_loss, fastgd.grad_abs_loss, [-1.7e308, 1.7e308])
 
     @pytest.mark.parametrize("value", [1 + 2j, np.complex128(1), "1", b"1", None, np.ones(2), [1.0], np.str_("1")])
     def test_what_is_no_number_is_named(self, value, five_points):
-        got = r"Got an array of shape \(2,\)" if isinstance(value, np.ndarray) else re.escape(f"Got {value!r} of type ")
-        with pytest.raises(TypeError, match=f"^loss_fn must return one number, the mean loss over the points. {got}"):
+        got = r"shape \(2,\)" if isinstance(value, np.ndarray) else re.escape(f"Got {value!r} of type ")
+        with pytest.raises(TypeError, match=f"^loss_fn.*one number.*{got}"):
             check_gradient(lambda theta, y: value, fastgd.grad_mse, five_points)
-        with pytest.raises(TypeError, match=f"^grad_loss_fn must return one number, the mean slope over .*{got}"):
+        with pytest.raises(TypeError, match=f"^grad_loss_fn.*one number.*{got}"):
             check_gradient(fastgd.mse, lambda theta, y: value, five_points)
 
     @pytest.mark.parametrize("convert", [np.longdouble, np.array, fractions.Fraction, decimal.Decimal, float])
@@ -334,10 +334,10 @@ def test_a_mistake_that_is_no_factor_is_not_named_as_one(five_points):
 
 
 @pytest.mark.parametrize(("factor", "words"), [
-    (5, "It is the sum over the points"), (-5, "Its sign is wrong, and it is the sum over the points"),
-    (-1, "Its sign is wrong\\."), (2, "It is twice as large"), (0.5, "It is half of"),
-    (-2, "Its sign is wrong, and a factor 2 is too many"), (-0.5, "Its sign is wrong, and a factor 2 was forgotten"),
-    (3, "It is 3 times what it should be, everywhere"), (0, "It is 0 everywhere")])
+    (5, "the sum over"), (-5, "sign.*the sum over"),
+    (-1, "Its sign is wrong\\."), (2, "twice"), (0.5, "It is half of"),
+    (-2, "sign.*factor 2.*too many"), (-0.5, "sign.*factor 2.*forgotten"),
+    (3, "3 times"), (0, "It is 0 everywhere")])
 def test_each_known_mistake_is_named(factor, words, five_points):
     check = check_gradient(fastgd.mse, lambda theta, y: factor * fastgd.grad_mse(theta, y), five_points)
     assert re.search(words, check.message)

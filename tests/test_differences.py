@@ -130,14 +130,14 @@ def test_data_smaller_than_any_step():
 
 
 def test_nothing_to_go_by(five_points):
-    with pytest.raises(TypeError, match="'loss_fn' parameter must be callable"):
+    with pytest.raises(TypeError, match="'loss_fn' parameter"):
         minimize(None, None, five_points, progress=False)
 
 
 @pytest.mark.parametrize("value", [1 + 2j, "1", b"1", None, np.ones(2), [1.0]])
 def test_a_loss_that_is_no_number_is_named(value, five_points):
     for options in ({}, {"X": np.ones((5, 1))}):
-        with pytest.raises(TypeError, match=r"^loss_fn must return one number, the mean loss over the points\."):
+        with pytest.raises(TypeError, match=r"^loss_fn.*one number"):
             minimize(lambda *arguments: value, None, five_points, progress=False, **options)
 
 

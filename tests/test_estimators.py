@@ -111,13 +111,13 @@ def test_classes_in_threads_have_the_bits_of_those_in_turn():
 # Parameters.
 
 @pytest.mark.parametrize(("options", "match"), [
-    ({"loss": "hinge"}, "'loss' parameter must be a Loss or one of 'mse'"),
-    ({"loss": fastgd.grad_mse}, "'loss' parameter must be the name .*grad_mse"),
+    ({"loss": "hinge"}, "'loss' parameter .*'mse'"),
+    ({"loss": fastgd.grad_mse}, "'loss' parameter.*grad_mse"),
     ({"loss": "cross_entropy"}, "'loss' parameter.*DescentClassifier"),
     ({"method": "newton"}, "'method' parameter must be 'batch', 'sgd' or 'mini-batch'"),
     ({"method": "mini-batch", "batch_size": 0}, "'batch_size' parameter"),
     ({"scale": "iqr"}, "'scale' parameter must be None, a number above 0 or 'mad'"),
-    ({"scale": 0}, "'scale' parameter must be a finite float in the range \\(0"),
+    ({"scale": 0}, "'scale' parameter.*\\(0"),
     ({"scale": 2.0, "loss": "mse"}, "'scale' parameter.*scale=2.0"),
     ({"stop": "loss"}, "scale='mad' changes the loss"),
     ({"alpha": "fast"}, "'alpha' parameter"),
@@ -134,7 +134,7 @@ def test_classes_in_threads_have_the_bits_of_those_in_turn():
     ({"n_iter_no_change": 0}, "'n_iter_no_change' parameter"),
     ({"n_threads": 0}, "'n_threads' parameter"),
     ({"callback": 3}, "'callback' parameter"),
-    ({"random_state": -1, "method": "sgd"}, "must be a seed of at least 0"),
+    ({"random_state": -1, "method": "sgd"}, "seed"),
 ])
 def test_parameters_are_checked_in_fit(options, match):
     model = DescentRegressor(**options)
@@ -148,13 +148,13 @@ def test_data_are_refused_in_the_words_of_scikit_learn():
     for model in (DescentRegressor(), DescentClassifier()):
         with pytest.raises(TypeError, match="Sparse data was passed"):
             model.fit(sparse.csr_array(X), y > 5)
-        with pytest.raises(ValueError, match="y should be a 1d array"):
+        with pytest.raises(ValueError, match="1d array"):
             model.fit(X, np.c_[y > 5, y > 6])
-        with pytest.raises(ValueError, match="requires y to be passed"):
+        with pytest.raises(ValueError, match="requires y"):
             model.fit(X)
         with pytest.raises(ValueError, match="contains NaN"):
             model.fit(np.where(X > 5, np.nan, X), y > 5)
-    with pytest.raises(ValueError, match="at least 2 classes in the data, but the data contains only one class: 7"):
+    with pytest.raises(ValueError, match="one class: 7"):
         DescentClassifier().fit(X, np.full(len(X), 7))
 
 
@@ -240,7 +240,7 @@ def test_the_curve_of_a_long_run_is_thinned():
 def test_the_warning_is_of_both_classes():
     X, y = line()
     for category in (fastgd.ConvergenceWarning, sklearn.exceptions.ConvergenceWarning):
-        with pytest.warns(category, match="DescentRegressor did not converge in 2 updates") as caught:
+        with pytest.warns(category, match="DescentRegressor.* 2 updates") as caught:
             model = DescentRegressor(max_iter=2).fit(X, y)
         assert caught[0].filename == __file__
         assert not model.converged_
@@ -322,7 +322,7 @@ def test_a_loss_without_probabilities(loss):
 
 def test_classes_that_a_plane_separates_end_there_with_a_warning():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="a plane separates the rows"):
+    with pytest.warns(ConvergenceWarning, match="separates"):
         model = DescentClassifier().fit(X[:100], y[:100])
     assert model.score(X[:100], y[:100]) == 1
     assert model.n_iter_ < 20
@@ -419,13 +419,13 @@ def test_what_partial_fit_refuses():
     model.partial_fit(X, labels, classes=["no", "yes"])
     with pytest.raises(ValueError, match=r"classes=.*perhaps"):
         model.partial_fit(X, labels, classes=["no", "perhaps"])
-    with pytest.raises(ValueError, match=r"the label .*perhaps.*is not one of the classes"):
+    with pytest.raises(ValueError, match=r"label .*perhaps.*classes"):
         model.partial_fit(X, np.where(labels == "no", "no", "perhaps"))
     with pytest.raises(ValueError, match="class_weight='balanced'"):
         DescentClassifier(method="sgd", class_weight="balanced").partial_fit(X, labels, classes=["no", "yes"])
     with pytest.raises(ValueError, match="early_stopping=True"):
         DescentRegressor(method="sgd", early_stopping=True).partial_fit(X, labels == "no")
-    with pytest.raises(fastgd.DivergenceError, match="theta is not finite"):
+    with pytest.raises(fastgd.DivergenceError, match="not finite"):
         DescentRegressor("quartic_loss", method="sgd", alpha=1e9, random_state=0).partial_fit(X, labels == "no")
 
 

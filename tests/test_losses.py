@@ -358,7 +358,7 @@ def test_losses_are_values(loss):
     assert sum(loss == other for other in [*LOSSES.values(), Huber(2.5)]) == 1
     assert Huber() == fastgd.huber_loss == Huber(1.0)
     for function in (loss, loss.gradient):
-        with pytest.raises(AttributeError, match="value"):
+        with pytest.raises(AttributeError, match="'delta'"):
             function.delta = 5
         with pytest.raises(AttributeError):
             del function.kernel

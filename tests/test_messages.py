@@ -112,11 +112,11 @@ CASES = {
         "The 'alpha' parameter must be a real number. Got an array of shape (50,) and dtype float64. The targets "
         "are the third argument and other columns go to X=, as in minimize(loss, None, y, X=X)."),
     "a schedule that was not called": (TypeError, "alpha", lambda: run(alpha=schedules.cosine),
-        "The 'alpha' parameter must be a learning rate or a schedule. Got the class cosine: call it, such as "
-        "alpha=cosine(...)."),
+        "The 'alpha' parameter must be a learning rate or a schedule. Got the class cosine. Call it, such as "
+        "alpha=cosine(0.2, ...)."),
     "a function that makes a schedule": (TypeError, "alpha", lambda: run(alpha=lambda t: schedules.constant(0.2)),
         "The 'alpha' parameter must be a learning rate or a schedule. Got a function that makes one: alpha(0) is "
-        "constant(eta0=0.2). Call it with its own arguments, and pass what it returns."),
+        "constant(eta0=0.2). Call it with its own arguments, and pass its result."),
     "a rate that is nan": (ValueError, "alpha(3)", lambda: run(alpha=lambda t: np.nan if t == 3 else 0.1),
         "The 'alpha(3)' parameter must be a finite float in the range [0, inf). Got nan instead."),
     "a rate that stops": (RuntimeError, "alpha(0)", lambda: run(alpha=lambda t: next(iter([]))),
@@ -193,10 +193,10 @@ CASES = {
     "the shape of theta": (ValueError, "theta", lambda: MSE([1, 2], FIVE, X=X, fit_intercept=True),
         "theta must be an array of shape (3,), a number for each of intercept, x0, x1. Got an array of shape (2,)."),
     "a loss is a value": (AttributeError, "delta", lambda: setattr(fastgd.huber_loss, "delta", 2.0),
-        "cannot set 'delta': huber_loss is a value; make another one with other parameters"),
+        "cannot set 'delta': huber_loss is immutable; make another one with other parameters"),
     "a callback of ctypes": (TypeError, "value", lambda: compiled(callback_of_ctypes(), callback_of_ctypes()),
-        "The 'value' function is a Python function in a ctypes callback: pass the Python function itself as "
-        "loss_fn, or a function of a shared library."),
+        "The 'value' function is a Python function in a ctypes callback. Pass the Python function itself as loss_fn, "
+        "or a function of a shared library."),
     "a loss in Python on blocks": (TypeError, "loss_fn", lambda: run(mine, None, Blocks(table)),
         "The 'loss_fn' parameter must be one of fastgd's own where 'dataset' is not in memory: a function in "
         "Python needs all points at once. Got <function mine at 0x0>; fastgd.losses.compiled makes a loss of C "
@@ -248,8 +248,8 @@ CASES = {
     "a column of blocks": (ValueError, "tips", lambda: run(dataset=Blocks(lambda: [FRAME])["tips"]),
         "Block 0 has no column 'tips'; it has 'size', 'bill', 'tip'."),
     "a list for blocks": (TypeError, "Blocks", lambda: Blocks([FIVE]),
-        "The 'factory' parameter must be a function that returns a fresh iterable of blocks each time it is "
-        "called. Got an object of type list: write Blocks(lambda: ...), with what makes it in place of the dots."),
+        "The 'factory' parameter must be a function that returns a fresh iterable of blocks each time it is called. "
+        "Got an object of type list: write Blocks(lambda: ...), with a new iterable in place of the dots."),
     "a block that is NaN": (ValueError, "Block 1", lambda: run(dataset=Blocks(lambda: [FIVE, [np.nan]])),
         "Block 1: Input dataset contains NaN."),
     "blocks of unlike columns": (ValueError, "Block 1",
@@ -279,36 +279,37 @@ CASES = {
         lambda: run(dataset=parquet(one=FRAME.where(FRAME["tip"] < 15).astype("Float64"))["tip"]),
         "The column 'tip' of one.parquet has a missing value in row 3. Drop such rows, or fill the gaps."),
     "a folder of something else": (ValueError, "thesis.txt", lambda: run(dataset=beside_a_thesis()),
-        "The folder cache='mine' holds 'thesis.txt', which is of no cache. Give a folder of its own: an empty one, "
-        "or one that is not there yet."),
+        "The folder cache='mine' holds 'thesis.txt', which is not a cache file. Pass an empty folder, or one that "
+        "does not exist."),
     # Results, tools and estimators.
     "coef of one number": (AttributeError, "coef", lambda: run().coef,
-        "coef is of a linear model (X=...), and this result is of the constant model: result.x is its one number."),
+        "The constant model has no coef; result.x is its parameter. A linear model needs X=."),
     "a chord": (ValueError, "interval", lambda: fastgd.is_convex(MSE, FIVE, (1.0, 1.0 + 1e-16)),
         "The 'interval' parameter must be a pair (low, high) with low < high. Got (1.0, 1.0) instead."),
     "a loss of estimators": (ValueError, "loss", lambda: regressor(loss="hinge").fit(X, FIVE),
         "The 'loss' parameter must be a Loss or one of 'mse', 'abs_loss', 'huber_loss', 'quartic_loss', "
         "'cross_entropy', 'pinball_loss', 'log_cosh', 'epsilon_insensitive'. Got 'hinge' instead."),
     "a loss of classes": (ValueError, "DescentClassifier", lambda: regressor(loss="cross_entropy").fit(X, FIVE),
-        "The 'loss' parameter must be one of targets, and cross_entropy is of probabilities: use DescentClassifier."),
+        "The 'loss' parameter must be a loss for regression. Got cross_entropy, a loss of log-odds: use "
+        "DescentClassifier."),
     "one class": (ValueError, "7", lambda: classifier().fit(X, np.full(5, 7)),
         "This solver needs samples of at least 2 classes in the data, but the data contains only one class: 7."),
     "classes of partial_fit": (ValueError, "classes",
         lambda: classifier(method="sgd").partial_fit(X, [0, 1, 0, 1, 1]),
         "classes must be passed on the first call to partial_fit."),
     "a wrong sign": (None, "sign", lambda: fastgd.check_gradient(MSE, lambda theta, y: -MSE.gradient(theta, y), FIVE),
-        "The largest relative error is 2, at theta 9.80587: the gradient says 9.70825, differences of the loss say "
+        "The largest relative error is 2, at theta 9.80587: the gradient is 9.70825, the difference of the loss "
         "-9.70825. Its sign is wrong."),
     "a factor 2": (None, "2", lambda: fastgd.check_gradient(MSE, lambda theta, y: MSE.gradient(theta, y) / 2, FIVE),
-        "The largest relative error is 0.5, at theta 9.80587: the gradient says -4.85413, differences of the loss "
-        "say -9.70825. It is half of what it should be: a factor 2 was forgotten."),
+        "The largest relative error is 0.5, at theta 9.80587: the gradient is -4.85413, the difference of the loss "
+        "-9.70825. It is half of what it should be: a factor 2 was forgotten."),
     "a sum for a mean": (None, "mean",
         lambda: fastgd.check_gradient(MSE, lambda theta, y: MSE.gradient(theta, y) * 5, FIVE),
-        "The largest relative error is 0.8, at theta 9.80587: the gradient says -48.5413, differences of the loss "
-        "say -9.70825. It is the sum over the points: the mean was forgotten."),
+        "The largest relative error is 0.8, at theta 9.80587: the gradient is -48.5413, the difference of the loss "
+        "-9.70825. It is the sum over the points: the mean was forgotten."),
     "a right gradient": (None, "agree", lambda: fastgd.check_gradient(MSE, MSE.gradient, FIVE),
-        "The largest relative error is 0, at theta 9.55: the gradient says -10.22, differences of the loss say "
-        "-10.22. They agree."),
+        "The largest relative error is 0, at theta 9.55: the gradient is -10.22, the difference of the loss -10.22. "
+        "They agree."),
     # Ends of runs.
     "converged by steps": (None, "minimize", lambda: run(),
         "minimize converged: update 18 moved theta by 0.000993, and tol is 0.001."),
@@ -469,8 +470,7 @@ CASES = {
         "alpha for mse is 1; stay below it."),
     "early stopping": (None, "DescentRegressor",
         lambda: regressor("mse", early_stopping=True, tol=0).fit([*X] * 60, FIVE * 60).result_,
-        "DescentRegressor was stopped after 6 updates, the last of which did not improve the score on the rows "
-        "that were kept apart."),
+        "DescentRegressor stopped early after 6 updates: the score on the validation rows no longer improved."),
     "an estimator at its limit": (ConvergenceWarning, "DescentRegressor", lambda: regressor(max_iter=2).fit(X, FIVE),
         "DescentRegressor did not converge in 2 updates: the last one moved theta by 0.00584 in units of the "
         "prediction to [10.2278 1.35333 0.145262], and tol is 1.73838e-10. Raise max_iter."),

@@ -372,15 +372,15 @@ class TestSlopesWithAPenalty:
         slopes = objective_of(fastgd.mse, None, y, X, True, penalty=L1(1.0)).gradient(np.zeros(3))
         assert slopes == pytest.approx([-4, -3, 0])
         assert slopes[2] == 0
-        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(3.0)).slope(0.0) == 0
-        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(1.5)).slope(0.0) == -0.5
+        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(3.0)).gradient(0.0) == 0
+        assert objective_of(fastgd.mse, None, [1.0], penalty=L1(1.5)).gradient(0.0) == -0.5
 
     def test_are_those_of_the_users_own_gradient_too(self):
         X, y = rows(50, 3)
         theta = np.array([0.5, 0.0, -1.0])
         ours, theirs = (objective_of(fastgd.mse, gradient, y, X, penalty=ElasticNet(0.3, 0.7))
                         for gradient in (None, own(reference.grad_mse)))
-        assert np.asarray(theirs.slope(theta)) == pytest.approx(np.asarray(ours.slope(theta)), rel=1e-12)
+        assert np.asarray(theirs.gradient(theta)) == pytest.approx(np.asarray(ours.gradient(theta)), rel=1e-12)
 
 
 def test_auto_names_what_finds_a_rate_for_kinks():

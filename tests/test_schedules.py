@@ -46,7 +46,7 @@ class TestSchedules:
         assert eval(repr(schedule), vars(schedules)) == schedule
         assert hash(pickle.loads(pickle.dumps(schedule))) == hash(schedule)
         assert sum(schedule == other for other, _ in FORMULAS) == 1
-        with pytest.raises(AttributeError, match="value"):
+        with pytest.raises(AttributeError, match="'eta0'"):
             schedule.eta0 = 1.0
         assert type(schedule(3)) is float
         assert schedule(np.array([[1, 2]])).shape == (1, 2)

@@ -72,12 +72,13 @@ class LossFunctions(NamedTuple):
 
 def check_functions(loss_fn: Any, grad_loss_fn: Any, *, needs_loss: bool = True) -> LossFunctions:
     """Check a loss and a gradient; the gradient may be None, and the loss too unless it is needed."""
-    reported: Loss | Gradient | None = loss_fn if isinstance(loss_fn, Loss) else as_compiled(loss_fn)
+    # A subclass with another __call__ is a Python function; `as_compiled` is called for what is no loss or gradient.
+    reported: Any = loss_fn if type(loss_fn).__call__ is Loss.__call__ else as_compiled(loss_fn)
     if reported is None and (loss_fn is not None or needs_loss or grad_loss_fn is None):
         check_callable(loss_fn, "loss_fn")
     if grad_loss_fn is None and isinstance(reported, Loss):
         grad_loss_fn = reported.gradient
-    gradient: Any = grad_loss_fn if isinstance(grad_loss_fn, Gradient) else as_compiled(grad_loss_fn)
+    gradient: Any = grad_loss_fn if type(grad_loss_fn).__call__ is Loss.__call__ else as_compiled(grad_loss_fn)
     if gradient is None:
         if grad_loss_fn is not None:
             check_callable(grad_loss_fn, "grad_loss_fn")
