@@ -13,7 +13,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("fastgd")
     group.addoption("--tables", action="store_true",
                     help="write the full table to bench/README.md and five rows of it to README.md")
-    group.addoption("--small", action="store_true", help="run each bench once on a 500th of the data, to check that it works")
+    group.addoption("--small", action="store_true", help="run each bench once, on a 500th of the data")
 
 
 def pytest_configure(config):

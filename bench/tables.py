@@ -33,7 +33,7 @@ def cases_of(benchmarks):
 
 def missing(cases):
     """List a line for each case of README.md that was not measured."""
-    return [f"README.md has a row for this, which was not measured: {case}" for case in CASES_OF_README if case not in cases]
+    return [f"README.md has a row that was not measured: {case}" for case in CASES_OF_README if case not in cases]
 
 
 def table(cases):
@@ -76,7 +76,7 @@ def write(root, cases):
     """Write both tables, or neither if a case of README.md was not measured; return the lines to print."""
     if missing(cases):
         return [*missing(cases), "No table was written"]
-    above = [measured_on(), "", HOW_TO_READ, ""]
+    above = [f"{measured_on()} {HOW_TO_READ}", ""]
     put(root / "bench" / "README.md", [*above, *table(cases)])
     put(root / "README.md", [*above, *table({case: cases[case] for case in CASES_OF_README})])
     return ["Written to README.md and bench/README.md"]
