@@ -1,9 +1,9 @@
-"""Whole fits, beside what a user would pick instead.
+"""Whole fits to one accuracy, beside what a user would pick instead.
 
-The contenders of a case end within 1e-8 of the least loss among them (of a quantile within 1e-4), which is checked. Raw
-columns are correlated and have scales from 0.1 to 1000. L-BFGS, which is scipy's on numpy's loss and gradient, and
-HuberRegressor get them standardised: as they are they take tens of times as long, when they end at all. The limit reads
-X as often as fastgd makes updates. For one thread each set OPENBLAS_NUM_THREADS=1.
+Each contender's loss is checked to be within 1e-8 of the least among them, of a quantile within 1e-4. Raw columns are
+correlated and have scales from 0.1 to 1000. L-BFGS (scipy's, on numpy's loss and gradient) and HuberRegressor get them
+standardised: on raw columns they take tens of times as long, if they converge. The limit reads X once for each update
+of fastgd. OPENBLAS_NUM_THREADS=1 gives each contender one thread.
 """
 import functools
 
@@ -22,7 +22,7 @@ ARRIVES = {"precondition": "gram", "fit_intercept": True, "progress": False}
 
 @functools.cache
 def raw(n, p):
-    """Columns, targets with heavy tails, and classes."""
+    """Return correlated columns of unequal scales, targets with heavy tails, and two classes."""
     rng = np.random.default_rng(0)
     n = max(size(n), 20 * p)
     scales = 10 ** np.linspace(-1, 3, p)
@@ -33,7 +33,7 @@ def raw(n, p):
 
 
 def by_fastgd(loss, X, y, **options):
-    """Steps of its own, and momentum with the stable rate; and the limit."""
+    """Return fits with adaptive steps and with momentum, and the limit."""
     fit = functools.partial(fastgd.minimize, loss, None, y, X=X, **ARRIVES, **options)
     contenders = {"fastgd": functools.partial(fit, alpha="adaptive"),
                   "fastgd, momentum": functools.partial(fit, alpha="auto", momentum="nesterov")}
@@ -41,7 +41,7 @@ def by_fastgd(loss, X, y, **options):
 
 
 def standardised(fit):
-    """A fit(X, y) -> theta on standardised columns, whose answer is in the units of the raw ones."""
+    """Wrap a function fit(X, y) -> theta to standardise the columns and return theta in raw units."""
     def in_raw_units(X, y):
         means, deviations = X.mean(axis=0), X.std(axis=0)
         theta = fit((X - means) / deviations, y)
@@ -74,13 +74,13 @@ def by_l_bfgs(loss_and_slopes):
 
 
 def by_huber_regressor(X, y):
-    """Its loss has a scale of its own."""
+    """Fit HuberRegressor, whose loss has a scale of its own."""
     model = HuberRegressor(epsilon=1.35, alpha=0, max_iter=10_000, tol=1e-9).fit(X, y)
     return np.r_[model.intercept_, model.coef_]
 
 
 def by_rlm(X, y):
-    """With a scale of 1: its usual one would be another loss."""
+    """Fit RLM with scale 1, so that its loss is that of the other contenders."""
     model = sm.RLM(y, sm.add_constant(X), M=sm.robust.norms.HuberT(1.0))
     return model.fit(maxiter=200, tol=1e-9, scale_est=lambda *args, **kwargs: 1.0).params
 
@@ -95,7 +95,7 @@ def by_quant_reg(X, y):
 
 
 def check(loss, X, y, answers, excess):
-    """Raise AssertionError unless each answer is as near the least loss as was asked."""
+    """Raise AssertionError unless each answer is within `excess` of the least loss."""
     losses = {name: loss(np.ravel(theta), y, X=X, fit_intercept=True) for name, theta in answers.items()}
     least = min(losses.values())
     late = {name: value - least for name, value in losses.items() if value > least + excess * max(1.0, least)}
@@ -117,7 +117,7 @@ def test_huber(benchmark, n, p):
 
 @pytest.mark.parametrize(("n", "p"), [(1_000_000, 2), (20_000, 500)])
 def test_huber_on_independent_columns(benchmark, n, p):
-    """Of one scale, where the Gram matrix gains little; without a precondition the stable rate is taken from it."""
+    """Fit columns of one scale, where the Gram matrix gains little; without precondition it gives the stable rate."""
     X, y, _ = rows(n, p)
     contenders, limit = by_fastgd(huber_loss, X, y, tol=1e-4)
     del contenders["fastgd, momentum"]
@@ -153,7 +153,7 @@ def test_quantile(benchmark, n):
 
 
 def test_one_number(benchmark):
-    """The Huber estimate to 1e-9; brentq is handed the range of the data."""
+    """Compute the Huber estimate to 1e-9; brentq gets the range of the data."""
     y = np.random.default_rng(0).standard_t(2.5, size=size(5_000_000)) * 3 + 50
 
     def by_brentq(gradient):

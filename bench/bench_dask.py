@@ -1,7 +1,7 @@
-"""What a pass over chunks of dask costs beside the arithmetic: workers of this machine, and next to no data.
+"""Overhead of a pass over chunks of dask, with two workers on this machine and little data.
 
-The contender "a task a chunk" does the same by a task of dask's for each chunk. Names that begin with fastgd are passes
-over the same data without a cluster. The limit is one task that does nothing, and its answer.
+The contender "a task a chunk" sends a task of dask for each chunk. Names that begin with fastgd are passes over the
+same data without a cluster. The limit is one empty task and its answer.
 """
 import functools
 

@@ -1,4 +1,4 @@
-"""Batch descent on one number and its passes, beside plain numpy, which is `fastgd.reference`, and numba."""
+"""Batch descent of one number and its passes, beside plain numpy, which is `fastgd.reference`, and numba."""
 import functools
 import os
 import subprocess
@@ -29,7 +29,7 @@ def in_numpy(name, *args):
 @pytest.mark.parametrize("n", [N, 10 * N])
 @pytest.mark.parametrize("name", REGISTRY)
 def test_gradient_pass(benchmark, name, n):
-    """A pass inside a descent: the data was checked before."""
+    """Time a pass inside a descent, over data that are already checked."""
     y = points(n)
     contenders = {"fastgd": pass_in_a_descent(REGISTRY[name].gradient, y),
                   "plain numpy": in_numpy(f"grad_{name}", 14.2, y)}
@@ -47,7 +47,7 @@ def pass_in_a_descent(gradient, y):
 @pytest.mark.parametrize("n", [5, N, 10 * N])
 @pytest.mark.parametrize("name", ["mse", "huber_loss", "grad_mse", "grad_huber_loss"])
 def test_call(benchmark, name, n):
-    """The public call, which looks for NaN and infinity on the way. Five points cost what Python does: no limit."""
+    """Time the public call, which checks for NaN and infinity; that of five points has no limit."""
     y = points(n) if n > 5 else FIVE
     contenders = {"fastgd": functools.partial(getattr(fastgd, name), 14.2, y), "plain numpy": in_numpy(name, 14.2, y)}
     if n == 5:
@@ -72,7 +72,7 @@ def test_minimize(benchmark, name, which):
 
 @pytest.mark.parametrize("name", ["mse", "abs_loss", "huber_loss"])
 def test_grid(benchmark, name):
-    """The limit is arithmetic: a product by numpy's BLAS, one multiplication and addition for each theta and point."""
+    """Time a grid; the limit is a product by BLAS, one multiplication and addition for each theta and point."""
     y, thetas = points(N), np.arange(12, 18, 0.1)
     left, right = np.ones((thetas.size, 1000)), np.ones((1000, max(1, y.size // 1000)))
     measure(benchmark, f"simple_minimize {name}, 60 thetas, {N:,} points", {
@@ -83,7 +83,7 @@ def test_grid(benchmark, name):
 
 @pytest.mark.parametrize("name", ["mse", "huber_loss", "log_cosh"])
 def test_two_threads(benchmark, name):
-    """What np.sum gains from a second thread is what the memory allows; its threads are there before."""
+    """Time two threads; the limit is np.sum in two threads that already run."""
     y, gradient = points(10 * N), REGISTRY[name].gradient
     halves = np.array_split(y, 2)
     with ThreadPoolExecutor(2) as pool:
@@ -95,7 +95,7 @@ def test_two_threads(benchmark, name):
 
 
 def test_import(benchmark, tmp_path):
-    """Each in a new Python, whose own start is a part of both, from bytecode, as what pip installed."""
+    """Time the import in a new Python, from bytecode as pip installs it; the start of Python is part of both times."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     tree = Path(fastgd.__file__).parents[1]
 

@@ -1,6 +1,6 @@
-"""Estimators beside scikit-learn's, on raw columns: fits to the same loss, what a fit and a prediction cost at least.
+"""Estimators beside scikit-learn's: fits of raw columns to the same loss, and the overhead of a fit and a prediction.
 
-Raw columns are those of `bench_arrive`. For one thread each set OPENBLAS_NUM_THREADS=1.
+Raw columns are those of `bench_arrive`. OPENBLAS_NUM_THREADS=1 gives each contender one thread.
 """
 import functools
 import warnings
@@ -30,7 +30,7 @@ def fits(models, X, y):
 
 
 def check_near_the_least(loss, models, X, y, excess):
-    """Raise AssertionError unless each model is as near the least loss as was asked."""
+    """Raise AssertionError unless each model is within `excess` of the least loss."""
     losses = {name: loss(np.r_[model.intercept_, np.ravel(model.coef_)], y, X=X, fit_intercept=True)
               for name, model in models.items()}
     least = min(losses.values())
@@ -39,8 +39,7 @@ def check_near_the_least(loss, models, X, y, excess):
 
 @pytest.mark.parametrize("n", [100_000])
 def test_a_robust_line(benchmark, n):
-    """HuberRegressor has a scale of its own kind, and needs tens of thousands of iterations here, of which it gets all
-    that it asks for; RLM has the same answer as fastgd."""
+    """Fit a robust line: RLM has fastgd's answer; HuberRegressor has another scale and takes all its iterations."""
     X, y, _ = raw(n, 10)
 
     def rlm():
@@ -74,7 +73,7 @@ def test_two_classes(benchmark):
 
 @pytest.mark.parametrize("name", ["mse", "huber_loss"])
 def test_a_fit_of_few_rows(benchmark, name):
-    """What a fit costs at least."""
+    """Time fits of few rows, which are mostly overhead."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 3)) * [1, 10, 100]
     models = {"fastgd": DescentRegressor(name), "LinearRegression": LinearRegression()}
@@ -94,7 +93,7 @@ def test_predictions(benchmark, n):
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_epochs(benchmark, kind):
-    """Standardised columns, and so many epochs each."""
+    """Time a fixed number of epochs on standardised columns."""
     X, number, label = raw(50_000, 10)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     y = number if kind == "regression" else label

@@ -1,4 +1,4 @@
-"""Linear models: fastgd, scikit-learn's SGD, plain numpy. For one thread each set OPENBLAS_NUM_THREADS=1."""
+"""Linear models in fastgd, scikit-learn's SGD and plain numpy. OPENBLAS_NUM_THREADS=1 gives each one thread."""
 import functools
 
 import numpy as np
@@ -21,7 +21,7 @@ OF_SKLEARN = {"mse": SGDRegressor, "cross_entropy": functools.partial(SGDClassif
     ("mse", 500_000, 5), ("mse", 200_000, 20), ("mse", 100_000, 100), ("mse", 20_000, 500),
     ("cross_entropy", 200_000, 20), ("cross_entropy", 100_000, 100)])
 def test_epochs(benchmark, name, n, p):
-    """Whole calls. With mini-batches of 32, which scikit-learn has not, only in the last column."""
+    """Time whole calls; mini-batches of 32, which scikit-learn has not, are in the last column."""
     X, number, label = rows(n, p)
     y = number if name == "mse" else label
     options = {"X": X, "fit_intercept": True, "rng": 0, "tol": 0, "max_epochs": EPOCHS}
@@ -38,7 +38,7 @@ def test_epochs(benchmark, name, n, p):
     ("huber_loss", 1_000_000, 5), ("mse", 1_000_000, 20), ("huber_loss", 1_000_000, 20),
     ("cross_entropy", 1_000_000, 20), ("huber_loss", 100_000, 100)])
 def test_gradient_pass(benchmark, name, n, p):
-    """A pass inside a descent: X was checked before. The bare two products of numpy compute no slope."""
+    """Time a pass inside a descent, over an X that is checked; the two products of numpy compute no slope."""
     X, number, label = rows(n, p)
     y, theta = label if name == "cross_entropy" else number, np.linspace(-1, 1, p)
     measure(benchmark, f"gradient pass, {name}, X {n:,} x {p}", {
@@ -50,11 +50,11 @@ def test_gradient_pass(benchmark, name, n, p):
 
 @pytest.mark.parametrize(("n", "p"), [(1_000_000, 20), (100_000, 200)])
 def test_gram_matrix(benchmark, n, p):
-    """With X'y and the sums of the columns, which the bare product does without; that has the BLAS of this machine."""
+    """Time the Gram matrix with X'y and the sums of the columns; the contender is the bare product by BLAS."""
     X, y, _ = rows(n, p)
-    source = LinearModelData(X, y, False)
+    data = LinearModelData(X, y, False)
     measure(benchmark, f"Gram matrix, X {n:,} x {p}", {
-        "fastgd": lambda: RowMoments(source).gram(),
+        "fastgd": lambda: RowMoments(data).gram(),
         "X.T @ X": lambda: X.T @ X,
     }, np_sum(X))
 
@@ -62,7 +62,7 @@ def test_gram_matrix(benchmark, n, p):
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 @pytest.mark.parametrize(("n", "p"), [(1_000_000, 20), (100_000, 100)])
 def test_updates_on_the_squared_error(benchmark, n, p):
-    """The whole call, its checks included."""
+    """Time the whole call, checks included."""
     X, y, _ = rows(n, p)
     theta = np.zeros(p)
 

@@ -55,7 +55,7 @@ def test_sgd(benchmark):
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 @pytest.mark.parametrize("n", [244, N])
 def test_multistart(benchmark, n):
-    """The limit reads the points as often as the longest of the runs."""
+    """Time many starts; the limit reads the points once for each update of the longest run."""
     y = points(n) if n == N else fastgd.datasets.load_tips()["pcttip"].to_numpy()
 
     def single_runs():

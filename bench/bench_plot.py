@@ -1,4 +1,4 @@
-"""A picture of a loss curve, beside what it is made of, which is its limit: `loss.curve` and an empty figure."""
+"""Pictures of a loss curve; the limit is `loss.curve` and an empty figure."""
 import matplotlib
 import numpy as np
 from harness import measure, points

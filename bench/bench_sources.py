@@ -1,4 +1,4 @@
-"""Passes over data that are not in memory, beside the same in memory and what only reads them."""
+"""Passes over data that are not in memory, beside passes over the same data in memory and a bare reader."""
 import numpy as np
 import pytest
 from harness import measure, np_sum, points
@@ -15,7 +15,7 @@ def y():
 
 
 def test_memmap(benchmark, y, tmp_path):
-    """In the page cache, as after a first pass."""
+    """Time a pass over a memory map whose pages are cached, as after a first pass."""
     np.save(tmp_path / "y.npy", y)
     mapped = np.load(tmp_path / "y.npy", mmap_mode="r")
     contenders = {"fastgd": lambda: fastgd.grad_huber_loss(14.2, mapped),
@@ -25,28 +25,28 @@ def test_memmap(benchmark, y, tmp_path):
 
 def test_blocks(benchmark, y):
     parts = np.array_split(y, 200)
-    source = as_data(fastgd.Blocks(lambda: parts), None, False)
-    contenders = {"fastgd": lambda: source.mean(fastgd.grad_huber_loss, 14.2),
+    data = as_data(fastgd.Blocks(lambda: parts), None, False)
+    contenders = {"fastgd": lambda: data.mean(fastgd.grad_huber_loss, 14.2),
                   "fastgd, in memory": lambda: fastgd.grad_huber_loss(14.2, y)}
     measure(benchmark, f"pass over {len(y):,} points in 200 blocks, grad_huber_loss", contenders, np_sum(y))
 
 
 def test_parquet(benchmark, y, tmp_path):
-    """One column of two, in one row group; the limit decodes the column, and no more."""
+    """Time a pass over one of two columns in one row group; the limit decodes the column only."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "y.parquet"
     parquet.write_table(pyarrow.table({"y": y, "z": y[::-1].copy()}), file, row_group_size=len(y))
     table = fastgd.open_parquet(file)
     cached = fastgd.open_parquet(file, cache=tmp_path / "cache")
-    source, kept = (as_data(each["y"], None, False) for each in (table, cached))
+    data, cached_data = (as_data(each["y"], None, False) for each in (table, cached))
 
     def read():
         opened = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
         for _ in opened.iter_batches(columns=["y"], batch_size=2**17, use_threads=False):
             pass
 
-    contenders = {"fastgd": lambda: source.mean(fastgd.grad_huber_loss, 14.2),
-                  "fastgd, cache": lambda: kept.mean(fastgd.grad_huber_loss, 14.2)}
+    contenders = {"fastgd": lambda: data.mean(fastgd.grad_huber_loss, 14.2),
+                  "fastgd, cache": lambda: cached_data.mean(fastgd.grad_huber_loss, 14.2)}
     measure(benchmark, f"pass over {len(y):,} points in a Parquet file, grad_huber_loss", contenders,
             ("iter_batches", read))

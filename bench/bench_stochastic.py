@@ -15,7 +15,7 @@ N = 1_000_000
 
 
 def ours(name, size=None, alpha=0.01):
-    """One epoch, shuffle included, whatever theta does."""
+    """Run one epoch with its shuffle, without a stopping rule."""
     loss, y = REGISTRY[name], points(N).copy()
     options = {"rng": np.random.default_rng(0), "tol": 0, "max_epochs": 1, "in_place": True}
     if size is None:
@@ -24,12 +24,12 @@ def ours(name, size=None, alpha=0.01):
 
 
 def chain():
-    """The limit of stochastic descent: each update waits for the one before."""
+    """Return the limit of stochastic descent: a chain of updates, each of which depends on the one before."""
     return "chain of updates", twin("chain", points(N), 0.01)
 
 
 def draws(rng, n):
-    """The limit of a shuffle, which needs a random number for each point."""
+    """Return the limit of a shuffle: a random number for each point."""
     return "random numbers", functools.partial(rng.bytes, 4 * n)
 
 

@@ -1,4 +1,4 @@
-"""What the benches share: the data, the limits, and how long the contenders of a case take."""
+"""Shared data, limits and timers of the benches."""
 import functools
 import time
 import timeit
@@ -7,27 +7,27 @@ import numpy as np
 
 SMALL = 500
 
-#: Of each contender there are so many rounds, in turn with those of the others, while they take this many seconds.
+#: Rounds of each contender, in turn with the others; seconds after which a contender has no further round.
 ROUNDS = 12
 BUDGET = 0.8
-#: Short calls are repeated for as many seconds in each round.
+#: Seconds for which a short call is repeated in a round.
 ROUND = 0.01
 
 
 class Settings:
-    """Set by ``--small``: a small part of the data, once, to see whether every bench still runs."""
+    """Settings of a run: `is_small`, set by ``--small``, runs each bench once on a 500th of the data."""
 
     is_small = False
 
 
 def size(n):
-    """`n`, or with ``--small`` a 500th of it, and no fewer than 5."""
+    """Return `n`, or with ``--small`` a 500th of it, at least 5."""
     return max(5, n // SMALL) if Settings.is_small else n
 
 
 @functools.cache
 def normals():
-    """The random numbers that all of the data are views of or made from: 160 MB."""
+    """Return the 160 MB of random numbers from which all data are made."""
     return np.random.default_rng(0).normal(size=20_000_000)
 
 
@@ -38,7 +38,7 @@ def points(n):
 
 @functools.cache
 def rows(n, p):
-    """Independent columns of one scale, targets that follow them, and two classes of these."""
+    """Return independent columns of one scale, targets that are linear in them plus noise, and two classes."""
     n = max(size(n), 2 * p, 100)    # more than there are in a mini-batch
     X = normals()[:n * p].reshape(n, p)
     y = X @ normals()[-p:] + normals()[-n - p:-p]
@@ -46,7 +46,7 @@ def rows(n, p):
 
 
 def np_sum(data, times=1):
-    """The limit of what reads the data so many times."""
+    """Return the limit of a function that reads the data `times` times: its name and np.sum of the data."""
     def read():
         for _ in range(times):
             np.sum(data)
@@ -55,9 +55,9 @@ def np_sum(data, times=1):
 
 
 class Clock:
-    """The best of the rounds of one contender.
+    """Shortest time of one contender in seconds.
 
-    Its first call, in which modules are imported and pages mapped, counts only where it is so long that it is the last.
+    The first call, which imports modules and maps pages, counts only if it takes so long that no other follows.
     """
 
     def __init__(self, function):
@@ -81,10 +81,10 @@ class Clock:
 
 
 def measure(benchmark, case, contenders, limit=None):
-    """Time the contenders of a case, "fastgd" among them; what each of them answered, by name.
+    """Time the contenders of a case, "fastgd" among them, and return the answer of each by name.
 
-    They take turns, so that what else the machine does meets all of them. `limit` is a name and a function: what no
-    contender can beat on this machine.
+    The contenders take turns, so that other processes disturb all of them alike. `limit` is a name and a function: the
+    least work that the case needs.
     """
     clocks = {name: Clock(function) for name, function in {**contenders, **dict([limit] if limit else [])}.items()}
     ours = clocks["fastgd"]

@@ -1,4 +1,4 @@
-"""What the tables say about the machine, the compiler and the versions they were measured with."""
+"""Describe the machine, the compiler and the versions of a measurement."""
 import datetime
 import os
 import platform
@@ -11,7 +11,7 @@ PACKAGES = ("numpy", "numba", "scipy", "scikit-learn", "statsmodels")
 
 
 def load():
-    """Processes that ran or waited in the last minute, on average."""
+    """Return the mean number of processes that ran or waited in the last minute."""
     return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
@@ -19,7 +19,7 @@ LOAD_BEFORE = load()
 
 
 def measured_on():
-    """Two sentences about all of it."""
+    """Describe the measurement in two sentences."""
     built = fastgd.show_config(mode="dicts")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     return (f"Measured on {datetime.date.today()}: {built['cpu']}, {os.cpu_count()} cores, {caches()}; kernels of "
@@ -28,7 +28,7 @@ def measured_on():
 
 
 def caches():
-    """Those of the first core that hold data, as Linux tells them."""
+    """List the data caches of the first core, from Linux's files."""
     found = []
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))

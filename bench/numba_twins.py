@@ -71,7 +71,7 @@ def epoch_huber_loss(dataset, alpha, delta=1.0):
 
 @numba.njit
 def chain(dataset, alpha):
-    """The least that an epoch on the squared error can take: three operations a point, which wait for the last ones."""
+    """Run the least work of an epoch on the squared error: three dependent operations for each point."""
     theta = 0.0
     for y in dataset:
         theta = theta - alpha * (theta - y)
@@ -79,7 +79,7 @@ def chain(dataset, alpha):
 
 
 def twin(name, *args):
-    """One of these functions with its arguments, compiled for them by a call on five points."""
+    """Return a function of this module with its arguments, compiled for them by a call on five points."""
     function = globals()[name]
     function(*(arg[:5].copy() if isinstance(arg, np.ndarray) else arg for arg in args))
     return functools.partial(function, *args)

@@ -1,48 +1,43 @@
-"""The table of the benches in bench/README.md, and the ten rows of it in README.md.
+"""Write the table of the benches to bench/README.md and five rows of it to README.md, and list the budgets of calls.
 
-Each stands between two comments, and what is between them is written anew by ``python -m pytest bench --tables``.
+Each table stands between two comments; ``python -m pytest bench --tables`` replaces the lines between them.
 """
 from machine import measured_on
 
 BEGIN = "<!-- written by python -m pytest bench --tables -->"
 END = "<!-- end -->"
 
-#: The contenders that have columns of their own; all others share the last one, with their names.
+#: Contenders with a column of their own; all others share the last column, with their names.
 COLUMNS = ("numba", "plain numpy")
 
-#: How the names of contenders begin that are fastgd in another form, or a measure: to be faster than these is no aim.
+#: Prefixes of contenders that are fastgd in another form, or a yardstick; a ratio below 1 to these is not set in bold.
 BESIDE = ("fastgd", "np.sum")
 
-HOW_TO_READ = ("The other columns say how many times as long as fastgd the others take, in **bold** where fastgd is "
-               "the slower. The limit is np.sum of the same data, or what its cell names.")
+HOW_TO_READ = ("The other columns are ratios to the time of fastgd, in **bold** where fastgd is slower. The limit is "
+               "np.sum of the same data, or what its cell names.")
 
-#: The cases of README.md.
-TEN = (
+#: Cases of README.md: a fit of each kind, one that fastgd loses, and the textbook's loop.
+CASES_OF_README = (
     "Huber regression, raw X 100,000 x 10",
     "Huber regression, independent X 20,000 x 500",
     "logistic regression, raw X 100,000 x 10",
     "quantile regression, raw X 100,000 x 10",
-    "Huber estimate of 5,000,000 points",
-    "3 epochs of SGD, mse, X 200,000 x 20",
     "epoch of SGD, mse, 1,000,000 points",
-    "simple_minimize huber_loss, 60 thetas, 1,000,000 points",
-    "gradient pass in a descent, huber_loss, 10,000,000 points",
-    "minimize mse, five points",
 )
 
 
 def cases_of(benchmarks):
-    """By case, the seconds of each contender, and which of them is the limit."""
+    """Map each case to the seconds of its contenders and the name of its limit."""
     return {bench.group: bench.extra_info for bench in benchmarks if "seconds" in bench.extra_info}
 
 
 def missing(cases):
-    """A line for each of the README's cases that is not among these."""
-    return [f"README.md has a row for this, which was not measured: {case}" for case in TEN if case not in cases]
+    """List a line for each case of README.md that was not measured."""
+    return [f"README.md has a row that was not measured: {case}" for case in CASES_OF_README if case not in cases]
 
 
 def table(cases):
-    """The lines of a table: what fastgd takes, and how many times as long the others do."""
+    """List the lines of a table: the time of fastgd, and the ratios of the others' times to it."""
     header = ["case", "fastgd", "limit", *COLUMNS, "another"]
     lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
     for case, measured in cases.items():
@@ -51,35 +46,44 @@ def table(cases):
         limit = f"{seconds.pop(name) / ours:.2f}{f' ({name})' * (name != 'np.sum')}" if name else "-"
         ratios = {name: ratio(name, time / ours) for name, time in seconds.items()}
         cells = [ratios.pop(column, "") for column in COLUMNS]
-        others = ", ".join(f"{said} ({name})" for name, said in ratios.items())
+        others = ", ".join(f"{text} ({name})" for name, text in ratios.items())
         lines.append(f"| {' | '.join([case, in_units(ours), limit, *cells, others])} |")
     return lines
 
 
 def ratio(name, times):
-    said = f"{times:.2f}"
-    return said if float(said) >= 1 or name.startswith(BESIDE) else f"**{said}**"
+    """Format a ratio to the time of fastgd, in bold if it is below 1."""
+    text = f"{times:.2f}"
+    return text if float(text) >= 1 or name.startswith(BESIDE) else f"**{text}**"
 
 
 def in_units(seconds):
+    """Format a time with three digits and its unit."""
     for unit, size in (("s", 1), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-6:.3g} us"
 
 
+def budgets(benchmarks):
+    """List the lines of a table: each count or ratio of `bench_calls.py` beside its budget; empty if none was made."""
+    rows = [row for bench in benchmarks for row in bench.extra_info.get("budgets", ())]
+    return ["| count or ratio | measured | budget |", "|---|---:|---:|",
+            *(f"| {' | '.join(map(str, row))} |" for row in rows)] if rows else []
+
+
 def write(root, cases):
-    """Write both tables, or neither if one of the ten cases was not measured; the lines that say so."""
+    """Write both tables, or neither if a case of README.md was not measured; return the lines to print."""
     if missing(cases):
         return [*missing(cases), "No table was written"]
-    above = [measured_on(), "", HOW_TO_READ, ""]
+    above = [f"{measured_on()} {HOW_TO_READ}", ""]
     put(root / "bench" / "README.md", [*above, *table(cases)])
-    put(root / "README.md", [*above, *table({case: cases[case] for case in TEN})])
+    put(root / "README.md", [*above, *table({case: cases[case] for case in CASES_OF_README})])
     return ["Written to README.md and bench/README.md"]
 
 
 def put(path, lines):
-    """Replace what stands between the comments."""
+    """Replace the lines between the comments."""
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
