@@ -128,7 +128,7 @@ class GramPreconditioner(Preconditioner):
     Parameters
     ----------
     shift, sizes
-        As for `Preconditioner`.
+        See `Preconditioner`.
     curved : ndarray of shape (p, p)
         c Z'Z / n, with the curvature of a penalty.
     of_intercept : float

@@ -88,7 +88,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     xlim : (float, float)
         Range of theta, in the units of the data.
     loss_fn, n_threads
-        As for `points_and_loss`.
+        See `points_and_loss`.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss.
     ax : matplotlib.axes.Axes, optional
@@ -104,7 +104,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `points_and_loss`.
+        See `points_and_loss`.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `points_and_loss`.
+        See `points_and_loss`.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     Parameters
     ----------
     y_vals, theta, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     eps : float, optional
         Half-width of the slope ``(loss(theta + eps) - loss(theta - eps)) / (2 * eps)``; the textbook's is 1e-6. The
         default is the gradient of a compiled loss, and for others a half-width by the scale of the data. Above 0, and
@@ -198,7 +198,7 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction
     Parameters
     ----------
     y_vals, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     theta : float
         The old theta, in the units of the data.
     grad_loss : Gradient or callable
@@ -289,7 +289,7 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     Parameters
     ----------
     y_vals, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     theta_1, theta_2 : float
         Thetas of the dots, in the units of the data.
 
@@ -301,7 +301,7 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
 
     See Also
     --------
