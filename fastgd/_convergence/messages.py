@@ -11,7 +11,7 @@ from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_
 if TYPE_CHECKING:
     from fastgd._convergence.report import Cause, Report
 
-#: Columns that a message names at most.
+#: Most columns that a message names.
 MAX_NAMES = 8
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
@@ -31,7 +31,7 @@ def message_of(report: Report) -> str:
 
 
 def on_order(unevenness: float) -> str:
-    """Describe rows in an order, of which stochastic descent shuffles some blocks at a time."""
+    """Warn that rows out of memory are sorted, and that stochastic descent shuffles only some blocks together."""
     return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as "
             "by chance, and only some blocks are shuffled together. Write the data once in a random order, take "
             "average=True, or use minimize, which no order changes.")
@@ -79,8 +79,8 @@ def _no_minimum(report: Report) -> str:
     why = ("a plane separates the rows of target 0 from those of target 1" if report.is_rows
            else "all targets are the same")
     return (f"stopped after {report.outcome.updates} updates at theta {format_theta(report.outcome.x)}, but there is "
-            f"no minimum: {why}, and the {_hyphenated(report)} falls to 0 as theta grows without end. Use a penalty, such "
-            f"as penalty=fastgd.penalties.L2(0.01).{_collinear(report)}")
+            f"no minimum: {why}, and the {_hyphenated(report)} falls to 0 as theta grows without end. Use a penalty, "
+            f"such as penalty=fastgd.penalties.L2(0.01).{_collinear(report)}")
 
 
 def _limit_reached(report: Report) -> str:
@@ -118,8 +118,8 @@ def _diverged(report: Report) -> str:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if is_finite(outcome.theta):
         advice = _shorter(report) if report.options.is_adaptive else "Use a smaller learning rate, or start nearer."
-        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {format_theta(outcome.theta)} the "
-                f"loss is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
+        return (f"diverged by update {outcome.updates}{_with_alpha(report)}: at theta {format_theta(outcome.theta)} "
+                f"the loss is {report.value:.6g}. {advice}{_growth(report)}{_rate_hint(report)}")
     return (f"diverged: update {outcome.updates}{_with_alpha(report)} made theta {format_theta(outcome.theta)}; "
             f"the last finite theta is {format_theta(outcome.previous)}. {_shorter(report)}{_rate_hint(report)}")
 
@@ -171,8 +171,9 @@ def _stalled(report: Report) -> str:
     if report.cause is not None:
         return f"stopped at update {outcome.updates}: {_on_cause(report, report.cause)}"
     if assessment.growth is not None:
-        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta {format_theta(outcome.x)}, "
-                f"but went up and not down. {_shorter(report)}{_growth(report)}{_rate_hint(report)}")
+        return (f"met its rule after {outcome.updates} updates{_with_alpha(report)}, at theta "
+                f"{format_theta(outcome.x)}, but went up and not down. {_shorter(report)}{_growth(report)}"
+                f"{_rate_hint(report)}")
     if assessment.is_separable:
         return _no_minimum(report)
     if assessment.better is not None:
@@ -188,8 +189,8 @@ def _stalled(report: Report) -> str:
     where = ("on a point that happens to lie near" if options.stop == "step"
              else "when two epochs happened to end near each other, at")
     return (f"stopped after {outcome.updates} updates {where} theta {format_theta(outcome.x)}: on all points together "
-            f"a step would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is {options.tol:g}. "
-            f"{_advice(report)}{_batch_passes(report)}")
+            f"a step would still move it by {outcome.full_step:.3g} (alpha * abs(mean slope)), and tol is "
+            f"{options.tol:g}. {_advice(report)}{_batch_passes(report)}")
 
 
 def _not_reached(report: Report) -> str:
@@ -204,8 +205,8 @@ def _not_reached(report: Report) -> str:
     found = (f"the loss is {report.value:.7g} at theta {format_theta(outcome.x)}, and {lower} {better.value:.7g}, at "
              f"theta {format_theta(better.theta)}")
     if math.isnan(better.value):    # of a gradient without a loss
-        found = (f"at theta {format_theta(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that sign "
-                 f"at theta {format_theta(better.theta)}")
+        found = (f"at theta {format_theta(outcome.x)} the slope is {report.gradient_size:.3g}, and it still has that "
+                 f"sign at theta {format_theta(better.theta)}")
     return (f"stopped after {outcome.updates} {updates}, but the optimum was not reached: {found}. "
             f"{_faster(report)}{_batch_passes(report)}")
 
@@ -215,7 +216,7 @@ def _stopped(report: Report) -> str:
             f"{_growth(report)}{_rate_hint(report)}")
 
 
-# Parts of messages.
+# Parts of the messages.
 
 def _hyphenated(report: Report) -> str:
     return report.loss_name.replace("_", "-")
@@ -230,7 +231,7 @@ def _with_alpha(report: Report) -> str:
 
 
 def _shorter(report: Report) -> str:
-    """Advise on steps that were too long; adaptive ones are not the user's."""
+    """Advise on steps that were too long; the user does not set adaptive ones."""
     if not report.options.is_adaptive:
         return "Use a smaller learning rate."
     if report.is_compiled:
@@ -277,9 +278,9 @@ def _more_updates(report: Report) -> str:
         return f"The learning rate is 0 at update {report.outcome.updates}: give one that is above 0."
     ways = ["Raise max_iter"] if options.is_adaptive else ["Raise max_iter", "change the learning rate"]
     if report.is_compiled and report.is_rows:
-        metric = [] if options.precondition == best else [f"precondition={best!r}"]
+        preconditioner = [] if options.precondition == best else [f"precondition={best!r}"]
         momentum = [] if options.is_adaptive or options.momentum is not None else ["momentum='nesterov'"]
-        ways += [f"use {' and '.join(metric + momentum)}"] if metric or momentum else []
+        ways += [f"use {' and '.join(preconditioner + momentum)}"] if preconditioner or momentum else []
     *others, last = ways
     comma = "," if len(others) > 1 else ""
     return f"{', '.join(others)}{comma} or {last}." if others else f"{last}."
