@@ -154,7 +154,7 @@ ALLOWED_WORDS = {("plot/_axes.py", "white")}
 
 
 def prose(name):
-    """The docstrings, the comments and the other texts of a file of the package, each with its line."""
+    """The docstrings, the comments and the strings of several words in a file of the package, each with its line."""
     source = (PACKAGE / name).read_text(encoding="utf-8")
     docstrings, comments, texts = [], [], []
     if name.endswith(".py"):
@@ -165,7 +165,8 @@ def prose(name):
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 group, text = (docstrings, inspect.cleandoc(node.value)) if id(node) in found else (texts, node.value)
-                group.append((node.lineno, text))
+                if " " in text:
+                    group.append((node.lineno, text))
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
         comments = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
     else:
