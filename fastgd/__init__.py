@@ -3,33 +3,33 @@
     mse, abs_loss, huber_loss, quartic_loss, pinball_loss, log_cosh, epsilon_insensitive, cross_entropy
                             losses, called ``f(theta, dataset)``; each has its gradient, grad_mse, grad_abs_loss, ...
     simple_minimize         grid search
-    minimize                gradient descent on all of the data at once
-    minimize_sgd            an update for each point of the shuffled data
-    minimize_mini_batch     an update for each slice of them
+    minimize                batch gradient descent, an update for each pass over the data
+    minimize_sgd            stochastic gradient descent, an update for each point of the shuffled data
+    minimize_mini_batch     an update for each slice of the shuffled data
     minimize_multistart     descents from several starts, and the distinct minima
-    is_convex               a chord that cuts below the curve of a loss
-    check_gradient          a gradient against differences of its loss
-    Blocks, open_parquet    data larger than memory: what a function brings in blocks, Parquet files
+    is_convex               search for a chord that cuts below the curve of a loss
+    check_gradient          comparison of a gradient with differences of its loss
+    Blocks, open_parquet    data larger than memory: blocks that a function yields, Parquet files
     DescentResult, ConvergenceWarning, DivergenceError, SourceError
-                            what a descent gives back, and what it says when it did not go well
+                            result of a descent, its warning and its errors
     show_config             the CPU, the kernels in use for it, compiler, numpy, threads
     fastgd.losses           the losses as classes with parameters, Huber(delta=2); your own from C functions
     fastgd.schedules        learning rates that change with the update
-    fastgd.penalties        what keeps the weights of a model small: L1, L2, ElasticNet
+    fastgd.penalties        penalties on the weights of a model: L1, L2, ElasticNet
     fastgd.estimators       models for scikit-learn's pipelines
     fastgd.plot             pictures, on matplotlib
-    fastgd.reference        all of this in plain numpy, whose bits it has
+    fastgd.reference        the same functions in plain numpy, with the same bits
     fastgd.datasets         the tips data
 
-The public functions and classes of these modules are found in fastgd too, ``fastgd.plot_loss``, ``fastgd.load_tips``;
-those of fastgd.reference have the same names as ours, and are found there alone.
+The public functions and classes of these modules are attributes of fastgd too, ``fastgd.plot_loss``,
+``fastgd.load_tips``, except those of fastgd.reference, whose names they share.
 
 With ``X=`` the losses and the descents are those of a linear model.
 
-The kernels release the interpreter's lock and keep no state: many descents may run in threads at once, and one
-generator may serve them all. Whatever is not stochastic can use several threads of its own, ``n_threads=2``, with the
-same bits. The loops are built for several levels of CPUs, with the same bits. Ctrl-C is answered within 0.1 s on any
-size of data. The package is typed, for ``mypy --strict``.
+The kernels release the interpreter's lock and keep no state: many descents may run in threads at once, and share one
+generator. Functions that are not stochastic can use several threads, ``n_threads=2``, with the same bits. The loops are
+built for several levels of CPUs, with the same bits. Ctrl-C is answered within 0.1 s on any size of data. The package
+is typed, for ``mypy --strict``.
 """
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from fastgd.schedules import inverse_scaling as inverse_scaling
     from fastgd.schedules import step_decay as step_decay
 
-#: Imported at the first access, as scipy does it: the public functions and classes of each module, and modules.
+#: Public functions and classes by module, and modules, which are imported at the first access as in scipy.
 _LAZY = {name: module for module, names in {
     "_data.blocks": ("Blocks",),
     "_data.parquet": ("open_parquet",),
@@ -121,7 +121,7 @@ def __getattr__(name: str) -> Any:
 
     module = importlib.import_module(f"fastgd.{_LAZY.get(name, name)}")
     found = getattr(module, name) if name in _LAZY else module
-    globals()[name] = found    # so that it is asked for once
+    globals()[name] = found    # found without this function from now on
     return found
 
 

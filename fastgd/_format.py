@@ -30,27 +30,27 @@ _IN_A_SENTENCE = 8
 
 
 def is_array(theta: object) -> TypeGuard[DoubleArray]:
-    """Whether theta belongs to a linear model."""
+    """Return True if theta belongs to a linear model."""
     return isinstance(theta, np.ndarray) and theta.ndim > 0
 
 
 def is_finite(theta: Theta) -> bool:
-    """Whether every component of theta is finite."""
+    """Return True if every component of theta is finite."""
     return math.isfinite(theta) if isinstance(theta, float) else bool(np.isfinite(theta).all())
 
 
 def max_abs(step: Theta) -> float:
-    """The largest absolute component."""
+    """Compute the largest absolute component."""
     return abs(step) if isinstance(step, float) else np.abs(step).max()
 
 
 def copy_theta(theta: Any) -> Theta:
-    """A float, or a new array."""
+    """Copy theta to a float or a new array."""
     return np.array(theta) if is_array(theta) else float(theta)
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two numbers, arrays of numbers or values of any type are equal; a NaN equals a NaN."""
+    """Compare two numbers, arrays of numbers or values of any type; a NaN equals a NaN."""
     if (type(left) is np.ndarray or isinstance(left, np.ndarray)) and (
             type(right) is np.ndarray or isinstance(right, np.ndarray)):
         return np.array_equal(left, right, equal_nan=True)
@@ -60,12 +60,12 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def equal_fields(left: Any, right: Any) -> bool:
-    """Whether two dataclass objects of one class agree in every field that is compared."""
+    """Return True if two dataclass objects of one class are equal in every field that is compared."""
     return all(equal(getattr(left, field.name), getattr(right, field.name)) for field in fields(left) if field.compare)
 
 
 def format_theta(theta: Theta, form: str = ".6g") -> str:
-    """A number, or the first components of an array, for a sentence."""
+    """Format a number, or the first components of an array, for a sentence."""
     if not is_array(theta):
         return format(theta, form)
     parts = [format(value, form) for value in theta[:_IN_A_SENTENCE]]
@@ -74,14 +74,14 @@ def format_theta(theta: Theta, form: str = ".6g") -> str:
 
 
 def parameter_names(result: DescentResult[Any]) -> list[str]:
-    """A name for each component of the theta of a linear model."""
+    """Name each component of the theta of a linear model."""
     count = len(result.x) - result.fit_intercept
     names = [f"x{k}" for k in range(count)] if result.feature_names is None else result.feature_names
     return ["intercept", *names] if result.fit_intercept else [*names]
 
 
 def result_text(result: DescentResult[Any]) -> str:
-    """A line for each field; for a linear model a line for each parameter, or columns of many."""
+    """Format a line for each field; for a linear model a line for each parameter, or columns of many."""
     x, jac = [str(result.x)], [str(result.jac)]
     if is_array(result.x):
         names = parameter_names(result)
@@ -100,7 +100,7 @@ def result_text(result: DescentResult[Any]) -> str:
 
 
 def result_html(result: DescentResult[Any]) -> str:
-    """A table of the fields; for a linear model another one of its parameters."""
+    """Format a table of the fields; for a linear model another one of its parameters."""
     facts: list[tuple[str, object]] = [
         ("status", f"{result.status}, {'success' if result.success else 'no success'}"), ("message", result.message),
         ("fun", result.fun), ("nit", result.nit), *_optional_rows(result)]
@@ -117,12 +117,12 @@ def result_html(result: DescentResult[Any]) -> str:
 
 
 def _ends(values: Any) -> tuple[Any, Any]:
-    """The first and the last of many values, as in pandas; all and none of few."""
+    """Return the first and the last of many values, as in pandas; all and none of few."""
     return (values, values[:0]) if len(values) <= MOST_LISTED else (values[:_END], values[-_END:])
 
 
 def _optional_rows(result: DescentResult[Any]) -> list[tuple[str, object]]:
-    """Rows for a history, and for passes over data that are not in memory."""
+    """Format the rows for a history, and for passes over data that are not in memory."""
     rows: list[tuple[str, object]] = []
     if result.history is not None:
         rows.append(("history", f"DataFrame of {len(result.history)} updates"))
@@ -132,7 +132,7 @@ def _optional_rows(result: DescentResult[Any]) -> list[tuple[str, object]]:
 
 
 def _in_columns(names: Sequence[str], values: DoubleArray) -> list[str]:
-    """Lines of names and values: one a line, or many in columns that are read downwards; a long name is wrapped."""
+    """Format names and values: one a line, or many in columns that are read downwards; a long name is wrapped."""
     numbers = [format(value, " .6g") for value in values]
     longest = max(map(len, numbers))
     wrapped = [textwrap.wrap(name, _ROOM - 1 - longest) or [""] for name in names]
@@ -146,8 +146,8 @@ def _in_columns(names: Sequence[str], values: DoubleArray) -> list[str]:
 
 
 def _table(rows: Iterable[tuple[str, Sequence[object]]], headings: Sequence[str] = ()) -> str:
-    """An HTML table with the label of each row at its left."""
-    from html import escape  # here, because only notebooks ask for tables
+    """Format an HTML table with the label of each row at its left."""
+    from html import escape  # imported here, because only notebooks display tables
 
     def cell(value: object) -> str:
         return f'<td style="text-align: left">{escape(str(value))}</td>'

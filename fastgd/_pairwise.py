@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from fastgd._types import DoubleArray
 
-#: Evaluations of a loss at a point, or numbers of X, above which `n_threads` counts: to wake a thread and to wait for
-#: it takes as long as a quarter of a pass over so many.
+#: Evaluations of a loss at a point, or numbers of X, above which several threads are used: starting a thread and
+#: waiting for it takes a quarter of the time of that pass.
 MIN_THREADED_POINTS = 1_000_000
-#: Points or rows that the trees of sums do not cut; the kernels' own.
+#: Points or rows in a leaf of the tree of sums, as in the kernels.
 LEAF = 128
-#: Points that stay in the first cache while every theta passes over them; the kernels' own block.
+#: Points that stay in the first-level cache while each theta passes over them, as in the kernels.
 CACHED_POINTS = 4096
-#: Points or numbers of X that a function of numpy's is given at once: its temporaries stay in the second cache.
+#: Points or numbers of X in one numpy operation, whose temporaries stay in the second-level cache.
 NUMPY_POINTS = 2**16
 #: Numbers of X of a part: a millisecond or less, and few enough that threads end together.
 PART_NUMBERS = 2**19
-#: Numbers of X that stay in the second cache for several passes, or for a copy in float64.
+#: Numbers of X that stay in the second-level cache for several passes, or for a copy in float64.
 CACHED_NUMBERS = 2**15
 
 
@@ -58,7 +58,7 @@ def reduce_tree(n: int, most: int, sums: Sequence[NDArray[Any]]) -> NDArray[Any]
 
 
 def reduce_stream(n: int, most: int, sums: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
-    """Compute `sums` of each of the `subtrees` when its turn comes, and add them; for sums too large to keep all."""
+    """Compute and add `sums` of the `subtrees` one after another, for sums that are too large to store all."""
     with np.errstate(all="ignore"):
         return _reduce_tree(n, most, map(sums, subtrees(n, most)))
 
@@ -102,7 +102,7 @@ def reduce_cover(n: int, sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[An
 
 def _reduce_cover(first: int, n: int, ahead: list[tuple[int, NDArray[Any]]],
                   sums: Iterator[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
-    """Reduce the subtree of n points from `first`; `ahead` holds the next sum, read to see where it stops."""
+    """Reduce the subtree of n points from `first`; `ahead` holds the next sum, read for the place where it stops."""
     # The subtrees of a node stop before the node does, except the node itself.
     if not ahead:
         ahead.append(next(sums))

@@ -1,4 +1,4 @@
-"""The types that annotations share. They are imported for type checkers only, so that they cost nothing at run time."""
+"""Types of annotations, imported by type checkers only, so that they cost nothing at run time."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Count: TypeAlias = int | np.integer[Any]
 Interval: TypeAlias = tuple[Number, Number] | Sequence[Number] | NDArray[Any]
 
-#: loss(theta, dataset) -> float, the gradient too; the points come as the caller's own kind of data.
+#: loss(theta, dataset) -> float, or its gradient; `dataset` has the type of the caller's data.
 ConstantFunction: TypeAlias = Callable[[float, Any], SupportsFloat]
 #: loss(theta, X, y) or loss(theta, y, X=X) -> float.
 LossFunction: TypeAlias = Callable[..., SupportsFloat]
-#: The same, and an array with X.
+#: gradient(theta, X, y) or gradient(theta, y, X=X): an array with X, else a float.
 GradientFunction: TypeAlias = Callable[..., SupportsFloat | ArrayLike]
 
 #: A learning rate, or a function of the update.
@@ -37,7 +37,7 @@ Progress: TypeAlias = bool | Literal["bar"]
 Random: TypeAlias = (
     Count | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | np.random.RandomState | None)
 
-#: What a kernel knows a loss by: an object of one of the classes of `fastgd._kernels.losses`.
+#: Loss of a kernel: an object of one of the classes of `fastgd._kernels.losses`.
 KernelLoss: TypeAlias = Any
 
 AnyTheta = TypeVar("AnyTheta", float, DoubleArray)
@@ -51,7 +51,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Fused(Protocol[P, R_co]):
-    """A function of a kernel that was compiled for several types, and is indexed by their names: "Huber|double"."""
+    """Kernel function compiled for several types, and indexed by their names: "Huber|double"."""
 
     def __getitem__(self, types: str, /) -> Callable[P, R_co]: ...
 
@@ -59,7 +59,7 @@ class Fused(Protocol[P, R_co]):
 
 
 class CompiledMean(Protocol):
-    """What a kernel takes the mean of, a loss or a gradient of our own; `fastgd.losses.base` says how."""
+    """Compiled loss or gradient, whose mean a kernel computes; `fastgd.losses.base` implements it."""
 
     @property
     def is_slope(self) -> bool: ...
@@ -74,7 +74,7 @@ class CompiledMean(Protocol):
 
 
 class Rates(Protocol):
-    """The learning rates of a run: those of `count` updates from `start` on, or fewer of them."""
+    """Learning rates of a run, as a function: those of `count` updates from `start` on, or fewer."""
 
     @property
     def is_constant(self) -> bool: ...

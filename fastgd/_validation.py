@@ -1,4 +1,4 @@
-"""What the public functions accept: numbers, counts and 1-D data, refused in the words that scikit-learn uses."""
+"""Validate the arguments of the public functions: numbers, counts and arrays, with scikit-learn's error messages."""
 from __future__ import annotations
 
 import sys
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
-#: The names of the types that the kernels are made for.
+#: C names of the types for which the kernels are compiled.
 C_NAMES = {_FLOAT32: "float", _FLOAT64: "double"}
 _IS_FINITE = {dtype: mean.is_finite[name] for dtype, name in C_NAMES.items()}
 
-#: What a function in Python returns as a rule.
+#: Usual types of what a Python function returns.
 _PLAIN_NUMBERS = frozenset((float, int, np.float64, np.float32))
 _OF_NUMPY = np.generic, np.ndarray
 #: Types whose values are in memory.
@@ -52,7 +52,7 @@ def _real_number(value: Any, name: str) -> float:
 
 
 def _as_float(value: Any, kinds: str) -> float | None:
-    """A real number as a float if numpy's letter for its kind is one of `kinds`; infinity if too large; else None."""
+    """Convert a real number of one of numpy's `kinds` to a float; infinity if too large; None for anything else."""
     try:
         if type(value) in _PLAIN_NUMBERS:
             return float(value)
@@ -63,7 +63,7 @@ def _as_float(value: Any, kinds: str) -> float | None:
         return float(value) if is_number and np.ndim(value) == 0 else None
     except OverflowError:
         return np.inf if value > 0 else -np.inf
-    except (TypeError, ValueError):    # what only looks like a number
+    except (TypeError, ValueError):    # an object whose __float__ fails
         return None
 
 
@@ -80,7 +80,7 @@ def check_count(value: object, name: str) -> int:
 
 
 def is_integer_of_numpy(value: object) -> TypeGuard[np.integer[Any]]:
-    """Whether it is one of numpy's integers; to numpy a duration is one too."""
+    """Return True for numpy's integers, without durations, which numpy counts among them."""
     return isinstance(value, np.integer) and not isinstance(value, np.timedelta64)
 
 
@@ -105,7 +105,7 @@ def check_callable(value: Any, name: str) -> None:
 
 
 def real_number(value: Any, function: str, what: str) -> Any:
-    """What the user's `function` returned, as it is if it is a float or numpy's, else as a float; as `one_number`."""
+    """Return what the user's `function` returned, as a float unless it is numpy's; TypeError as in `one_number`."""
     if type(value) is float or type(value) is np.float64:
         return value
     number = one_number(value, function, what)
@@ -113,7 +113,7 @@ def real_number(value: Any, function: str, what: str) -> Any:
 
 
 def one_number(value: Any, function: str, what: str) -> float:
-    """What the user's `function` returned, as a float; TypeError unless it is one real number."""
+    """Convert what the user's `function` returned to a float; TypeError unless it is one real number."""
     number = value if type(value) is float else _as_float(value, "biuf")
     if number is None:
         raise TypeError(f"{function} must return one number, the mean {what} over the points. "
@@ -122,7 +122,7 @@ def one_number(value: Any, function: str, what: str) -> float:
 
 
 def real_numbers(values: Any, name: str) -> NDArray[Any]:
-    """`values` as an array of real numbers of any shape, whatever numbers are in it; TypeError if they are not."""
+    """Convert `values` to an array of real numbers of any shape, NaN and infinity included; else TypeError."""
     try:
         array = np.asarray(values)
     except ValueError:
@@ -146,22 +146,22 @@ def check_shape(value: Any, shape: tuple[int, ...], function: str, what: str) ->
 
 
 def is_dask(value: object) -> bool:
-    """Whether it is one of dask's collections, of which `numpy.asarray` would compute all."""
+    """Return True for dask's collections, which `numpy.asarray` would compute."""
     return hasattr(type(value), "__dask_graph__")
 
 
 def as_given(dataset: Any, targets: FloatArray) -> Any:
-    """The points as a Python callable gets them: the caller's own array or Series, else the checked array."""
+    """Return the points that a Python callable gets: the caller's own array or Series, else the checked array."""
     return dataset if type(dataset) is np.ndarray or is_pandas_series(dataset) else targets
 
 
 def guarded(function: Callable[..., Any], role: str, dtype: Any) -> Callable[..., Any]:
-    """Call a Python function of the user's as the textbook's loop does, whose theta is one of numpy's floats.
+    """Wrap a user's Python function so that theta is one of numpy's floats, as in the textbook's loop.
 
-    Where numpy warns and gives infinity, Python's floats raise OverflowError; either way it is infinity, and the run
-    says that it diverged. A StopIteration is no word to end the run, as it is in a callback.
+    An overflow makes the loss infinite, and the run diverges, although Python's floats raise OverflowError. A
+    StopIteration becomes a RuntimeError, because it ends a run in a callback only.
     """
-    is_double = np.dtype(dtype) == _FLOAT64    # beside float32 data a float of Python keeps their type
+    is_double = np.dtype(dtype) == _FLOAT64    # with float32 data a Python float keeps their type
 
     def called(theta: Any, *args: Any, **kwargs: Any) -> Any:
         if is_double and type(theta) is float:
@@ -180,7 +180,7 @@ def guarded(function: Callable[..., Any], role: str, dtype: Any) -> Callable[...
 
 
 def called_at(loss_fn: Callable[..., Any], thetas: Iterable[Any], points: Any) -> list[Any]:
-    """A Python loss at each theta, each checked to be one number; in a list, as they came."""
+    """Evaluate a Python loss at each theta; check that each value is one number."""
     return [real_number(loss_fn(theta, points), "loss_fn", "loss") for theta in thetas]
 
 
@@ -193,7 +193,7 @@ def check_dataset(values: Any, name: str = "dataset", threads: ThreadPool | None
 
 
 def _all_finite(array: FloatArray, threads: ThreadPool | None = None) -> bool:
-    """Whether all numbers of a contiguous array are finite, by parts which the threads share."""
+    """Return True if all numbers of a contiguous array are finite; the threads share its parts."""
     is_finite = _IS_FINITE[array.dtype]
     if array.size <= PART_NUMBERS:
         return is_finite(array.reshape(-1))
@@ -202,13 +202,13 @@ def _all_finite(array: FloatArray, threads: ThreadPool | None = None) -> bool:
 
 
 def as_double(array: FloatArray) -> DoubleArray:
-    """A checked array in float64; itself if it is."""
+    """Convert a checked array to float64, without a copy if it is one."""
     double: DoubleArray = array if array.dtype == _FLOAT64 else copied(array, _FLOAT64)    # type: ignore[assignment]
     return double
 
 
 def raise_not_finite(array: FloatArray, name: str, advice: str | None = None) -> NoReturn:
-    """Raise the ValueError that says how many NaN or infinities are in `array`, where, and what to do."""
+    """Raise the ValueError for NaN or infinities in `array`: their number, the place of the first, and a remedy."""
     for is_bad, contains, kept, more in (
         (np.isnan, "NaN", f"{name}[~numpy.isnan({name})]", ", Series.dropna()"),
         (np.isinf, _infinity(array.dtype), f"{name}[numpy.isfinite({name})]", ""),
@@ -223,7 +223,7 @@ def raise_not_finite(array: FloatArray, name: str, advice: str | None = None) ->
             raise ValueError(f"Input {name} contains {contains}.")
         if count:
             drop = advice or f"Drop such values ({kept}{more}) or fill them."
-            raise ValueError(f"Input {name} contains {contains}: {_so_many(count, array.size)}at position {first}. "
+            raise ValueError(f"Input {name} contains {contains}: {_count_text(count, array.size)}at position {first}. "
                              f"{drop}")
     raise ValueError(f"Input {name} was changed while it was read.")
 
@@ -232,19 +232,19 @@ def _infinity(dtype: np.dtype[Any]) -> str:
     return f"infinity or a value too large for dtype('{dtype}')"
 
 
-def _so_many(count: int, size: int) -> str:
+def _count_text(count: int, size: int) -> str:
     return f"{count} of {size} values, {'the first ' if count > 1 else ''}"
 
 
 def as_points(values: Any, name: str) -> FloatArray:
-    """`as_float_array` that takes one number for one point, as textbook functions do in stochastic descent."""
+    """Convert as `as_float_array` does; a number is one point, as for textbook functions in stochastic descent."""
     if isinstance(values, (float, int, np.number, np.bool_)) and not isinstance(values, (complex, np.complexfloating)):
         values = np.atleast_1d(values)
     return as_float_array(values, name)
 
 
 def as_float_array(values: Any, name: str) -> FloatArray:
-    """Return 1-D data as a contiguous, aligned float32 or float64 array, whatever numbers are in it."""
+    """Return 1-D data as a contiguous, aligned float32 or float64 array; NaN and infinity are not refused."""
     is_ready = (type(values) is np.ndarray and values.ndim == 1
                 and (values.dtype is _FLOAT64 or values.dtype is _FLOAT32))
     array: FloatArray | None = values if is_ready else _floats_of_list(values)
@@ -270,7 +270,7 @@ def _floats_of_list(values: Any) -> FloatArray | None:
 
 
 def is_lazy(*values: Any) -> bool:
-    """Whether any is of data that are not in memory."""
+    """Return True if any of the values stands for data that are not in memory."""
     for value in values:
         kind = type(value)
         if kind not in _IN_MEMORY and (getattr(kind, "is_lazy", False) or is_dask(value)):
@@ -279,7 +279,7 @@ def is_lazy(*values: Any) -> bool:
 
 
 def refuse_lazy(values: Any, name: str) -> None:
-    """Raise TypeError for data that are not in memory where they would have to be."""
+    """Raise TypeError for data that are not in memory."""
     if is_lazy(values):
         compute = f"pass {name}.compute()" if is_dask(values) else "read it into an array"
         raise TypeError(f"Input {name} is a {type(values).__name__}, whose data are not in memory, and this needs them "
@@ -294,7 +294,7 @@ def _real_array(values: Any, name: str, ndim: int = 1) -> FloatArray:
 
 
 def _real(values: Any, name: str, ndim: int) -> FloatArray:
-    """What is no frame any more as a float32 or float64 array."""
+    """Convert values that are no frame to a float32 or float64 array of `ndim` axes."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -312,7 +312,7 @@ def _real(values: Any, name: str, ndim: int) -> FloatArray:
 
 
 def wrong_dimensions(array: NDArray[Any], name: str, ndim: int) -> ValueError:
-    """Make the error for an array that has not `ndim` axes."""
+    """Make the error for an array whose number of axes is not `ndim`."""
     if ndim == 1:
         return ValueError(f"Input {name} should be a 1d array, got an array of shape {array.shape} instead.")
     if array.ndim > 2:
@@ -343,7 +343,7 @@ def copied(array: NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:
 
 
 def slices_of_rows(array: NDArray[Any], size: int = SLICE) -> list[slice]:
-    """Slices of the first axis, each of about `size` numbers."""
+    """Split the first axis into slices of about `size` numbers."""
     rows = max(1, size // max(1, array[:1].size))
     return [slice(start, min(start + rows, len(array))) for start in range(0, len(array), rows)]
 
@@ -351,7 +351,7 @@ def slices_of_rows(array: NDArray[Any], size: int = SLICE) -> list[slice]:
 def check_design(X: Any, name: str = "X", threads: ThreadPool | None = None) -> tuple[FloatArray, list[str] | None]:
     """Return 2-D data as a C-contiguous float32 or float64 array of finite numbers, and the names of its columns.
 
-    Not a copy if it is one; the names are None unless it is a DataFrame.
+    Such an array is not copied. The names are None unless X is a DataFrame.
     """
     refuse_lazy(X, name)
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
@@ -371,7 +371,7 @@ def check_design(X: Any, name: str = "X", threads: ThreadPool | None = None) -> 
 
 
 def _refuse_rows(array: FloatArray, names: list[str] | None, name: str) -> NoReturn:
-    """Raise the ValueError for rows that hold NaN or infinities: in which column, how many, where and what to do."""
+    """Raise the ValueError for NaN or infinities in X: their column, their number, the first row and a remedy."""
     for is_bad, contains, keep in (
         (np.isnan, "NaN", f"{name}.notna().all(axis=1)" if names else f"~numpy.isnan({name}).any(axis=1)"),
         (np.isinf, _infinity(array.dtype), f"numpy.isfinite({name}).all(axis=1)"),
@@ -388,7 +388,7 @@ def _refuse_rows(array: FloatArray, names: list[str] | None, name: str) -> NoRet
             also = f"; {others} more column{'s have' if others > 1 else ' has'} some too" if others else ""
             raise ValueError(
                 f"Input {name} contains {contains} in column {(names[column] if names else column)!r}: "
-                f"{_so_many(int(counts[column]), len(array))}in row {firsts[column]}{also}. "
+                f"{_count_text(int(counts[column]), len(array))}in row {firsts[column]}{also}. "
                 f"Keep the rows{' and their targets' if name == 'X' else ''} where {keep}, or fill the gaps.")
     raise ValueError(f"Input {name} was changed while it was read.")
 
@@ -410,7 +410,7 @@ def check_flag(value: object, name: str) -> bool:
 
 
 def check_option(value: Any, name: str, allowed: tuple[str, ...], *more: str) -> str:
-    """Return `value` if it is one of the `allowed` words; what is allowed beside them is in `more`."""
+    """Return `value` if it is one of the `allowed` words; `more` lists for the message what else is allowed."""
     if not isinstance(value, str) or value not in allowed:
         *others, last = (*more, *(repr(word) for word in allowed))
         raise ValueError(f"The '{name}' parameter must be {', '.join(others)} or {last}. "
@@ -419,9 +419,9 @@ def check_option(value: Any, name: str, allowed: tuple[str, ...], *more: str) ->
 
 
 def check_weights(weights: Any, n: int) -> DoubleArray | None:
-    """`sample_weight` as n finite numbers of at least 0 in float64, or None where all are equal.
+    """Check n sample weights: finite, at least 0, not all 0; return them in float64, or None if all are equal.
 
-    ValueError if they are not so, or if all are 0.
+    ValueError for other weights.
     """
     if weights is None:
         return None
@@ -433,7 +433,7 @@ def check_weights(weights: Any, n: int) -> DoubleArray | None:
 
 
 def as_weights(weights: Any, n: int | None = None) -> FloatArray:
-    """Weights as a contiguous array of finite numbers of at least 0, of so many if that is given."""
+    """Check sample weights: finite, at least 0 and, if n is given, n of them; return them as a contiguous array."""
     name, advice = "sample_weight", "Drop these rows of dataset, X and sample_weight, or give them a weight of 0."
     refuse_mask(weights, name, advice)
     array = as_float_array(weights, name)

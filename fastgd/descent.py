@@ -169,55 +169,53 @@ def minimize(
     """Batch gradient descent: theta <- theta - alpha * gradient(theta, dataset), until a step is below tol.
 
     For raw data: ``minimize(loss, None, y, "adaptive")`` for one number, and for rows ``minimize(loss, None, y,
-    "adaptive", X=X, fit_intercept=True, precondition="gram")``; both arrive in tens of passes whatever the units.
+    "adaptive", X=X, fit_intercept=True, precondition="gram")``; both converge in tens of passes in any units.
 
-    Compiled if the gradient is one of fastgd's own; with any other callables the same loop runs in Python and
+    The loop is compiled if the gradient is one of fastgd's own; with any other callables it runs in Python and
     calls them as ``f(theta, dataset)``. On float64 and float32 data the result has the bits of the plain numpy
     loop (`fastgd.reference.minimize`); `cross_entropy` agrees to about 1e-12.
 
     Parameters
     ----------
     loss_fn : Loss, callable or None
-        The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``. It need not belong to the
-        gradient, and may be None where nothing shows it.
+        Loss that is shown and reported, ``loss_fn(theta, dataset) -> float``. It need not belong to the
+        gradient, and may be None if no option shows it.
     grad_loss_fn : Gradient, callable or None
-        Its derivative in theta, ``grad_loss_fn(theta, dataset) -> float``, the mean over the points. None is the
-        gradient of `loss_fn` if it is one of fastgd's own, else a central difference: two evaluations of the loss for
-        each update, about a third of the digits lost, and steps across a kink that see neither side.
+        Derivative of the loss in theta, ``grad_loss_fn(theta, dataset) -> float``, the mean over the points. None is
+        the gradient of `loss_fn` if that is one of fastgd's own, else a central difference: two evaluations of the
+        loss for each update, about a third of the digits lost, and wrong slopes within a step of a breakpoint.
     dataset : array-like of shape (n,)
-        The points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
-        else in float64. Not copied if it is a contiguous float array; never changed. Or points that are not in memory:
-        `fastgd.Blocks`, which may bring X with them, a column of `fastgd.open_parquet`, a dask array or Series. See
-        Notes.
+        Points: list, array of any real dtype and layout, Series, memmap. float32 is computed in float32, all
+        else in float64. A contiguous float array is not copied; no array is changed. Data that are not in memory:
+        `fastgd.Blocks`, which may contain X too, a column of `fastgd.open_parquet`, a dask array or Series; see Notes.
     alpha : float, callable, "auto" or "adaptive", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
         "auto" takes 1 / the largest curvature of the mean loss, for losses that have one: half of the rate from which
-        on descent may diverge. "adaptive" chooses the length of each step from the last two slopes (Barzilai and
-        Borwein), and where the data are many the first step leads to the minimum of a sample of them; one number it
-        keeps between two places of unlike slopes, and ends at the order statistic itself where the loss has kinks.
-        With X and a loss with kinks (`abs_loss`, `pinball_loss`, `epsilon_insensitive`) both descend on smoothed
-        versions of it, see Notes.
+        on descent may diverge. "adaptive" chooses each step size from the last two gradients (Barzilai and Borwein);
+        with many rows it starts from the minimum of a sample. Without X it brackets the minimum between slopes of
+        opposite sign, and returns the exact order statistic for a loss with kinks. With X and a loss with kinks
+        (`abs_loss`, `pinball_loss`, `epsilon_insensitive`) both descend on smoothed versions of the loss, see Notes.
     progress : {True, False, "bar"}, default True
         True prints one line ``theta: ... | loss: ...`` before each update, "bar" shows a tqdm bar with the
         updates, the loss and the last step, False shows nothing and computes no loss.
     X : array-like of shape (n, p), optional
-        Makes the model linear: the prediction for row i is ``X[i] @ theta``, and `dataset` its targets. float32 or
-        float64 in C order, read-only and memmapped too, is read where it lies; other layouts and types are copied
-        once. A DataFrame gives names to the parameters. Or columns of the same table as `dataset`, a dask array or
-        DataFrame.
+        Rows of a linear model: the prediction for row i is ``X[i] @ theta``, and `dataset` has its target. float32 or
+        float64 in C order, read-only and memmapped too, is not copied; other layouts and types are copied once. A
+        DataFrame names the parameters. Data that are not in memory: columns of the same table as `dataset`, a dask
+        array or DataFrame.
     fit_intercept : bool, default False
-        Whether theta[0] is added to each prediction, without a column of ones.
+        If True, theta[0] is added to each prediction, without a column of ones.
     theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
-        Where to start, in the units of the data; with X a number stands for an array of it.
+        Start, in the units of the data; with X a number is the start of every component.
     tol : float, default 1e-3
-        The descent ends when an update moves theta (with X, each component of it) by less than this. At 0 it goes on
-        until theta stands still. With `precondition` a step is measured in the units of the prediction: of each weight
-        times the standard deviation of its column, so that `tol` means the same for all of them; with "gram" of what
-        the step does to the predictions if that is less.
+        Tolerance: the descent ends when an update moves theta (with X, each component of theta) by less than `tol`. At
+        0 it ends when theta does not change any more. With `precondition` the step of a weight is multiplied by the
+        standard deviation of its column, which makes it a change of predictions; with "gram" the root mean square
+        change of the predictions counts if that is less.
     max_iter : int, default 100_000
-        Updates at most.
+        Maximum number of updates.
     stop : {"step", "loss"}, default "step"
-        "loss" compares the loss after an update with that before it in place of theta: `tol` is then in its units.
+        "step" compares the length of an update with `tol`, "loss" the change of the loss, in the units of the loss.
     callback : callable, optional
         ``callback(intermediate_result)`` is called after each update with a `DescentResult` (x, fun, nit), by
         keyword if its parameter has that name, as in `scipy.optimize.minimize`. Raising StopIteration ends the run.
@@ -230,19 +228,19 @@ def minimize(
         1e6) where loss and gradient are fastgd's own; None is 1, -1 as many as there are cores. The bits of the result
         do not depend on it.
     precondition : {None, "scale", "gram"}, default None
-        The metric in which steps are made; theta stays in the units of X. "scale" descends as if the columns had mean 0
-        and standard deviation 1 (without an intercept, root mean square 1); "gram" in the metric of their Gram matrix,
-        which does not care how columns are scaled, shifted or mixed, for up to 2,000 of them. `alpha` is then in units
-        of half the stable limit: "auto" is 1, and never overshoots.
+        Preconditioner of the steps; theta stays in the units of X. "scale" descends as if the columns had mean 0 and
+        standard deviation 1 (without an intercept, root mean square 1). "gram" descends in the whitened coordinates of
+        their Gram matrix, invariant to scaling, shifting and linear mixing of the columns, for up to 2,000 columns.
+        `alpha` is then in units of half the stable limit: "auto" is 1, and never overshoots.
     momentum : {None, "nesterov"}, default None
-        Nesterov's: each step is made from beyond theta, and anew from theta where that led uphill. An update is one
-        pass over the data as before. Above half of the stable rate it goes less far beyond theta, so that all rates
-        are stable with it that are so without. Not with ``alpha="adaptive"``.
+        Nesterov's momentum: each gradient is taken at a point beyond theta along the last move, and momentum restarts
+        where the last step went uphill. An update is one pass over the data, as without momentum. A learning rate that
+        is stable without momentum is stable with it. Not with ``alpha="adaptive"``.
     penalty : Penalty, optional
-        One of `fastgd.penalties`, added to the mean loss and to `fun`: L2, L1 or ElasticNet of the weights; an
-        intercept is free. Without X theta is the weight. L1 needs `precondition` None or "scale".
+        One of `fastgd.penalties`, added to the mean loss and to `fun`: L2, L1 or ElasticNet of the weights; the
+        intercept is not penalised. Without X theta is the weight. L1 needs `precondition` None or "scale".
     sample_weight : array-like of shape (n,), optional
-        A weight w >= 0 for each point: the mean loss is sum(w * loss) / sum(w). What weighs 0 is as if it were absent.
+        Weight w >= 0 of each point: the mean loss is sum(w * loss) / sum(w). A point of weight 0 counts as absent.
         Needs fastgd's own loss and gradient. May be a column of a table, or of dask.
 
     Returns
@@ -263,38 +261,38 @@ def minimize(
     Warns
     -----
     ConvergenceWarning
-        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. Also if the
-        rule was met too soon: if another descent, which adapts its steps, finds a place from there where the loss is
-        more than a hundredth lower. If a plane separates the classes of `cross_entropy`: there is no minimum then.
+        If `max_iter` updates were not enough, or if theta repeats exactly and the loop could never end. If the rule
+        was met too soon: a second, adaptive run from theta lowers the loss by more than 1 %. If the classes of
+        `cross_entropy` are linearly separable, so that no minimum exists.
 
     Notes
     -----
-    The rule looks at the length of a step and not at the distance to the minimum: with a small alpha it stops early.
-    ``full_output=True`` tells the slope that is left (`jac`).
+    The stopping rule compares the length of a step, not the distance to the minimum: a small alpha stops early. The
+    result of ``full_output=True`` has the remaining gradient in `jac`.
 
-    With X a function in Python gets X in the parameter of that name and the targets in y, `dataset`, `y_vals` or
-    `targets`, in any order; without such names it is called ``f(theta, X, y)``. Both are C-ordered float arrays, and it
-    predicts ``X @ theta``: for an intercept it gets a copy of X with a column of ones, or ``fit_intercept=True`` if it
-    has that parameter. The squared error with up to 100 features is descended on by its Gram matrix, which reads X
-    once. Sums are in double.
+    With X a Python function gets X in the parameter of that name and the targets in y, `dataset`, `y_vals` or
+    `targets`, in any order; without such names it is called ``f(theta, X, y)``. Both are C-ordered float arrays. The
+    function predicts ``X @ theta``: for an intercept it gets a copy of X with a column of ones, or
+    ``fit_intercept=True`` if it has that parameter. Descent on the squared error with up to 100 features reads X once,
+    for its Gram matrix. Sums are in double.
 
-    Plain descent on raw columns takes thousands of updates, or ten thousands; with a preconditioner, momentum or
-    adaptive steps tens. ``alpha="adaptive"`` with ``precondition="gram"`` is the fastest; `momentum` with "auto" is
-    nearly so, and no step of it can overshoot. Where columns determine each other "gram" moves them least, and the
-    message names them. At the end of a run a few passes over the data look whether the loss can still fall: a Python
-    loss and gradient are called for it too.
+    Plain descent on raw columns takes thousands of updates or more; with a preconditioner, momentum or adaptive steps
+    it takes tens. ``alpha="adaptive"`` with ``precondition="gram"`` is the fastest; `momentum` with "auto" is nearly as
+    fast, and no step of it can overshoot. "gram" chooses the shortest step where columns are collinear, and the message
+    names them. At the end of a run a few more passes over the data bound the remaining decrease of the loss; a Python
+    loss and gradient are called for them too.
 
-    On smoothed versions of a loss with kinks, of half-widths that fall, the descent ends when the loss can be no more
-    than a ten-thousandth above its least, or with ``stop="loss"`` no more than `tol`; `tol` is not looked at otherwise.
-    The bound is proved from the slopes, by duality, and the message states it; of more than 512 columns it is about
-    that. It is never below the rounding of the targets. `fun` is the exact loss. Of few rows, up to 1e5 numbers of X,
-    the end is the exact minimum, where as many rows as parameters lie on kinks.
+    For a loss with kinks, smoothed over decreasing half-widths, the descent ends when the loss is at most 0.01 % above
+    its minimum, or with ``stop="loss"`` at most `tol` above it; otherwise `tol` is not used. The bound is proved by
+    duality, and the message states it; for more than 512 columns it is approximate. It is never below the rounding of
+    the targets. `fun` is the exact loss. Up to 1e5 numbers of X the result is the exact minimum, where as many rows as
+    parameters have a residual at a kink.
 
-    Data that are not in memory are read in passes: a first one that looks at all of them, one for each update, and a
-    few for the Gram matrix, samples and the verdict; `passes` and `bytes_read` of the result count them. The loss and
-    the gradient must be fastgd's own. No bit of the answer depends on where blocks or chunks are cut, on threads or on
-    workers: the sums are those of one array, in the order of its tree. With a `distributed.Client` the chunks of a dask
-    collection stay in the memory of its workers; without one dask's scheduler computes them anew in each pass.
+    Data that are not in memory are read in passes: a first pass that checks them, one for each update, and a few for
+    the Gram matrix, samples and the convergence report; `passes` and `bytes_read` of the result count them. The loss
+    and the gradient must be fastgd's own. The result is bit-identical for any partition of the data into blocks or
+    chunks and any number of threads or workers. With a `distributed.Client` the chunks of a dask collection stay in the
+    memory of its workers; without one dask's scheduler computes them anew in each pass.
 
     References
     ----------

@@ -55,7 +55,7 @@ class GradientCheck:
         The largest relative error of the gradient, abs(gradient - difference) / max(abs(gradient), abs(difference)).
         About 1e-8 for a correct gradient, 1 and more for a wrong one; NaN where rounding of the loss hides its slope.
     theta : float
-        Where the error is largest.
+        Theta of the largest error.
     gradient, difference : float
         The gradient and the central difference of the loss at `theta`.
     skipped : int
@@ -104,17 +104,17 @@ def check_gradient(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction, da
     loss_fn : Loss or callable
         ``loss_fn(theta, dataset) -> float``.
     grad_loss_fn : Gradient or callable
-        Its derivative in theta, called in the same way.
+        Derivative of the loss in theta, called in the same way.
     dataset : array-like of shape (n,)
         The points, as for `minimize`.
     thetas : array-like of shape (m,), optional
-        Where to compare; default: 41 values over the range of the data and half of it beyond, on either side.
+        Thetas of the comparison; default: 41 values over the range of the data, widened by half of it on each side.
 
     Returns
     -------
     GradientCheck
-        The largest relative error and where it is. Thetas at a breakpoint of the loss, where it has no derivative, are
-        skipped; a slope below a thousandth of the steepest one is compared with that thousandth.
+        The largest relative error and its theta. Thetas at a breakpoint of the loss, where it has no derivative, are
+        skipped. The error of a slope is relative to at least 0.001 times the steepest slope.
 
     Raises
     ------
@@ -246,7 +246,7 @@ class Convexity:
     a, b, t : float or None
         The counter-example: a chord from a to b, and the place t a + (1 - t) b where the curve lies above it.
     chord, curve : float or None
-        Their heights there: t f(a) + (1 - t) f(b) and f(t a + (1 - t) b).
+        Heights of the chord and of the curve: t f(a) + (1 - t) f(b) and f(t a + (1 - t) b).
     n_chords : int
         Number of chords compared.
     message : str
@@ -416,7 +416,7 @@ def _measure_rounding(objective: Objective, thetas: FloatArray, heights: DoubleA
 
 
 def _exact_grid(low: float, high: float) -> FloatArray:
-    """Multiples of a power of two between low and high; sums of halves, quarters ... of them are exact."""
+    """Make a grid of multiples of a power of two from low to high; sums of halves, quarters ... of them are exact."""
     step = 2.0 ** math.ceil(math.log2(max(high / GRID_SIZE - low / GRID_SIZE, 5e-324)))
     step = max(step, 2.0 * math.ulp(max(abs(low), abs(high))))
     first, last = math.ceil(low / step), math.floor(high / step)
@@ -427,7 +427,7 @@ def _exact_grid(low: float, high: float) -> FloatArray:
 
 
 def _triples(n: int, n_chords: int, random: np.random.Generator) -> Iterator[IndexArray]:
-    """Indices left < middle < right: the ends, neighbours at distances 1, 2, 4 ..., then batches of random ones."""
+    """Yield indices left < middle < right: the ends, neighbours at distances 1, 2, 4 ..., then random batches."""
     parts = [np.array([[0], [(n - 1) // 2], [n - 1]])]
     distance = 1
     while 2 * distance < n:

@@ -26,7 +26,7 @@ __all__ = ["MultistartResult", "minimize_multistart"]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class MultistartResult:
-    """What `minimize_multistart` found; ``float(result)`` is the best theta.
+    """Result of `minimize_multistart`; ``float(result)`` is the best theta.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class MultistartResult:
     starts : ndarray of shape (m,)
         The starts, as given.
     labels : ndarray of shape (m,), int
-        Which of the minima each start led to; -1 where the descent did not converge.
+        Index of the minimum that each start led to; -1 if the descent did not converge.
     runs : list of DescentResult
         The descent from each start.
     success : bool
-        Whether every start converged.
+        True if every start converged.
     message : str
-        The finding in words.
+        The result as a sentence.
 
     Examples
     --------
@@ -79,25 +79,25 @@ class MultistartResult:
 def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunction | None, dataset: ArrayLike,
                         starts: ArrayLike, alpha: Alpha = 0.2, *, tol: Number = 1e-3,
                         max_iter: Count = 100_000, n_threads: Count | None = None) -> MultistartResult:
-    """Batch descent from each of several starts, and the distinct minima that they lead to.
+    """Run batch descent from each of several starts; return the distinct minima.
 
-    A loss that is not convex has local minima, and descent finds the one in whose basin it starts. With a loss of
-    fastgd's own all starts go through the data together. Two ends are one minimum if the loss between them never rises
-    above both, or if they are nearer than `tol`. A start on a maximum stays there: it is counted to a minimum beside it
-    if another start found that one, and is taken for a minimum itself if not.
+    A loss that is not convex has local minima, and descent finds the minimum in whose basin it starts. With a loss of
+    fastgd's own all starts share each pass over the data. Two ends are one minimum if the loss between them never rises
+    above both, or if their distance is below `tol`. A start on a maximum stays there: it is counted to a minimum beside
+    it if another start found that minimum, and as a minimum of its own if not.
 
     Parameters
     ----------
     loss_fn : Loss or callable
         ``loss_fn(theta, dataset) -> float``; ranks the minima.
     grad_loss_fn : Gradient, callable or None
-        Its derivative, as for `minimize`.
+        Derivative of the loss in theta, as for `minimize`.
     dataset : array-like of shape (n,)
         The points, as for `minimize`.
     starts : array-like of shape (m,)
-        Where to start, in the units of the data; finite.
+        Finite starts, in the units of the data.
     alpha, tol, max_iter
-        As for `minimize`, for each start.
+        See `minimize`, for each start.
     n_threads : int or None, default None
         Threads that share the starts, or the points where these are more than 2e6 and the starts fewer than the
         threads; None is 1, -1 as many as there are cores. The bits do not depend on it.
@@ -105,7 +105,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     Returns
     -------
     MultistartResult
-        The best minimum, all distinct minima with their losses, and which start led where.
+        The best minimum, all distinct minima with their losses, and the minimum that each start led to.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
 
     Notes
     -----
-    The best minimum found need not be the best there is.
+    The best minimum found need not be the global minimum.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
     groups.sort(key=lambda group: runs[group[0]].fun)
     for label, group in enumerate(groups):
         labels[group] = label
-    # Where nothing converged the best theta so far is all that can be said.
+    # If no start converged, the lowest finite theta stands in for the minimum.
     best = runs[groups[0][0]] if groups else min(runs, key=lambda run: run.fun if math.isfinite(run.fun) else math.inf)
     minima, losses = (np.array([getattr(runs[group[0]], name) for group in groups]) for name in ("x", "fun"))
     led = int((labels == 0).sum())
@@ -155,10 +155,10 @@ def minimize_multistart(loss_fn: ConstantFunction, grad_loss_fn: ConstantFunctio
 
 
 def _basins(objective: Objective, runs: dict[int, DescentResult[float]], tol: float) -> list[list[int]]:
-    """Groups of the keys of `runs` that ended in one basin, the lowest end first in each."""
+    """Group the keys of `runs` by the basin in which they ended, the lowest end first in each group."""
     groups: list[list[int]] = []
     for k in sorted(runs, key=lambda k: runs[k].x):
-        # Against the lowest of the group: an end on a maximum or a plateau must not join the valleys on its two sides.
+        # Compare with the lowest end: one on a maximum or a plateau must not join the valleys on its two sides.
         if groups and (runs[k].x - runs[groups[-1][-1]].x <= tol or not _barrier_between(
                 objective, runs[min(groups[-1], key=lambda k: runs[k].fun)], runs[k], tol)):
             groups[-1].append(k)
@@ -168,7 +168,7 @@ def _basins(objective: Objective, runs: dict[int, DescentResult[float]], tol: fl
 
 
 def _barrier_between(objective: Objective, left: DescentResult[float], right: DescentResult[float], tol: float) -> bool:
-    """Whether the loss rises, on the way from one end to the other, above both; at most 64 places are looked at."""
+    """Return True if the loss rises above both ends between them; it is evaluated at most at 64 thetas."""
     distance = abs(right.x - left.x)
     places = int(min(64, 2 + distance / (4 * tol))) if tol > 0 else 64
     losses = objective.reported_values(np.linspace(left.x, right.x, places + 2)[1:-1].tolist())

@@ -115,7 +115,7 @@ class DescentResult(Generic[Theta_co]):
     Attributes
     ----------
     x : float or ndarray
-        The last theta, in the units of the data; with ``average=True`` the mean theta of the last epoch. With X an
+        Last theta, in the units of the data; with ``average=True`` the mean theta of the last epoch. With X an
         array, the intercept first if there is one.
     fun : float
         Loss at x, of the loss function that was passed; NaN without one.
@@ -127,10 +127,10 @@ class DescentResult(Generic[Theta_co]):
         True if the stopping rule was met and no clearly better point was found.
     status : int
         0 converged, 1 limit of updates reached, 2 the iterates are in a cycle, 3 diverged, 4 the last step was short
-        but x is not a minimum (one lucky point, a learning rate of 0, a loss that still falls), 5 the data could not be
-        read any more, 99 stopped by the callback.
+        but x is not a minimum (a point that happens to lie near theta, a learning rate of 0, a loss that still falls),
+        5 the data could not be read any more, 99 stopped by the callback.
     message : str
-        Why the descent ended.
+        Reason of the end of the descent, and a remedy if it did not converge.
     history : pandas.DataFrame or None
         With ``history=True``, a row for each update: update (from 1), alpha, and the theta after it; with X a column
         for each parameter.

@@ -1,8 +1,8 @@
 """Learning rates that change with the update t = 0, 1, 2, ...
 
 An `alpha` argument may be a number, one of the schedules here, or a function t -> alpha of your own. Such a function
-must depend on t alone, because it is called ahead of the updates: first with single ints, then with arrays of t if an
-array of the first ones has given the same values.
+must depend on t only, because it is called ahead of the updates: first with single ints, then with arrays of t if an
+array of the first ones gives the same values.
 
 >>> from fastgd.schedules import inverse_scaling
 >>> alpha = inverse_scaling(eta0=0.5, power_t=0.5)
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
-#: Rates that share one evaluation of exp or cos, by the rules for sums of exponents and of angles.
+#: Rates that share one evaluation of exp or cos, by the addition theorems.
 BLOCK = 16_384
-#: Rates of a Python function that are asked for one at a time before arrays are tried.
+#: Rates of a Python function that are computed one at a time before arrays are tried.
 SINGLE_RATES = 64
-#: The last update whose number is exact as a float and, where an index has 32 bits, can be counted to.
+#: Largest number of an update that is exact as a float and fits an index, of 32 bits on some machines.
 _LAST = min(2**53, sys.maxsize // 2) - 1
 
 
 class _Schedule(Immutable):
-    """Base class of schedules: alpha(t) for an int t of at least 0 or an array; its bits depend on t alone."""
+    """Base class of schedules: alpha(t) for an int t of at least 0 or an array; its bits depend on t only."""
 
     _parameters: dict[str, float]
 
@@ -340,7 +340,7 @@ def as_rates_or_auto(alpha: Alpha, words: str = " or 'auto'") -> Rates | None:
 
 
 class _Constant:
-    """One rate for all updates."""
+    """Constant learning rate of all updates."""
 
     is_constant = True
     _filled: DoubleArray = np.empty(0)
@@ -359,7 +359,7 @@ class _Constant:
         return filled if filled.size == count else filled[:count]
 
 
-#: A cache, because filling the arrays takes longer than a descent on a few points.
+#: Cached constructor, because filling the arrays takes longer than a descent on a few points.
 _constant_of = functools.lru_cache(maxsize=8)(_Constant)
 
 
@@ -384,8 +384,8 @@ class _Scheduled:
 class _PythonSchedule:
     """Rates of a Python function of t.
 
-    It is called with one t at a time at first, and with arrays if one call with all of these t has given the same. If
-    it raises at a t ahead of the run, it is called again when the run reaches that t.
+    The function is called with one t at a time at first, and with arrays if one call with all of these t gives the same
+    rates. If it raises at a t ahead of the run, it is called again when the run reaches that t.
     """
 
     is_constant = False
@@ -393,7 +393,7 @@ class _PythonSchedule:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
         self._first: list[float] = []
-        self._takes_arrays: bool | None = None    # not known yet
+        self._takes_arrays: bool | None = None    # None before it is tried
         self._from_0 = self._ts = np.empty(0)
 
     def __call__(self, start: int, count: int) -> DoubleArray:
@@ -411,7 +411,7 @@ class _PythonSchedule:
             except Exception:
                 if t == start:
                     raise
-                break    # the run may end before it
+                break    # the run may end before this update
         if start == len(self._first) < SINGLE_RATES:
             self._first += rates
         return np.array(rates)
@@ -424,7 +424,7 @@ class _PythonSchedule:
         return self._takes_arrays
 
     def _from_array(self, start: int, count: int) -> DoubleArray | None:
-        """Array of rates by one call, or None if the function does not take arrays or an invalid rate is among them."""
+        """Compute rates by one call; None if the function does not take arrays or a rate is invalid."""
         if len(self._ts) < count:
             self._from_0, self._ts = np.arange(count, dtype=float), np.empty(count)
         ts = np.add(self._from_0[:count], start, out=self._ts[:count])

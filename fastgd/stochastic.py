@@ -1,7 +1,7 @@
 """Stochastic and mini-batch gradient descent: an update for each point, or for each slice of the points.
 
-The shuffles are numpy's own, draw for draw, so that ``np.random.seed`` gives the textbook's numbers. By its rule a
-descent stops at the first short step, on a point that happens to lie near theta, which says nothing about the minimum:
+The shuffles are numpy's own, draw for draw, so that ``np.random.seed`` gives the textbook's numbers. The textbook's
+rule stops at the first short step, on a point that happens to lie near theta and may be far from the minimum:
 
 >>> import warnings
 >>> import numpy as np
@@ -17,14 +17,14 @@ descent stops at the first short step, on a point that happens to lie near theta
 >>> "happens to lie near theta" in str(caught[0].message)
 True
 
-The minimum is at 16.08. For a good answer compare epochs, average the thetas of the last one, and let the learning rate
-fall, with a power between a half and 1:
+The minimum is at 16.08. For an accurate result compare epochs, average the thetas of the last one, and use a learning
+rate that falls with a power between 1/2 and 1:
 
 >>> rate = schedules.inverse_scaling(eta0=0.5, power_t=0.75)
 >>> round(minimize_sgd(mse, grad_mse, pcttip, rate, rng=0, stop="epoch", average=True, tol=1e-4), 1)
 16.1
 
-On a linear model also bring the columns to one scale, with ``precondition="scale"``.
+For a linear model also scale the columns, with ``precondition="scale"``.
 """
 from __future__ import annotations
 
@@ -143,48 +143,48 @@ def minimize_sgd(
 ) -> Theta | DescentResult:
     """Stochastic gradient descent: theta <- theta - alpha * gradient(theta, point), for one point after another.
 
-    Before each pass over the points (an epoch) they are shuffled as numpy shuffles: with the same generator the draws,
-    the thetas and the state in which the generator is left are those of the plain numpy loop.
+    The points are shuffled by numpy's algorithm before each pass over them (an epoch). The draws, the thetas and the
+    final state of the generator are those of the plain numpy loop.
 
     Parameters
     ----------
     loss_fn : Loss, callable or None
-        The loss that is shown and reported, ``loss_fn(theta, dataset) -> float``; not used otherwise.
+        Loss that is shown and reported, ``loss_fn(theta, dataset) -> float``; not used otherwise.
     grad_loss_fn : Gradient, callable or None
-        Its derivative in theta. One of fastgd's own runs compiled; any other is called with theta and one point, a
-        numpy scalar, and once at the end with all points. None as in `minimize`.
+        Derivative of the loss in theta. A gradient of fastgd's own runs compiled; any other is called with theta and
+        one point, a numpy scalar, and once at the end with all points. None: see `minimize`.
     dataset : array-like of shape (n,)
-        The points, as for `minimize`. A copy of them is shuffled, unless `in_place`. Where they are not in memory, see
+        Points, as for `minimize`. A copy of them is shuffled, unless `in_place`. For data that are not in memory see
         Notes.
     alpha : float, callable or "auto", default 0.2
         Learning rate, above 0, or a schedule: one of `fastgd.schedules` or a function of the update t = 0, 1, ...
         "auto" takes 1 / the largest curvature of the loss at any one point, for losses that have one.
     X, fit_intercept
-        As for `minimize`. The rows and their targets are never moved: the order in which they are visited is shuffled,
-        as ``order = numpy.arange(n); shuffle(order)`` would before each epoch.
+        See `minimize`. The rows and their targets stay in place: the order in which they are visited, at first
+        ``numpy.arange(n)``, is shuffled before each epoch.
     rng : None, int, SeedSequence, BitGenerator, Generator or RandomState, default None
-        Where the shuffles come from. None is numpy's global state, which `np.random.seed` sets; an int or a
-        SeedSequence seeds a new PCG64.
+        Source of the shuffles. None is numpy's global state, which `np.random.seed` sets; an int or a SeedSequence
+        seeds a new PCG64.
     theta0 : float or array-like of shape (p,) or (p + 1,), default 0.0
-        Where to start, in the units of the data.
+        Start, in the units of the data.
     tol : float, default 1e-3
-        The descent ends when theta moves by less than this; by what measure is for `stop` to say.
+        Tolerance of the stopping rule `stop`.
     max_epochs : int, default 1000
-        Passes over the points at most.
+        Maximum number of passes over the points.
     stop : {"step", "epoch", "loss"}, default "step"
-        "step", the textbook's rule: after an update shorter than `tol`. It fires at the first point that happens to
-        lie near theta. "epoch": when theta after an epoch is nearer than `tol` to theta after the one before. "loss":
-        when the loss on all points is, at the theta that would be returned: with `average` at the means of the two
-        epochs.
+        "step", the textbook's rule, ends the run after an update shorter than `tol`, which happens at the first point
+        near theta. "epoch" ends it when theta moves by less than `tol` from the end of an epoch to the end of the next.
+        "loss" ends it when the loss on all points, at the theta that would be returned, changes by less than `tol` from
+        one epoch to the next.
     average : bool, default False
-        Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also asks that theta
-        is nearer than `tol` to that mean.
+        Return the mean of the thetas of the last epoch (Polyak-Ruppert). ``stop="epoch"`` then also requires theta to
+        be nearer than `tol` to the mean.
     in_place : bool, default False
         Shuffle `dataset` itself, as the textbook does, and copy nothing. It must then be a writable contiguous
         float32 or float64 array; not with X.
     progress : {True, False, "bar"}, default False
         True prints one line ``theta: ... | loss: ...`` before each epoch, "bar" shows a tqdm bar with
-        the epochs, the loss and what the rule compares with `tol`.
+        the epochs, the loss and the quantity that is compared with `tol`.
     callback : callable, optional
         Called after each complete epoch, as in `minimize`.
     history : bool, default False
@@ -196,10 +196,10 @@ def minimize_sgd(
         `alpha` is then in units of half the stable limit, 1 / the largest curvature of the loss at any one row so
         scaled, and a step is measured, for `stop="step"`, in the units of the prediction.
     penalty : Penalty, optional
-        As for `minimize`. After each update weights decay by alpha times L2's strength and shrink by alpha times L1's,
+        See `minimize`. After each update weights decay by alpha times L2's strength and shrink by alpha times L1's,
         which makes zeros exact.
     sample_weight : array-like of shape (n,), optional
-        As for `minimize`: the slope at a point is multiplied by its weight over the mean weight.
+        See `minimize`. The slope at a point is multiplied by its weight over the mean weight.
 
     Returns
     -------
@@ -213,22 +213,22 @@ def minimize_sgd(
     DivergenceError
         If theta becomes NaN or infinite, or with X the loss grows a millionfold.
     SourceError
-        As `minimize`.
+        See `minimize`.
 
     Warns
     -----
     ConvergenceWarning
-        If the rule fired where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
-        no minimum and its `success` is False. Also if `max_epochs` were not enough, and as in `minimize` where the
-        loss can still fall by a hundredth. If data that are not in memory seem to be in an order.
+        If the rule was met where a step on all points, alpha * abs(mean slope), is not below `tol`: the result is then
+        no minimum and its `success` is False. If `max_epochs` epochs were not enough. If a second, adaptive run from
+        theta lowers the loss by more than 1 %. If data that are not in memory seem to be sorted.
 
     Notes
     -----
-    Data that are not in memory are cut into blocks of fixed lengths, wherever those of the source end. Before each
-    epoch the order of the blocks is shuffled; then the rows of 64 of them at a time (about a million numbers of X) are
-    held, shuffled together and visited. So the draws are others than those on an array, and the same for any chunks,
-    threads and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless there is a
-    cache.
+    Data that are not in memory are split into blocks of fixed lengths, independent of the chunks of the source. The
+    order of the blocks is shuffled before each epoch; then the rows of 64 blocks at a time (about a million numbers of
+    X) are held in memory, shuffled together and visited. The draws differ from those on an array, and are the same for
+    any chunks, threads and workers. The rows of `Blocks` and of files are copied to a temporary file first, unless
+    there is a cache.
 
     References
     ----------
@@ -322,32 +322,32 @@ def minimize_mini_batch(
 ) -> Theta | DescentResult:
     """Mini-batch gradient descent: theta <- theta - alpha * gradient(theta, slice), for one slice after another.
 
-    As `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
+    The algorithm is that of `minimize_sgd`, with consecutive slices of the shuffled points in place of single points.
 
     Parameters
     ----------
     loss_fn, grad_loss_fn, dataset
-        As for `minimize_sgd`; a gradient in Python is called with theta and a slice, an array.
+        See `minimize_sgd`; a gradient in Python is called with theta and a slice, an array.
     minibatch_size : int
         Points in a slice, from 1 to n - 1; the last slice of an epoch may be shorter. 10 to 100 is usual.
     alpha, X, fit_intercept, rng, theta0, tol, max_epochs, stop, average, in_place, progress, callback, history,
     full_output, precondition, penalty, sample_weight
-        As for `minimize_sgd`.
+        See `minimize_sgd`.
 
     Returns
     -------
     float, ndarray or DescentResult
-        As for `minimize_sgd`.
+        See `minimize_sgd`.
 
     Raises
     ------
     TypeError, ValueError, DivergenceError
-        As for `minimize_sgd`.
+        See `minimize_sgd`.
 
     Warns
     -----
     ConvergenceWarning
-        As for `minimize_sgd`.
+        See `minimize_sgd`.
 
     References
     ----------

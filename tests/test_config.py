@@ -114,7 +114,7 @@ sys.modules.update({"fastgd": types.ModuleType("fastgd"), "fastgd._kernels": ker
                     "fastgd._kernels.cpu": kernels.cpu})
 spec.loader.exec_module(kernels)
 """, "v4")
-    assert "ValueError: The environment variable FASTGD_CPU asks for 'v4'" in done.stderr
+    assert "ValueError: The environment variable FASTGD_CPU names 'v4'" in done.stderr
     assert "Allowed here: 'baseline'" in done.stderr
 
 

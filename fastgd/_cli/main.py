@@ -23,12 +23,12 @@ _EXIT_CODES = """exit codes:
   0    the descent converged; a report or pictures were made
   1    the descent diverged
   2    an argument or the data are wrong, or cannot be read or written
-  3    the descent ended without convergence; the last line says why
+  3    the descent ended without convergence; the last line has the reason
   130  interrupted by Ctrl-C
 """
 
 LOSSES = {name.removesuffix("_loss"): loss for name, loss in REGISTRY.items()}
-#: Options that a method has no use for.
+#: Options that a method does not use.
 _UNUSED = {"batch": ("batch_size", "seed", "epochs"), "sgd": ("batch_size",), "mini-batch": ()}
 
 

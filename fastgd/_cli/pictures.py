@@ -112,7 +112,7 @@ def _paths(ax: Any, n_runs: int) -> None:
     plot.plot_paths(*_tip_on_bill(), mse, dict(list(_runs().items())[:n_runs]), theta0=0, ax=ax)
 
 
-#: By file name: functions that draw it in turn, its size in inches, and its number of panels.
+#: Pictures by file name: the functions that draw it one after another, its size in inches, its number of panels.
 PICTURES: dict[str, tuple[Sequence[Callable[[Any], object]], tuple[float, float], int]] = {
     "points_and_loss": (
         [lambda ax: plot.points_and_loss(load_tips()["pcttip"], (0, 40), huber_loss, ax=ax)], (9, 3), 2),

@@ -87,7 +87,7 @@ class Run(NamedTuple):
 
 
 def on_column(run: Run, source: str, compare: bool = False) -> Generator[str, None, bool]:
-    """Yield the lines about one descent; return whether it converged.
+    """Yield the lines about one descent; return True if it converged.
 
     `source` describes the points. With `compare` the numpy loop is timed after the answer, which can take a hundred
     times as long.

@@ -1,8 +1,8 @@
 """Certificate that an objective cannot decrease materially from theta, or a better point.
 
-First the suboptimality is bounded by convexity. Where the bound is not small enough a reference problem is solved from
-theta: the adaptive descent with a preconditioner, on a sample of the rows first; what it finds counts by the objective
-on all rows.
+The suboptimality is bounded by convexity. If the bound is too large, a reference problem is solved from theta by the
+adaptive descent with a preconditioner, on a sample of the rows first. The objective on all rows decides whether the
+solution is a better point.
 """
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ FAR = 10
 THETA_ROUNDING = 64
 #: Bound relative to the objective below which a value is reported as the least.
 LEAST = 1e-6
-#: Log-odds beyond which a probability is 0 or 1 for any practical purpose.
+#: Log-odds beyond which a probability is within 5e-5 of 0 or 1.
 MAX_LOG_ODDS = 10.0
-#: Ratio of the slopes at twice a residual and at the residual below which a loss is linear there.
+#: A loss is linear at a residual if its slope at twice the residual is below this times the slope at the residual.
 LINEAR_RATIO = 1.1
-#: Decrease relative to the loss at the start that does not count within `FAR` tol where a model fits.
+#: Decrease relative to the loss at the start that is not material within `FAR` tol if the model fits.
 WELL_FITTED = 1e-4
-#: Decrease relative to the loss of the targets' standard deviation that does not count: the model fits.
+#: Decrease relative to the loss of the targets' standard deviation that is never material, because the model fits.
 NEGLIGIBLE = 1e-9
-#: Updates of a reference solve: on all rows after one on a sample of them, and where it is alone.
+#: Updates of a reference solve: on all rows after a solve on a sample, and without one.
 SHORT_SOLVE, SOLVE = 12, 300
-#: Updates at most where a solve goes on because it has not converged, and numbers of X that they pass over: 0.1 s.
+#: Most updates of a solve that is continued until it converges, and most numbers of X read by them: 0.1 s.
 MAX_SOLVE, MAX_SOLVE_NUMBERS = 4000, 2**26
 
 
@@ -55,7 +55,7 @@ class BetterPoint(NamedTuple):
     Attributes
     ----------
     value : float
-        The objective there; NaN for a Python gradient without a loss, whose minimum lies beyond it.
+        The objective at `theta`; NaN for a Python gradient without a loss, whose minimum lies beyond `theta`.
     theta : float or ndarray
     is_least : bool
         True if it is the minimum to double precision.
@@ -70,9 +70,9 @@ def find_better_point(objective: Objective, x: Any, start: Any, tol: float,
                       by_loss: bool = False) -> BetterPoint | None:
     """Find a point where the objective is materially lower than at x; None if there is none.
 
-    The decrease must be more than 1 % of the value there, and more than rounding. Where both values are a small part of
-    that at `start`, a point within a few `tol`, by the measure of the rule, which is the loss if `by_loss`, does not
-    count, as no more was asked for; where a model fits, nor does one whose way there decreases no more.
+    A material decrease is more than 1 % of the lower value, and more than rounding. If both values are a small part of
+    the value at `start`, a point within `FAR` tol of x is not materially better, in units of theta or, if `by_loss`, of
+    the loss. If the model fits, nor is a point whose decrease is reached within `FAR` tol.
     """
     is_rows = objective.data.is_rows
     has_loss = objective.loss is not None or not objective.has_gradient_alone
@@ -90,11 +90,11 @@ def find_better_point(objective: Objective, x: Any, start: Any, tol: float,
 
 def _is_material(objective: Objective, found: BetterPoint, x: Any, here: float, start: Any, tol: float,
                  by_loss: bool) -> bool:
-    """Return True if a point is better by more than rounding, and farther than was asked for."""
+    """Return True if a point is better by more than rounding, and farther from x than the tolerance."""
     there, theta, _ = found
     began, gain = abs(objective.value(start)), here - there
-    spread = _loss_of_deviation(objective, began)
-    negligible = _negligible(objective, theta, there, spread)
+    deviation_loss = _loss_of_deviation(objective, began)
+    negligible = _negligible(objective, theta, there, deviation_loss)
     material = max(MATERIAL * abs(there), negligible)
     if not gain > material:
         return False
@@ -105,36 +105,36 @@ def _is_material(objective: Objective, found: BetterPoint, x: Any, here: float, 
         if length <= FAR * tol:
             return False
         near = x + (theta - x) * (FAR * tol / length)
-        if there <= max(FITS * spread, negligible) and not objective.value(near) - there > material:
+        if there <= max(FITS * deviation_loss, negligible) and not objective.value(near) - there > material:
             return False
     return True
 
 
-def _negligible(objective: Objective, theta: Any, value: float, spread: float) -> float:
-    """Compute the increase of the objective where theta moves by its rounding, or that of an exact fit.
+def _negligible(objective: Objective, theta: Any, value: float, deviation_loss: float) -> float:
+    """Compute the increase of the objective if theta moves by its rounding, or the residual objective of an exact fit.
 
-    It does not grow with the distance of the targets from 0, or of the start from them.
+    The increase does not grow with the distance of the targets from 0 or from the start.
     """
     data = objective.data
     eps = THETA_ROUNDING * float(np.finfo(np.float64 if data.is_rows else data.dtype).eps)
     signs = 1 - 2 * (np.arange(len(theta)) % 2) if data.is_rows else 1
-    return max(NEGLIGIBLE * spread, objective.value(theta * (1 + eps * signs)) - value)
+    return max(NEGLIGIBLE * deviation_loss, objective.value(theta * (1 + eps * signs)) - value)
 
 
 def _loss_of_deviation(objective: Objective, began: float) -> float:
-    """Evaluate the loss at the standard deviation of the targets, or of even odds; else take that at the start."""
+    """Evaluate the loss at the standard deviation of the targets, or at even odds; without a loss return `began`."""
     loss, data = objective.loss, objective.data
     if loss is not None and loss.link != "identity":
         return loss(0.0, [0.5])
     if not data.is_rows:
-        return 0.0    # as one number fits no targets that differ
+        return 0.0    # because one number cannot fit targets that differ
     return began if loss is None else loss(0.0, [math.sqrt(target_variance(data))]) - loss(0.0, [0.0])
 
 
 def _point_beyond(objective: Objective, x: Any, tol: float) -> BetterPoint | None:
-    """Find a point with a slope as at x, so far from it that a loss of squares would decrease materially.
+    """Find a point with a slope of the sign at x, so far away that a squared error would decrease materially.
 
-    It is for a Python gradient without a loss; a convex loss has its minimum along that line beyond the point.
+    Only for a Python gradient without a loss: a convex loss has its minimum along the line beyond the point.
     """
     data: Any = objective.data
     gradient: Any = objective.gradient(x)
@@ -143,7 +143,7 @@ def _point_beyond(objective: Objective, x: Any, tol: float) -> BetterPoint | Non
     residuals = data.targets - (data.predictions(x, slice(0, data.n)) if data.is_rows else x)
     far = max(FAR * tol, math.sqrt(MATERIAL) * float(residuals.std()))
     step = objective.second_moments.over_gram(gradient) if data.is_rows else gradient
-    length = math.sqrt(max(0.0, float(np.dot(gradient, step))))    # that of the step, in units of the prediction
+    length = math.sqrt(max(0.0, float(np.dot(gradient, step))))    # length of the step in units of the prediction
     if not 0 < length < math.inf:
         return None
     point = x - step * (far / length)
@@ -160,7 +160,7 @@ def _length(objective: Objective, step: Any) -> float:
 
 
 def _is_certified(objective: Objective, x: float, tol: float) -> bool:
-    """Certify one number by the loss at x and the slopes at x and near it: nothing material is left."""
+    """Return True if the slopes at and near a number x prove that the loss cannot decrease materially."""
     loss = objective.loss
     if loss is not None and loss.is_quadratic and objective.penalty is None:
         here, slope = objective.value_and_gradient(x)
@@ -181,7 +181,7 @@ def _better_of_number(objective: Objective, x: float) -> BetterPoint | None:
 
 
 def _better_of_rows(objective: Objective, x: Any, here: float) -> BetterPoint | None:
-    """Solve the reference problem of rows; None where x is certified, or nothing lower is found."""
+    """Solve the reference problem of rows; None if x is certified, or if no lower point is found."""
     data: Any = objective.data
     gradient: Any = objective.gradient(x)
     if not is_finite(gradient):
@@ -190,7 +190,7 @@ def _better_of_rows(objective: Objective, x: Any, here: float) -> BetterPoint | 
     sample = data if is_python else data.sample(enough)
     if sample.n < data.n and not suboptimality_bound(
             objective, x, gradient, 4 * FAR * FAR * prediction_radius(objective.on(sample), x), here) > least:
-        return None    # whatever of the size of residuals the sample misses
+        return None    # a factor of 100 for large residuals that the sample misses
     radius = prediction_radius(objective, x)
     if not suboptimality_bound(objective, x, gradient, 4 * radius, here) > least:
         return None
@@ -231,7 +231,7 @@ def _range_of(points: Any) -> float:
 
 
 def passes_to_minimum(objective: Objective, start: Any) -> int | None:
-    """Count the passes over the data that the adaptive descent takes, about; None if that is not known."""
+    """Estimate the passes over the data that the adaptive descent takes; None if it has no estimate."""
     loss, data = objective.loss, objective.data
     if loss is None or not loss.is_convex or data.n_parameters > MAX_GRAM_PARAMETERS:
         return None
@@ -255,7 +255,7 @@ def reference_solve(objective: Objective, theta: Any, most: int, radius: float, 
 
 
 def _staged_solve(objective: Objective, theta: Any, radius: float, cost: float) -> Any:
-    """Solve a reference problem where residuals may be as large as `radius`; of few numbers until it converges."""
+    """Solve a reference problem of residuals up to `radius` in stages; a small one until it converges."""
     loss, rows, begun = objective.loss, objective.data, theta
     for version, short in _quadratic_versions(objective, radius):
         solve = _ReferenceSolve(version, theta, radius, cost, short)
@@ -281,7 +281,7 @@ def _may_decrease(objective: Objective, x: Any, radius: float, cost: float) -> b
 
 
 class _ReferenceSolve:
-    """A reference solve that can be resumed."""
+    """Reference solve that can be resumed."""
 
     def __init__(self, objective: Objective, theta: Any, radius: float, cost: float, short: float = 0.0, *,
                  is_safe: bool = False) -> None:
@@ -331,7 +331,8 @@ def better_point(objective: Objective, x: Any, other: Any) -> Any:
 def prediction_radius(objective: Objective, x: Any) -> float:
     """Estimate the distance from x to the minimum of a loss of rows, in units of the prediction.
 
-    It is the root mean square of the residuals; of log-odds that of the predictions, and of the largest useful ones.
+    The estimate is the root mean square of the residuals; for log-odds the root mean square of the predictions plus
+    `MAX_LOG_ODDS`.
     """
     loss, rows = objective.loss, objective.data
     if loss is not None and loss.is_quadratic:
@@ -343,7 +344,7 @@ def prediction_radius(objective: Objective, x: Any) -> float:
 
 
 def importance_sample(objective: Objective, size: int) -> Objective:
-    """Return the objective of about `size` rows drawn by leverage, or of all if there are hardly more."""
+    """Return the objective of about `size` rows drawn by leverage, or of all rows if n is at most 2 `size`."""
     rows: Any = objective.data
     if rows.n <= 2 * size:
         return objective.on(rows.sample(size)) if rows.is_chunked else objective
@@ -364,13 +365,14 @@ def suboptimality_bound(objective: Objective, x: Any, gradient: Any, distance: f
 
 
 def _l1_gap(objective: Objective, x: DoubleArray, distance: float, here: float) -> float:
-    """Bound the decrease with a penalty of l1, which has a slope where the rows have none.
+    """Bound the decrease with a penalty of l1 by the excess of the gradient over l1.
 
     With g the gradient of the mean over the rows, and v any weights, the decrease from w to v is at most
 
         g @ w + l1 sum(abs(w)) + l2 / 2 sum(w**2) - (g @ v + l1 sum(abs(v)) + l2 / 2 sum(v**2))
 
-    of which the last part is least where abs(g) exceeds l1; and l1 sum(abs(v)) is no more than the loss here.
+    where only components with abs(g) > l1 make the subtracted term negative, and l1 sum(abs(v)) is at most the
+    objective at w.
     """
     penalty, first = objective.penalty, int(objective.data.intercept)
     assert penalty is not None

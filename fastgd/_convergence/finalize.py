@@ -1,4 +1,4 @@
-"""End of a public function: it returns theta or a result, warns, or raises."""
+"""Finalize a run: return theta or a result, warn, or raise."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 def finalize(objective: Objective, options: DescentOptions, outcome: Outcome, history: pd.DataFrame | None,
              category: type[ConvergenceWarning] = ConvergenceWarning) -> Theta | DescentResult:
-    """Return theta or the DescentResult of a run; warn or raise if it did not go well."""
-    if objective.data.n > SAMPLE_ROWS:    # so that a pass is worth saving
+    """Return theta or the DescentResult of a run; warn or raise if it did not converge."""
+    if objective.data.n > SAMPLE_ROWS:    # on fewer rows a pass costs less than this call
         objective = objective.reading_both()
     try:
         assessment = assess(objective, outcome, options.tol, options.stop, options.bit_generator is not None)

@@ -11,7 +11,7 @@ from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_
 if TYPE_CHECKING:
     from fastgd._convergence.report import Cause, Report
 
-#: Columns that a message names at most.
+#: Most columns that a message names.
 MAX_NAMES = 8
 _ADVICE_BY_STEP = ("Use stop='epoch' and average=True with a decreasing learning rate, such as "
                    "alpha=fastgd.schedules.inverse_scaling(0.5, 0.75), or minimize.")
@@ -31,7 +31,7 @@ def message_of(report: Report) -> str:
 
 
 def on_order(unevenness: float) -> str:
-    """Describe rows in an order, of which stochastic descent shuffles some blocks at a time."""
+    """Warn that rows out of memory are sorted, and that stochastic descent shuffles only some blocks together."""
     return (f"the rows seem to be in an order: the means of blocks of targets differ {unevenness:.3g} times as much as "
             "by chance, and only some blocks are shuffled together. Write the data once in a random order, take "
             "average=True, or use minimize, which no order changes.")
@@ -216,7 +216,7 @@ def _stopped(report: Report) -> str:
             f"{_growth(report)}{_rate_hint(report)}")
 
 
-# Parts of messages.
+# Parts of the messages.
 
 def _hyphenated(report: Report) -> str:
     return report.loss_name.replace("_", "-")
@@ -231,7 +231,7 @@ def _with_alpha(report: Report) -> str:
 
 
 def _shorter(report: Report) -> str:
-    """Advise on steps that were too long; adaptive ones are not the user's."""
+    """Advise on steps that were too long; the user does not set adaptive ones."""
     if not report.options.is_adaptive:
         return "Use a smaller learning rate."
     if report.is_compiled:
@@ -278,9 +278,9 @@ def _more_updates(report: Report) -> str:
         return f"The learning rate is 0 at update {report.outcome.updates}: give one that is above 0."
     ways = ["Raise max_iter"] if options.is_adaptive else ["Raise max_iter", "change the learning rate"]
     if report.is_compiled and report.is_rows:
-        metric = [] if options.precondition == best else [f"precondition={best!r}"]
+        preconditioner = [] if options.precondition == best else [f"precondition={best!r}"]
         momentum = [] if options.is_adaptive or options.momentum is not None else ["momentum='nesterov'"]
-        ways += [f"use {' and '.join(metric + momentum)}"] if metric or momentum else []
+        ways += [f"use {' and '.join(preconditioner + momentum)}"] if preconditioner or momentum else []
     *others, last = ways
     comma = "," if len(others) > 1 else ""
     return f"{', '.join(others)}{comma} or {last}." if others else f"{last}."

@@ -1,6 +1,6 @@
-"""Report of a run: everything that is known of its end, as numbers, computed before any text is made.
+"""Convergence report of a run: the facts of its end, as numbers, computed before any text is made.
 
-`assess` finds the status, beyond the rule that ended the run; `report_of` adds what a message needs.
+`assess` determines the status; `report_of` adds the facts that a message needs.
 """
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from fastgd._solvers import Outcome
     from fastgd._solvers.base import Bound
 
-#: A loss that ended this many times above its start has diverged, whatever theta is.
+#: Ratio of the loss at the end to the loss at the start above which a run has diverged, even with a finite theta.
 DIVERGED = 1e6
-#: A theta beyond which a compiled loss may overflow, and which only steps that were too long lead to.
+#: A theta beyond which a compiled loss may overflow; only a divergent run reaches it.
 HUGE = 1e100
-#: Increase of the objective, relative to it, that is a rise: in a batch descent, and in a stochastic one.
+#: Relative increase of the objective that counts as growth: in a batch descent, and in a stochastic one.
 RISE, STOCHASTIC_RISE = 1e-9, 0.1
-#: The largest stable learning rate with any preconditioner: they are made for half of it to be 1.
+#: Largest stable learning rate with a preconditioner, whose scale makes half of it 1.
 MAX_PRECONDITIONED_RATE = 2.0
 #: Root mean square above which a column is unscaled.
 UNSCALED = 3.0
 
 
 class Growth(NamedTuple):
-    """Objective at the start and at the end of a run that went up, and if it grew a millionfold."""
+    """Objective at the start and at the end of a run that increased it; `is_huge` if it grew a millionfold."""
 
     began: float
     ended: float
@@ -47,10 +47,10 @@ class Growth(NamedTuple):
 class Cause(NamedTuple):
     """Reason why a run cannot go on, with the thetas and values that show it.
 
-    The kind is "start" where the loss is not finite at the start, "gradient" where a Python gradient is not finite at
-    theta, "beside" where a loss is not finite beside theta, "loss" where it is not at theta, "endless" where it
-    decreased from the start to a huge theta, "no root" where a gradient without a loss kept its sign that far, "uphill"
-    where the loss rises along the negative gradient.
+    The kind is "start" if the loss is not finite at the start, "gradient" if a Python gradient is not finite at theta,
+    "beside" if the loss is finite at theta and not beside it, "loss" if the loss is not finite at theta, "endless" if
+    the loss decreased from the start to a huge theta, "no root" if a gradient without a loss has the same sign at a
+    huge theta, "uphill" if the loss rises along the negative gradient.
     """
 
     kind: Literal["start", "gradient", "beside", "loss", "endless", "no root", "uphill"]
@@ -65,21 +65,20 @@ class Assessment(NamedTuple):
     Attributes
     ----------
     status : int
-        That of the outcome, or STALLED if the last step was short where a step on the whole data is not (a stochastic
-        step may be short because its point happens to lie near theta), if the rate fell to 0 too soon, if the loss of a
-        linear model is higher than at the start or materially lower elsewhere, or if it may be farther above its least
-        than was asked for; or NOT_FINITE if it grew without bound.
+        Status of the outcome; STALLED if the last stochastic step was short where a step on all data is not, if the
+        learning rate fell to 0 too soon, if the loss of a linear model is higher than at the start or materially lower
+        at another point, or if the bound on its suboptimality is above the tolerance; NOT_FINITE if the loss grew
+        without bound.
     growth : Growth or None
-        If the loss of a linear model is higher than at the start.
+        Growth of the loss of a linear model from the start to the end, if it grew.
     better : BetterPoint or None
-        If the loss is materially lower elsewhere.
+        Point where the loss is materially lower, if one was found.
     has_sign_labels : bool
-        True if it converged to an answer without meaning, because the targets are labels -1 and 1 and no probabilities.
+        True if the result has no meaning, because the targets are labels -1 and 1 and the loss takes probabilities.
     is_separable : bool
-        True if there is no minimum, because the rows of the two classes are linearly separable, or all points are of
-        one class.
+        True if no minimum exists, because the two classes are linearly separable, or all points are of one class.
     edge : float, ndarray or None
-        If the loss is not finite where the run ended: the last theta on the way from the start where it is.
+        Last theta on the line from the start to the end at which the loss is finite, if it is not finite at the end.
     """
 
     status: int
@@ -95,7 +94,7 @@ _CONVERGED = Assessment(CONVERGED)
 
 def assess(objective: Objective, outcome: Outcome, tol: float, stop: str = "step",
            is_stochastic: bool = False) -> Assessment:
-    """Find the status of a run."""
+    """Determine the status of a run, and the facts that decide it."""
     is_rows, status, growth = objective.data.is_rows, outcome.status, None
     x = outcome.theta if status == CONVERGED and outcome.average is None else outcome.x
     if is_rows and status != NOT_FINITE:
@@ -118,7 +117,7 @@ def assess(objective: Objective, outcome: Outcome, tol: float, stop: str = "step
     if is_stochastic and stop != "loss" and not outcome.full_step < tol:
         return Assessment(STALLED)
     if is_rows and objective.loss is not None and not math.isfinite(objective.value(x)):
-        return Assessment(NOT_FINITE)    # where theta is so large that a step is lost in its rounding
+        return Assessment(NOT_FINITE)    # theta is so large that its rounding absorbs each step
     if not is_rows and objective.loss is not None and not -HUGE < x < HUGE and not math.isfinite(objective.value(x)):
         return Assessment(STALLED, edge=_edge(objective, outcome.start, x))
     better = find_better_point(objective, x, outcome.start, tol, stop == "loss")
@@ -145,7 +144,7 @@ def _edge(objective: Objective, start: Any, x: Any) -> Any:
 
 
 def _assess_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Assessment:
-    """Assess a run whose rate fell to 0: a step at the largest rate must be short too, or nothing material is left."""
+    """Assess a run whose rate fell to 0 as converged if no better point exists, or if any step would be short."""
     gradient = max_abs(objective.gradient(outcome.x))
     has_loss = objective.loss is not None and math.isfinite(objective.value(outcome.x))
     if gradient == 0 or (gradient * outcome.fastest < tol and not has_loss):
@@ -157,8 +156,8 @@ def _assess_at_rest(objective: Objective, outcome: Outcome, tol: float) -> Asses
 def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> Growth | None:
     """Measure the growth of the objective from one theta to the other; None if it did not rise.
 
-    It is relative to the objective at theta 0 where that is larger. A sample of the rows comes first: it tells a
-    descent that went well for less than a pass over all.
+    The growth is relative to the larger of the objectives at `start` and at theta 0. A decrease on a sample of the rows
+    saves the passes over all rows.
     """
     if objective.loss is not None and objective.data.n > 2 * SMALL_SAMPLE_ROWS:
         began, ended = objective.values([start, end], SMALL_SAMPLE_ROWS)
@@ -179,33 +178,33 @@ class Report:
     Attributes
     ----------
     options, outcome, assessment
-        Of the run. The options have its rule.
+        Options, Outcome and Assessment of the run.
     step : float
-        The length of the last step, as the rule measures it.
+        Length of the last step, in the units of the stopping rule.
     loss_name, reported_name : str
         Names of the loss that was minimised and of the one that was reported.
     is_rows, is_compiled, has_python_loss : bool
-        Of the objective; `is_compiled` of the loss that was minimised.
+        Facts of the objective; `is_compiled` refers to the loss that was minimised.
     value, gradient_size : float
-        The minimised loss at the answer, and the largest component of the gradient there; NaN where no message has it.
+        Minimised loss and largest component of the gradient at the result; NaN if no message needs them.
     is_lost : bool
-        True if the loss is not finite at the answer, of a run that could not notice.
+        True if the loss overflows at the start and at the result.
     cause : Cause or None
     columns : tuple of str
-        Names of the columns that are constant or determine each other.
+        Names of the columns that are constant or collinear.
     largest_target : float
     target_range : tuple of float, or None
-        The targets, or their mean, outside those for which the loss has a meaning; (allowed, allowed, found, found).
+        Range of the targets for which the loss is defined, and range of the targets or of their mean, if outside.
     stable_rate : float or None
-        The largest stable learning rate, where the run used more or went up.
+        Largest stable learning rate, if the run used a larger one or increased the loss.
     unscaled : tuple of (str, float)
-        Columns of a large root mean square where the run went up, and that.
+        Columns of a large root mean square, with it, if the run increased the loss.
     better_preconditioner : str
-        The best one that can be used.
+        Best preconditioner for the objective.
     batch_passes : int or None
-        Passes over the data that batch descent would take, where a stochastic run made more.
+        Passes over the data that batch descent would take, if a stochastic run made more.
     rounding, rounding_of_theta : float
-        Rounding of a Python loss whose differences were descended on, and what it leaves of theta; 0 where it is none.
+        Rounding of a coarse Python loss without a gradient, and the error of theta from it; 0 for other losses.
     """
 
     options: DescentOptions
@@ -232,12 +231,12 @@ class Report:
 
     @property
     def status(self) -> int:
-        """One of the numbers in `fastgd.results`."""
+        """Status code of `fastgd.results`."""
         return self.assessment.status
 
     @property
     def bound(self) -> Bound | None:
-        """Bound of a run on smoothed versions of a loss with kinks."""
+        """Bound on the suboptimality of a run on smoothed versions of a loss with kinks."""
         return self.outcome.bound
 
     @property
@@ -247,13 +246,13 @@ class Report:
 
 
 def report_of(objective: Objective, options: DescentOptions, outcome: Outcome, assessment: Assessment) -> Report:
-    """Compute what the message of a run needs."""
+    """Compute the facts that the message of a run needs."""
     with np.errstate(all="ignore"):
         return _Facts(objective, options, outcome, assessment).report()
 
 
 class _Facts:
-    """Computation of a Report; a fact that costs a pass is computed where its message has it."""
+    """Computation of a Report; a fact that costs a pass is computed only if its message needs it."""
 
     def __init__(self, objective: Objective, options: DescentOptions, outcome: Outcome,
                  assessment: Assessment) -> None:
@@ -286,7 +285,7 @@ class _Facts:
         return "loss" if self.objective.loss is None else self.objective.loss.__name__
 
     def _is_lost(self) -> bool:
-        """Return True if the loss overflows at the start and at the end, where huge targets let it."""
+        """Return True if huge targets make the loss overflow at the start and at the end."""
         objective = self.objective
         if self.status not in (LIMIT_REACHED, STALLED) or objective.loss is None:
             return False
@@ -303,7 +302,7 @@ class _Facts:
         return None
 
     def _cause_of_divergence(self) -> Cause | None:
-        """Find what made theta infinite or NaN where that was not the learning rate."""
+        """Find the cause of an infinite or NaN theta; None if it was the learning rate."""
         objective, start, last = self.objective, self.outcome.start, self.outcome.previous
         if objective.loss is not None and max_abs(start) <= _largest(objective) and not math.isfinite(
                 objective.value(start)):
@@ -325,7 +324,7 @@ class _Facts:
         return Cause("endless", last, ended, began) if ended < began else None
 
     def _uphill(self) -> Cause | None:
-        """Find out if short steps along the negative gradient go up from the start."""
+        """Return the cause "uphill" if short steps along the negative gradient from the start increase the loss."""
         objective, start = self.objective, self.outcome.start
         gradient: Any = objective.gradient(start)
         if objective.has_differences or not is_finite(gradient) or not max_abs(gradient):
@@ -352,7 +351,7 @@ class _Facts:
         return tuple(names[k] for k in self.outcome.collinear)
 
     def _target_range(self) -> tuple[float, float, float, float] | None:
-        """Return the targets, or their mean, where the loss has no meaning for them, and perhaps no minimum."""
+        """Return the allowed and the found range of targets, or of their mean, if the loss is not defined for them."""
         loss, data = self.objective.loss, self.objective.data
         if self.status != LIMIT_REACHED or loss is None or loss.target_range == (-math.inf, math.inf):
             return None
@@ -364,10 +363,10 @@ class _Facts:
         return None if least < mean < most else (least, most, mean, mean)
 
     def _stable_rate(self) -> float | None:
-        """Find the largest stable learning rate, in the units of the run, where the run used more or went up."""
+        """Compute the largest stable learning rate, in units of the run; None unless the run exceeded it or went up."""
         objective, precondition = self.objective, self.options.precondition
         if (objective.data.is_rows and not self.went_up) or self.status == CONVERGED:
-            return None    # it would take passes over X
+            return None    # because its computation takes passes over X
         loss = objective.loss
         stable = (objective.stable_rate(self.options.is_stochastic)
                   if precondition is None or loss is None or loss.max_stable_alpha is None
@@ -389,7 +388,7 @@ class _Facts:
         return "scale" if has_l1 or data.n_parameters - data.intercept > MAX_GRAM_COLUMNS else "gram"
 
     def _batch_passes(self) -> int | None:
-        """Count the passes that batch descent would take, where a stochastic run that can be improved made more."""
+        """Estimate the passes that batch descent would take; None unless a stochastic run made more."""
         options, assessment = self.options, self.assessment
         is_plain = self.status == CONVERGED and self.outcome.moved is not None and options.stop == "epoch"
         is_short = self.status in (LIMIT_REACHED, STALLED) and assessment.growth is None and assessment.edge is None

@@ -1,17 +1,17 @@
 """Data of a fit: points or rows with targets and weights, in memory, in chunks of files or on dask workers.
 
-The data of the constant model predict theta itself, those of the linear model X @ theta. Both kinds have
+The prediction of the constant model is theta itself, that of the linear model X @ theta. Both kinds of data have
 
     n, n_parameters, dtype      number of points or rows, number of components of theta, type of the points or of X
     is_rows, is_chunked         True for the linear model; True for data that are not in memory together
     parameter_names, names      names of the components of theta, and of the columns if they have any
     intercept                   True if theta[0] is an intercept
     reads                       passes and bytes read so far, None for data in memory
-    extremes, has_signs         the least and the largest target; True if all are -1 or 1, and some -1
+    extremes, has_signs         the least and the largest target; True if all targets are -1 or 1, and some -1
     is_weighted, largest_weight facts of the weights, whose mean is 1
     theta(value, name)          check `value` and convert it to a theta
     mean(mean, theta, threads)  a compiled loss or gradient at one theta
-    means(mean, thetas, threads)  the same at several thetas
+    means(mean, thetas, threads)  a compiled loss or gradient at several thetas
     value_and_slope(loss, theta, threads)  a compiled loss and its gradient at one theta, in one pass
     total(sums, most, threads)  the pairwise sum of a function of data in memory and of a subtree
     map_slices(function, threads)  a function of data in memory and of a slice, for one slice after another
@@ -24,8 +24,8 @@ and those in memory
     call(function, role)        a Python function as a function of theta and of a part
     shuffle_buffer(dataset, in_place)  the array that stochastic descent shuffles, and whose slices are parts
 
-The kernels take data in memory; chunked data are descended on by their means. Functions for `total` and `map_slices`
-can be pickled, as the data may be on another machine. Points and rows of weight 0 are left out.
+Kernels update theta on data in memory; descent on chunked data uses their means. Functions for `total` and `map_slices`
+must be picklable, because the data may be on another machine. Points and rows of weight 0 are left out.
 """
 from __future__ import annotations
 

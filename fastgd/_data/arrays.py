@@ -49,25 +49,25 @@ if TYPE_CHECKING:
     from fastgd._data import ModelData
     from fastgd._types import CompiledMean, DoubleArray, FloatArray, Integers, R
 
-#: Rows that tell how far a loss is from the least, and rows that tell whether it rose.
+#: Rows of a sample for the suboptimality of a loss, and of one for its growth.
 SAMPLE_ROWS, SMALL_SAMPLE_ROWS = 4096, 512
-#: A function of data in memory and of a part of them.
+#: Function of data in memory and of a part of them.
 OfPart: TypeAlias = "Callable[[Any, slice], R]"
 #: Names by which a Python function may take its targets.
 _NAMES_OF_TARGETS = ("y", "dataset", "y_vals", "targets")
-#: Evaluations in a part of several threads, and parts of many points for each thread: so many parts that threads end
-#: together, and no more, as between two parts they wait for each other.
+#: Evaluations in a part of several threads, and parts of many points for each thread: enough that threads end together,
+#: and few, because threads wait for each other between two parts.
 POINTS_OF_A_PART, PARTS_OF_A_THREAD = 2**17, 8
 #: Points in a slice of a pass that counts: 5 ms where a bucket is found for each.
 SLICE_OF_EACH = 2**20
-#: Thetas that pass over the points together: enough to read them once, few enough to keep the buffers small.
+#: Thetas that share a pass over the points: enough to read them once, few enough to keep the buffers small.
 THETAS_AT_ONCE = 64
 
 
 def normalize_weights(weights: DoubleArray | None, *arrays: NDArray[Any]) -> tuple[DoubleArray | None, tuple[Any, ...]]:
     """Divide checked weights by their mean and drop weights of 0, with their rows of all arrays; None if all are equal.
 
-    The weighted mean of a loss is then the sum of weight times loss over the number of rows.
+    With such weights the weighted mean of a loss is sum(w * loss) / n.
     """
     if weights is None:
         return None, arrays
@@ -77,7 +77,7 @@ def normalize_weights(weights: DoubleArray | None, *arrays: NDArray[Any]) -> tup
     most = weights.max()
     if weights.min() == most:
         return None, arrays
-    relative = weights / most    # whose sum cannot overflow
+    relative = weights / most    # the sum of these cannot overflow
     return np.divide(relative, column_sums(relative[:, None])[0] / relative.size), arrays
 
 
@@ -102,7 +102,7 @@ class ArrayData:
 
     @property
     def extremes(self) -> tuple[float, float]:
-        """The least and the largest target."""
+        """Least and largest target."""
         return float(self.targets.min()), float(self.targets.max())
 
     @property
@@ -180,7 +180,7 @@ class AnyLinearModelData:
               threads: ThreadPool = SERIAL) -> DoubleArray:
         """Compute a compiled loss at m thetas, shape (m,), or a compiled gradient, shape (m, n_parameters)."""
         threads = self._useful(threads)
-        # X is read from memory once if the thetas pass over a part of it together. Threads wait for each other between
+        # X is read from memory once if the thetas share a pass over a part of it. Threads wait for each other between
         # two calls of the kernel, so with several threads a call should take long.
         numbers = PART_NUMBERS if len(thetas) == 1 or threads.count > 1 else CACHED_NUMBERS
         together = mean.at_once // (len(thetas) * max(1, self.p // 4))
@@ -196,7 +196,7 @@ class AnyLinearModelData:
 
 
 class LinearModelData(ArrayData, AnyLinearModelData):
-    """Checked rows in memory: X as a C-contiguous float array, the caller's own if possible, and a target for each row.
+    """Checked rows in memory: X as a C-contiguous float array, without a copy if possible, and a target for each row.
 
     A part is an index of rows, a slice or an array; stochastic descent shuffles such an array.
     """
@@ -389,7 +389,7 @@ class AnyConstantModelData:
 class ConstantModelData(ArrayData, AnyConstantModelData):
     """Points in a contiguous array; `dataset` is the caller's own object, which Python functions get.
 
-    With is_checked=False each pass raises ValueError if a point is not finite.
+    If not `is_checked`, each pass raises ValueError for a point that is not finite.
     """
 
     def __init__(self, dataset: Any, targets: FloatArray, weights: DoubleArray | None = None, *,
@@ -471,14 +471,14 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
                 raise ValueError("in_place=True needs a writable contiguous float32 or float64 array. "
                                  "Got a read-only array; pass a copy, or leave in_place=False.")
             return targets
-        return copied(targets, targets.dtype)    # the report and the result need them in their order
+        return copied(targets, targets.dtype)    # the report and the result need the points in their order
 
     def sample(self, size: int) -> ConstantModelData:
-        """Return itself, as a pass over the points costs little."""
+        """Return self: a sample would save little, because a pass over the points is cheap."""
         return self
 
     def draw(self, size: int) -> ConstantModelData:
-        """Draw `size` points with replacement, from a fixed seed; return itself if n is at most 2 `size`."""
+        """Draw `size` points with replacement, from a fixed seed; return self if n is at most 2 `size`."""
         if self.n <= 2 * size:
             return self
         places = np.random.default_rng(0).integers(0, self.n, size)
@@ -518,8 +518,8 @@ def means_over(mean: CompiledMean, thetas: FloatArray, targets: FloatArray, thre
                weights: FloatArray | None = None, *, check: bool, values: int | None = None) -> FloatArray:
     """Compute means over `targets` at a few `thetas` of their dtype; ValueError if `check` and a target is not finite.
 
-    Weights have the mean 1. The loss is computed at the first `values` thetas and its slope at the others; with None
-    all are of the kind of `mean`.
+    Weights have the mean 1. The loss is computed at the first `values` thetas and its slope at the others; without
+    `values` the loss or the slope, whichever `mean` is, is computed at all thetas.
     """
     n = targets.size
     if values is None:

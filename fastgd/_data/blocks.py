@@ -497,7 +497,7 @@ def _own_copies(arrays: dict[str, FloatArray], parts: dict[str, Any]) -> tuple[d
 
 
 def _is_new(array: FloatArray, part: Any) -> bool:
-    """True if an array is known to share no memory with the part that it was made from."""
+    """Return True if an array certainly shares no memory with the part from which it was made."""
     is_known = isinstance(part, np.ndarray) or (array.ndim == 2 and frame_of(part, "X") is not None)
     return is_known and array.base is None and array is not part
 

@@ -1,7 +1,7 @@
 """Data in chunks that are not in memory together, whose sums have the bits of one array.
 
 In a pass each chunk returns the sums over the largest subtrees of the pairwise sum that lie in it, and the rows of the
-leaves that its ends cut. Here the leaves are put together and summed, and all sums are added in the order of the tree.
+leaves that its ends cut. This module assembles and sums the cut leaves, and adds all sums in the order of the tree.
 The result is bit-identical for any partition of the data and any number of workers. Rows of weight 0 are left out of
 the tree.
 """
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
     from fastgd._types import CompiledMean, DoubleArray, FloatArray, IndexArray, Integers, R
 
-#: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed;
-#: they are made at 11 GB/s, where a checksum of all bytes makes 3.4.
+#: Sums of the numbers of a block that are compared with those of the first pass: a prime, so that columns are mixed.
+#: They are computed at 11 GB/s, a checksum of all bytes at 3.4 GB/s.
 SUMS_COMPARED = 509
 
 
@@ -99,12 +99,12 @@ class Chunks(Protocol):
     def map(self, function: Callable[[Chunk], R]) -> Iterator[R]:
         """Yield `function(chunk)` for the chunks in order, in one pass.
 
-        SourceError where a chunk cannot be read or has changed. Remote chunks take a second argument, `places`.
+        SourceError if a chunk cannot be read or has changed. Remote chunks take a second argument, `places`.
         """
         ...
 
     def close(self) -> None:
-        """Free what is kept between passes; a further pass reads the data again."""
+        """Release the chunks that are stored between passes; a further pass reads the data again."""
         ...
 
 
@@ -121,7 +121,7 @@ class ChunkStatistics(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """Conversion of a chunk to data in memory that are a part of the whole."""
+    """Conversion of a chunk to data in memory, a part of all rows."""
 
     starts: tuple[int, ...]    # rows before each chunk, and in all
     intercept: bool
@@ -178,7 +178,7 @@ class WeightsAdapter(NamedTuple):
 
 
 AnyAdapter: TypeAlias = Adapter | WeightsAdapter
-#: The end of a subtree with its sum, or of a leaf with those of its rows that are in one chunk.
+#: End of a subtree with its sum, or end of a leaf with its rows in one chunk.
 _Partial: TypeAlias = "tuple[int, FloatArray | Chunk | None]"
 
 
@@ -308,7 +308,7 @@ class _ChunkedData:
 
     @property
     def extremes(self) -> tuple[float, float]:
-        """The least and the largest target."""
+        """Least and largest target."""
         return self._least, self._most
 
     @property
@@ -477,7 +477,7 @@ class ChunkedLinearModelData(_ChunkedData, AnyLinearModelData):
 
 
 def scan_chunks(chunks: Chunks, fit_intercept: bool) -> ChunkedConstantModelData | ChunkedLinearModelData:
-    """Compute the statistics of all chunks in a first pass and return the data that they are."""
+    """Compute the statistics of all chunks in a first pass; return the chunked data."""
     statistics = list(chunks.map(scan_chunk))
     if statistics[0].p:
         return ChunkedLinearModelData(chunks, statistics, fit_intercept)

@@ -36,7 +36,7 @@ _ROWS_OF = {"X": "rows of X", "dataset": "points of dataset", "sample_weight": "
 
 
 class ChunkTasks(NamedTuple):
-    """Tasks that return the chunks, without chunks that are known to be empty."""
+    """Tasks that return the chunks, without the chunks of length 0."""
 
     numbers: list[int]    # index of each chunk in the dask collection
     tasks: list[Any]    # delayed objects: a Chunk, None if it is empty, or the error that refuses it
@@ -568,7 +568,7 @@ class DaskChunks:
         self._checksums: dict[int, int] = {}    # of the first pass, by number of chunk
 
     def map(self, function: Callable[[Chunk], R], places: Sequence[int] | None = None) -> Iterator[R]:
-        """Compute `function(chunk)` for the chunks in order, or for those at `places` alone after a first pass."""
+        """Compute `function(chunk)` for the chunks in order, or after a first pass only for those at `places`."""
         answers = self._where.answers(function, places)
         requests = self._where.numbers if places is None else [self._where.numbers[place] for place in places]
         for number, found in zip(requests, answers, strict=True):

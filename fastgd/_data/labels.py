@@ -20,7 +20,7 @@ class Labels(NamedTuple):
     classes: NDArray[Any] | None = None    # sorted distinct labels; None in the pass that finds them
 
     def check(self, values: Any) -> NDArray[Any]:
-        """Return the labels, once the classes are known their class indices in float64.
+        """Return the labels in the first pass, later their class indices in float64.
 
         Raises TypeError or ValueError if labels are masked, two-dimensional, missing or of no known class.
         """

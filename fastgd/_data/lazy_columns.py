@@ -49,7 +49,7 @@ def check_cache(cache: str | os.PathLike[str] | None) -> str | None:
 
 
 class Lazy:
-    """Data that are not in memory; numpy must not convert them to a sequence or an object."""
+    """Data that are not in memory, and that numpy must not convert to a sequence or an object."""
 
     is_lazy = True
 
@@ -76,13 +76,13 @@ class Table(Lazy):
     __iter__: Any = None    # without it Python would try table[0], table[1], ...
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
-        """Raise ValueError for a name that is known to be of no column or of several."""
+        """Raise ValueError for a name of no column or of several, if the names are known before a read."""
 
     def _check_numbers(self, names: Sequence[str]) -> None:
-        """Raise TypeError for a column that is known not to be numeric."""
+        """Raise TypeError for a column that is not numeric, if its type is known before a read."""
 
     def _whole(self) -> ColumnRoles:
-        """Return the columns to read if the table is passed as `dataset` alone."""
+        """Return the columns to read for a table that is passed as `dataset` without X."""
         return ColumnRoles()
 
     def _read(self, roles: ColumnRoles) -> Generator[RawBlock]:
@@ -95,7 +95,7 @@ class Table(Lazy):
 
 
 class Selection(Lazy):
-    """A column of a table, or several columns."""
+    """Selection of one or several columns of a table."""
 
     def __init__(self, table: Table, names: str | tuple[str, ...]) -> None:
         self.table, self.names = table, names

@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 #: Seconds that a pass which ends early waits for its reader: half of the 0.1 s in which Ctrl-C is answered.
 SECONDS_FOR_READER = 0.05
-#: Follows the last item.
+#: Marker after the last item.
 _END = object()
 
 
 class Prefetch(Iterator[T], Generic[T]):
     """Items of a generator, in order, of which the next is read once `request` or `next` is called.
 
-    `request` means that the generator may overwrite the last item, so there are two items at most. The generator is
-    closed in the thread that runs it.
+    After `request` the generator may overwrite the last item, so that at most two items exist. The generator is closed
+    in the thread that runs it.
     """
 
     def __init__(self, items: Generator[T]) -> None:
@@ -54,7 +54,7 @@ class Prefetch(Iterator[T], Generic[T]):
         return found
 
     def close(self) -> bool:
-        """Ask the thread to end and return True if it did; a thread in a long read ends after it."""
+        """Stop the thread and return True if it has ended; a thread in a long read ends after the read."""
         self._requests.put(False)
         self.thread.join(SECONDS_FOR_READER)
         return not self.thread.is_alive()

@@ -20,8 +20,8 @@ def sample_by_leverage(data: AnyLinearModelData, shift: DoubleArray, sizes: Doub
     """Sample about `size` rows by leverage, weighted so that means are unbiased; None if no row is drawn.
 
     With z = (x - shift) / sizes a row of weight w is drawn with a probability proportional to w (1 + mean(z**2)) / 2,
-    whose mean is 1: all rows are drawn that carry a rare dummy. The draw depends on the number of the row alone, not on
-    how the data are cut.
+    whose mean is 1: all rows with a rare dummy are drawn. The draw depends on the index of the row and on no partition
+    of the data.
     """
     found = data.map_slices(functools.partial(_draw_rows, shift, sizes, size / data.n))
     X, targets, weights = (np.concatenate(each) for each in zip(*found, strict=True))
@@ -67,8 +67,8 @@ def _draw_rows(shift: DoubleArray, sizes: DoubleArray, share: float, data: Linea
 def _uniform(numbers: IndexArray) -> DoubleArray:
     """Hash whole numbers to pseudo-random numbers in [0, 1].
 
-    The mixing of SplitMix64 (G. L. Steele, D. Lea and C. H. Flood, "Fast splittable pseudorandom number generators",
-    OOPSLA 2014).
+    The hash is the mixing function of SplitMix64 (G. L. Steele, D. Lea and C. H. Flood, "Fast splittable pseudorandom
+    number generators", OOPSLA 2014).
     """
     bits = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

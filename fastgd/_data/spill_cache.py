@@ -89,7 +89,7 @@ def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FloatArr
 
 
 class Cache:
-    """Cache of one choice of columns; ValueError if the folder holds files of another kind."""
+    """Cache of one selection of columns; ValueError if the folder holds files of another kind."""
 
     def __init__(self, folder: str, choice: Any) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Compiled loops over contiguous float arrays; they know no files, print nothing and allocate nothing.
+"""Compiled loops over contiguous float arrays, which read no files, print nothing and allocate nothing.
 
 Kernels that loop over points or rows are built for several levels of CPUs, each in a folder named after the level. The
 folder of the level in use, then those of lower levels, stand before this folder on the package's path, so that each
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> NoReturn:
 
 
 def _levels() -> list[str]:
-    """Levels that this CPU supports and that were built, the best one last."""
+    """List the levels that this CPU supports and that were built, the best one last."""
     from fastgd._kernels import cpu
 
     known = [f"v{number}" for number in range(3, cpu.x86_level() + 1)]
@@ -34,7 +34,7 @@ def _levels() -> list[str]:
 
 
 def _chosen() -> str:
-    """The level that FASTGD_CPU names, or the best one; ValueError if it is not available."""
+    """Return the level that FASTGD_CPU names, or the best one; ValueError if it is not available."""
     wanted = os.environ.get("FASTGD_CPU")
     if not wanted:
         return levels[-1]
@@ -42,12 +42,12 @@ def _chosen() -> str:
         raise ValueError("The environment variable FASTGD_CPU must be 'baseline', 'v3' or 'v4', or not set. "
                          f"Got {wanted!r} instead.")
     if wanted not in levels:
-        raise ValueError(f"The environment variable FASTGD_CPU asks for {wanted!r}, which this CPU does not have or "
+        raise ValueError(f"The environment variable FASTGD_CPU names {wanted!r}, which this CPU does not have or "
                          f"this build of fastgd does not. Allowed here: {', '.join(map(repr, levels))}.")
     return wanted
 
 
-#: Levels that FASTGD_CPU may name here, and the level in use.
+#: Levels that FASTGD_CPU may name on this machine, and the level in use.
 levels = _levels()
 level = _chosen()
 __path__[:0] = [os.path.join(os.path.dirname(__file__), each) for each in levels[levels.index(level):0:-1]]

@@ -11,11 +11,11 @@ class Starts:
         endings: IndexArray, tol: float,
     ) -> None: ...
 
-# loss, targets, steps, alphas, thetas -> updates, whether the last was short
+# loss, targets, steps, alphas, thetas -> updates, True if the last was short
 batch: Fused[[KernelLoss, FloatArray, NumberSteps, DoubleArray, DoubleArray], tuple[int, bool]]
 
 # loss, targets, starts, alphas, done, may_repeat, scratch -> still running
 batch_many: Fused[[KernelLoss, FloatArray, Starts, DoubleArray, int, bool, FloatArray], int]
 
-# loss, points, visits, steps, alphas, thetas -> updates, whether the last was short
+# loss, points, visits, steps, alphas, thetas -> updates, True if the last was short
 stochastic: Fused[[KernelLoss, FloatArray, Visits, NumberSteps, DoubleArray, DoubleArray], tuple[int, bool]]

@@ -23,7 +23,7 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
 
     Returns
     -------
-    (updates, whether the last was short)
+    (updates, True if the last was short)
     """
     cdef Py_ssize_t n = targets.shape[0], k = 0, limit = alphas.shape[0]
     cdef real theta = <real> steps.theta, before = theta
@@ -38,7 +38,7 @@ def batch(Loss loss, const real[::1] targets not None, NumberSteps steps not Non
             what = step_status(&how, before, theta)
             thetas[k] = theta
             k += 1
-    # A start beyond float32 stays as it was given.
+    # A start beyond float32 is returned unrounded.
     steps.previous = before if k > 1 else steps.theta
     steps.theta = theta
     return k, what == WAS_SHORT
@@ -170,7 +170,7 @@ def stochastic(Loss loss, real[::1] points not None, Visits visits not None, Num
 
     Returns
     -------
-    (updates, whether the last was short)
+    (updates, True if the last was short)
     """
     cdef Py_ssize_t limit = alphas.shape[0], done = 0, made, budget = SWAPS_AT_ONCE
     cdef real theta = <real> steps.theta, before = theta

@@ -18,13 +18,13 @@ sums: Fused[[KernelLoss, bool, bool, FloatArray, RowTargets, int, int, DoubleArr
 # X, theta, intercept, start, stop, out
 predictions: Fused[[FloatArray, DoubleArray, bool, int, int, DoubleArray], None]
 
-# loss, X, rows, steps, alphas, thetas -> updates, whether the last was short
+# loss, X, rows, steps, alphas, thetas -> updates, True if the last was short
 batch: Fused[[KernelLoss, FloatArray, RowTargets, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]
 
 def batch_squared(
     gram: DoubleArray, moment: DoubleArray, steps: ArraySteps, alphas: DoubleArray, thetas: DoubleArray,
 ) -> tuple[int, bool]: ...
 
-# loss, X, rows, order, visits, steps, alphas, thetas -> updates, whether the last was short
+# loss, X, rows, order, visits, steps, alphas, thetas -> updates, True if the last was short
 stochastic: Fused[
     [KernelLoss, FloatArray, RowTargets, IndexArray, Visits, ArraySteps, DoubleArray, DoubleArray], tuple[int, bool]]

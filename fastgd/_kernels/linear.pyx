@@ -38,7 +38,7 @@ cdef struct model:
 
 @cython.final
 cdef class RowTargets:
-    """Targets of the rows, whether theta[0] is an intercept, and weights of mean 1, or None for equal weights."""
+    """Targets of the rows; `intercept`, True if theta[0] is one; weights of mean 1, or None for equal weights."""
     cdef const double[::1] targets
     cdef const double[::1] weights
     cdef readonly bint intercept
@@ -305,7 +305,7 @@ def batch(Loss loss, const real[:, ::1] X not None, RowTargets rows not None, Ar
 
     Returns
     -------
-    (updates, whether the last was short)
+    (updates, True if the last was short)
     """
     cdef Py_ssize_t n = X.shape[0], p = X.shape[1], q = p + rows.intercept, k = 0, j, limit = alphas.shape[0]
     cdef int what = WENT_ON
@@ -420,7 +420,7 @@ def stochastic(Loss loss, const real[:, ::1] X not None, RowTargets rows not Non
 
     Returns
     -------
-    (updates, whether the last was short)
+    (updates, True if the last was short)
     """
     cdef Py_ssize_t n = X.shape[0], p = X.shape[1], q = p + rows.intercept, limit = alphas.shape[0], done = 0, made
     cdef Py_ssize_t budget = SWAPS_AT_ONCE

@@ -1,11 +1,11 @@
-"""THE one place where the maths of a loss is written.
+"""Formulas of the losses, each written once.
 
 A loss is a final class with two inline methods of one prediction and one target:
 
     value(prediction, target)   the loss at one point
     slope(prediction, target)   its derivative with respect to the prediction, up to `slope_factor`
 
-The mean slope over points is ``slope_factor * mean(slope)``. The factor is there because a textbook
+The mean slope over points is ``slope_factor * mean(slope)``. The factor exists because a textbook
 multiplies the mean by it and not each point (-2 for the squared error), which differs in the last bits.
 The arithmetic is done in the type of the data, in the order in which `fastgd.reference` writes it, so that
 the bits agree; a literal is cast, because C computes `float + 12.0` in double. exp, tanh and log are always computed in
@@ -36,14 +36,14 @@ cdef inline real with_sign_of(real magnitude, real x) noexcept nogil:
 
 
 cdef inline real excess_below(real half_width, real steepness, real distance) noexcept nogil:
-    # What smoothing adds at this distance from a breakpoint, max(half_width - distance, 0)**2 / (2 half_width).
+    # Increase by smoothing at this distance from a breakpoint, max(half_width - distance, 0)**2 / (2 half_width).
     cdef real inside = half_width - distance
     inside = <real> 0 if inside < 0 else inside
     return inside * (inside * steepness) / <real> 2
 
 
 cdef inline real clamped(real x, real most) noexcept nogil:
-    # Between -most and most; a NaN stays a NaN, and compilers see a minimum and a maximum.
+    # Clip to [-most, most]; a NaN stays a NaN, and compilers find a minimum and a maximum.
     x = most if most < x else x
     return -most if -most > x else x
 
@@ -181,7 +181,7 @@ cdef class SmoothedPiecewiseLinear:
     cdef double weight
 
     cdef inline real value(self, real prediction, real target) noexcept nogil:
-        # The nonsmooth loss, whose bits it keeps far from the breakpoints, and what smoothing its two breakpoints adds.
+        # The nonsmooth loss, with its bits far from the breakpoints, plus the increase by smoothing two breakpoints.
         cdef real r = target - prediction, a = absolute(r)
         cdef real epsilon = <real> self.epsilon, h = <real> self.half_width, steepness = <real> self.steepness
         cdef real beyond = a - epsilon

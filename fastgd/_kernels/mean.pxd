@@ -33,7 +33,7 @@ cdef inline void prefetch(const void* address) noexcept nogil:
 
 
 cdef inline void prefetch_far(const void* address) noexcept nogil:
-    # To the second cache, which holds more requests than the first.
+    # Prefetch to the second-level cache, which holds more requests than the first-level cache.
     prefetch_to(address, 2)
 
 

@@ -1,6 +1,6 @@
 from fastgd._types import FloatArray, Fused, KernelLoss
 
-# loss, values, targets, weights, thetas, check, out, scratch -> whether the targets are finite, if that is checked
+# loss, values, targets, weights, thetas, check, out, scratch -> False if `check` finds a target that is not finite
 sums: Fused[[KernelLoss, int, FloatArray, FloatArray | None, FloatArray, bool, FloatArray, FloatArray], bool]
 
 # loss, slope, targets, weights, theta, check -> the mean, None if the targets are found not to be finite

@@ -140,7 +140,7 @@ def divide(Loss loss, Py_ssize_t values, real[::1] totals not None, Py_ssize_t n
 
 
 def is_finite(const real[::1] values not None):
-    """Whether no value is NaN or infinite."""
+    """Return True if no value is NaN or infinite."""
     cdef Py_ssize_t start, n = values.shape[0]
     cdef bint finite = True
     with nogil:

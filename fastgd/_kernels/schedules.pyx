@@ -4,7 +4,7 @@ from libc.math cimport pow
 cdef enum:
     EXACT_BELOW = 2048
     LARGEST_POWER = 4  # up to which the series has its accuracy
-    NARROW = 1024      # the first t of a block is at least so many times its width
+    NARROW = 1024      # least ratio of the first t of a block to its width
     WIDEST = 1 << 30   # t within a block is an int
 
 
@@ -42,7 +42,7 @@ def inverse_scaling(double eta0, double power, Py_ssize_t start, double[::1] out
 
 
 def all_valid(const double[::1] rates not None):
-    """Whether every rate is finite and at least 0."""
+    """Return True if every rate is finite and at least 0."""
     cdef double lowest[8]
     cdef double zeros[8]
     cdef Py_ssize_t j, k, n = rates.shape[0], whole = n - n % 8

@@ -1,4 +1,4 @@
-"""THE one place where an update is written: once for a number, once for an array.
+"""Updates of descent, each written once for a number and once for an array.
 
     theta <- theta - rate * gradient
 
@@ -19,7 +19,7 @@ cdef enum:    # status of a step
 
 cdef struct stopping_rule:
     double tol              # a step is short if every component of theta moved by less
-    bint ends_when_short    # whether a short step ends the run
+    bint ends_when_short    # True if a short step ends the run
 
 cdef struct proximal_parameters:
     bint is_plain           # True for theta - rate * gradient; the other parameters are then unset

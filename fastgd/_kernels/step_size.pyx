@@ -20,7 +20,7 @@ cdef enum:
 
 # Ratios, of the squared gradient norm ("steepness") and of step lengths, both in whitened coordinates.
 cdef double FIRST_STEP = 1e-3          # first step without known curvature: this part of 1 + max(abs(theta))
-cdef double STEEPEST_GROWTH = 1e4      # a step to a place steeper than the last ones by this factor is taken back
+cdef double STEEPEST_GROWTH = 1e4      # a step to a place steeper than the last places by this factor is taken back
 cdef double SHORT_RATIO = 0.5          # the shorter step size is taken if it is below this part of the longer one
 cdef double BOUND_GROWTH = 1.5         # growth of the bound on lengths with each step that meets it
 cdef double LENGTH_GROWTH = 100.0      # largest growth of the length from one step to the next
@@ -46,11 +46,11 @@ cdef class SpectralStep:
     Parameters
     ----------
     preconditioner
-        Its whitened coordinates are those of all lengths and products.
+        Preconditioner in whose whitened coordinates all lengths and products are computed.
     first_rate
-        The first step size, or 0 if no curvature is known.
+        First step size, or 0 if no curvature is known.
     l1
-        The proximal step of l1 * sum(abs(weight)) follows each step.
+        Strength of the penalty l1 * sum(abs(weight)), whose proximal step follows each step.
     measure
         Units of the parameters in which the length of a step is reported, in place of those of the preconditioner.
     """
@@ -63,7 +63,7 @@ cdef class SpectralStep:
     cdef double steepness[MEMORY]
     cdef double values[MEMORY]
     cdef Py_ssize_t places
-    # The bound on lengths, the length of the last step that overshot, and the steepness there.
+    # The bound on lengths, the length of the last step that overshot, and its steepness.
     cdef double longest, overshot_length, overshot_steepness
 
     def __init__(self, PreconditionerKernel preconditioner not None, double[::1] theta not None,
@@ -79,9 +79,9 @@ cdef class SpectralStep:
         self.workspace[:] = 0    # so that a step before a gradient is 0
 
     def next_step_size(self, const double[::1] gradient not None, double value):
-        """Return the next step size for the gradient here, and whether the last step was taken back.
+        """Return the next step size for the gradient at theta, and True if the last step was taken back.
 
-        `value` is the loss here with its penalty; it is compared only where l1 is not 0.
+        `value` is the objective at theta, which is compared only if l1 is not 0.
         """
         cdef Py_ssize_t q = self.theta.shape[0], j
         cdef double steepness
@@ -109,7 +109,7 @@ cdef class SpectralStep:
         return self.rate, is_back
 
     cdef void whiten_gradient(self, const double* gradient, Py_ssize_t q) noexcept nogil:
-        """Whiten the gradient; and the sum of it and of the subgradient of l1 that makes this sum least."""
+        """Whiten the gradient, and its sum with the subgradient of l1 that makes the sum least."""
         cdef Py_ssize_t first = q - self.preconditioner.p, j
         cdef double* scaled = &self.workspace[SCALED, 0]
         cdef double jump
@@ -125,9 +125,9 @@ cdef class SpectralStep:
         self.preconditioner.whiten(scaled, False, q, &self.workspace[WHOLE, 0])
 
     cdef bint went_up(self, double steepness, double value) noexcept nogil:
-        """Whether it is far steeper here than at the remembered places or, with l1, the loss is higher.
+        """Return True if theta is far steeper than the remembered places or, with l1, has a higher objective.
 
-        With l1 the gradient does not show whether setting weights to 0 lowered the loss. The first step size is safe.
+        With l1 the gradient does not show an increase by weights set to 0. The first step size is safe.
         """
         cdef double steepest = 0, highest = -INFINITY
         cdef Py_ssize_t j
@@ -162,13 +162,13 @@ cdef class SpectralStep:
             self.longest *= BOUND_GROWTH
 
     cdef double whitened_length(self, Py_ssize_t q, double* white) noexcept nogil:
-        """Whiten the step in PLACE into `white`; return its length."""
+        """Write the whitened step in PLACE to the second argument; return its length."""
         self.preconditioner.scale_step(&self.workspace[PLACE, 0], q, &self.workspace[SCALED, 0])
         self.preconditioner.whiten(&self.workspace[SCALED, 0], True, q, white)
         return sqrt(dot(white, white, q))
 
     cdef void bound_length(self, double steepness, double length, Py_ssize_t q) noexcept nogil:
-        """Bound lengths after a step that overshot to a place as steep, or after one no shorter; release it later."""
+        """Bound lengths after a step that overshot to an equal steepness, or a step no shorter; release them later."""
         cdef double before = self.last_steepness(), both = length * sqrt(steepness)
         cdef double cosine = dot(&self.workspace[STEP, 0], &self.workspace[WHOLE, 0], q) / (both if both != 0 else 1.0)
         cdef bint is_as_steep = EQUAL_STEEPNESS * before < steepness < before / EQUAL_STEEPNESS
@@ -182,7 +182,7 @@ cdef class SpectralStep:
             self.overshot_length = length
 
     cdef double spectral_rate(self, double length, Py_ssize_t q) noexcept nogil:
-        """s.s / s.d, or s.d / d.d if that is much shorter; ten times the last one where the loss is linear."""
+        """Return s.s / s.d, or s.d / d.d if that is much shorter; 10 times the last step size if the loss is linear."""
         cdef double along, of_change, longer, shorter
         cdef double* change = &self.workspace[SCALED, 0]
         cdef double* step = &self.workspace[STEP, 0]
@@ -195,19 +195,19 @@ cdef class SpectralStep:
 
     cdef void move(self, const double* white, double rate, const double* theta, Py_ssize_t q,
                    double* out) noexcept nogil:
-        """Write theta after a step of this size along a whitened gradient."""
+        """Write theta after a step of size `rate` along a whitened gradient."""
         self.preconditioner.unwhiten(white, q, &self.workspace[SCALED, 0])
         self.preconditioner.move(theta, rate, &self.workspace[SCALED, 0], self.l1, q, out)
 
     def step(self, double rate):
-        """Make the step of this size; return its length, and the steepness where it began."""
+        """Make a step of size `rate`; return its length, and the steepness at its start."""
         with nogil:
             memcpy(&self.previous[0], &self.theta[0], self.theta.shape[0] * sizeof(double))
             self.move(&self.workspace[GRADIENT, 0], rate, &self.previous[0], self.theta.shape[0], &self.theta[0])
         return self.size(), self.last_steepness()
 
     def step_to(self, const double[::1] place not None):
-        """Move to a place; return what `step` does."""
+        """Move to a place; return the length of the move, and the steepness at its start."""
         if place.shape[0] != self.theta.shape[0]:
             raise ValueError("step_to: arrays of different lengths")
         with nogil:

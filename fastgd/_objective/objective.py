@@ -1,6 +1,7 @@
 """Objective of a descent: the mean of a loss over data plus a penalty, with its value and gradient at theta.
 
-Compiled losses are evaluated by kernels; Python functions are called with the data. No other module tells them apart.
+Compiled losses are evaluated by kernels; Python functions are called with the data. Only this module distinguishes
+them.
 """
 from __future__ import annotations
 
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
 
 
 class LossFunctions(NamedTuple):
-    """Loss and gradient as they were given, and their compiled counterparts.
+    """Loss and gradient of a call, and their compiled counterparts.
 
     Attributes
     ----------
     loss : Loss or None
-        The compiled loss whose gradient is descended on; None where the gradient is a Python function.
+        Compiled loss that is minimised; None if the gradient is a Python function.
     gradient : Gradient or None
-        Its compiled gradient.
+        Compiled gradient of `loss`.
     reported : Loss, Gradient or None
-        The compiled loss that is shown and reported; None for a Python function.
+        Compiled loss that is shown and reported; None for a Python function.
     loss_fn, grad_loss_fn : callable or None
-        What was given.
+        Arguments of the call.
     """
 
     loss: Loss | None
@@ -61,7 +62,7 @@ class LossFunctions(NamedTuple):
         return LossFunctions(loss, loss.gradient, loss, loss, loss.gradient)
 
     def check_compiled(self, name: str) -> None:
-        """Raise TypeError for a Python function where the data `name` are not in memory."""
+        """Raise TypeError for a Python function, which cannot be used on data `name` that are not in memory."""
         for given, compiled, role in ((self.loss_fn, self.reported, "loss_fn"),
                                       (self.grad_loss_fn, self.gradient, "grad_loss_fn")):
             if given is not None and compiled is None:
@@ -93,7 +94,7 @@ def objective_of(loss_fn: LossFunction | None, grad_loss_fn: GradientFunction | 
                  X: ArrayLike | None = None, fit_intercept: bool = False, *, needs_loss: bool = True,
                  penalty: Penalty | None = None, sample_weight: ArrayLike | None = None,
                  threads: ThreadPool = SERIAL) -> Objective:
-    """Check the arguments of a public function and make their Objective; raise TypeError or ValueError for bad ones."""
+    """Make the Objective of the arguments of a public function; raise TypeError or ValueError for invalid ones."""
     functions = check_functions(loss_fn, grad_loss_fn, needs_loss=needs_loss)
     if X is not None:
         _check_loss_of_rows(functions)
@@ -126,7 +127,7 @@ def _check_loss_of_rows(functions: LossFunctions) -> None:
 
 
 def check_penalty(penalty: Any) -> Penalty | None:
-    """Return the penalty, or None where its strength is 0; raise TypeError for anything else."""
+    """Return the penalty, or None if its strength is 0; raise TypeError for anything else."""
     if not isinstance(penalty, Penalty):
         raise TypeError("The 'penalty' parameter must be None, or L1(strength), L2(strength) or ElasticNet(l1, l2) of "
                         f"fastgd.penalties. Got {typed_value(penalty)}.")
@@ -135,7 +136,7 @@ def check_penalty(penalty: Any) -> Penalty | None:
 
 def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
              threads: ThreadPool = SERIAL) -> Callable[..., Objective]:
-    """Check a loss, and return a function from points to its Objective there; a gradient may stand for a loss."""
+    """Check a loss or gradient, and return a function that makes its Objective on given points."""
     functions = check_functions(loss_fn, None)
     if penalty is not None:
         penalty = check_penalty(penalty)
@@ -152,9 +153,9 @@ def curve_of(loss_fn: LossFunction, penalty: Penalty | None = None,
 
 
 class _Memo:
-    """Last evaluations of an objective, pairs of a theta and a result, and what is made when it is first used.
+    """Last evaluations of an objective, as pairs of a theta and a result, and its lazily made parts.
 
-    Thetas are copies, as a callback may change its own.
+    Thetas are copies, because a callback may change the theta that it gets.
     """
 
     __slots__ = ("both", "functions", "gradient", "second_moments", "value")
@@ -162,33 +163,33 @@ class _Memo:
     def __init__(self, second_moments: SecondMoments | None) -> None:
         self.value: tuple[Theta, float] | None = None
         self.gradient: tuple[Theta, Theta] | None = None
-        self.both: tuple[Theta, tuple[float, Any]] | None = None    # without a penalty
+        self.both: tuple[Theta, tuple[float, Any]] | None = None    # value and gradient without the penalty
         self.functions: dict[str, Callable[..., Any]] = {}
         self.second_moments = second_moments
 
 
 class Objective:
-    """Mean of a loss over data plus a penalty of theta; it does not change.
+    """Immutable objective: the mean of a loss over data plus a penalty of theta.
 
-    Two losses have a part in it: the one that is minimised, and the one that is reported, which need not be the same.
+    The loss that is reported may differ from the loss that is minimised.
 
     Parameters
     ----------
     functions : LossFunctions
-    data : Source
+    data : ModelData
     penalty : Penalty or None
-        Of the weights; an intercept is free.
+        Penalty of the weights, without the intercept.
     threads : ThreadPool
         Threads that share the sums over many points.
     second_moments : SecondMoments, optional
-        Those of the data, if they are known.
+        Second moments of the data, if they have been computed.
 
     Attributes
     ----------
     loss : Loss or None
-        The compiled loss that is minimised.
+        Compiled loss that is minimised.
     compiled_gradient : Gradient or None
-        Its gradient, on which kernels descend.
+        Compiled gradient of `loss`.
     """
 
     __slots__ = ("_memo", "_reads_both", "compiled_gradient", "data", "functions", "loss", "penalty", "threads")
@@ -228,13 +229,13 @@ class Objective:
 
     @property
     def in_memory(self) -> ConstantModelData | LinearModelData:
-        """Data, where they must be in memory."""
+        """Data, which must be in memory."""
         assert not self.data.is_chunked
         return self.data
 
     @property
     def name(self) -> str:
-        """Name of the reported loss, and of the penalty: huber_loss, Huber(delta=2.0), or that of a Python function."""
+        """Name of the reported loss, and of the penalty: huber_loss, Huber(delta=2.0), or a Python function's name."""
         given, reported = self.functions.loss_fn, self.functions.reported
         if reported is not None:
             name = reported.__name__ if repr(reported).startswith("<") else repr(reported)
@@ -254,7 +255,7 @@ class Objective:
 
     @property
     def has_differences(self) -> bool:
-        """True if the gradient is made of differences of a Python loss."""
+        """True if the gradient is a central difference of a Python loss."""
         return self.loss is None and self.functions.grad_loss_fn is None
 
     @property
@@ -263,13 +264,13 @@ class Objective:
         return self.loss is None and self.functions.loss_fn is None
 
     def has_sign_labels(self) -> bool:
-        """Return True if the targets are labels -1 and 1 where the loss is one of probabilities."""
+        """Return True if the loss takes probabilities and the targets are labels -1 and 1."""
         return self.loss is not None and self.loss.link == "logit" and self.data.has_signs
 
     def is_separated_by(self, theta: Any) -> bool:
         """Return True if theta separates the classes of a loss of probabilities linearly, without a penalty.
 
-        The loss then decreases as theta grows, without end. Points are separated if all are 0, or all 1.
+        Such a loss decreases without end as theta grows. Points are separated if all are 0, or all 1.
         """
         if self.loss is None or self.loss.link != "logit" or self.penalty is not None:
             return False
@@ -279,10 +280,10 @@ class Objective:
             return least == most and least in (0, 1)
         return all(rows.map_slices(functools.partial(_predicts_classes, theta)))
 
-    # The reported loss.
+    # Values of the loss that is reported.
 
     def reported_values(self, thetas: Sequence[Any] | FloatArray) -> list[Any]:
-        """Evaluate the reported loss plus the penalty at each theta; NaN if there is none."""
+        """Evaluate the reported loss plus the penalty at each theta; NaN if there is no loss."""
         reported = self.functions.reported
         if reported is not None:
             values: list[Any] = self.data.means(reported, thetas, self.threads).tolist()
@@ -312,7 +313,7 @@ class Objective:
             memo.value = _copy(theta), value
         return memo.value[1]
 
-    # The loss that is minimised.
+    # Values and gradients of the loss that is minimised.
 
     def values(self, thetas: Sequence[Any], size: int | None = None) -> list[float]:
         """Evaluate the objective at each theta, on all rows or on `size` rows drawn at random."""
@@ -330,7 +331,7 @@ class Objective:
         return self.values([theta])[0]
 
     def value_with_gradient(self, theta: Any) -> float:
-        """Evaluate the objective at theta where the gradient is needed next: in one pass if both are compiled."""
+        """Evaluate the objective at theta, and store a compiled gradient for the next call, in one pass."""
         if self.loss is None:
             return self.value(theta)
         return float(self._with_penalty([self.value_and_gradient(theta)[0]], [theta])[0])
@@ -384,9 +385,9 @@ class Objective:
         return gradient
 
     def loss_gradient(self, theta: Any) -> Any:
-        """Evaluate the gradient of the loss alone at theta, as a step uses it.
+        """Evaluate the gradient of the loss at theta, without the penalty.
 
-        For one number it is a scalar of the type of the data, as numpy's mean is; with rows an array.
+        The gradient of one number is a scalar of the type of the data, like numpy's mean; with rows it is an array.
         """
         if self.compiled_gradient is None:
             return self.partial_gradient(theta, self.data.everything)
@@ -417,12 +418,12 @@ class Objective:
         gradient = self.partial_gradient(theta, self.data.everything)
         if self.data.is_rows:
             return np.asarray(gradient, dtype=np.float64)
-        # A gradient of single points, which a stochastic descent can use, may return that of each point.
+        # A gradient written for single points may return an array with the gradient of each point.
         if np.shape(gradient) == (self.data.n,):
             gradient = np.mean(gradient)
         return one_number(gradient, "grad_loss_fn", "slope")
 
-    # The penalty.
+    # Values and gradients of the penalty.
 
     def weights_of(self, theta: Any) -> Any:
         """Return theta without the intercept."""
@@ -438,7 +439,7 @@ class Objective:
         assert penalty is not None
         total, weights = np.array(gradient, dtype=np.float64), np.asarray(self.weights_of(theta))
         part = total[first:] if total.ndim else total[()]
-        with np.errstate(over="ignore", invalid="ignore"):    # of weights that diverge
+        with np.errstate(over="ignore", invalid="ignore"):    # weights that diverge
             part = part + penalty.l2 * weights
         part = np.where(weights == 0, soft_threshold(part, penalty.l1), part + penalty.l1 * np.sign(weights))
         if not total.ndim:
@@ -449,9 +450,9 @@ class Objective:
     # Curvature.
 
     def stable_rate(self, is_stochastic: bool) -> float | None:
-        """Compute the largest learning rate that is known not to diverge, or None.
+        """Compute the largest stable learning rate; None if the loss has no bound on its curvature.
 
-        It is 2 / the largest curvature: of the mean loss, or, for stochastic descent, of the loss at any one row.
+        The rate is 2 / the largest curvature: of the mean loss, or, for stochastic descent, of the loss at any row.
         """
         stable = None if self.loss is None else self.loss.max_stable_alpha
         if stable is None:
@@ -473,7 +474,7 @@ class Objective:
                          f"{2 / stable if stable else math.inf}. Scale the data, or give a number.")
 
     def check_curvature(self, is_stochastic: bool = False) -> None:
-        """Raise ValueError unless the loss has a bounded curvature that is known."""
+        """Raise ValueError unless the loss has a bound on its curvature."""
         if self.loss is not None and self.loss.max_stable_alpha is not None:
             return
         known = ", ".join(name for name, loss in REGISTRY.items() if loss.max_stable_alpha is not None)
@@ -483,7 +484,7 @@ class Objective:
                          f"{ways} or one of fastgd.schedules.")
 
     def preconditioner(self, kind: str, *, is_stochastic: bool = False, is_subsampled: bool = False) -> Any:
-        """Make the preconditioner of the data; a loss of unknown curvature counts as if that were 1."""
+        """Make the preconditioner of the data; a loss without a bound on its curvature counts as curvature 1."""
         curvature = 1.0 if self.loss is None else self.loss.max_curvature
         l2 = 0.0 if self.penalty is None else self.penalty.l2
         return self.second_moments.preconditioner(kind, curvature if math.isfinite(curvature) else 1.0, l2,
@@ -498,9 +499,9 @@ class Objective:
 
 
 def _predicts_classes(theta: DoubleArray, rows: LinearModelData, part: slice) -> bool:
-    """Return True if each row of target 1 has a prediction above 0, and each of target 0 one below it."""
+    """Return True if the prediction is above 0 for each row of target 1 and below 0 for each row of target 0."""
     signs = 2 * rows.targets[part] - 1
-    with np.errstate(over="ignore", invalid="ignore"):    # of huge rows, whose sign is known, or NaN
+    with np.errstate(over="ignore", invalid="ignore"):    # huge predictions keep their sign; NaN is never right
         is_right = (np.abs(signs) == 1) & (signs * rows.predictions(theta, part) > 0)
     return bool(is_right.all())
 

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
     from fastgd._types import DoubleArray
 
-#: Eigenvalues of a Gram matrix of columns of size 1 below this part of the largest, for each column, are rounding.
+#: Rounding of the eigenvalues of a Gram matrix of columns of size 1, relative to the largest, for each column.
 EIGENVALUE_ROUNDING = 1e-14
-#: Roundings of their own numbers by which columns must differ along a direction; numpy's least squares of as many rows
-#: allows as much.
+#: Least difference of columns along a direction, in roundings of their numbers; the rounding of numpy's least squares.
 COLUMN_ROUNDINGS = 1000
-#: A column is collinear if its share in a direction in which the matrix is 0 is above this.
+#: Share of a column in a direction without curvature above which the column is collinear.
 COLLINEAR_SHARE = 1e-4
 
 
@@ -37,11 +36,11 @@ class Preconditioner:
     Attributes
     ----------
     shift, sizes : ndarray of shape (p,)
-        The centre and the unit of each column.
+        Centre and unit of each column.
     kernel : fastgd._kernels.preconditioner.PreconditionerKernel
-        The compiled preconditioner.
+        Compiled preconditioner.
     collinear : tuple of int
-        Columns that are constant or determine each other; none where that is not computed.
+        Columns that are constant or collinear; empty for "scale", which does not compute them.
     """
 
     collinear: tuple[int, ...] = ()
@@ -121,21 +120,21 @@ class ScalarPreconditioner:
 class GramPreconditioner(Preconditioner):
     """Preconditioner by the Gram matrix of the columns: "gram".
 
-    The size of a step is its largest component or the root mean square of what it does to the predictions, whichever is
-    less: where columns are nearly collinear rounding moves their weights, and not the predictions. No step is made
-    along a direction in which the columns differ by less than some roundings of their own numbers.
+    The size of a step is the smaller of its largest component and the root mean square change of the predictions,
+    because rounding moves the weights of nearly collinear columns and not the predictions. No step is made along a
+    direction in which the columns differ by less than `COLUMN_ROUNDINGS` roundings of their numbers.
 
     Parameters
     ----------
     shift, sizes
-        As for `Preconditioner`.
+        See `Preconditioner`.
     curved : ndarray of shape (p, p)
-        c Z'Z / n, with the curvature of a penalty.
+        Curvature c Z'Z / n, with the curvature of a penalty.
     of_intercept : float
-        The curvature along the intercept: c.
+        Curvature c along the intercept.
     along : callable, optional
-        From directions, the columns of an array W, to c (Z W)'(Z W) / n. A Gram matrix holds squares of differences of
-        columns, and so half of their digits; the products have the others.
+        Function of directions, the columns of an array W, that returns c (Z W)'(Z W) / n. A Gram matrix squares the
+        differences of columns, which loses half of their digits; these products keep them.
     """
 
     def __init__(self, shift: DoubleArray, sizes: DoubleArray, curved: DoubleArray, of_intercept: float,
@@ -148,7 +147,7 @@ class GramPreconditioner(Preconditioner):
             values[is_rounding], mixed = np.linalg.eigh(along(vectors[:, is_rounding]))
             vectors[:, is_rounding] = vectors[:, is_rounding] @ mixed
         roundings = COLUMN_ROUNDINGS * np.finfo(float).eps * (1 + np.abs(shift) / sizes)
-        with np.errstate(over="ignore"):    # of a constant column of huge numbers, along which nothing is kept
+        with np.errstate(over="ignore"):    # a constant column of huge numbers has no direction
             kept = values > of_intercept * ((vectors * roundings[:, None])**2).sum(axis=0)
         self.kernel = kernels.PreconditionerKernel(shift, sizes, 1.0, np.ascontiguousarray(vectors[:, kept].T),
                                      1 / np.sqrt(values[kept]), of_intercept)
@@ -158,5 +157,5 @@ class GramPreconditioner(Preconditioner):
 
 
 def soft_threshold(weights: Any, threshold: Any) -> Any:
-    """Move weights towards 0 by `threshold`, and set to 0 those that would pass it."""
+    """Move weights towards 0 by `threshold`, and set to 0 those below it."""
     return np.sign(weights) * np.maximum(np.abs(weights) - threshold, 0)

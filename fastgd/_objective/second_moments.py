@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 #: Products of two numbers of X in one call of the kernel of the Gram matrix, which makes half of them: 15 ms.
 KERNEL_PRODUCTS = 2**28
-#: Numbers of X for each number of a sum of products that is kept until those of all parts are added.
+#: Numbers of X for each number of a sum of products that is stored until the sums of all parts are added.
 NUMBERS_PER_SUM = 16
 #: Parameters up to which the largest eigenvalue is that of the Gram matrix; the power iteration takes 60 passes.
 MAX_EIGENVALUE_PARAMETERS = 512
-#: Columns of a Gram matrix whose pseudo-inverse is computed: more of them would take minutes.
+#: Most columns of a Gram matrix whose pseudo-inverse is computed: for more it would take minutes.
 MAX_GRAM_COLUMNS = 2000
 #: Standard deviation of a constant column in double precision, relative to its mean.
 CONSTANT_DEVIATION = 1e-15
@@ -44,7 +44,7 @@ def second_moments_of(source: ModelData, threads: ThreadPool = SERIAL) -> Second
 
 
 class SecondMoments:
-    """Second moments of points, each of which counts as a row of the one number 1, times its weight."""
+    """Second moments of points, each of which counts as a row with the single number 1, times its weight."""
 
     def __init__(self, points: Any) -> None:
         self._points = points
@@ -68,9 +68,9 @@ class SecondMoments:
 
     def preconditioner(self, kind: str, curvature: float, l2: float, *, is_stochastic: bool = False,
                        is_subsampled: bool = False) -> Any:
-        """Make the preconditioner for a loss of this largest curvature and a penalty of l2 / 2 times the squares.
+        """Make the preconditioner for a loss of this largest curvature and the penalty l2 / 2 * sum(w**2).
 
-        A subsampled one has the correlations of a sample, takes a few passes at most, and may overshoot.
+        A subsampled preconditioner has the correlations of a sample, takes a few passes at most, and may overshoot.
         """
         return ScalarPreconditioner(1 / (curvature * (self.largest_row() if is_stochastic else 1.0) + l2))
 
@@ -78,7 +78,7 @@ class SecondMoments:
 class RowMoments(SecondMoments):
     """Second moments of rows, with a 1 before each if there is an intercept.
 
-    `threads` share the products of many numbers; in passes of short operations of numpy they would wait.
+    `threads` share the products of many numbers, and no passes of short numpy operations, in which they would wait.
     """
 
     def __init__(self, rows: AnyLinearModelData, threads: ThreadPool = SERIAL) -> None:
@@ -227,7 +227,7 @@ class RowMoments(SecondMoments):
 
     def preconditioner(self, kind: str, curvature: float, l2: float, *, is_stochastic: bool = False,
                        is_subsampled: bool = False) -> Preconditioner:
-        is_subsampled &= (kind, is_stochastic, False) not in self._preconditioners    # a better one is there
+        is_subsampled &= (kind, is_stochastic, False) not in self._preconditioners    # the exact one has been made
         options = kind, is_stochastic, is_subsampled
         if l2:
             if self._penalised is None or self._penalised[0] != (options, curvature, l2):
@@ -256,7 +256,7 @@ class RowMoments(SecondMoments):
             if kind == "gram":
                 return _gram_preconditioner(shift, sizes, correlation, curvature, l2, of, (units != 1).any())
             largest = max(float(np.linalg.eigvalsh(correlation)[-1]), float(self._rows.intercept))
-        largest = largest or 1.0    # of constant columns, which have none
+        largest = largest or 1.0    # constant columns have no curvature
         if l2:
             with np.errstate(over="ignore"):
                 squared = np.sqrt(sizes**2 + l2 / (curvature * largest))
@@ -299,7 +299,7 @@ def _gram_preconditioner(shift: DoubleArray, sizes: DoubleArray, correlation: Do
     """Make the preconditioner of columns of these sizes and correlations, and of a penalty."""
     along = functools.partial(of._squares_along, curvature, l2)
     if l2 and is_scaled:
-        # Sizes that count the penalty: beside it a tiny column is nothing, and 1 / size**2 would overflow.
+        # Sizes include the penalty: a tiny column is negligible beside it, and 1 / size**2 would overflow.
         larger = np.hypot(sizes, (l2 / curvature) ** 0.5)
         correlation = correlation * (sizes / larger) * (sizes / larger)[:, None]
         curved = curvature * correlation + l2 * np.diag((1 / larger) ** 2)
@@ -311,7 +311,7 @@ def _gram_preconditioner(shift: DoubleArray, sizes: DoubleArray, correlation: Do
 
 
 def products_in(shift: DoubleArray, with_targets: bool, most: int, rows: LinearModelData, part: slice) -> DoubleArray:
-    """Sum w u u' over a branch of the rows, with at most `most` rows in one call of the kernel."""
+    """Sum w u u' over a subtree of the rows, with at most `most` rows in one call of the kernel."""
     q = rows.p + (2 if with_targets else 1)
     scratch = np.empty(kernels.scratch_size(most, rows.p, rows.weights is not None))
 
@@ -330,7 +330,7 @@ def _times_in(theta: DoubleArray, rows: LinearModelData, part: slice) -> DoubleA
 
 
 def residuals_times_rows(theta: DoubleArray, targets: DoubleArray, rows: LinearModelData, part: slice) -> DoubleArray:
-    """Sum w (t - x @ theta) x over a part of the rows, with other targets t than theirs."""
+    """Sum w (t - x @ theta) x over a part of the rows, for given targets t."""
     X, n = rows.X[part], part.stop - part.start
     of_part = LinearRows(targets, rows.intercept, None if rows.weights is None else rows.weights[part])
     product, scratch = np.empty(len(theta)), np.empty((linear.levels(n), len(theta)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastgd._options import DescentOptions
     from fastgd._solvers.base import Solver
 
-    #: The end of a run, and its history if there is one.
+    #: Outcome of a run, and its history or None.
     Run: TypeAlias = tuple[Outcome, pd.DataFrame | None]
 
 __all__ = ["Outcome", "run_batch", "run_many", "run_stochastic"]
@@ -38,7 +38,7 @@ def run_batch(objective: Objective, options: DescentOptions, theta0: Any) -> Run
     """Run batch descent."""
     start = objective.data.theta(theta0, "theta0")
     is_monitored = options.is_monitored
-    # A callback may change what comes next, and so may the output of a Python gradient; else updates run ahead.
+    # A callback may stop the run, and lines alternate with the output of a Python gradient: no update is made ahead.
     one_by_one = options.callback is not None or (options.display is not None and objective.loss is None)
     if options.is_adaptive and is_monitored:
         one_by_one |= options.display is not None or getattr(options.monitor, "may_stop", options.monitor is not None)
@@ -46,7 +46,7 @@ def run_batch(objective: Objective, options: DescentOptions, theta0: Any) -> Run
     if not is_monitored and options.stop != "loss":
         outcome, history = run_loop(solver, options.limit), None
     else:
-        # One pass computes the loss that is shown and the next gradient, unless momentum takes that elsewhere.
+        # One pass computes the reported loss and the next gradient, which momentum would evaluate at another theta.
         reads_both = isinstance(solver, (Bracket, BarzilaiBorwein, CallableBatch)) and options.momentum is None
         shown = objective.reading_both() if reads_both else objective
         epochs = None
@@ -109,7 +109,7 @@ def run_stochastic(objective: Objective, options: DescentOptions, dataset: Array
 
 
 def _full_step(objective: Objective, options: DescentOptions, outcome: Outcome) -> float:
-    """Compute the length of a step on all of the data where a stochastic run ended."""
+    """Compute the length of a step on all of the data at the end of a stochastic run."""
     step: Any = objective.gradient(outcome.x)
     if options.precondition is None:
         return outcome.alpha * max_abs(step)

@@ -1,8 +1,8 @@
-"""Protocol of the solvers: what the loop, and any solver that is made of others, may ask of one.
+"""Protocol of the solvers, which the loop and composite solvers use.
 
-A solver advances theta by updates until a step is short. One that follows a schedule of learning rates gets it when it
-is made; one that chooses its step sizes returns them. It can be resumed after any call. A theta is a float, or for a
-linear model an array that is not changed any more.
+A solver advances theta by updates until a step is short. A solver that follows a schedule of learning rates gets it
+when it is made; a solver that chooses step sizes returns them. Every solver can be resumed after any call. A theta is a
+float, or for a linear model an array that is not changed any more.
 """
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Steps(NamedTuple):
     Attributes
     ----------
     thetas : ndarray
-        The theta after each update, or after the last one alone; good until the next call.
+        Theta after each update, or after the last update only; valid until the next call.
     step_sizes : ndarray of shape (m,)
-        The learning rate or step size of each update.
+        Learning rate or step size of each update.
     is_converged : bool
         True if the last step was short enough to end the run.
     """
@@ -41,7 +41,7 @@ class Steps(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """Upper bound of how far a loss with kinks is above its minimum.
+    """Upper bound on the suboptimality of a loss with kinks.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Bound(NamedTuple):
     is_proved : bool
         False if it is an estimate by the gradient.
     is_enough : bool
-        True if it is as low as was asked for.
+        True if it is at most the tolerance.
     """
 
     most: float
@@ -64,32 +64,32 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     start, theta, previous : float or ndarray
-        The first theta; the last one, which may not be finite; and the one before it.
+        First theta; last theta, which may not be finite; and the theta before the last update.
     updates : int
     status : int
-        One of the numbers in `fastgd.results`.
+        Status code of `fastgd.results`.
     alpha : float
-        The last learning rate or step size.
+        Last learning rate or step size.
     fastest : float
-        The largest one, where they differ.
+        Largest learning rate or step size of the run, if they differ.
     period : int
         Updates after which theta repeats; 0 if it does not.
     average : float, ndarray or None
-        The mean of the thetas of the last epoch.
+        Mean of the thetas of the last epoch.
     bound : Bound or None
-        Of a run on smoothed versions of a loss with kinks.
+        Bound of a run on smoothed versions of a loss with kinks.
     moved : float or None
-        The number that the stopping rule compared with `tol`, if that is not the length of the last step.
+        Quantity that the stopping rule compared with `tol`, if it is not the length of the last step.
     epochs : float
         Passes over the data of a stochastic descent.
     unevenness : float or None
-        Ratio of the deviations of means of blocks to those by chance, where it is far above 1.
+        Deviation of the means of blocks over its expectation for shuffled rows, if it is far above 1.
     full_step : float
-        Length of a step on all of the data where a stochastic descent converged.
+        Length of a step on all of the data at the end of a stochastic descent that converged.
     collinear : tuple of int
-        Columns that are constant or determine each other.
+        Columns that are constant or collinear.
     scale : float or None
-        The concomitant scale of the residuals.
+        Concomitant scale of the residuals.
     """
 
     start: Theta
@@ -111,28 +111,27 @@ class Outcome(NamedTuple):
 
     @property
     def x(self) -> Theta:
-        """The answer: the last finite theta, or the average."""
+        """Result of the run: the last finite theta, or the average."""
         if self.status == NOT_FINITE and not is_finite(self.theta):
             return self.previous
         return self.theta if self.average is None else self.average
 
 
 class Solver(Protocol):
-    """A method of descent.
+    """Method of descent.
 
     Attributes
     ----------
     theta, previous : float or ndarray
-        The current theta, and the one before the last update.
+        Current theta, and the theta before the last update.
     is_deterministic : bool
-        True if the next theta is a function of the last one alone.
+        True if the next theta is a function of the last theta only.
     evaluations : int
-        Evaluations of the loss at a point in one update, or of a product where that takes longer; 0 if a call answers
-        Ctrl-C by itself.
+        Evaluations of the loss at a point, or products, in one update; 0 if a call answers Ctrl-C by itself.
     at_once : int
-        Evaluations that one call may begin with, until their time is known.
+        Evaluations in the first call, before their time has been measured.
     capacity : int
-        Updates in one call at most.
+        Most updates in one call.
     records_all : bool
         True if every theta is needed; settable.
     stops_when_short : bool
@@ -164,7 +163,7 @@ class Solver(Protocol):
 class Scheduled:
     """Learning rates of a solver that follows a schedule.
 
-    Rates of 0 at the start, as in a warm-up, move nothing: until the first other one no short step ends the run.
+    Rates of 0 at the start, as in a warm-up, do not move theta: no short step ends the run before the first other rate.
     """
 
     def __init__(self, rates: Rates, first_update: int, stops_when_short: bool) -> None:
@@ -174,7 +173,7 @@ class Scheduled:
 
     def next_rates(self, most: int) -> DoubleArray:
         """Return the rates of the next updates: all of them, or those of a warm-up."""
-        rates = self._rates(self._done, most)    # perhaps fewer
+        rates = self._rates(self._done, most)    # at most `most` of them
         if self.has_moved:
             return rates
         if rates.item(0) != 0:

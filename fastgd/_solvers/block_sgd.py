@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from fastgd._solvers.base import Solver
     from fastgd._types import DoubleArray
 
-#: Numbers of X in a block, and the fewest rows; blocks that are held and shuffled together: 8 MB of float64.
+#: Numbers of X in a block, its fewest rows, and blocks that are held and shuffled together: 8 MB of float64.
 BLOCK_NUMBERS, MIN_BLOCK_ROWS, BLOCKS_TOGETHER = 2**14, 256, 64
-#: Deviation of the means of blocks, relative to that by chance, above which rows are in an order.
+#: Deviation of the means of blocks over its expectation for shuffled rows above which the rows are sorted.
 UNEVEN = 4.0
 
 
@@ -37,7 +37,7 @@ class BlockPartition:
         self.groups = max(1, round(self.whole / BLOCKS_TOGETHER))
 
     def group(self, k: int, order: Any) -> list[slice]:
-        """Return the blocks of group k, where the whole ones are in this order."""
+        """Return the blocks of group k, for this order of the whole blocks."""
         some = order[k * self.whole // self.groups:(k + 1) * self.whole // self.groups]
         slices = [slice(start, start + self.size) for start in (self.size * np.sort(some)).tolist()]
         if k == self.groups - 1 and self.n % self.size:
@@ -54,7 +54,7 @@ class BlockPartition:
 class BlockSGD:
     """Stochastic descent on one group of blocks after another.
 
-    Before each epoch the order of the blocks is shuffled, and then the rows of each group, as for data in memory.
+    The order of the blocks is shuffled before each epoch, and then the rows of each group, as for data in memory.
     """
 
     is_deterministic = False
@@ -81,7 +81,7 @@ class BlockSGD:
         self._solver: Solver | None = None
 
     def advance(self, most: int) -> Steps:
-        """Make updates in the present group, or in the next one where that has ended."""
+        """Make updates in the present group, or in the next one if it has ended."""
         if self._solver is None or self._left == 0:
             self._solver = None    # its rows are not held beside those of the next group
             self._solver = self._next_solver()
@@ -116,9 +116,9 @@ class BlockSGD:
 
 
 def unevenness(data: Any) -> float | None:
-    """Compute the deviation of the means of blocks relative to that by chance, or None where it is not far above 1.
+    """Compute the deviation of the means of blocks over its expectation for shuffled rows; None if not far above 1.
 
-    Blocks that are all in one group are shuffled whatever their order.
+    A single group is shuffled as a whole, so that its order has no effect.
     """
     if not data.is_chunked or BlockPartition(data).groups == 1:
         return None
@@ -136,7 +136,7 @@ def unevenness(data: Any) -> float | None:
 
 
 class _Moments:
-    """Moments of each block with targets in a part: its number, their count, their sum and that of their squares."""
+    """Return for each block its number, and the count, the sum and the sum of squares of its targets in a part."""
 
     def __init__(self, size: int) -> None:
         self._size = size

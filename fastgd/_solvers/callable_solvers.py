@@ -1,4 +1,4 @@
-"""Solvers whose updates are made in Python: of Python functions, and of passes over more data than one kernel call."""
+"""Solvers whose updates are made in Python: for Python functions, and for more data than one kernel call reads."""
 from __future__ import annotations
 
 import math
@@ -25,7 +25,7 @@ _SHUFFLED = {"f": "float", "d": "double", np.dtype(np.intp).char: "Py_ssize_t"}
 
 
 class _CallableSolver(Scheduled):
-    """Updates in Python that follow a schedule."""
+    """Solver in Python that follows a schedule."""
 
     evaluations = at_once = 0
     records_all = True
@@ -44,7 +44,7 @@ class _CallableSolver(Scheduled):
         raise NotImplementedError
 
     def gradient_at(self, theta: Any) -> Any:
-        """Evaluate the gradient of the next update, with that of l2."""
+        """Evaluate the gradient of the next update, with the gradient of l2."""
         gradient = self._gradient(theta)
         if self._is_number:
             gradient = real_number(gradient, "grad_loss_fn", "slope")
@@ -85,18 +85,18 @@ class CallableBatch(_CallableSolver):
 class NesterovBatch(CallableBatch):
     """Batch descent with Nesterov's momentum: each step is made from a point beyond theta, along the last move.
 
-    The momentum restarts where the step goes against the move that it led to. A step is short if it is so from that
-    point and from theta (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
+    The momentum restarts if the step opposes the move from theta. A step is short if its length and the length of the
+    move are below `tol` (Y. Nesterov, "A method of solving a convex programming problem with convergence rate
     O(1/k^2)", Soviet Mathematics Doklady 27, 1983; B. O'Donoghue and E. Candes, "Adaptive restart for accelerated
     gradient schemes", Foundations of Computational Mathematics 15, 2015).
 
-    With q the rate times the curvature, plain steps are stable for q < 2, and with a part b of the last move for
-    b < (2 - q) / (2 q - 2): it is half of that at most, with the largest curvature measured from step to step.
+    With q the rate times the curvature, plain steps are stable for q < 2. Steps with momentum, a part b of the last
+    move, are stable for b < (2 - q) / (2 q - 2); b is at most half of that, with the largest curvature measured so far.
 
     Parameters
     ----------
     is_safe : bool
-        True if the rates are known to be at most one over the curvature.
+        True if no rate is above one over the curvature.
     """
 
     def __init__(self, gradient: Callable[[Any], Any], theta0: Theta, rates: Rates, tol: float, by_step: bool, *,
@@ -129,7 +129,7 @@ class NesterovBatch(CallableBatch):
         return self._update.size(step) < self.tol and self._update.size(move) < self.tol
 
     def _measure_curvature(self, beyond: Any, gradient: Any, steepness: float) -> None:
-        """Update the largest curvature by that between the last two points, unless the step is rounding."""
+        """Update the largest curvature by the curvature between the last two points, unless the step is rounding."""
         if self._last is not None and steepness > ROUNDING * self._steepest:
             way = beyond - self._last[0]
             curvature = float(np.dot(gradient - self._last[1], way)) / (self._update.squared(way) or math.inf)
@@ -139,7 +139,7 @@ class NesterovBatch(CallableBatch):
 
 
 def _max_momentum(q: float) -> float:
-    """Compute the part of the last move that momentum may add at a rate times curvature of q."""
+    """Compute the largest stable part of the last move, halved, for q = rate * curvature."""
     return max(0.0, (2 - q) / (4 * q - 4)) if q > 1 else math.inf
 
 

@@ -18,31 +18,32 @@ if TYPE_CHECKING:
     from fastgd._solvers.base import Solver, Steps
     from fastgd._types import DoubleArray, Theta
 
-#: The median of abs(z) of a standard normal z: its quantile at 3/4.
+#: Median of abs(z) for a standard normal z, the quantile of z at 3/4.
 NORMAL_MAD = 0.6744897501960817
-#: Updates with one scale: more of them take longer, and with fewer the last digits are lost.
+#: Updates with one scale: more updates take longer, and fewer lose the last digits.
 UPDATES_OF_A_SCALE = 3
 
 
 class ConcomitantScale:
-    """A few updates with one scale, then with the scale of the new residuals, until both do not change.
+    """Alternate a few updates of theta and an update of the scale until neither changes.
 
-    The scale is the median of abs(residual) over that of the standard normal distribution (P. J. Huber, "Robust
-    Statistics", Wiley, 1981, section 7.8).
+    The scale is the median of abs(residual) over `NORMAL_MAD` (P. J. Huber, "Robust Statistics", Wiley, 1981, section
+    7.8).
 
     Parameters
     ----------
     objective : Objective
-        Of a Huber loss whose delta is in units of the scale.
+        Objective of a Huber loss whose delta is in units of the scale.
     solver_of : callable
-        From an objective, theta, a tolerance in units of the targets, and the number of the next update, to a solver.
+        Function of an objective, theta, a tolerance in units of the targets, and the number of the next update, that
+        makes a solver.
     tol : float
-        Change of theta, in units of the scale, and of the scale, as a part of itself, at which the run ends.
+        Tolerance of the change of theta, in units of the scale, and of the relative change of the scale.
 
     Attributes
     ----------
     objective : Objective
-        That of the present scale.
+        Objective with the present scale.
     scale : float
     """
 
@@ -59,10 +60,10 @@ class ConcomitantScale:
         least, most = objective.data.extremes
         self._floor = ROUNDING * max(abs(least), abs(most))
         self.scale = self._scale_at(theta0) or max(abs(least), abs(most)) or 1.0
-        self._begin_stage(theta0, 1)    # which leads far
+        self._begin_stage(theta0, 1)    # one update: the first step is long, and changes the scale most
 
     def _scale_at(self, theta: Any) -> float:
-        """Compute the scale of the residuals; 0 where half of them are rounding."""
+        """Compute the scale of the residuals; 0 if half of them are rounding."""
         rows = self._unscaled.data
         assert rows.is_rows
         scale = residual_mad(rows, theta)
@@ -99,9 +100,9 @@ class ConcomitantScale:
 
 
 def residual_mad(rows: AnyLinearModelData, theta: Any) -> float:
-    """Compute the median of abs(residual), weighted, over that of the standard normal distribution.
+    """Compute the weighted median of abs(residual) over `NORMAL_MAD`.
 
-    Of many rows a sample brackets it, and only the residuals in the bracket are gathered.
+    With many rows a sample brackets the median, and only the residuals in the bracket are gathered.
     """
     low, high = 0.0, np.inf
     if rows.n <= 2 * SAMPLE_ROWS and isinstance(rows, LinearModelData) and rows.weights is None:    # the small call
@@ -123,7 +124,7 @@ def residual_mad(rows: AnyLinearModelData, theta: Any) -> float:
 
 
 def weighted_median(sizes: DoubleArray, weights: DoubleArray) -> float:
-    """Compute the weighted median of numbers; where half of the weight ends between two it is their mean."""
+    """Compute the weighted median of numbers; the mean of two if half of the weight ends between them."""
     median = _median_above(0.0, float(weights.sum()), sizes, weights)
     return float(sizes.max()) if median is None else median
 
@@ -136,13 +137,13 @@ def sizes_of_residuals(theta: DoubleArray, rows: LinearModelData) -> DoubleArray
 def _median_above(below: float, total: float, sizes: DoubleArray, weights: DoubleArray) -> float | None:
     """Return the weighted median if it is among these numbers, below which lies a weight of `below`; else None.
 
-    Where half of the weight ends between two numbers it is their mean.
+    The median is the mean of two numbers if half of the weight ends between them.
     """
     order = np.argsort(sizes)
     sizes, weights = sizes[order], weights[order]
     kept = weights > 0
     sizes, sums = sizes[kept], below + np.cumsum(weights[kept])
-    rounding = 1e-9 * total    # of the sums of weights, which are quotients
+    rounding = 1e-9 * total    # rounding of the sums of weights
     place = int(np.searchsorted(sums, total / 2 - rounding))
     is_between = place < len(sums) and sums[place] <= total / 2 + rounding
     if below >= total / 2 - rounding or place + is_between >= len(sums):

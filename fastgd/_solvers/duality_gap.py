@@ -1,8 +1,9 @@
-"""Bounds of how far a mean loss over rows is above its minimum: by duality, and by the gradient.
+"""Bounds on the suboptimality of a mean loss over rows: by duality, and by the gradient.
 
-Of a piecewise linear loss let a be slopes in the residuals, between the least and the steepest that it has, and conj
-the conjugate of the loss. Then mean(a r - conj(a)) is below the least mean loss if mean(a x) is 0; with a penalty, if
-it is a subgradient of that. The loss is above it by the mean of loss(r) + conj(a) - a r.
+For a piecewise linear loss let a be dual variables, one for each row, between the least and the largest slope, r the
+residuals and conj the convex conjugate of the loss. If mean(a x) is 0, or with a penalty if it is a subgradient of the
+penalty, mean(a r - conj(a)) is a lower bound of the mean loss. The duality gap is the mean of
+loss(r) + conj(a) - a r.
 """
 from __future__ import annotations
 
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray
     from fastgd.losses import Loss
 
-#: Part of a jump by which a slope far from kinks may change, where those near them do not suffice.
+#: Room of a slope far from kinks to change, as a part of a jump.
 MIN_ROOM = 1e-6
-#: Rounds of corrections of the slopes, and the part of their cost that the gradient may add to the gap.
+#: Most rounds of corrections of the slopes, and part of their cost that the gradient may add to the gap.
 MAX_ROUNDS, ENOUGH_LEFT = 4, 0.1
 
 
 def gradient_bound(objective: Objective, slope: Any, distance: float, loss: float) -> float:
-    """Bound, about, what a loss of rows can decrease by within a distance in units of the prediction.
+    """Estimate a bound on the decrease of a loss of rows within a distance in units of the prediction.
 
-    It is the length of the gradient times the distance. A penalty has a gradient where the rows have none, as where
-    columns outnumber them, and counts as a part of the distance: at both ends of it l1 * sum(abs(w)) and
-    l2 / 2 * sum(w**2) are below the loss.
+    The bound is the length of the gradient times the distance. A penalty adds to both, because it has a gradient in
+    directions in which the rows have none: at both ends of the distance l1 * sum(abs(w)) and l2 / 2 * sum(w**2) are
+    below the loss.
     """
     penalty, curvature, way = objective.penalty, objective.second_moments, distance * distance
     if penalty is None or not loss:
@@ -58,9 +59,9 @@ class PiecewiseLinear:
     Attributes
     ----------
     offsets, jumps : ndarray
-        Its kinks, in order, and the jump of the slope at each.
+        Kinks in order, and the jump of the slope at each.
     low, high : float
-        The slopes below the first kink and above the last one.
+        Slopes below the first kink and above the last one.
     """
 
     def __init__(self, loss: Loss) -> None:
@@ -70,12 +71,12 @@ class PiecewiseLinear:
         self._heights = [float(loss(0.0, [offset])) for offset in self.offsets.tolist()]
 
     def slopes(self, residuals: DoubleArray) -> DoubleArray:
-        """Compute the slope at each residual; at a kink that below it."""
+        """Compute the slope at each residual; at a kink the slope below it."""
         slopes: DoubleArray = self.low + (residuals[:, None] > self.offsets) @ self.jumps
         return slopes
 
     def smoothed(self, residuals: DoubleArray, width: float) -> tuple[DoubleArray, DoubleArray]:
-        """Compute the slopes of the smoothed loss, and the room of each to change, as a part of a jump."""
+        """Compute the slopes of the smoothed loss, and the room of each slope to change, as a part of a jump."""
         slopes, room = np.full(len(residuals), self.low), np.full(len(residuals), MIN_ROOM)
         for offset, jump in zip(self.offsets.tolist(), self.jumps.tolist(), strict=True):
             place = (residuals - offset) / width
@@ -98,29 +99,29 @@ class PiecewiseLinear:
         gaps: DoubleArray = self.losses(residuals) + conjugates - slopes * residuals
         return gaps
 
-    def way(self, loss: float, other: float) -> float:
-        """Bound the mean distance of the predictions of two thetas by their mean losses."""
+    def distance_bound(self, loss: float, other: float) -> float:
+        """Bound the mean distance between the predictions of two thetas by their mean losses."""
         return (loss + other) / min(-self.low, self.high) + 2 * float(np.abs(self.offsets).max())
 
 
 class _Slopes(NamedTuple):
-    """Slopes of a smoothed loss, moved by steps; values alone, which can be sent to where the rows are."""
+    """Slopes of a smoothed loss, corrected by steps; plain values, which can be sent to remote rows."""
 
-    pieces: PiecewiseLinear
+    piecewise: PiecewiseLinear
     theta: DoubleArray
     width: float
     shift: DoubleArray
     steps: tuple[DoubleArray, ...] = ()
 
     def at(self, rows: LinearModelData, part: slice) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Compute the residuals, their slopes after the steps, and the room that is left of each."""
-        pieces = self.pieces
+        """Compute the residuals, their slopes after the steps, and the remaining room of each slope."""
+        piecewise = self.piecewise
         residuals = rows.targets[part] - rows.predictions(self.theta, part)
-        slopes, room = pieces.smoothed(residuals, self.width)
+        slopes, room = piecewise.smoothed(residuals, self.width)
         for step in self.steps:
             slopes -= room * rows.predictions(step, part)
-            np.minimum(np.maximum(slopes, pieces.low, out=slopes), pieces.high, out=slopes)
-            at_edge = np.minimum(slopes - pieces.low, pieces.high - slopes) / (pieces.high - pieces.low)
+            np.minimum(np.maximum(slopes, piecewise.low, out=slopes), piecewise.high, out=slopes)
+            at_edge = np.minimum(slopes - piecewise.low, piecewise.high - slopes) / (piecewise.high - piecewise.low)
             room = np.maximum(np.minimum(room, 2 * at_edge), MIN_ROOM)
         return residuals, slopes, room
 
@@ -134,7 +135,7 @@ def _products_in(slopes: _Slopes, most: int, rows: LinearModelData, part: slice)
 
 def _gaps_in(slopes: _Slopes, rows: LinearModelData, part: slice) -> DoubleArray:
     residuals, numbers, _ = slopes.at(rows, part)
-    gaps = slopes.pieces.gaps(residuals, numbers)[:, None]
+    gaps = slopes.piecewise.gaps(residuals, numbers)[:, None]
     of_rows = residuals_times_rows(np.zeros(len(slopes.theta)), numbers, rows, part)
     return np.concatenate([column_sums(gaps, None if rows.weights is None else rows.weights[part]), of_rows])
 
@@ -147,20 +148,21 @@ def _largest_in(slopes: _Slopes, step: DoubleArray, rows: LinearModelData, part:
 class DualityGap:
     """Lower bound of the mean loss by slopes near those of a smoothed loss.
 
-    To make their means with the columns 0 they are moved by room * (x @ c), where room is what each has, and cut at
-    the steepest. What is left of the means is e = mean(z x) with z = room * (x @ d), which can change the loss by at
-    most max(abs(z)) times the mean distance of predictions, at both ends of which the loss is known.
+    A correction room * (x @ c) makes the means of the slopes times the columns 0, where room is the possible change of
+    each slope; the result is clipped to the range of the slopes. The remaining means are e = mean(z x) with
+    z = room * (x @ d). They change the loss by at most max(abs(z)) times the mean distance between the predictions of
+    theta and of the minimum, which the losses at both bound.
     """
 
     def __init__(self, objective: Objective) -> None:
         assert objective.loss is not None
-        self._objective, self._pieces = objective, PiecewiseLinear(objective.loss)
+        self._objective, self._piecewise = objective, PiecewiseLinear(objective.loss)
         self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
 
     def gap(self, theta: Any, width: float, loss: float, enough: float = 0.0) -> tuple[float, float]:
         """Bound the suboptimality at theta, where the loss is `loss`; the second number is the part by the slopes.
 
-        The search for a smaller bound ends at one below `enough`. NaN where there is none.
+        The search for a smaller bound ends below `enough`. Both are NaN if there is no bound.
         """
         rows: Any = self._objective.data
         self._first = int(rows.intercept)
@@ -171,11 +173,11 @@ class DualityGap:
         with np.errstate(all="ignore"):
             try:
                 return self._gap(rows, theta, width, loss, enough)
-            except np.linalg.LinAlgError:    # for NaN
+            except np.linalg.LinAlgError:    # raised for NaN
                 return math.nan, math.nan
 
     def _gap(self, rows: Any, theta: Any, width: float, loss: float, enough: float) -> tuple[float, float]:
-        self._theta, self._width, self._slopes = theta, width, _Slopes(self._pieces, theta, width, self._shift)
+        self._theta, self._width, self._slopes = theta, width, _Slopes(self._piecewise, theta, width, self._shift)
         gap = before = math.inf
         for _ in range(MAX_ROUNDS):
             gram, means = self._moments(rows)
@@ -191,21 +193,21 @@ class DualityGap:
 
     def _step(self, gram: DoubleArray, means: DoubleArray) -> DoubleArray:
         """Solve for the step of the slopes that makes their means subgradients of the penalty."""
-        weights, pieces = self._theta[self._first:], self._pieces
+        weights, piecewise = self._theta[self._first:], self._piecewise
         excess, step = self._excess(means), np.zeros(len(means))
         moving = np.concatenate([np.ones(self._first, bool), (weights != 0) | (excess[self._first:] != 0)])
         decay = np.zeros(len(means))
-        decay[self._first:] = 2 * self._width / (pieces.high - pieces.low) * self._l2 / self._sizes**2
+        decay[self._first:] = 2 * self._width / (piecewise.high - piecewise.low) * self._l2 / self._sizes**2
         step[moving] = _solved((gram + np.diag(decay))[np.ix_(moving, moving)], excess[moving])[0]
         return step
 
     def _gradient_part(self, rows: Any, gram: DoubleArray, means: DoubleArray, cost: float, loss: float) -> float:
-        """Bound the part of the gap that comes from means which are no subgradients of the penalty."""
-        way, excess = self._pieces.way(loss, loss), self._excess(means)
+        """Bound the part of the gap from means that are no subgradients of the penalty."""
+        way, excess = self._piecewise.distance_bound(loss, loss), self._excess(means)
         step, lost = _solved(gram, excess)
         largest = math.inf if rows.is_weighted else math.sqrt(rows.n * max(0.0, float(step @ excess)))
-        if largest * way > ENOUGH_LEFT * cost:    # that is n times the mean of their squares, at least
-            # The room is that of the matrix which the step is from.
+        if largest * way > ENOUGH_LEFT * cost:    # `largest` bounds the maximum by the sum of squares
+            # The step was solved with the room before the last correction.
             slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
             largest = max(rows.map_slices(functools.partial(_largest_in, slopes, self._unscaled(step))))
         left = largest * way + self._unreachable_bound(lost, loss, way)
@@ -252,7 +254,7 @@ class DualityGap:
         return theta
 
     def _unreachable_bound(self, lost: DoubleArray, loss: float, way: float) -> float:
-        """Bound, about, the part of the gap by means in directions that no rows have, as by rounding."""
+        """Estimate a bound on the part of the gap from means in directions that no rows have, as by rounding."""
         total = lost[self._first:] * self._sizes
         if self._l1 or self._l2:
             of_weights = (float(np.abs(total).max()) * 2 * loss / self._l1 if self._l1

@@ -22,20 +22,20 @@ class EpochRule:
     period : int
         Updates in an epoch; 1 for a rule that is applied to every update.
     theta0 : float or ndarray
-        Start of the run, which stands for the epoch before the first.
+        Start of the run, which counts as the end of an epoch before the first.
     tol : float or None
-        The run has converged when theta after an epoch is nearer than this to theta after the one before and, if the
-        mean is asked for, to the mean (where each epoch ends at the same theta, as with 0.5 / (1 + t) on the squared
-        error, the first says nothing about the thetas between); None for no rule.
+        Tolerance of the distance between the thetas at the ends of two epochs and, if the mean is computed, of the
+        distance between theta and the mean; None for no rule. The second condition is needed where each epoch ends at
+        the same theta, as with a learning rate of 0.5 / (1 + t) on the squared error.
     averages : bool
         True if the mean is computed.
     value : callable, optional
-        Objective whose values are compared in place of thetas.
+        Objective, whose values are compared in place of thetas.
 
     Attributes
     ----------
     moved : float
-        The number that was last compared with `tol`.
+        Quantity that was last compared with `tol`.
     """
 
     def __init__(self, period: int, theta0: Theta, tol: float | None, averages: bool,
@@ -61,7 +61,7 @@ class EpochRule:
         with np.errstate(all="ignore"):
             total = self._sum + (new if self._unit == 1 else new * self._unit).sum(axis=0)
             if self._unit == 1 and not is_finite(total) and is_finite(new):
-                # A sum of finite thetas overflowed: it goes on in larger units.
+                # The sum of finite thetas overflowed: continue it in larger units.
                 self._unit = 2.0**-64
                 total = self._sum * self._unit + (new * self._unit).sum(axis=0)
             self._sum = total

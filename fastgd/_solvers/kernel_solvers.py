@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastgd.losses import Gradient
     from fastgd.penalties import Penalty
 
-    #: A compiled loop: from learning rates and a buffer to how many updates were made, and whether the last was short.
+    #: Compiled loop: from learning rates and a buffer to the number of updates, and True if the last step was short.
     Kernel: TypeAlias = Callable[[DoubleArray, DoubleArray], tuple[int, bool]]
 
 #: Updates of a stochastic descent in one call of a kernel: 96 KiB of rates and as much of thetas, below the size for
@@ -32,7 +32,7 @@ GRAM_EVALUATIONS = 2**22
 
 
 class _KernelSolver(Scheduled):
-    """Updates made by a kernel, which changes the state of its steps in place."""
+    """Solver whose updates are made by a kernel, which changes the state of its steps in place."""
 
     is_deterministic = True
     records_all = False
@@ -45,7 +45,7 @@ class _KernelSolver(Scheduled):
         self._buffer: DoubleArray | None = None
 
     def _prepare(self, most: int) -> DoubleArray:
-        """Return the rates of the next updates, after the kernel is told if a short step ends the run."""
+        """Return the rates of the next updates; set in the kernel if a short step ends the run."""
         rates = self.next_rates(most)
         if self.stops != self._stopped:
             self._steps.ends_when_short = self._stopped = self.stops

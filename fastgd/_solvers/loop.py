@@ -1,4 +1,4 @@
-"""Loop that all descents share: it calls a solver in chunks of updates until one of the ends."""
+"""Loop of all descents: advance a solver in chunks of updates until the run ends."""
 from __future__ import annotations
 
 import time
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from fastgd._solvers.monitor import Monitor
     from fastgd._types import DoubleArray, Theta
 
-#: Evaluations in the first chunk of updates, after which their time is known.
+#: Evaluations in the first chunk of updates, which measures their time.
 FIRST_CHUNK = 2**20
 #: Seconds that a chunk of updates should take at most; the next one is made half or twice as long. A fifth of the 0.1 s
 #: in which Ctrl-C is answered, because a machine may be busy.
 LONGEST_CHUNK = 0.02
-#: Evaluations that a batch descent may make after it began to repeat, before that is noticed: 65 us of the slowest.
+#: Evaluations of a batch descent that has begun to repeat before the cycle is detected: 65 us of the slowest loss.
 CYCLE_EVALUATIONS = 4096
 
 
 def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epochs: EpochRule | None = None) -> Outcome:
-    """Advance the solver, a chunk of updates at a time, until one of the ends; return the Outcome.
+    """Advance the solver, a chunk of updates at a time, until the run ends; return the Outcome.
 
     With `epochs` a chunk never crosses the end of an epoch.
     """
@@ -61,7 +61,7 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
                                                                      steps.thetas[:count])
             if is_converged or done == limit or is_stopped or period or not is_finite(theta):
                 previous = solver.previous if not period else steps.thetas[count - 2] if count > 1 else before
-                if type(theta) is not float:    # but a scalar of numpy's, or a row of a buffer
+                if type(theta) is not float:    # a numpy scalar, or a row of a buffer
                     theta, previous = copy_theta(theta), copy_theta(previous)
                 status = CONVERGED if is_converged and not is_stopped else _status(is_stopped, period, theta)
                 return Outcome(start, theta, previous, done, status,
@@ -73,7 +73,7 @@ def run_loop(solver: Solver, limit: int, *, monitor: Monitor | None = None, epoc
 
 
 def _status(is_stopped: bool, period: int, theta: Theta) -> int:
-    """Return the status of a run that ends and has not met its rule."""
+    """Return the status of a run that ends without meeting its stopping rule."""
     if is_stopped:
         return STOPPED_BY_CALLBACK
     if period:
@@ -82,7 +82,7 @@ def _status(is_stopped: bool, period: int, theta: Theta) -> int:
 
 
 class _Pace:
-    """Updates in a chunk, by the time that the last one took: Ctrl-C is answered between two."""
+    """Number of updates in a chunk, by the time of the last chunk: Ctrl-C is answered between two chunks."""
 
     def __init__(self, solver: Solver) -> None:
         self._solver = solver
@@ -101,7 +101,7 @@ class _Pace:
 
 
 class _CycleFinder:
-    """Search for a run that repeats without end, as any does whose next theta depends on the last one alone.
+    """Search for a cycle of a run whose next theta depends on the last theta only.
 
     One theta is kept at each power of two and compared with those that follow (R. P. Brent, "An improved Monte Carlo
     factorization algorithm", BIT 20, 1980).

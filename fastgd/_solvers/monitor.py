@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Monitor:
-    """Lines before, a bar and a callback after every epoch or update, a history of all updates."""
+    """Monitor of a run: lines before, a bar and a callback after every epoch or update, a history of all updates."""
 
     def __init__(self, objective: Objective, options: DescentOptions, epochs: EpochRule | None = None) -> None:
         self._objective = objective
@@ -44,7 +44,7 @@ class Monitor:
             self._size = objective.preconditioner(options.precondition, is_stochastic=options.is_stochastic).size
 
     def follow(self, solver: ConcomitantScale) -> None:
-        """Show the loss of the scale that the solver has at the time."""
+        """Show the loss with the present scale of the solver."""
         self._solver = solver
 
     @property
@@ -54,7 +54,7 @@ class Monitor:
 
     @property
     def needs_all(self) -> bool:
-        """True if each theta is needed, or the last two, and not only the last of an epoch."""
+        """True if each theta is needed, or the last two, not only the last of an epoch."""
         return self._history is not None or self._period == 1 or (self._bar is not None and self._by_step)
 
     def before_chunk(self, done: int, theta: Theta) -> None:
@@ -85,7 +85,7 @@ class Monitor:
         return False
 
     def _answer(self, theta: Theta) -> Theta:
-        """Return the answer of a run that ended at this theta."""
+        """Return the result of a run that ended at this theta."""
         average = None if self._epochs is None else self._epochs.average
         return copy_theta(theta if average is None else average)
 
@@ -105,7 +105,7 @@ class Monitor:
             lines.show(theta, loss)
 
     def _move(self, bar: Bar, done: int, theta: Theta, previous: Theta) -> None:
-        """Show the loss at the answer so far, and the number that the rule compares with tol."""
+        """Show the loss at the result so far, and the quantity that is compared with tol."""
         loss, moved = math.nan, math.inf
         if is_finite(theta):
             loss = self._shown.reported_value(self._answer(theta))

@@ -27,21 +27,21 @@ def run_many(objective: Objective, starts: DoubleArray, rates: Rates, tol: float
     """Run batch descent from each of `starts`, a float64 array; return the Outcomes."""
     gradient, targets, threads = objective.compiled_gradient, objective.in_memory.targets, objective.threads
 
-    def alone(start: float) -> Outcome:
+    def run_one(start: float) -> Outcome:
         return run_loop(plain_batch(objective, start, rates, tol, True, limit), limit)
 
     shares_points = targets.size > (THREADED_UPDATE_POINTS if len(starts) < threads.count else math.inf)
     if (gradient is None or shares_points or targets.size > gradient.at_once
             or not (rates.is_constant or rates(0, 1).item())):
-        return [alone(start) for start in starts.tolist()]
+        return [run_one(start) for start in starts.tolist()]
     group = max(1, 2 * gradient.at_once // targets.size)
     parts = [_advance_many(gradient, targets, starts[first:first + group], rates, tol, limit, threads)
              for first in range(0, len(starts), group)]
     thetas, previous, updates, endings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     last_rates = {count: rates(count - 1, 1).item() for count in set(updates.tolist())}
     rows = zip(*(array.tolist() for array in (starts, thetas, previous, updates, endings)), strict=True)
-    # The loop reports a cycle, which it finds at the same update, and a rate that fell to 0.
-    return [alone(start) if status == CYCLE or last_rates[count] == 0 else
+    # The single loop repeats these runs to report a cycle or a rate that fell to 0.
+    return [run_one(start) if status == CYCLE or last_rates[count] == 0 else
             Outcome(start, theta, before, count, LIMIT_REACHED if status < 0 else status, last_rates[count])
             for start, theta, before, count, status in rows]
 

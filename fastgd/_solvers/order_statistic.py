@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from fastgd._objective.objective import Objective
     from fastgd._types import DoubleArray
 
-    #: A theta, and the slope there.
+    #: A theta and its slope.
     Place: TypeAlias = tuple[float, float]
     #: Offsets of kinks, and the jump of the slope at each.
     Kinks: TypeAlias = tuple[tuple[float, float], ...]
 
-#: Points in a bracket that are gathered and sorted; and calls after which they are, however many.
+#: Points in a bracket up to which they are gathered and sorted; and calls after which any number is.
 SORTED_POINTS, CALLS_BEFORE_SORTING = 4096, 12
 
 
 class OrderStatistic:
     """Minimum of the mean loss of points between two thetas; the slope jumps at each point, by its weight.
 
-    It is a point, less the offset of a kink, unless a penalty bends the loss between them.
+    The minimum is a point less the offset of a kink, unless a penalty has a minimum between two of them.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -38,11 +38,11 @@ class OrderStatistic:
         assert not points.is_rows
         self._kinks, self._points = loss.kinks, points
         self._l1, self._l2 = (0.0, 0.0) if objective.penalty is None else (objective.penalty.l1, objective.penalty.l2)
-        self._slope_of_all = loss.gradient(0.0, [1e300]) - self._l1    # where all kinks are above theta
+        self._slope_of_all = loss.gradient(0.0, [1e300]) - self._l1    # the slope below all kinks
         self._calls = 0
 
     def __call__(self, low: Place, high: Place) -> float | None:
-        """Return the minimum between thetas of opposite slopes, or None if too many points lie there at first."""
+        """Return the minimum between thetas of opposite slopes; None if, at first, many points lie between them."""
         self._calls += 1
         n = self._points.n
         least_jump = min(jump for _, jump in self._kinks)
@@ -51,7 +51,7 @@ class OrderStatistic:
         below, places, jumps = self._jumps_in(low[0], high[0])
         order = np.lexsort((jumps, places))
         places, jumps = places[order], jumps[order]
-        # Less what l2 adds, the slope left of each place and right of the last.
+        # The slope left of each place and right of the last, without the slope of l2.
         slopes = self._slope_of_all + (below + np.cumsum(np.concatenate([[0.0], jumps]))) / n
         rises = slopes[1:] + self._l2 * places >= -ROUNDING
         k = int(np.argmax(np.append(rises, True)))
@@ -60,13 +60,13 @@ class OrderStatistic:
         return float(places[k]) if k < len(places) else None
 
     def is_flat(self, slope: float) -> bool:
-        """Return True if a slope is rounding of jumps that cancel, and less than the jump of one point."""
+        """Return True if a slope is less than the jump of one point, the rounding of jumps that cancel."""
         least_jump = min(jump for _, jump in self._kinks) / self._points.n
         rounding = max(ROUNDING, 4 * float(np.finfo(self._points.dtype).eps))
         return not self._l2 and abs(slope) <= min(rounding, least_jump / 4)
 
     def lowest_from(self, theta: float) -> float:
-        """Return the lowest minimum, given one at theta: the loss may be flat from the kink below."""
+        """Return the lowest minimiser, given one at theta: the loss may be flat from the kink below."""
         if self._l2:
             return theta
         offsets = [offset for offset, _ in self._kinks]

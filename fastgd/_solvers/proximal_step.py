@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ProximalStep:
     """Update theta <- theta - rate * gradient.
 
-    The gradient has that of l2, and the soft threshold of l1 follows the step. With a preconditioner the step is made
-    and measured in its coordinates; without one `sizes` are the units in which it is measured, if they are given.
+    The gradient includes that of l2, and the soft threshold of l1 follows the step. With a preconditioner the step is
+    made and measured in whitened coordinates; without one `sizes` are the units of its length, if they are given.
     """
 
     def __init__(self, objective: Objective | None = None,
@@ -33,7 +33,7 @@ class ProximalStep:
         self.has_l1, self.has_l2 = self._l1 > 0, self._l2 > 0
 
     def spectral_step(self, now: DoubleArray, before: DoubleArray, first_rate: float) -> SpectralStep:
-        """Make the compiled step-size rule of a theta of rows, which it changes in these two arrays."""
+        """Make the compiled spectral step-size rule, which changes theta in these two arrays."""
         q = len(now)
         if self.preconditioner is None:
             p = q - self._first
@@ -45,7 +45,7 @@ class ProximalStep:
                             measure)
 
     def with_l2(self, theta: Any, gradient: Any) -> Any:
-        """Add the gradient of l2 to that of the loss."""
+        """Add the gradient of l2 to the gradient of the loss."""
         if not self._l2:
             return gradient
         with np.errstate(all="ignore"):
@@ -56,7 +56,7 @@ class ProximalStep:
             return total
 
     def with_l1(self, theta: float, slope: float) -> float:
-        """Add the slope of l1 to that of one number; at 0 return the subgradient nearest to 0."""
+        """Add the slope of l1 to the slope of one number; at 0 return the subgradient nearest to 0."""
         if not self._l1:
             return slope
         return slope + math.copysign(self._l1, theta) if theta else float(soft_threshold(slope, self._l1))
@@ -84,7 +84,7 @@ class ProximalStep:
         return float(np.dot(step, step)) if self.preconditioner is None else self.preconditioner.squared(step)
 
     def agreement(self, step: Any, gradient: Any, move: Any) -> float:
-        """Compute a number below 0 if a step along the gradient goes against a move; a proximal step counts itself."""
+        """Compute a number below 0 if a step opposes a move: -gradient @ move, with l1 step @ move."""
         if not self._l1:
             return -float(np.dot(gradient, move))
         if self.preconditioner is None:

@@ -17,32 +17,31 @@ if TYPE_CHECKING:
 
 
 class BarzilaiBorwein:
-    """Steps of theta as long as the secant's curvature says.
+    """Spectral gradient method: step sizes from the curvature along the last step.
 
     With s the last step and d the change of the gradient over it, in whitened coordinates, a step size is s.s / s.d, or
-    where that is much longer s.d / d.d (J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA
+    s.d / d.d if that is much shorter (J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA
     Journal of Numerical Analysis 8, 1988; B. Zhou, L. Gao and Y.-H. Dai, "Gradient methods with adaptive step-sizes",
-    Computational Optimization and Applications 35, 2006). A step beyond the minimum along it, to where the gradient is
-    hardly smaller, bounds those that follow, as on a loss that is linear far from its minimum; one that led to a far
-    larger gradient than for some time is taken back and made shorter. The first step leads to the warm start, if there
-    is one.
+    Computational Optimization and Applications 35, 2006). A step that overshoots to a gradient hardly smaller, as on a
+    loss that is linear far from its minimum, bounds the lengths of the next steps. A step to a far larger gradient than
+    those of the last points is taken back and shortened. The first step leads to the warm start, if there is one.
 
-    With a penalty of l1 the gradient is the smallest subgradient where a weight is 0, a step size goes by the smooth
-    part alone, and a step to where the objective, `value`, is higher than at all of the last points is taken back
-    (S. J. Wright, R. D. Nowak and M. A. T. Figueiredo, "Sparse reconstruction by separable approximation", IEEE
-    Transactions on Signal Processing 57, 2009).
+    With a penalty of l1 the gradient at a weight of 0 is the smallest subgradient, the step size depends on the smooth
+    part only, and a step is taken back if the objective, `value`, is higher than at all of the last points (S. J.
+    Wright, R. D. Nowak and M. A. T. Figueiredo, "Sparse reconstruction by separable approximation", IEEE Transactions
+    on Signal Processing 57, 2009).
 
     Parameters
     ----------
     gradient : callable
-        The gradient of the loss at theta.
+        Gradient of the loss at theta.
     first_rate : float or None
-        The size of the first step; None for a probe, which ends no run.
+        First step size; None for a probe, which never ends the run.
     warm_start : ndarray or None
     value : callable or None
-        The objective at theta, evaluated before the gradient there; needed with l1.
+        Objective at theta, evaluated before the gradient; needed with l1.
     capacity : int
-        Updates in one call at most.
+        Most updates in one call.
     enough : float
         Squared length of the whitened gradient at which the run may end.
     """
@@ -91,5 +90,5 @@ class BarzilaiBorwein:
             self._warm_start = None
         self.previous, self.theta = self.theta, self._now.copy()
         self._probes -= 1
-        # Where the square of the gradient underflows to 0 the sizes of further steps would be meaningless.
+        # A squared gradient that underflows to 0 ends the run, because no further step size can be computed.
         return rate, size, size == 0 or (self._probes < 0 and size < self.tol) or steepness <= self._enough

@@ -21,44 +21,42 @@ if TYPE_CHECKING:
     from fastgd._solvers.order_statistic import Place
     from fastgd._types import DoubleArray
 
-#: Quantiles that stand for the points where the minimum is first searched, and how many of them on each side of it
-#: measure the curvature there.
+#: Quantiles on which the minimum is first searched, and number of them on each side that measure the curvature.
 QUANTILES, QUANTILES_NEAR = 64, 4
-#: A step by the secant, or by a curvature, goes this many times as far, to bracket the minimum; where the slope does
-#: not change at all steps grow by the other factor.
+#: Factor by which a step exceeds the secant step, to bracket the minimum; and growth of steps if the slope is constant.
 BEYOND, FARTHER = 1.5, 10.0
-#: A theta from which all points are far away.
+#: A theta that is far from all points.
 FAR_AWAY = 1e300
 #: Rounding of a sum of weights, relative to it.
 WEIGHT_ROUNDING = 1e-9
-#: Updates at most on a sample.
+#: Most updates on a sample.
 SAMPLE_UPDATES = 300
 
 
 class Bracket:
-    """Steps of one number to where its slope is estimated to be 0, by the last three points.
+    """Root finder on the slope of one number, by the last three points.
 
-    While all slopes have one sign the steps grow, and are probes, which end no run. Then the next point is that of
-    inverse quadratic interpolation where the three points are on one smooth curve, else the middle (T. R. Chandrupatla,
-    "A new hybrid quadratic/bisection algorithm for finding the zero of a nonlinear function without using derivatives",
-    Advances in Engineering Software 28, 1997).
+    While all slopes have one sign the steps grow, and are probes, which never end the run. After that the parameter is
+    bracketed between slopes of opposite sign: the next point comes from inverse quadratic interpolation if the three
+    points admit it, else from bisection (T. R. Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding
+    the zero of a nonlinear function without using derivatives", Advances in Engineering Software 28, 1997).
 
     Parameters
     ----------
     gradient : callable
-        The slope of the loss at theta.
+        Slope of the loss at theta.
     first_rate : float
-        The step size where nothing better is known, and near the warm start.
+        Step size at the start and near the warm start.
     places : sequence of float
-        Quantiles of the points, in order: where the slope hardly changes the middle one in the bracket is next.
+        Quantiles of the points, in order; the median of those in the bracket replaces bisection.
     warm_start : float or None
-        A point to go to first, if it is downhill.
+        First point, if it is downhill from theta0.
     order_statistic : OrderStatistic or None
-        For a loss with kinks, the minimum among the points in the bracket.
+        Minimum of a loss with kinks among the points in the bracket.
     is_known : bool
         True if `first_rate` is one over the curvature everywhere, so that steps by it are no probes.
     capacity : int
-        Updates in one call at most.
+        Most updates in one call.
     """
 
     is_deterministic = False
@@ -75,10 +73,10 @@ class Bracket:
         self._order_statistic, self._is_known = order_statistic, is_known
         self._slope = self._target = 0.0
         self._seen: list[Place] = []    # the latest first
-        self._ends: dict[bool, Place] = {}    # of a slope below 0, and above it: the last
+        self._ends: dict[bool, Place] = {}    # the last theta of a slope below 0, and of one above 0
         self._is_settled = self._is_probe = False
         self._is_at_start = warm_start is not None and warm_start == theta0
-        self._far_end: Place | None = None    # of a bracket as wide as the way to the warm start
+        self._far_end: Place | None = None    # the end of a bracket as wide as the distance to the warm start
 
     def advance(self, most: int) -> Steps:
         thetas, rates = [], []
@@ -93,7 +91,7 @@ class Bracket:
         return Steps(np.array(thetas), np.array(rates), False)
 
     def _choose(self) -> float:
-        """Choose the next point by the slope here; return the step size that leads there."""
+        """Choose the next point by the slope at theta; return the step size that leads to it."""
         if not self._is_settled:
             slope = real_number(self._gradient(self.theta), "grad_loss_fn", "slope")
             slope = self._update.with_l1(self.theta, float(self._update.with_l2(self.theta, slope)))
@@ -112,7 +110,7 @@ class Bracket:
         if slope == 0 or (settle is not None and settle.is_flat(slope)):
             self._is_settled = True
             return self.theta if settle is None else settle.lowest_from(self.theta)
-        if self._is_at_start:    # near which the other end is searched, and not where the run came from
+        if self._is_at_start:    # the other end is searched near the warm start, not at theta0
             self._far_end = self._ends.pop(slope < 0, None)
         if len(self._ends) == 2 and settle is not None:
             least = settle(self._ends[False], self._ends[True])
@@ -128,7 +126,7 @@ class Bracket:
         return self._inward()
 
     def _inward(self) -> float:
-        """Return the next point in the bracket; of its ends the less steep where it is as narrow as floats are."""
+        """Return the next point in the bracket; its less steep end if no float lies between the ends."""
         low, high = self._ends[False], self._ends[True]
         left, right = min(low[0], high[0]), max(low[0], high[0])
         target = 0.0 if self._update.has_l1 and left < 0 < right else self._interpolated()
@@ -138,7 +136,7 @@ class Bracket:
         return min(low, high, key=lambda place: abs(place[1]))[0]
 
     def _outward(self, slope: float) -> float:
-        """Return the next point downhill."""
+        """Return the next point downhill, outside all points so far."""
         warm_start, self._warm_start = self._warm_start, None
         if warm_start is not None and (self.theta - warm_start) * slope > 0:
             self._is_at_start = True
@@ -160,14 +158,14 @@ class Bracket:
         return self.theta - math.copysign(max(step, abs(math.ulp(self.theta))), slope)
 
     def _interpolated(self) -> float:
-        """Return the next point in the bracket by the last three: the latest is one of its ends."""
+        """Interpolate the next point in the bracket, one end of which is the latest point, by the last three points."""
         a, at_a = self._seen[0]
         b, at_b = self._ends[not at_a > 0]
         if math.isinf(at_a) or math.isinf(at_b):
             return self._middle(a, b)
         if len(self._seen) > 2 or self._seen[1][0] != b:
             c, at_c = next((each for each in self._seen[1:] if each[0] != b), self._seen[-1])
-            if (c - b) * (a - b) < 0:    # of the ends a is the one that is between the two others
+            if (c - b) * (a - b) < 0:    # make a the end between the two other points
                 a, at_a, b, at_b = b, at_b, a, at_a
             xi, phi = (a - b) / (c - b) if c != b else 2.0, (at_a - at_b) / (at_c - at_b) if at_c != at_b else 2.0
             if not (phi * phi < xi and (1 - phi) ** 2 < 1 - xi):
@@ -178,7 +176,7 @@ class Bracket:
         return a + at_a / (at_a - at_b) * (b - a)
 
     def _middle(self, a: float, b: float) -> float:
-        """Return the middle one of the quantiles between two points, or the point half way."""
+        """Return the median of the quantiles between two points, or the point half way."""
         place = self._middle_place(min(a, b), max(a, b))
         self._is_probe = place is not None
         return a + (b - a) / 2 if place is None else place
@@ -221,7 +219,7 @@ def _expect(objective: Objective, theta0: float) -> tuple[list[float], float, fl
 
 
 def quantiles(points: ConstantModelData) -> DoubleArray:
-    """Return points in order, at equal steps of their weight; a weight of 2 is the same as a second point."""
+    """Return weighted quantiles of the points, in order; a weight of 2 counts as two points."""
     levels = (np.arange(QUANTILES) + 0.5) / QUANTILES - WEIGHT_ROUNDING
     if points.weights is None:
         places = np.ceil(levels * points.n).astype(np.intp) - 1
@@ -233,7 +231,7 @@ def quantiles(points: ConstantModelData) -> DoubleArray:
 
 
 def _root_of_quantiles(few: Objective, places: list[float], rate: float) -> tuple[float, float]:
-    """Return one over the curvature, and the point, where the mean slope over `places` changes its sign."""
+    """Find the root of the mean slope over `places`; return one over the curvature near it, and the root."""
     reach = _reach(few)
     thetas = [places[0] - reach, *places, places[-1] + reach]
     if few.penalty is not None:
@@ -243,7 +241,7 @@ def _root_of_quantiles(few: Objective, places: list[float], rate: float) -> tupl
         return rate, thetas[min(above, len(thetas) - 1)]
     left, right = thetas[above - 1:above + 1]
     low, high = thetas[max(above - QUANTILES_NEAR, 0)], thetas[min(above + QUANTILES_NEAR, len(thetas)) - 1]
-    # Where points are few the slope changes near them alone.
+    # The slope of a few points changes only near them.
     steps = reach / 4 * 4.0 ** np.arange(QUANTILES_NEAR**2)
     steps = steps[steps < (right - left) / 2]
     thetas = [left, *(left + steps).tolist(), *(right - steps[::-1]).tolist(), right]
@@ -256,7 +254,7 @@ def _root_of_quantiles(few: Objective, places: list[float], rate: float) -> tupl
 
 
 def _inverse_curvature(few: Objective, low: float, high: float) -> float:
-    """Compute one over the mean curvature between two points; 0 where there is none."""
+    """Compute one over the mean curvature between two points; 0 if the slope does not rise."""
     below, above = (float(slope) for slope in few.gradients([low, high]))
     return (high - low) / (above - below) if above > below else 0.0
 
@@ -268,7 +266,7 @@ def _first_rising(few: Objective, thetas: list[float]) -> tuple[int, list[float]
 
 
 def _reach(few: Objective) -> float:
-    """Compute the distance from a point up to which the slope of its loss changes: half its range by its rise."""
+    """Compute the distance from a point up to which the slope of its loss changes: half its range / max curvature."""
     loss = few.loss
     assert loss is not None
     curvature = loss.max_curvature
@@ -278,7 +276,7 @@ def _reach(few: Objective) -> float:
 
 def _minimum_of_sample(sample: Objective, theta0: float, places: list[float], rate: float,
                        warm_start: float | None) -> tuple[float, float | None]:
-    """Return one over the curvature, and the point, where the descent on a sample ends."""
+    """Descend on a sample; return one over the curvature near the end, and the end."""
     assert sample.loss is not None
     tol = ROUNDING * float(np.ptp(sample.in_memory.targets))
     solver = Bracket(sample.loss_gradient, theta0 if warm_start is None else warm_start, tol, True,

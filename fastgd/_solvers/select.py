@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from fastgd._types import DoubleArray, Rates
     from fastgd.losses import Gradient
 
-#: Points above which threads share a batch update, which else one thread makes in a kernel of its own.
+#: Points above which threads share a batch update; up to them one kernel call makes many updates in one thread.
 THREADED_UPDATE_POINTS = 2_000_000
-#: Parameters up to which descent on the squared error goes by the Gram matrix; it costs a pass over X for every 8.
+#: Parameters up to which descent on the squared error uses the Gram matrix, which costs a pass over X for every 8.
 MAX_GRAM_PARAMETERS = 101
-#: Rows for each row of a sample from which on a descent on the sample gives a warm start.
+#: Ratio of the rows to those of a sample from which on a descent on the sample gives a warm start.
 WARM_START_ROWS = 8
-#: Updates of a solver that chooses its steps in one call, where nothing monitors them.
+#: Updates in one call of a solver that chooses its step sizes, if no option monitors them.
 ADAPTIVE_UPDATES = 64
 
 
@@ -53,8 +53,8 @@ def batch_solver(objective: Objective, options: DescentOptions, theta0: Any, cap
     """Make the solver of a batch descent, with at most `capacity` updates in one call."""
     loss, rates, by_step = objective.loss, options.rates, options.stop == "step"
     if options.precondition == "gram" and objective.penalty is not None and objective.penalty.l1:
-        raise ValueError("precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a metric "
-                         f"of single weights. Got penalty={objective.penalty!r}; use precondition='scale'.")
+        raise ValueError("precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a "
+                         f"diagonal preconditioner. Got penalty={objective.penalty!r}; use precondition='scale'.")
     adaptive = min(capacity, 1 if objective.data.is_chunked else ADAPTIVE_UPDATES)
     if rates is None and objective.data.is_rows and loss is not None and loss.kinks:
         sizes = None if options.precondition is not None else _column_sizes(objective)
@@ -82,10 +82,10 @@ def _scale_stage(options: DescentOptions, capacity: int, objective: Objective, t
 
 def reference_solver(objective: Objective, theta0: Any, size: float, cost: float, short: float = 0.0, *,
                      is_safe: bool = False) -> Solver:
-    """Make the solver that gets near the minimum soonest, or safely, with a subsampled preconditioner.
+    """Make the solver that is fastest near the minimum, or one that cannot overshoot, with a subsampled preconditioner.
 
-    It converges where the loss can decrease by at most `cost` within four times `size`, in units of the prediction, or
-    where a step of rows is below `short`.
+    The solver converges if the loss can decrease by at most `cost` within four times `size`, in units of the
+    prediction, or if a step of rows is below `short`.
     """
     has_l1 = objective.penalty is not None and objective.penalty.l1 > 0
     loss, is_rows = objective.loss, objective.data.is_rows
@@ -112,9 +112,9 @@ def _column_sizes(objective: Objective) -> DoubleArray:
 def _advanced_batch(options: DescentOptions, objective: Objective, theta0: Any, tol: float, *, by_step: bool = True,
                     sizes: DoubleArray | None = None, is_safe: bool = False, is_warm: bool = False,
                     first_update: int = 0, capacity: int = 1, enough: float = 0.0) -> Solver:
-    """Make a batch solver with momentum, a preconditioner or step sizes of its own.
+    """Make a batch solver with momentum, a preconditioner or adaptive step sizes.
 
-    A safe one has momentum in place of adaptive step sizes; one that is warm gets no warm start.
+    With `is_safe` momentum replaces adaptive step sizes; with `is_warm` theta0 is the warm start.
     """
     is_adaptive, momentum = options.is_adaptive and not is_safe, options.momentum
     if is_safe and options.is_adaptive:
@@ -148,7 +148,7 @@ def _advanced_batch(options: DescentOptions, objective: Objective, theta0: Any, 
 
 
 def _gradient_of(objective: Objective, capacity: int) -> Any:
-    """Return the gradient of the loss as a function of theta: of few rows, unmonitored, with the kernel bound once."""
+    """Return the gradient of the loss as a function of theta; with few rows and no monitor the kernel is bound once."""
     data, gradient = objective.data, objective.compiled_gradient
     if (gradient is None or not isinstance(data, LinearModelData) or capacity == 1
             or data.X.size > min(MIN_THREADED_POINTS, gradient.at_once)
@@ -168,7 +168,7 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step, update=ProximalStep(objective))
     if data.is_rows:
         return _plain_rows_batch(objective, gradient, data, theta0, rates, tol, by_step, limit, capacity)
-    # Where the loss is evaluated after each update, one pass computes it with the next slope.
+    # A loss that is evaluated after each update is computed in one pass with the next slope.
     is_monitored = data.n > CACHED_POINTS and (capacity == 1 or not by_step)
     if (isinstance(data, ConstantModelData) and data.weights is None and not is_monitored
             and data.n <= gradient.at_once
@@ -176,14 +176,14 @@ def plain_batch(objective: Objective, theta0: Any, rates: Rates, tol: float, by_
         solver = NumberBatch(gradient, data.targets, theta0, rates, tol, by_step)
         solver.capacity = capacity
         return solver
-    # Any other data, and more points than one call should take, by means over them.
+    # For all other data, and for more points than one call should read, each gradient is a mean over the data.
     return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
 
 
 def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearModelData, theta0: DoubleArray,
                       rates: Rates, tol: float, by_step: bool, limit: int, capacity: int) -> Solver:
     q, moments = rows.n_parameters, objective.second_moments
-    # The Gram matrix costs about a pass for every 8 parameters and is worth it unless the run is short.
+    # The Gram matrix costs about a pass for every 8 parameters, and a run of more updates saves that.
     if (gradient.loss.is_quadratic and isinstance(moments, RowMoments) and q <= min(MAX_GRAM_PARAMETERS, rows.n)
             and limit > q // 8):
         gram, moment = moments.gram()
@@ -201,7 +201,7 @@ def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearM
 
 
 def _warm_start(options: DescentOptions, objective: Objective, theta0: DoubleArray) -> DoubleArray | None:
-    """Descend on a sample of the rows, if that is a small part of them; return where it ends."""
+    """Descend on a sample of the rows, if they are many; return the theta at its end."""
     rows, loss = objective.data, objective.loss
     size = sample_size(rows.n_parameters)
     if loss is None or loss.kinks or not loss.is_convex or rows.n < WARM_START_ROWS * size:
@@ -216,7 +216,7 @@ def _warm_start(options: DescentOptions, objective: Objective, theta0: DoubleArr
         if steps.is_converged or not is_finite(solver.theta):
             break
     theta: Any = solver.theta
-    # A plane that separates the few classes of a sample need not separate all of them.
+    # Classes that are linearly separable in a sample need not be so in all rows.
     return theta if is_finite(theta) and not sample.is_separated_by(theta) else None
 
 

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     #: Offsets of kinks, and the jump of the slope at each.
     Kinks: TypeAlias = tuple[tuple[float, float], ...]
 
-#: Factor of the half-width from one stage to the next, and the step that ends a stage, relative to the half-width.
+#: Factor of the half-width from one stage to the next, and step that ends a stage, relative to the half-width.
 NARROWER, STAGE_TOL = 0.3, 0.02
-#: Updates of a stage with adaptive step sizes, after which it goes on with momentum, which cannot overshoot.
+#: Updates of a stage with adaptive step sizes, after which it continues with momentum, which cannot overshoot.
 STAGE_UPDATES = 150
-#: Cost of smoothing that ends a run, relative to the loss; and where rounding or the limit of updates allow no less.
+#: Cost of smoothing that ends a run, relative to the loss: in general, and at the limit of rounding or of updates.
 SMOOTHING_COST, ENOUGH_AT_LIMIT = 1e-4, 1e-3
-#: Rounding of a residual relative to its terms; no smaller half-width is of use.
+#: Rounding of a residual relative to its terms, the smallest useful half-width.
 RESIDUAL_ROUNDING = 2.0**-48
-#: Shorter steps that leave this part of the bound by the gradient do not converge.
+#: A stage does not converge if shorter steps leave the bound by the gradient above this part of its last value.
 STUCK = 0.99
-#: Bound by the gradient that is worth a proof, relative to what may be left.
-WORTH_A_PROOF = 4.0
-#: A model fits where its loss is below this part of the loss at the start.
+#: Bound by the gradient below which the duality gap is computed, relative to the tolerance.
+PROOF_RATIO = 4.0
+#: A model fits if its loss is below this part of the loss at the start.
 FITS = 1e-6
 #: Bound relative to the loss below which the exact minimum is searched along edges.
 NEAR_VERTEX = 1e-3
@@ -46,20 +46,21 @@ NEAR_VERTEX = 1e-3
 class SmoothingSolver:
     """Descent of a linear model on smoothed versions of a loss with kinks, each from the end of the last.
 
-    With a the slopes of the loss of half-width h, of which mean(a x) is 0 at its minimum, the loss is at most the mean
-    of jump / 2 * t (1 - t / h) above its minimum, over the residuals whose distance t from a kink is below h. As
-    mean(a x) is never quite 0 a bound by the gradient is added; where the sum is small the duality gap proves it. The
-    run ends where the bound is as small as was asked for. Of few rows the exact minimum is found once it is near.
+    Let a be the slopes of the loss smoothed over a half-width of h. At its minimum mean(a x) is 0, and the exact loss
+    has a suboptimality of at most the mean of jump / 2 * t (1 - t / h) over the residuals whose distance t from a kink
+    is below h, the cost of smoothing. A bound by the gradient is added, because mean(a x) is never exactly 0; if the
+    sum is small, the duality gap proves it. The run ends when the bound is at most the tolerance. With few rows the
+    simplex method finds the exact minimum from a theta near it.
 
     Parameters
     ----------
     objective : Objective
-        The mean of the exact loss.
+        Mean of the exact loss.
     solver_of : callable
-        From an objective, theta, a tolerance in units of the targets, and `is_safe` if no step may be too long, to the
-        solver of a stage.
+        Function of an objective, theta, a tolerance in units of the targets, and `is_safe` if no step may overshoot,
+        that makes the solver of a stage.
     by_loss : float or None
-        Cost of smoothing that is allowed; None for a part of the loss.
+        Tolerance of the suboptimality; None for `SMOOTHING_COST` times the loss.
     proves : bool
         True if the bound must be proved; else an estimate ends the run.
     """
@@ -74,7 +75,7 @@ class SmoothingSolver:
         self._objective, self._solver_of, self._by_loss = objective, solver_of, by_loss
         self.stops_when_short, self.capacity = True, capacity
         self._duality = DualityGap(objective) if proves else None
-        self._least, self._best = math.inf, theta0    # the lowest loss so far, and where
+        self._least, self._best = math.inf, theta0    # the lowest loss so far, and its theta
         self._floor = 0.0    # a proved lower bound of the loss
         self._searched = math.inf    # the width at which the exact minimum was last searched
         self._bound = Bound(math.inf, False, False)
@@ -115,7 +116,7 @@ class SmoothingSolver:
         return steps._replace(is_converged=False)
 
     def _ends_stage(self, theta: Any) -> bool:
-        """Return True if the run may end where a stage has; if not, begin the next stage or refine this one."""
+        """Return True if the run may end with this stage; if not, begin the next stage or refine this one."""
         distance, cost, _ = self._measure(theta, self._width)
         slope: Any = self._smoothed.gradients([theta])[0]
         loss = self._loss
@@ -126,7 +127,7 @@ class SmoothingSolver:
             if vertex is not None:
                 self._floor = max(self._floor, self._value(vertex[0]) - vertex[1])
         is_known = self._is_proved_within(enough)
-        if not is_known and cost <= enough and by_gradient <= WORTH_A_PROOF * enough:
+        if not is_known and cost <= enough and by_gradient <= PROOF_RATIO * enough:
             gap, of_slopes = self._prove(theta, self._width, loss, enough)
             is_known = self._is_proved_within(enough)
             if gap == gap:
@@ -147,7 +148,7 @@ class SmoothingSolver:
         return False
 
     def _refine_stage(self, theta: Any, by_gradient: float) -> None:
-        """Go on with shorter steps, or with momentum where they do not converge, as on a linear piece between kinks."""
+        """Continue with shorter steps, or with momentum if they do not converge, as on a linear part of the loss."""
         is_stuck, self._gradient_bound = by_gradient > STUCK * self._gradient_bound, by_gradient
         if is_stuck and isinstance(self._solver, BarzilaiBorwein):
             self._begin_stage(theta, is_safe=True)
@@ -160,7 +161,7 @@ class SmoothingSolver:
         return self._least < math.inf and self._least - self._floor <= enough
 
     def _tolerance(self, bound: float) -> tuple[float, float]:
-        """Compute the bound that is enough, and the rounding of a residual, 0 far from the minimum."""
+        """Compute the tolerance of the bound, and the rounding of a residual, 0 far from the minimum."""
         enough = SMOOTHING_COST * self._least if self._by_loss is None else self._by_loss
         if min(bound, self._width) > FITS * max(self._size, self._start):    # far from it
             return enough, 0.0
@@ -179,14 +180,14 @@ class SmoothingSolver:
         return self._objective.second_moments.column_sizes()
 
     def _value(self, theta: Any) -> float:
-        """Evaluate the exact loss, which may be the lowest so far."""
+        """Evaluate the exact loss, and store it if it is the lowest so far."""
         loss = self._objective.value(theta)
         if loss < self._least:
             self._least, self._best = loss, theta
         return loss
 
     def finalize(self, outcome: Outcome) -> Outcome:
-        """Add the bound to the outcome; of a run that was cut short theta is that of the lowest loss."""
+        """Add the bound to the outcome; a run that reached its limit returns the theta of the lowest loss."""
         theta: Any = outcome.x
         if outcome.status == LIMIT_REACHED and is_finite(theta):
             self._prove(theta, self._width, self._value(theta))
@@ -204,7 +205,7 @@ class SmoothingSolver:
         return gap, cost
 
     def _bound_at_limit(self) -> Bound:
-        """Prove the bound of a run that cannot go on: 0.1 % of the loss is enough, unless `tol` was asked for."""
+        """Bound the suboptimality of a run that cannot continue; without `by_loss` 0.1 % of the loss is enough."""
         self._prove(*self._last_stage)
         enough = self._tolerance(self._least - self._floor)[0]
         at_limit = ENOUGH_AT_LIMIT * self._least if self._by_loss is None else 0.0
@@ -230,12 +231,12 @@ class SmoothingSolver:
 def _distance_and_cost(theta: DoubleArray, width: float, kinks: Kinks, rows: LinearModelData,
                        part: slice) -> DoubleArray:
     """Sum the distances of residuals from their nearest kink, the costs of smoothing, and abs(y)."""
-    with np.errstate(over="ignore", invalid="ignore"):    # the loss is not finite then, and the run ends
+    with np.errstate(over="ignore", invalid="ignore"):    # the run ends if the loss is not finite
         residuals = rows.targets[part] - rows.predictions(theta, part)
         distances = [np.abs(residuals - offset) for offset, _ in kinks]
         sums = np.empty((len(residuals), 3))
         sums[:, 0], sums[:, 1], sums[:, 2] = np.min(distances, axis=0), 0.0, np.abs(rows.targets[part])
         for t, (_, jump) in zip(distances, kinks, strict=True):
-            t = np.minimum(t, width)    # at which the cost is 0, as beyond it
+            t = np.minimum(t, width)    # the cost is 0 at and beyond the width
             sums[:, 1] += jump / 2 * (t * (1 - t / width))
         return column_sums(sums, None if rows.weights is None else rows.weights[part])

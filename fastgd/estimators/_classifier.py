@@ -55,7 +55,7 @@ class DescentClassifier(OneVsRest):
         Preconditioner, as in the function of the method. "auto" is "gram" for "batch" with up to 500 columns and no
         L1 penalty, else "scale".
     momentum : {None, "nesterov"}, default None
-        As in `fastgd.minimize`.
+        See `fastgd.minimize`.
     penalty : Penalty, optional
         One of `fastgd.penalties`, on the weights but not the intercept, added to the mean loss: ``L2(1 / (n *
         C))`` is scikit-learn's ``LogisticRegression(C=C)`` on n rows.
@@ -70,7 +70,7 @@ class DescentClassifier(OneVsRest):
         Stopping rule, as in the function of the method. None is "step" for "batch", "loss" for the others and for a
         loss with breakpoints, whose suboptimality is then certified to be at most `tol`.
     average : bool, optional
-        As in `fastgd.minimize_sgd`; None is True.
+        See `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True
         True to fit an intercept.
     n_threads : int, optional
@@ -80,7 +80,7 @@ class DescentClassifier(OneVsRest):
     warm_start : bool, default False
         Start at the weights of the last fit, if it had the same classes.
     verbose : bool or "bar", default False
-        As `progress` in the function of the method.
+        See `progress` in the function of the method.
     early_stopping : bool, default False
         Hold out validation rows, and stop when their accuracy no longer increases. The weights with the highest
         accuracy are kept.
@@ -89,7 +89,7 @@ class DescentClassifier(OneVsRest):
     n_iter_no_change : int, default 5
         Consecutive updates of "batch", or epochs, without an increase of the score by 1e-4 after which the fit stops.
     callback : callable, optional
-        As in the function of the method.
+        See the function of the method.
     history : bool, default False
         True to record the history of all updates in `result_`.
 
@@ -197,12 +197,12 @@ class DescentClassifier(OneVsRest):
         TypeError, ValueError
             If a parameter or the data are not as described.
         DivergenceError
-            As in `fastgd.minimize`.
+            See `fastgd.minimize`.
 
         Warns
         -----
         ConvergenceWarning
-            As in `fastgd.minimize`; the class is scikit-learn's warning, too.
+            See `fastgd.minimize`; the class is scikit-learn's warning, too.
 
         Examples
         --------
@@ -292,7 +292,7 @@ class DescentClassifier(OneVsRest):
         Parameters
         ----------
         X : array-like of shape (n, p)
-            As for `decision_function`.
+            See `decision_function`.
 
         Returns
         -------
@@ -301,7 +301,7 @@ class DescentClassifier(OneVsRest):
         Raises
         ------
         NotFittedError, ValueError
-            As `decision_function`.
+            See `decision_function`.
 
         Examples
         --------
@@ -320,7 +320,7 @@ class DescentClassifier(OneVsRest):
         Parameters
         ----------
         X : array-like of shape (n, p)
-            As for `decision_function`; data outside memory are read in one pass.
+            See `decision_function`; data outside memory are read in one pass.
         y : array-like of shape (n,)
             The labels. May be None only for Blocks of (X, y).
         sample_weight : array-like of shape (n,), optional
@@ -333,7 +333,7 @@ class DescentClassifier(OneVsRest):
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `decision_function`.
+            See `decision_function`.
 
         Examples
         --------
@@ -361,7 +361,7 @@ class DescentClassifier(OneVsRest):
         Parameters
         ----------
         X : array-like of shape (n, p)
-            As for `decision_function`.
+            See `decision_function`.
 
         Returns
         -------
@@ -370,7 +370,7 @@ class DescentClassifier(OneVsRest):
         Raises
         ------
         NotFittedError, ValueError
-            As `decision_function`.
+            See `decision_function`.
 
         Examples
         --------
@@ -389,7 +389,7 @@ class DescentClassifier(OneVsRest):
         Parameters
         ----------
         X : array-like of shape (n, p)
-            As for `decision_function`.
+            See `decision_function`.
 
         Returns
         -------
@@ -398,7 +398,7 @@ class DescentClassifier(OneVsRest):
         Raises
         ------
         NotFittedError, ValueError
-            As `decision_function`.
+            See `decision_function`.
 
         Examples
         --------

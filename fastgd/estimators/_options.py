@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastgd._thread_pool import ThreadPool
     from fastgd.penalties import Penalty
 
-#: Columns up to which a fit makes its steps in the metric of their Gram matrix, where none is named.
+#: Columns up to which precondition="auto" is "gram".
 MAX_GRAM_FIT_COLUMNS = 500
 #: delta with 95 % of the efficiency of least squares for normal errors (P. J. Huber, "Robust Statistics").
 EFFICIENT_DELTA = 1.345

@@ -61,7 +61,7 @@ class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
         Preconditioner, as in the function of the method. "auto" is "gram" for "batch" with up to 500 columns and no
         L1 penalty, else "scale".
     momentum : {None, "nesterov"}, default None
-        As in `fastgd.minimize`.
+        See `fastgd.minimize`.
     penalty : Penalty, optional
         One of `fastgd.penalties`, on the weights but not the intercept, added to the mean loss.
     tol : float, optional
@@ -76,7 +76,7 @@ class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
         Stopping rule, as in the function of the method. None is "step" for "batch", "loss" for the others and for a
         loss with breakpoints, whose suboptimality is then certified to be at most `tol`.
     average : bool, optional
-        As in `fastgd.minimize_sgd`; None is True.
+        See `fastgd.minimize_sgd`; None is True.
     fit_intercept : bool, default True
         True to fit an intercept.
     n_threads : int, optional
@@ -86,7 +86,7 @@ class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
     warm_start : bool, default False
         Start at the weights of the last fit.
     verbose : bool or "bar", default False
-        As `progress` in the function of the method.
+        See `progress` in the function of the method.
     early_stopping : bool, default False
         Hold out validation rows, and stop when their R^2 no longer increases. The weights with the highest R^2 are
         kept.
@@ -95,7 +95,7 @@ class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
     n_iter_no_change : int, default 5
         Consecutive updates of "batch", or epochs, without an increase of the score by 1e-4 after which the fit stops.
     callback : callable, optional
-        As in the function of the method.
+        See the function of the method.
     history : bool, default False
         True to record the history of all updates in `result_`.
 
@@ -206,12 +206,12 @@ class DescentRegressor(RegressorMixin, BaseDescent):    # type: ignore[misc]
         TypeError, ValueError
             If a parameter or the data are not as described.
         DivergenceError
-            As in `fastgd.minimize`.
+            See `fastgd.minimize`.
 
         Warns
         -----
         ConvergenceWarning
-            As in `fastgd.minimize`; the class is scikit-learn's warning, too.
+            See `fastgd.minimize`; the class is scikit-learn's warning, too.
 
         Examples
         --------

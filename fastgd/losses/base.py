@@ -177,11 +177,11 @@ class _Mean(Immutable, Generic[OverRows]):
         X : array-like of shape (n, p), optional
             The rows of a linear model, as for `fastgd.minimize`.
         fit_intercept : bool, default False
-            Whether the first component of each theta is an intercept.
+            True if the first component of each theta is an intercept.
         sample_weight : array-like of shape (n,), optional
             A weight for each point, at least 0.
         n_threads : int or None, default None
-            As for a call; without X each point is counted once for each theta.
+            See the call; without X each point is counted once for each theta.
 
         Returns
         -------
@@ -260,18 +260,18 @@ class Loss(_Mean[float]):
     parameters : dict
         Parameters of the loss, by name.
     max_curvature : float
-        Supremum of the second derivative in the prediction; inf where it has no bound.
+        Supremum of the second derivative in the prediction; inf if it has no bound.
     max_stable_alpha : float or None
-        Largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature; None
-        where the curvature has no bound.
+        Largest learning rate at which batch descent of the constant model cannot diverge, 2 / max_curvature; None if
+        the curvature has no bound.
     kinks : tuple of (float, float)
         Breakpoints: the residual, target - prediction, at which the slope jumps, and the height of the jump; () for a
         smooth loss.
     is_convex, is_quadratic : bool
-        Whether the loss is convex, or quadratic, in the prediction.
+        True if the loss is convex, or quadratic, in the prediction.
     is_exact : bool
-        Whether the loss is bitwise reproducible, as it needs only + - * / and comparisons. The last bit of the others,
-        which need exp, may differ from numpy's.
+        True if the loss is bitwise reproducible, as it needs only + - * / and comparisons. The last bit of a loss that
+        needs exp may differ from numpy's.
     target_range : (float, float)
         Targets for which the loss is defined.
     link : {"identity", "logit"}
@@ -367,7 +367,7 @@ class Loss(_Mean[float]):
         return self._replace({**dict(zip(names, args, strict=False)), **named})
 
     def _replace(self, changes: dict[str, Any]) -> Loss:
-        """A loss with some parameters changed."""
+        """Make a loss with some parameters changed."""
         return type(self)(**{**self._parameters, **changes})
 
     def __repr__(self) -> str:

@@ -62,7 +62,7 @@ class _PiecewiseLinear(Loss):
         if width > 0:
             h = max(width, LEAST_HALF_WIDTH)
             self._set_up(self._name, kernels.SmoothedPiecewiseLinear(above, below, epsilon, h), named)
-            # Each breakpoint spreads its jump evenly over 2 h; where these intervals overlap, the curvatures add up.
+            # Smoothing distributes each jump evenly over 2 h; where the intervals of two overlap, their curvatures add.
             self._set(max_curvature=(above + below if h > epsilon else max(above, below)) / h / 2)
         else:
             self._set_up(self._name, self._kernel_type(**parameters), named)
@@ -73,7 +73,7 @@ class AbsoluteError(_PiecewiseLinear):
     """Absolute error ``abs(r)`` with ``r = y - theta`` (`abs_loss`); the median of y minimises its mean.
 
     With smoothing h > 0 it is convolved with a uniform density: ``r**2 / (2 h) + h / 2`` where ``abs(r) <= h``, else
-    ``abs(r)``. That exceeds the absolute error by at most h / 2.
+    ``abs(r)``. The smoothed loss exceeds the absolute error by at most h / 2.
 
     Parameters
     ----------
@@ -193,8 +193,8 @@ class Pinball(_PiecewiseLinear):
     """Pinball loss ``q r`` where ``r > 0``, else ``(q - 1) r``, ``r = y - theta`` (`pinball_loss`).
 
     The q-quantile of y minimises its mean. With smoothing h > 0 it is convolved with a uniform density:
-    ``(q - 1/2) r + r**2 / (4 h) + h / 4`` where ``abs(r) <= h``, else unchanged. That exceeds the pinball loss by at
-    most h / 4.
+    ``(q - 1/2) r + r**2 / (4 h) + h / 4`` where ``abs(r) <= h``, else unchanged. The smoothed loss exceeds the
+    pinball loss by at most h / 4.
 
     Parameters
     ----------
@@ -258,7 +258,8 @@ class EpsilonInsensitive(_PiecewiseLinear):
 
     With smoothing h > 0 it is convolved with a uniform density at each breakpoint:
     ``(s(r - epsilon) + s(r + epsilon)) / 2 - epsilon``, where ``s(t)`` is ``t**2 / (2 h) + h / 2`` for ``abs(t) <= h``,
-    else ``abs(t)``. That exceeds the epsilon-insensitive loss by at most h / 2, and by h / 4 if h <= 2 epsilon.
+    else ``abs(t)``. The smoothed loss exceeds the epsilon-insensitive loss by at most h / 2, by h / 4 if
+    h <= 2 epsilon.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def points_and_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or the loss is NaN or infinite wherever it is to be drawn.
+        If an argument is not as described, or the loss is NaN or infinite at all thetas.
     ImportError
         If there is no matplotlib.
 
@@ -78,8 +78,8 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
               n_threads: Count | None = None, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the loss over theta.
 
-    The thetas are the textbook's, ``arange(xlim[0], xlim[1] + 0.01, 0.05)``, and the end of the range; but 201 in equal
-    steps over a range narrower than 1, and 2001 over one wider than 100.
+    The thetas are the textbook's, ``arange(xlim[0], xlim[1] + 0.01, 0.05)``, and the end of the range; 201 in equal
+    steps over a range narrower than 1, 2001 over a range wider than 100.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     xlim : (float, float)
         Range of theta, in the units of the data.
     loss_fn, n_threads
-        As for `points_and_loss`.
+        See `points_and_loss`.
     penalty : Penalty, optional
         One of `fastgd.penalties`, added to the loss.
     ax : matplotlib.axes.Axes, optional
@@ -104,7 +104,7 @@ def plot_loss(y_vals: ArrayLike, xlim: Interval, loss_fn: ConstantFunction, *, p
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `points_and_loss`.
+        See `points_and_loss`.
 
     Examples
     --------
@@ -128,10 +128,10 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
                        ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a large green dot on the curve of the loss.
 
-    As in the textbook, the dot joins the curve of an earlier `plot_loss`: without `ax` it goes to the current axes if
-    they show this loss of these points, and a curve that ends before theta is extended. Otherwise the curve is drawn
-    too, over a range of the middle 80 % of the points and the minima, which is extended only for a theta outside it, so
-    that the pictures of several thetas show the same range.
+    The dot is added to the curve of an earlier `plot_loss`, as in the textbook: without `ax` it is drawn on the current
+    axes if they show this loss of these points, and a curve that ends before theta is extended. Otherwise the curve is
+    drawn too, over a range of the middle 80 % of the points and the minima. The range is extended only for a theta
+    outside it, so that the pictures of several thetas show the same range.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def plot_theta_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFuncti
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `points_and_loss`.
+        See `points_and_loss`.
 
     Examples
     --------
@@ -184,11 +184,11 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     Parameters
     ----------
     y_vals, theta, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     eps : float, optional
-        Half-width of the slope ``(loss(theta + eps) - loss(theta - eps)) / (2 * eps)``; the textbook's is 1e-6. The
-        default is the gradient of a compiled loss, and for others a half-width by the scale of the data. Above 0, and
-        so large that theta + eps is not theta.
+        Half-width of the slope ``(loss(theta + eps) - loss(theta - eps)) / (2 * eps)``, above 0 and so large that
+        theta + eps is not theta; 1e-6 in the textbook. The default is the gradient of a compiled loss, for other losses
+        a half-width by the scale of the data.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def plot_tangent_on_loss(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunc
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
 
     Examples
     --------
@@ -230,12 +230,13 @@ def plot_one_gd_iter(y_vals: ArrayLike, theta: Number, loss_fn: ConstantFunction
                      alpha: Number = 0.3, *, xlim: Interval | None = None, ax: Axes | None = None) -> Axes:
     """Draw one update of gradient descent: a hollow dot at theta and a filled one at theta - alpha * gradient.
 
-    It prints ``old theta: ...`` and ``new theta: ...``. Pictures of successive updates show the same range of theta.
+    The function prints ``old theta: ...`` and ``new theta: ...``. Pictures of successive updates show the same range of
+    theta.
 
     Parameters
     ----------
     y_vals, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     theta : float
         The old theta, in the units of the data.
     grad_loss : Gradient or callable
@@ -289,7 +290,7 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     Parameters
     ----------
     y_vals, loss_fn, xlim, ax
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
     theta_1, theta_2 : float
         Thetas of the dots, in the units of the data.
 
@@ -301,7 +302,7 @@ def plot_connected_thetas(y_vals: ArrayLike, theta_1: Number, theta_2: Number, l
     Raises
     ------
     TypeError, ValueError, ImportError
-        As for `plot_theta_on_loss`.
+        See `plot_theta_on_loss`.
 
     See Also
     --------

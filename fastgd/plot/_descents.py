@@ -90,8 +90,8 @@ class _Surface:
     def minimum(self, places: DoubleArray) -> DoubleArray:
         """Minimise the loss from the lowest of `places` on an 11 x 11 grid, which moves to the minimum and shrinks.
 
-        The grid is square in R @ theta, where X = Q @ R: there the contours of correlated features are nearly round. Of
-        places with equal losses the nearest is taken, so that the grid does not drift along a floor.
+        The grid is square in R @ theta, where X = Q @ R: in these coordinates the contours of correlated features are
+        nearly round. Among equal losses the nearest is taken, so that the grid does not drift along a floor.
         """
         X = self._rows.with_ones()
         R = np.zeros((2, 2))    # a single row fills one half
@@ -129,9 +129,9 @@ def plot_descent(result: DescentResult | pd.DataFrame, loss_fn: ConstantFunction
     """Draw the path of a descent on the curve of its loss, and the loss against the update, in two panels.
 
     Several runs can share the panels: pass the pair that the first call returned to the next, and each a label. The
-    loss axis is logarithmic if all losses are above 0 and the largest is more than 10 times the least. Of more than
-    1000 updates, 1000 at equal distances are drawn. The path of a run that diverged is drawn near the data, its losses
-    up to 1e200; NaN and infinity are left out.
+    loss axis is logarithmic if all losses are above 0 and the largest is more than 10 times the least. If there are
+    more than 1000 updates, 1000 at equal distances are drawn. The path of a run that diverged is drawn near the data,
+    its losses up to 1e200; NaN and infinity are left out.
 
     Parameters
     ----------
@@ -250,8 +250,8 @@ def plot_paths(X: ArrayLike, y: ArrayLike, loss_fn: LossFunction,
     """Draw contours of a loss of two parameters, the paths of descents, and the minimum.
 
     The loss is evaluated at 81 x 81 places around all paths and the minimum, at 41 x 41 for more than 10,000 points.
-    The minimum is searched on ever finer grids. Of more than 1000 updates of a run, 1000 at equal distances are drawn;
-    of a run that diverged those before its loss grew a hundredfold. NaN and infinity are left out.
+    The minimum is searched on successively finer grids. If a run has more than 1000 updates, 1000 at equal distances
+    are drawn; a run that diverged is drawn until its loss grew a hundredfold. NaN and infinity are left out.
 
     Parameters
     ----------

@@ -41,8 +41,8 @@ _HIGHEST = 4
 def plot_histogram(y_vals: ArrayLike, *, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a histogram of the points in 50 bins, and the minimisers of `mse`, `abs_loss` and `huber_loss`.
 
-    These are the mean, the median and the Huber minimiser for delta 1. If their lines touch, an inset shows them
-    enlarged. Points that differ by little more than rounding share a bin.
+    The minimisers are the mean, the median and the Huber minimiser for delta 1. If their lines touch, an inset shows
+    them enlarged. Points that differ by little more than rounding share a bin.
 
     Parameters
     ----------
@@ -115,15 +115,15 @@ def _marks(places: dict[str, float], color: str) -> list[_Mark]:
 
 def _digits(points: FloatArray, places: list[float]) -> int:
     """Significant digits, at least 4, that resolve the range of the points and distinguish the places."""
-    spread = float(points.max()) / 2 - float(points.min()) / 2    # half of the range, which may overflow
-    if spread == 0:
+    half_range = float(points.max()) / 2 - float(points.min()) / 2    # half of the range, which may overflow
+    if half_range == 0:
         return _EXACT
     largest = max(abs(float(points.min())), abs(float(points.max())))
-    digits = max(4, 3 + math.ceil(math.log10(largest / spread / 2)))
+    digits = max(4, 3 + math.ceil(math.log10(largest / half_range / 2)))
 
     def differ(count: int) -> bool:
         return all(f"{one:.{count}g}" != f"{other:.{count}g}" for one, other in itertools.combinations(places, 2)
-                   if abs(one - other) > _EQUAL * spread)
+                   if abs(one - other) > _EQUAL * half_range)
 
     return next((count for count in range(digits, _MOST_DIGITS) if differ(count)), _MOST_DIGITS)
 
@@ -192,9 +192,9 @@ def _draw_inset(ax: Axes, key: Legend, marks: Sequence[_Mark], close: Sequence[f
 
 def _free_place(ax: Axes, key: Legend, close: Sequence[float], heights: NDArray[Any],
                 edges: NDArray[Any]) -> tuple[float, float, float, bool]:
-    """Relative height of the axes, left and bottom of the inset, and whether the legend is at the left.
+    """Relative height of the axes, left and bottom of the inset, and True if the legend is at the left.
 
-    Of the four ways to put both into the upper corners the best hides no line and needs least height above the bars.
+    The best of the four ways to put both into the upper corners hides no line and needs least height above the bars.
     """
     to_axes = ax.transData + ax.transAxes.inverted()
     lefts, tops = to_axes.transform(np.column_stack([edges[:-1], heights])).T
