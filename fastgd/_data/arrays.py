@@ -632,7 +632,7 @@ def as_data(dataset: ArrayLike, X: ArrayLike | None, fit_intercept: bool, name: 
 
 
 def check_no_intercept(fit_intercept: bool) -> None:
-    """Raise ValueError if an intercept is asked for without X."""
+    """Raise ValueError for an intercept without X."""
     if check_flag(fit_intercept, "fit_intercept"):
         raise ValueError("fit_intercept=True needs X: without it theta is the intercept itself. "
                          f"Got fit_intercept={fit_intercept!r} and X=None.")
