@@ -15,7 +15,7 @@ def _over_points(factor=1):
     A gradient in theta is `factor` times the mean of slope * X[i]. With weights a mean is sum(w * term) / sum(w).
     """
     def decorate(function):
-        is_slope = function.__name__.startswith("grad_")
+        is_gradient = function.__name__.startswith("grad_")
 
         def mean(theta, dataset, *parameters, X=None, fit_intercept=False, sample_weight=None, **named):
             if X is not None:
@@ -25,7 +25,7 @@ def _over_points(factor=1):
                 terms = terms * (sample_weight / np.mean(sample_weight))
             if X is None:
                 return factor * np.mean(terms)
-            return factor * (X.T @ terms) / len(terms) if is_slope else np.mean(terms)
+            return factor * (X.T @ terms) / len(terms) if is_gradient else np.mean(terms)
 
         mean.__name__ = mean.__qualname__ = function.__name__
         return mean

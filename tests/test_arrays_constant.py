@@ -203,6 +203,6 @@ def test_a_pass_for_both_has_the_bits_of_one_for_each(name, weighted, dtype):
     for n in (1, 7, 129, 5003):
         y = targets_for(name, rng, n, dtype)
         points = ConstantModelData(y, y, rng.random(n) if weighted else None)
-        value, slope = points.value_and_slope(loss, 14.2)
+        value, slope = points.value_and_gradient(loss, 14.2)
         assert (value, slope) == (points.mean(loss, 14.2), points.mean(loss.gradient, 14.2))
-        assert points.value_and_slopes(loss, [14.2, 3.0]) == [value, slope, points.mean(loss.gradient, 3.0)]
+        assert points.value_and_gradients(loss, [14.2, 3.0]) == [value, slope, points.mean(loss.gradient, 3.0)]

@@ -42,7 +42,7 @@ class TestEveryLoss:
             X, y = rows(*shape, dtype=dtype)
             source = LinearModelData(X, y, True, np.random.default_rng(2).random(shape[0]) if weighted else None)
             theta = np.random.default_rng(1).normal(size=shape[1] + 1)
-            value, slope = source.value_and_slope(loss, theta)
+            value, slope = source.value_and_gradient(loss, theta)
             assert value == source.mean(loss, theta)
             assert np.array_equal(slope, source.mean(loss.gradient, theta))
 

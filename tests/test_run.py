@@ -560,7 +560,7 @@ def passes(monkeypatch):
     """A list that gets a word for each pass over all of the data: what it was asked for."""
     asked = []
     for source in (ConstantModelData, LinearModelData):
-        for method in ("mean", "means", "value_and_slope"):
+        for method in ("mean", "means", "value_and_gradient"):
             function = getattr(source, method)
 
             def counted(self, *args, function=function, method=method, **kwargs):
@@ -582,7 +582,7 @@ class TestPassesOfARunThatIsLookedAt:
         runs = [minimize(fastgd.huber_loss, None, y, alpha=0.05, X=X, tol=0, max_iter=updates, progress=False,
                          full_output=True, **watching) for updates in (5, 15)]
         assert [run.nit for run in runs] == [5, 15]
-        assert passes.count("value_and_slope") <= 5 + 15 + 2
+        assert passes.count("value_and_gradient") <= 5 + 15 + 2
         assert passes.count("mean") + passes.count("means") <= 2
 
     def test_on_points(self, watching, passes):
@@ -591,4 +591,4 @@ class TestPassesOfARunThatIsLookedAt:
                        **watching)
         plain = minimize(fastgd.huber_loss, None, y, alpha=0.05, tol=0, max_iter=15, progress=False, full_output=True)
         assert run.x == plain.x
-        assert passes.count("value_and_slope") <= 15 + 3
+        assert passes.count("value_and_gradient") <= 15 + 3

@@ -12,7 +12,7 @@ The prediction of the constant model is theta itself, that of the linear model X
     theta(value, name)          check `value` and convert it to a theta
     mean(mean, theta, threads)  a compiled loss or gradient at one theta
     means(mean, thetas, threads)  a compiled loss or gradient at several thetas
-    value_and_slope(loss, theta, threads)  a compiled loss and its gradient at one theta, in one pass
+    value_and_gradient(loss, theta, threads)  a compiled loss and its gradient at one theta, in one pass
     total(sums, most, threads)  the pairwise sum of a function of data in memory and of a subtree
     map_slices(function, threads)  a function of data in memory and of a slice, for one slice after another
     sample(size), draw(size)    data in memory of about `size` random rows or points

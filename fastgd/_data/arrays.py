@@ -166,9 +166,9 @@ class AnyLinearModelData:
     def mean(self, mean: CompiledMean, theta: Any, threads: ThreadPool = SERIAL) -> Any:
         """Compute a compiled loss at one theta, a float, or a compiled gradient, an array."""
         found = self.means(mean, [theta], threads)[0]
-        return found if mean.is_slope else found.item()
+        return found if mean.is_gradient else found.item()
 
-    def value_and_slope(self, loss: CompiledMean, theta: Any,
+    def value_and_gradient(self, loss: CompiledMean, theta: Any,
                         threads: ThreadPool = SERIAL) -> tuple[float, DoubleArray]:
         """Compute a compiled loss and its gradient at one theta, in one pass over X."""
         most = max(LEAF, min(self.rows_of(PART_NUMBERS), loss.at_once))
@@ -186,7 +186,7 @@ class AnyLinearModelData:
         together = mean.at_once // (len(thetas) * max(1, self.p // 4))
         most = max(LEAF, min(self.rows_of(numbers), together))
         means = self.total(functools.partial(_sums_at, mean, thetas), most, threads)
-        values = 0 if mean.is_slope else means.size
+        values = 0 if mean.is_gradient else means.size
         mean.version(mean_kernels.divide, means.dtype)(mean.kernel, values, means.reshape(-1), self.n)
         return means
 
@@ -326,11 +326,11 @@ def _both_sums(loss: CompiledMean, theta: DoubleArray, rows: LinearModelData, pa
 def _sums_at(mean: CompiledMean, thetas: Sequence[Any] | FloatArray, rows: LinearModelData, part: slice) -> DoubleArray:
     """Sum a loss, or its gradient, over a part at each theta."""
     kernel, q = mean.version(kernels.sums, rows.dtype), rows.n_parameters
-    gradients = np.empty((len(thetas) if mean.is_slope else 1, q))
+    gradients = np.empty((len(thetas) if mean.is_gradient else 1, q))
     scratch = np.empty((kernels.levels(part.stop - part.start), q))
-    losses = [kernel(mean.kernel, not mean.is_slope, mean.is_slope, rows.X, rows.kernel, part.start, part.stop, theta,
-                     gradients[k if mean.is_slope else 0], scratch) for k, theta in enumerate(thetas)]
-    return gradients if mean.is_slope else np.array(losses)
+    losses = [kernel(mean.kernel, not mean.is_gradient, mean.is_gradient, rows.X, rows.kernel, part.start, part.stop, theta,
+                     gradients[k if mean.is_gradient else 0], scratch) for k, theta in enumerate(thetas)]
+    return gradients if mean.is_gradient else np.array(losses)
 
 
 def sample_size(n_parameters: int) -> int:
@@ -419,7 +419,7 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
         """Compute a compiled loss or gradient at one theta."""
         return mean_over(mean, theta, self.targets, threads, self.weights, self._check)
 
-    def value_and_slope(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+    def value_and_gradient(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
         """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
         targets = self.targets
         if targets.size > loss.at_once or (targets.size > MIN_THREADED_POINTS and threads.count > 1):
@@ -428,7 +428,7 @@ class ConstantModelData(ArrayData, AnyConstantModelData):
             return value.item(), slope.item()
         return loss.version(mean_kernels.both_at, targets.dtype)(loss.kernel, targets, self.weights, theta)
 
-    def value_and_slopes(self, loss: CompiledMean, thetas: Sequence[float],
+    def value_and_gradients(self, loss: CompiledMean, thetas: Sequence[float],
                          threads: ThreadPool = SERIAL) -> list[float]:
         """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
         points = cast_thetas([thetas[0], *thetas], self.targets.dtype)
@@ -508,7 +508,7 @@ def mean_over(mean: CompiledMean, theta: float, targets: FloatArray, threads: Th
     if n > mean.at_once or (n > MIN_THREADED_POINTS and threads.count > 1):
         return means_over(mean, cast_thetas([theta], targets.dtype), targets, threads, weights, check=check).item()
     kernel = mean.version(mean_kernels.mean_at, targets.dtype)
-    found = kernel(mean.kernel, mean.is_slope, targets, weights, theta, check)
+    found = kernel(mean.kernel, mean.is_gradient, targets, weights, theta, check)
     if found is None:
         raise_not_finite(targets, "dataset")
     return found
@@ -523,7 +523,7 @@ def means_over(mean: CompiledMean, thetas: FloatArray, targets: FloatArray, thre
     """
     n = targets.size
     if values is None:
-        values = 0 if mean.is_slope else thetas.size
+        values = 0 if mean.is_gradient else thetas.size
     most = max(CACHED_POINTS, mean.at_once // thetas.size)
     if threads.count > 1 and n * thetas.size > MIN_THREADED_POINTS:
         most = min(most, max(CACHED_POINTS, POINTS_OF_A_PART // thetas.size, n // (PARTS_OF_A_THREAD * threads.count)))

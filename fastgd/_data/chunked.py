@@ -420,12 +420,12 @@ class ChunkedConstantModelData(_ChunkedData, AnyConstantModelData):
         """Compute a compiled loss or gradient at each theta, in float64, in one pass."""
         return self._means(mean, cast_thetas(thetas, self.dtype), None, threads).astype(np.float64, copy=False)
 
-    def value_and_slope(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
+    def value_and_gradient(self, loss: CompiledMean, theta: float, threads: ThreadPool = SERIAL) -> tuple[float, float]:
         """Compute the mean of a compiled loss and its slope at one theta, in one pass."""
-        value, slope = self.value_and_slopes(loss, [theta], threads)
+        value, slope = self.value_and_gradients(loss, [theta], threads)
         return value, slope
 
-    def value_and_slopes(self, loss: CompiledMean, thetas: Sequence[float],
+    def value_and_gradients(self, loss: CompiledMean, thetas: Sequence[float],
                          threads: ThreadPool = SERIAL) -> list[float]:
         """Compute the mean of a compiled loss at the first theta, and its slope at each, in one pass."""
         found: list[float] = self._means(loss, cast_thetas([thetas[0], *thetas], self.dtype), 1, threads).tolist()
@@ -433,7 +433,7 @@ class ChunkedConstantModelData(_ChunkedData, AnyConstantModelData):
 
     def _means(self, mean: CompiledMean, thetas: FloatArray, values: int | None, threads: ThreadPool) -> FloatArray:
         if values is None:
-            values = 0 if mean.is_slope else thetas.size
+            values = 0 if mean.is_gradient else thetas.size
         threaded = MIN_THREADED_POINTS // (PARTS_OF_A_THREAD * threads.count)
         most = max(CACHED_POINTS, min(mean.at_once // thetas.size, threaded))
         means: FloatArray = self.total(functools.partial(sums_at, mean, values, thetas), most, threads)

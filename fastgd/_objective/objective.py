@@ -342,7 +342,7 @@ class Objective:
         assert loss is not None
         if memo.both is None or not equal(memo.both[0], theta):
             memo.both = (theta if type(theta) is float else _copy(theta),
-                         self.data.value_and_slope(loss, theta, self.threads))
+                         self.data.value_and_gradient(loss, theta, self.threads))
             if self.penalty is None:
                 memo.gradient = memo.both[0], memo.both[1][1]
                 if loss is self.functions.reported:
@@ -354,7 +354,7 @@ class Objective:
         loss, points, memo = self.loss, self.data, self._memo
         if loss is None or points.is_rows or self.penalty is not None:
             return self.value(thetas[0]), self.gradients(thetas)
-        value, *slopes = points.value_and_slopes(loss, thetas, self.threads)
+        value, *slopes = points.value_and_gradients(loss, thetas, self.threads)
         if loss is self.functions.reported:
             memo.value = thetas[0], value
         memo.gradient = thetas[0], slopes[0]

@@ -75,7 +75,7 @@ class _Doc:
 class _Mean(Immutable, Generic[OverRows]):
     """Mean of a loss or of its slope over the points: at one theta by a call, at many by `curve`."""
 
-    is_slope: ClassVar = False
+    is_gradient: ClassVar = False
     __signature__ = _Signature()
     __name__: str
     kernel: KernelLoss
@@ -399,7 +399,7 @@ class Gradient(_Mean["DoubleArray"]):
     """
 
     loss: Loss
-    is_slope = True
+    is_gradient = True
 
     def __init__(self, loss: Loss) -> None:
         self._set(loss=loss, at_once=loss.at_once)
