@@ -217,7 +217,7 @@ class LinearModelData(ArrayData, AnyLinearModelData):
     def set_up(self, names: tuple[str, ...] | None, targets: FloatArray, weights: DoubleArray | None) -> None:
         """Set the attributes that follow from X and `intercept`, which are set before."""
         self.names = names
-        self.targets = targets.astype(np.float64, copy=False)
+        self.targets = np.ascontiguousarray(targets, np.float64)
         self.weights = weights
         (self.n, self.p), self.dtype = self.X.shape, self.X.dtype
         self.kernel = kernels.RowTargets(self.targets, self.intercept, weights)
