@@ -328,8 +328,9 @@ def _sums_at(mean: CompiledMean, thetas: Sequence[Any] | FloatArray, rows: Linea
     kernel, q = mean.version(kernels.sums, rows.dtype), rows.n_parameters
     gradients = np.empty((len(thetas) if mean.is_gradient else 1, q))
     scratch = np.empty((kernels.levels(part.stop - part.start), q))
-    losses = [kernel(mean.kernel, not mean.is_gradient, mean.is_gradient, rows.X, rows.kernel, part.start, part.stop, theta,
-                     gradients[k if mean.is_gradient else 0], scratch) for k, theta in enumerate(thetas)]
+    is_loss = not mean.is_gradient
+    losses = [kernel(mean.kernel, is_loss, not is_loss, rows.X, rows.kernel, part.start, part.stop, theta,
+                     gradients[0 if is_loss else k], scratch) for k, theta in enumerate(thetas)]
     return gradients if mean.is_gradient else np.array(losses)
 
 
