@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-FILES = sorted(Path(__file__).parent.glob("*.py"))
+HERE = Path(__file__).parent
+FILES = sorted(HERE.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -39,12 +40,12 @@ def statements(scope):
             yield from statements(node)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(HERE).as_posix())
 def test_no_test_stands_inside_a_function(file):
     assert nested_tests(ast.parse(file.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(HERE).as_posix())
 def test_no_test_replaces_another_of_its_name(file):
     assert replaced_tests(ast.parse(file.read_text(encoding="utf-8"))) == []
 
@@ -67,7 +68,7 @@ def needed_by_the_file(tree):
             and ast.unparse(call.func) == "pytest.importorskip"]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(HERE).as_posix())
 def test_no_file_of_tests_is_skipped_whole(file):
     for module in needed_by_the_file(ast.parse(file.read_text(encoding="utf-8"))):
         assert importlib.util.find_spec(module.partition(".")[0]), (
@@ -142,7 +143,7 @@ def prose_in(tree):
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.name not in MAY_COMPARE_WORDING],
-                         ids=lambda file: file.name)
+                         ids=lambda file: file.relative_to(HERE).as_posix())
 def test_wording_is_compared_in_the_tests_of_messages_alone(file):
     assert prose_in(ast.parse(file.read_text(encoding="utf-8"))) == [], (
         "match a name, a number or a keyword; test_messages.py has the words")
