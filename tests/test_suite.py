@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastgd
+
 HERE = Path(__file__).parent
 FILES = sorted(HERE.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -162,3 +164,24 @@ def test_the_guard_sees_prose():
                      'def test_g():\n    note = "words that nothing compares"\n')
     assert prose_in(tree) == ["two of a kind", "one of a table", "x1.*three of some kind", "four words of prose",
                               "five or six, or "]
+
+
+PACKAGE = Path(fastgd.__file__).parent
+
+
+@pytest.mark.parametrize("module", sorted(
+    path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if not path.name.startswith("__")), ids=str)
+def test_every_module_has_its_tests(module):
+    """In the file that mirrors it, or where the page on the tests says."""
+    *folders, name = (part.lstrip("_") for part in module.with_suffix("").parts)
+    if not HERE.joinpath(*folders, f"test_{name}.py").exists():
+        lines = (HERE / "README.md").read_text(encoding="utf-8").splitlines()
+        modules = [line.split(" | ")[0] for line in lines if line.startswith("| `")]
+        assert any(f"{module.name}`" in cell for cell in modules), (
+            f"fastgd/{module} has no file of tests, and tests/README.md does not name another one")
+
+
+def test_the_files_that_the_page_on_the_tests_names_are_there():
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in re.findall(r"`((?:\w+/)?test_\w+\.py)`", text) if not (HERE / name).exists()]
+    assert not missing

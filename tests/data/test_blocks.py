@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from blocks_of_rows import FRAME, FullDisk, W, X, Y, cut, itself, joined
 from helpers import DTYPES, EXACT, LOSSES, descend, quiet, raw_rows, targets_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,29 +17,6 @@ from fastgd import Blocks, minimize, mse
 from fastgd._data import blocks
 from fastgd._data.blocks import BYTES_COPIED, block_chunks
 from fastgd.results import SourceError
-
-Y = np.arange(12.0)
-X = np.arange(24.0).reshape(12, 2)
-W = np.arange(12) % 3.0
-FRAME = pd.DataFrame({"tip": Y, "bill": X[:, 0], "size": X[:, 1], "weight": W})
-CUTS = [0, 5, 5, 6, 12]
-
-
-def itself(piece):
-    return piece
-
-
-def cut(*arrays, cuts=CUTS):
-    """The arrays in blocks: of one array, or tuples of several."""
-    for start, stop in itertools.pairwise(cuts):
-        parts = tuple(None if array is None else array[start:stop] for array in arrays)
-        yield parts if len(parts) > 1 else parts[0]
-
-
-def joined(pieces):
-    """X, targets and weights of all pieces."""
-    return [None if part[0] is None else np.concatenate(part)
-            for part in zip(*(piece[1:] for piece in pieces), strict=True)]
 
 
 def changing(*passes):
@@ -296,22 +274,6 @@ def test_all_rows_are_on_disk_for_who_needs_them_in_any_order(tmp_path):
     with block_chunks(Blocks(lambda: cut(FRAME))["tip"], X).on_disk() as stored:
         assert np.array_equal(stored.X, X)
         assert stored.weights is None
-
-
-class FullDisk:
-    """A file on a disk that is full after so many bytes."""
-
-    def __init__(self, file, left=100):
-        self.file, self.left = file, left
-
-    def write(self, data):
-        self.left -= data.nbytes
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self.file.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
 
 
 @pytest.mark.thread_unsafe(reason="monkeypatch")

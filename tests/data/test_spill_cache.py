@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from blocks_of_rows import FRAME, FullDisk, W, X, Y, cut, itself, joined
 from helpers import descend
-from test_blocks import FRAME, FullDisk, W, X, Y, cut, itself, joined
 
 import fastgd
 from fastgd import Blocks, open_parquet
