@@ -149,8 +149,8 @@ CASES = {
         "precondition='gram' is for minimize: it would cost minimize_sgd more than the update of a row. Use "
         "precondition='scale'."),
     "gram with L1": (ValueError, "precondition", lambda: run(X=X, precondition="gram", penalty=penalties.L1(0.1)),
-        "precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a metric of single "
-        "weights. Got penalty=L1(strength=0.1); use precondition='scale'."),
+        "precondition='gram' cannot be used with a penalty of L1, whose proximal step needs a diagonal "
+        "preconditioner. Got penalty=L1(strength=0.1); use precondition='scale'."),
     "gram of very many columns": (ValueError, "precondition", lambda: run(X=np.ones((5, 2001)), precondition="gram"),
         "precondition='gram' is for up to 2000 columns, of which it inverts a matrix; X has 2001. Use "
         "precondition='scale'."),
