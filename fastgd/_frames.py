@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 
-#: Numbers that are checked, copied or reduced at once: 4 ms.
+#: Numbers that are checked, copied or reduced at once, in 4 ms.
 SLICE = 2**22
 #: Types that numpy reads itself, none of them a frame.
 _PLAIN = np.ndarray, np.generic, list, tuple, range, float, int, str, bytes, dict, set, frozenset
 #: Types that some conversions to float accept although they are no numbers; a pandas Timestamp is a datetime.
 _TEXT_OR_TIME = str, bytes, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64
-#: Characters and items of a value that a message shows; a longer value is described by type and size.
+#: Most characters and items of a value in a message; a longer value is described by type and size.
 _LONGEST_SHOWN, _MOST_ITEMS_SHOWN = 100, 8
 
 

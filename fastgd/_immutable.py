@@ -5,15 +5,15 @@ from typing import Any, Self
 
 
 class Immutable:
-    """An object that its class and its parameters determine; a copy is the object itself."""
+    """Immutable object, equal to another of the same class and parameters; a copy is the object itself."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters by name, in the order in which the class takes them."""
+        """Return the parameters by name, in the order of the constructor."""
         raise NotImplementedError
 
     def _set(self, **attributes: object) -> None:
-        """Set attributes, for `__init__` alone."""
+        """Set attributes; only for `__init__`."""
         self.__dict__.update(attributes)
 
     def __setattr__(self, name: str, value: object) -> None:

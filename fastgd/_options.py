@@ -1,4 +1,4 @@
-"""Options of a descent, checked once, in one object that does not change."""
+"""Options of a descent, checked once, in one immutable object."""
 from __future__ import annotations
 
 import math
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class DescentOptions(NamedTuple):
-    """Options of a descent beside its functions and data; the docstrings of the public functions explain each.
+    """Options of a descent without its functions and data, as the public functions document them.
 
     Attributes
     ----------
     rates : Rates or None
-        Learning rates; None for those that the data or the solver choose.
+        Learning rates; None if the data or the solver determine them.
     limit : int
-        Updates, or epochs of a stochastic descent.
+        Most updates, or epochs of a stochastic descent.
     is_subsampled : bool
-        True if a preconditioner from a sample of the rows is good enough.
+        True if the preconditioner may come from a sample of the rows.
     has_concomitant_scale : bool
-        True if `tol` and the Huber loss's delta are in units of a scale of the residuals that is found with theta.
+        True if `tol` and the delta of a Huber loss are in units of a scale that is estimated with theta.
     monitor : callable or None
-        Called with thetas and the number of the last update; the run stops if it returns True.
+        Function of thetas and the number of the last update; the run stops if it returns True.
     """
 
     method: str = "minimize"

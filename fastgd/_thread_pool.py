@@ -1,4 +1,4 @@
-"""A pool of threads that outlives a call: the only global state of the package.
+"""Pool of threads that outlives a call, the only global state of the package.
 
 The caller works on the parts too and waits only for threads that have begun, so a thread that wakes late or works for
 another call costs no time.
@@ -35,7 +35,7 @@ def thread_count(n_threads: Count | None) -> int:
 
 
 class ThreadPool:
-    """The caller's thread and up to `n_threads` - 1 threads of the process's pool."""
+    """Caller's thread and up to `n_threads` - 1 threads of the process's pool."""
 
     def __init__(self, n_threads: Count | None) -> None:
         self.count = thread_count(n_threads)
@@ -48,7 +48,7 @@ class ThreadPool:
         return map_parts(function, parts, count)
 
 
-#: The caller's thread alone.
+#: Pool without threads: all parts are computed in the caller's thread.
 SERIAL = ThreadPool(None)
 
 
@@ -60,7 +60,7 @@ def thread_pool(n_threads: Count | None) -> ThreadPool:
 def map_parts(function: Callable[[Part], R], parts: Sequence[Part], count: int) -> list[R]:
     """Compute [function(part) for part in parts] in the caller's thread and up to `count` - 1 others.
 
-    Each takes the next part. Where a part raises, or the caller is interrupted, all stop after their current part.
+    Each thread takes the next part. If a part raises, or the caller is interrupted, all stop after their current part.
     """
     work, pool = _Work(function, parts), _pool
     try:
@@ -114,7 +114,7 @@ class _Work:
         self._todo.clear()
 
     def wait(self) -> None:
-        """Wait until all threads that came have left; safe to call again after an interrupt."""
+        """Wait until all threads that began have left; safe to call again after an interrupt."""
         while len(self._departed) < len(self._arrivals):
             self._departures.get()
 

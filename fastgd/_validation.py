@@ -303,7 +303,7 @@ def _real(values: Any, name: str, ndim: int) -> FloatArray:
     if kind == "c":
         raise ValueError(f"Complex data not supported: input {name} has dtype {array.dtype}.")
     if kind not in "biuf":
-        raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, got {_described(values, array)}. "
+        raise TypeError(f"Input {name} should be a {ndim}d array of real numbers, got {_type_text(values, array)}. "
                         "Convert your data to numeric values explicitly instead.")
     if array.ndim != ndim:
         raise wrong_dimensions(array, name, ndim)
@@ -323,7 +323,7 @@ def wrong_dimensions(array: NDArray[Any], name: str, ndim: int) -> ValueError:
         "array.reshape(1, -1) if it contains a single sample.")
 
 
-def _described(values: object, array: NDArray[Any]) -> str:
+def _type_text(values: object, array: NDArray[Any]) -> str:
     if array.ndim == 0:
         return f"an object of type {type(values).__name__}"
     if array.dtype.kind == "O":

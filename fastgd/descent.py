@@ -1,4 +1,4 @@
-"""Gradient descent on all of the data at once: of one number theta, or with X of an array, a linear model's."""
+"""Batch gradient descent and grid search for one number theta, or with X for the array of a linear model."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -58,18 +58,18 @@ __all__ = ["minimize", "simple_minimize"]
 
 def simple_minimize(loss_fn: ConstantFunction, dataset: ArrayLike, thetas: ArrayLike, *,
                     n_threads: Count | None = None) -> float:
-    """Grid search: the first of `thetas` at which the loss is least.
+    """Search a grid: return the first of `thetas` at which the loss is least.
 
-    Its answer is only as fine as the grid, and someone must choose the range; `minimize` needs neither.
+    The error is up to the spacing of the grid, whose range must contain the minimum; `minimize` needs no grid.
 
     Parameters
     ----------
     loss_fn : Loss or callable
         ``loss_fn(theta, dataset) -> float``. One of fastgd's own is evaluated at all thetas in one compiled call.
     dataset : array-like of shape (n,)
-        The points; finite real numbers. Is not changed.
+        Points; finite real numbers, which are not changed.
     thetas : array-like of shape (m,)
-        The candidates, in the units of the data; finite.
+        Finite candidates, in the units of the data.
     n_threads : int or None, default None
         Threads that share the work where thetas times points are more than 1e6, for a loss of fastgd's own; None is 1,
         -1 as many as there are cores. The bits do not depend on it.

@@ -1,4 +1,4 @@
-"""Penalties on the weights of a model, for ``penalty=``: L2 keeps weights small, L1 makes many of them exactly 0.
+"""Penalties on the weights of a model, for ``penalty=``: L2 shrinks weights, L1 makes many of them exactly 0.
 
 The objective is the mean loss plus the penalty of theta. With X the intercept is not penalised; without X theta is the
 only weight. L2 enters the gradient. L1 is nonsmooth at 0: each update ends with its proximal step, a soft threshold

@@ -59,19 +59,19 @@ def read_column(file: str | None, name: str | None, dropna: bool = False, decima
     if n == 0:
         raise ValueError(f"{file} has a header and no rows")
     if n_missing == n:
-        raise ValueError(f"{label} has no numbers: {_counted(n, 'value')}, all missing")
+        raise ValueError(f"{label} has no numbers: {_count_text(n, 'value')}, all missing")
     if n_missing and not dropna:
-        raise ValueError(f"{label} has {_counted(n_missing, 'missing value')} of {n}, the first in row "
+        raise ValueError(f"{label} has {_count_text(n_missing, 'missing value')} of {n}, the first in row "
                          f"{is_missing.argmax() + 1}; leave such rows out with --dropna")
     if np.isinf(values).any():
         raise ValueError(f"{label} has an infinite number, or one too large for a 64-bit float, in row "
                          f"{np.isinf(values).argmax() + 1}; correct it, or leave it empty and use --dropna")
-    left_out = f" ({_counted(n_missing, 'row')} with missing values left out)" if dropna else ""
+    left_out = f" ({_count_text(n_missing, 'row')} with missing values left out)" if dropna else ""
     name = f"{column.name} of {file}"
-    return Column(values[~is_missing], name, f"{name}: {_counted(n - n_missing, 'point')}{left_out}")
+    return Column(values[~is_missing], name, f"{name}: {_count_text(n - n_missing, 'point')}{left_out}")
 
 
-def _counted(n: int, noun: str) -> str:
+def _count_text(n: int, noun: str) -> str:
     """Format a number of things."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 

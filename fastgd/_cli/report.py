@@ -137,7 +137,7 @@ def _each_loss(pcttip: DoubleArray) -> Iterator[str]:
             notes.append(f"{name}: {grid:.2f} is the end of the grid, not a minimum")
         notes += [f"{name}: {note}" for note in warned]
         course = ("15.50", "15.5068") if name == "huber_loss" else ("-", "-")
-        yield _row(columns, name, grid, course[0], result.x, course[1], *_timed(run, result.nit))
+        yield _row(columns, name, grid, course[0], result.x, course[1], *_time_cells(run, result.nit))
     if notes:
         yield ""
         yield from notes
@@ -160,7 +160,7 @@ def _stochastic(pcttip: DoubleArray) -> Iterator[str]:
                 result, _ = run.answer()
                 course = COURSE_STOCHASTIC.get((size, name, alpha), "-")
                 yield _row(columns, f"{method} {size or ''}", name, alpha, result.x, course, best,
-                           *_timed(run, result.nit))
+                           *_time_cells(run, result.nit))
     rate = fastgd.schedules.inverse_scaling(2, 0.75)
     good = fastgd.minimize_sgd(fastgd.huber_loss, fastgd.grad_huber_loss, pcttip, rate, rng=0, stop="epoch",
                                average=True, tol=1e-4)
@@ -220,7 +220,7 @@ def _row(columns: list[_Column], *values: Any) -> str:
     return "".join(column.cell(value) for column, value in zip(columns, values, strict=True)).rstrip()
 
 
-def _timed(run: Run, n_updates: int) -> tuple[int, float, float, float]:
+def _time_cells(run: Run, n_updates: int) -> tuple[int, float, float, float]:
     """Compute the cells of the columns `_TIMES`."""
     compiled, slow = run.times(n_updates)
     return n_updates, compiled, slow, slow / compiled

@@ -266,7 +266,7 @@ class LinearModelData(ArrayData, AnyLinearModelData):
         X, targets = self.X, self.targets
         parameters = _parameters_of(function)
         named: dict[str, Any] = {}
-        if self.intercept and _knows_intercepts(parameters):
+        if self.intercept and _takes_fit_intercept(parameters):
             named = {"fit_intercept": True}
         else:
             X = self.with_ones()
@@ -346,7 +346,7 @@ def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Paramet
         return {}
 
 
-def _knows_intercepts(parameters: Mapping[str, inspect.Parameter]) -> bool:
+def _takes_fit_intercept(parameters: Mapping[str, inspect.Parameter]) -> bool:
     if "fit_intercept" in parameters:
         return True
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())

@@ -35,8 +35,8 @@ _ARGUMENTS = {"X": "X", "targets": "dataset", "weights": "sample_weight"}
 class Blocks(Table):
     """Data that a function yields block by block, so that they need not be in memory together.
 
-    A thread reads the next block while one is worked on; no more than two are in memory. Results are bit-identical to
-    those of one array, for any lengths of the blocks. Each pass calls the function anew and must get the same blocks: a
+    A thread reads the next block while one is processed; at most two are in memory. Results are bit-identical to those
+    of one array, for any lengths of the blocks. Each pass calls the function anew and must get the same blocks: a
     change of any number raises SourceError.
 
     Parameters
@@ -44,12 +44,12 @@ class Blocks(Table):
     factory : callable
         ``factory()`` returns an iterable of blocks, a fresh one each time. A block is a 1-D array of points, a tuple
         ``(y,)``, ``(X, y)`` or ``(X, y, sample_weight)``, or a DataFrame. Blocks may have any lengths and share one
-        array that the function fills again. Passed as `dataset` alone they contain X and the weights too, and a
+        array that the function fills again. Passed as `dataset` without X they contain X and the weights too, and a
         DataFrame of one column is points. ``blocks["tip"]`` and ``blocks[["bill", "size"]]`` are columns of
         DataFrames, which are passed in place of arrays. Iterating over a Blocks calls the function and yields the
         blocks.
     cache : str or PathLike, optional
-        A folder of its own for uncompressed copies of the columns in use. The first pass writes them; later passes read
+        Separate folder for uncompressed copies of the columns in use. The first pass writes them; later passes read
         them, and so do later runs that get the same first block and the same columns. By default there is none.
 
     Raises
@@ -440,18 +440,18 @@ class BlockChunks:
             for _ in self.map(_nothing):
                 pass
         if self._cached is not None:
-            yield self._mapped(self._cached.arrays)
+            yield self._map_arrays(self._cached.arrays)
             return
         place = folder or tempfile.gettempdir()
         spill = Spill(lambda role: _nameless(place), place, "Free space there, or set TMPDIR to a folder that has it.")
         try:
             for _ in self.map(functools.partial(_append, spill, [*self._memory.arrays()])):
                 pass
-            yield self._mapped(spill.arrays())
+            yield self._map_arrays(spill.arrays())
         finally:
             spill.close()
 
-    def _mapped(self, arrays: Mapping[str, FloatArray]) -> MappedArrays:
+    def _map_arrays(self, arrays: Mapping[str, FloatArray]) -> MappedArrays:
         both = {**arrays, **self._memory.arrays()}
         weights = both.get("weights")
         return MappedArrays(both.get("X"), both["targets"], None if weights is None else as_double(weights))

@@ -426,10 +426,10 @@ class Cluster:
         done = [future for future in futures if future.done()]
         for future in done:
             if future.status == "error":
-                raise self._failed(future.exception())
+                raise self._failure(future.exception())
         return dict(zip([future.key for future in done], self._client.gather(done), strict=True))
 
-    def _failed(self, error: BaseException) -> SourceError:
+    def _failure(self, error: BaseException) -> SourceError:
         """Return the SourceError for a task that dask or the user's graph failed."""
         from distributed.scheduler import KilledWorker
 
@@ -534,7 +534,7 @@ def dask_chunks(dataset: Any, X: Any, sample_weight: Any, labels: Labels | None 
 def check_is_picklable(function: object) -> None:
     """Raise TypeError if dask's ambient scheduler is in other processes and the function cannot be pickled."""
     get, _ = _ambient([])
-    if not _is_here(get):
+    if not _is_local(get):
         pickle_function(function)
 
 
@@ -547,7 +547,7 @@ def _ambient(collections: list[Any]) -> tuple[Any, Any]:
     return get, client if hasattr(client, "who_has") else None
 
 
-def _is_here(get: Any) -> bool:
+def _is_local(get: Any) -> bool:
     """True if a scheduler computes in this process; None is the default of a collection, which is threads."""
     from dask import local, threaded
 
@@ -593,7 +593,7 @@ class _Scheduler:
 
     def answers(self, function: Callable[[Chunk], Any], places: Sequence[int] | None = None) -> list[Answer]:
         """Return the answers for the chunks at these places, or for all, in order."""
-        if not _is_here(self._get):
+        if not _is_local(self._get):
             pickle_function(function)
         found = self._compute(function, range(len(self._tasks)) if places is None else places)
         if self._lengths is not None:

@@ -45,7 +45,7 @@ def open_parquet(path: _Path | Sequence[_Path], columns: Sequence[str] | None = 
     columns : sequence of str, optional
         Columns of the table, by default all. Other columns are never read and may differ between the files.
     cache : str or PathLike, optional
-        A folder of its own for uncompressed copies of the columns in use, which take more disk and less time. The first
+        Separate folder for uncompressed copies of the columns in use, which take more disk and less time. The first
         pass writes them, later passes and later runs read them. They are rewritten if a file has changed. By default
         there is none.
 
@@ -178,7 +178,7 @@ class ParquetTable(Table):
     def _check_file(self, file: _File, first: _File, has_all: bool) -> None:
         missing = [name for name in self.columns if name not in file.types]
         if missing:
-            raise ValueError(f"{file.path} has no column {missing[0]!r}; it has {_quoted(file.types)}.")
+            raise ValueError(f"{file.path} has no column {missing[0]!r}; it has {_quote(file.types)}.")
         more = [name for name in file.types if name not in first.types] if has_all else []
         if more:
             raise ValueError(f"{file.path} has a column {more[0]!r}, and {first.path} has none. Name the columns to "
@@ -198,7 +198,7 @@ class ParquetTable(Table):
         """Raise ValueError for a name of no column or of several columns."""
         for name in names:
             if name not in self.columns:
-                raise ValueError(f"{self!r} has no column {name!r}; it has {_quoted(self.columns)}.")
+                raise ValueError(f"{self!r} has no column {name!r}; it has {_quote(self.columns)}.")
             for file in self._files:
                 if file.types[name] is None:
                     raise ValueError(f"{file.path} has several columns {name!r}. Write the file anew with a name for "
@@ -215,7 +215,7 @@ class ParquetTable(Table):
     def _whole(self) -> ColumnRoles:
         """Select the only column; ValueError if there are several."""
         if len(self.columns) != 1:
-            raise ValueError(f"{self!r} has the columns {_quoted(self.columns)}: name the one that is to be dataset, "
+            raise ValueError(f"{self!r} has the columns {_quote(self.columns)}: name the one that is to be dataset, "
                              f"table[{self.columns[-1]!r}], and those of X, table[[...]].")
         self._check_columns((self.columns[0],))
         return ColumnRoles(self.columns[0])
@@ -236,11 +236,11 @@ class ParquetTable(Table):
             start = 0
             with _as_source_errors(file.path):
                 if file.state(file.path) != (file.size, file.changed, file.footer):
-                    raise _changed(file.path)
+                    raise _change_error(file.path)
                 with _open(file.path) as opened:
                     for batch in opened.iter_batches(rows, columns=names, use_threads=False):
                         if file.is_touched:
-                            raise _changed(file.path)
+                            raise _change_error(file.path)
                         where = f"Block {place} ({file.path}, from row {start} on)"
                         parts = dict(zip(batch.schema.names, batch.columns, strict=True))
                         _check_missing(file.path, start, parts)
@@ -250,7 +250,7 @@ class ParquetTable(Table):
                         parts.clear()
 
 
-def _changed(path: str) -> SourceError:
+def _change_error(path: str) -> SourceError:
     return SourceError(f"{path} was written to since it was opened. The data must not change during a descent.")
 
 
@@ -310,5 +310,5 @@ def _kind(kind: Any) -> str | None:
     return "float32" if types.is_float32(kind) else "float64"
 
 
-def _quoted(names: Any) -> str:
+def _quote(names: Any) -> str:
     return ", ".join(repr(name) for name in names)

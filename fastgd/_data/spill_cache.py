@@ -73,7 +73,7 @@ class Spill:
         with self.writing():
             for file in self._files.values():
                 file.flush()
-        return {role: _mapped(file, dtype, (self.n, *row))
+        return {role: _map_file(file, dtype, (self.n, *row))
                 for (role, file), (dtype, row) in zip(self._files.items(), self._row.values(), strict=True)}
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Spill:
                 file.close()
 
 
-def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FloatArray:
+def _map_file(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FloatArray:
     return np.asarray(np.memmap(file, dtype, "r", shape=shape))
 
 
@@ -134,7 +134,7 @@ class Cache:
             try:
                 if os.path.getsize(path) != shape[0] * row:
                     return None
-                arrays[role] = _mapped(path, np.dtype(dtype), tuple(shape))
+                arrays[role] = _map_file(path, np.dtype(dtype), tuple(shape))
             except FileNotFoundError:
                 return None
         return CachedArrays(arrays, manifest["lengths"], manifest["names"])
@@ -191,7 +191,7 @@ class Cache:
         for name in self._names():
             match = _FILE_NAME.fullmatch(name)
             if match and match[1] == self._key and match[2]:
-                with contextlib.suppress(OSError), _all_locked(self._folder, f"{self._key}-{match[2]}."):
+                with contextlib.suppress(OSError), _lock_all(self._folder, f"{self._key}-{match[2]}."):
                     # Read under the lock, which a writer holds until its manifest is written.
                     manifest = self._manifest()
                     if manifest is None or name not in [file for file, *_ in manifest["arrays"].values()]:
@@ -204,7 +204,7 @@ def _lock(file: IO[bytes], *how: str) -> None:
 
 
 @contextlib.contextmanager
-def _all_locked(folder: str, start: str) -> Iterator[None]:
+def _lock_all(folder: str, start: str) -> Iterator[None]:
     """Lock the files of one writer; BlockingIOError if it still writes."""
     with contextlib.ExitStack() as files:
         for name in os.listdir(folder):

@@ -181,7 +181,7 @@ class DualityGap:
         gap = before = math.inf
         for _ in range(MAX_ROUNDS):
             gram, means = self._moments(rows)
-            step = self._unscaled(self._step(gram, means))
+            step = self._unscale(self._step(gram, means))
             self._slopes = self._slopes._replace(steps=(*self._slopes.steps, step))
             cost, means = self._costs_and_means(rows)
             now = cost + self._gradient_part(rows, gram, means, cost, loss)
@@ -198,18 +198,18 @@ class DualityGap:
         moving = np.concatenate([np.ones(self._first, bool), (weights != 0) | (excess[self._first:] != 0)])
         decay = np.zeros(len(means))
         decay[self._first:] = 2 * self._width / (piecewise.high - piecewise.low) * self._l2 / self._sizes**2
-        step[moving] = _solved((gram + np.diag(decay))[np.ix_(moving, moving)], excess[moving])[0]
+        step[moving] = _solve((gram + np.diag(decay))[np.ix_(moving, moving)], excess[moving])[0]
         return step
 
     def _gradient_part(self, rows: Any, gram: DoubleArray, means: DoubleArray, cost: float, loss: float) -> float:
         """Bound the part of the gap from means that are no subgradients of the penalty."""
         way, excess = self._piecewise.distance_bound(loss, loss), self._excess(means)
-        step, lost = _solved(gram, excess)
+        step, lost = _solve(gram, excess)
         largest = math.inf if rows.is_weighted else math.sqrt(rows.n * max(0.0, float(step @ excess)))
         if largest * way > ENOUGH_LEFT * cost:    # `largest` bounds the maximum by the sum of squares
             # The step was solved with the room before the last correction.
             slopes = self._slopes._replace(steps=self._slopes.steps[:-1])
-            largest = max(rows.map_slices(functools.partial(_largest_in, slopes, self._unscaled(step))))
+            largest = max(rows.map_slices(functools.partial(_largest_in, slopes, self._unscale(step))))
         left = largest * way + self._unreachable_bound(lost, loss, way)
         if not self._l2:
             return left
@@ -246,7 +246,7 @@ class DualityGap:
         beyond[self._first:] = (total - slopes) / self._sizes
         return beyond
 
-    def _unscaled(self, step: DoubleArray) -> DoubleArray:
+    def _unscale(self, step: DoubleArray) -> DoubleArray:
         """Convert a step of scaled columns to one of theta."""
         theta = step.copy()
         theta[self._first:] /= self._sizes
@@ -264,7 +264,7 @@ class DualityGap:
         return way * math.sqrt(max(0.0, float(slope @ self._objective.second_moments.over_gram(slope))))
 
 
-def _solved(gram: DoubleArray, means: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+def _solve(gram: DoubleArray, means: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Solve gram @ d = means by least squares; the second item is the residual."""
     values, vectors = np.linalg.eigh(gram)
     kept = values > EIGENVALUE_ROUNDING * len(values) * float(values.max(initial=0.0))

@@ -129,7 +129,7 @@ class Bracket:
         """Return the next point in the bracket; its less steep end if no float lies between the ends."""
         low, high = self._ends[False], self._ends[True]
         left, right = min(low[0], high[0]), max(low[0], high[0])
-        target = 0.0 if self._update.has_l1 and left < 0 < right else self._interpolated()
+        target = 0.0 if self._update.has_l1 and left < 0 < right else self._interpolate()
         if left < target < right:
             return target
         self._is_settled = True
@@ -157,7 +157,7 @@ class Bracket:
             step = min(max(secant, step), FARTHER * last)
         return self.theta - math.copysign(max(step, abs(math.ulp(self.theta))), slope)
 
-    def _interpolated(self) -> float:
+    def _interpolate(self) -> float:
         """Interpolate the next point in the bracket, one end of which is the latest point, by the last three points."""
         a, at_a = self._seen[0]
         b, at_b = self._ends[not at_a > 0]

@@ -30,85 +30,85 @@ class RelabelledChunks:
     `class_weights` has the factor of each class for the weights of its rows.
     """
 
-    def __init__(self, pieces: Any, positive: float, labels: tuple[float, float],
+    def __init__(self, chunks: Any, positive: float, labels: tuple[float, float],
                  class_weights: Mapping[float, float] | None) -> None:
-        self._pieces = pieces
-        self.what, self.is_remote = pieces.what, pieces.is_remote
-        self._relabelled = functools.partial(_relabelled, positive, labels, class_weights)
+        self._chunks = chunks
+        self.what, self.is_remote = chunks.what, chunks.is_remote
+        self._relabel = functools.partial(_relabel, positive, labels, class_weights)
 
     @property
     def names(self) -> list[str] | None:
         """Names of the columns; None before the first pass of some data."""
-        found: list[str] | None = self._pieces.names
+        found: list[str] | None = self._chunks.names
         return found
 
     @property
     def passes(self) -> int:
         """Number of passes over the data."""
-        return int(self._pieces.passes)
+        return int(self._chunks.passes)
 
     @passes.setter
     def passes(self, passes: int) -> None:
-        self._pieces.passes = passes
+        self._chunks.passes = passes
 
     @property
     def bytes_read(self) -> int:
         """Number of bytes read."""
-        return int(self._pieces.bytes_read)
+        return int(self._chunks.bytes_read)
 
     @bytes_read.setter
     def bytes_read(self, count: int) -> None:
-        self._pieces.bytes_read = count
+        self._chunks.bytes_read = count
 
     def map(self, function: Callable[[Chunk], R], *places: Sequence[int] | None) -> Iterator[R]:
         """Apply `function` to each chunk."""
-        found: Iterator[R] = self._pieces.map(functools.partial(_apply_relabelled, self._relabelled, function), *places)
+        found: Iterator[R] = self._chunks.map(functools.partial(_relabel_and_apply, self._relabel, function), *places)
         return found
 
     @contextlib.contextmanager
     def on_disk(self) -> Iterator[Any]:
         """Memory-map all rows; slices of labels are converted to targets when they are read."""
-        with self._pieces.on_disk() as (X, labels, weights):
-            parts = [_Part(self._relabelled, labels, weights, role) for role in ("targets", "weights")]
+        with self._chunks.on_disk() as (X, labels, weights):
+            parts = [_Part(self._relabel, labels, weights, role) for role in ("targets", "weights")]
             yield X, parts[0], None if parts[1][:1] is None else parts[1]
 
     def close(self) -> None:
         """Close the chunks."""
-        self._pieces.close()
+        self._chunks.close()
 
 
 class _Part:
     """Targets or weights of memory-mapped rows."""
 
-    def __init__(self, relabelled: Callable[[Chunk], Chunk], labels: Any, weights: Any, role: str) -> None:
-        self._relabelled, self._labels, self._weights, self._role = relabelled, labels, weights, role
+    def __init__(self, relabel: Callable[[Chunk], Chunk], labels: Any, weights: Any, role: str) -> None:
+        self._relabel, self._labels, self._weights, self._role = relabel, labels, weights, role
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, part: Any) -> Any:
         some = unplaced_chunk(None, self._labels[part], None if self._weights is None else self._weights[part])
-        return getattr(self._relabelled(some), self._role)
+        return getattr(self._relabel(some), self._role)
 
 
-def _relabelled(positive: float, labels: tuple[float, float], class_weights: Mapping[float, float] | None,
-                piece: Chunk) -> Chunk:
-    weights = piece.weights
+def _relabel(positive: float, labels: tuple[float, float], class_weights: Mapping[float, float] | None,
+             chunk: Chunk) -> Chunk:
+    weights = chunk.weights
     if class_weights is not None:
-        of_rows = np.zeros(len(piece.targets))
+        of_rows = np.zeros(len(chunk.targets))
         for label, weight in class_weights.items():
-            of_rows[piece.targets == label] = weight
+            of_rows[chunk.targets == label] = weight
         weights = of_rows if weights is None else weights * of_rows
-    return piece._replace(targets=np.where(piece.targets == positive, labels[1], labels[0]), weights=weights)
+    return chunk._replace(targets=np.where(chunk.targets == positive, labels[1], labels[0]), weights=weights)
 
 
-def _apply_relabelled(relabelled: Callable[[Chunk], Chunk], function: Callable[[Chunk], R], piece: Chunk) -> R:
-    return function(relabelled(piece))
+def _relabel_and_apply(relabel: Callable[[Chunk], Chunk], function: Callable[[Chunk], R], chunk: Chunk) -> R:
+    return function(relabel(chunk))
 
 
-def find_classes(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
+def find_classes(chunks: Chunks) -> tuple[NDArray[Any], DoubleArray]:
     """Return the distinct labels and the sum of weights of each; raise ValueError for fractional labels."""
-    found = list(pieces.map(_chunk_classes))
+    found = list(chunks.map(_chunk_classes))
     classes, at = np.unique(np.concatenate([each for each, _, _ in found]), return_inverse=True)
     n = sum(count for _, _, count in found)
     if len(classes) > max(n / 2, 20):
@@ -117,13 +117,13 @@ def find_classes(pieces: Chunks) -> tuple[NDArray[Any], DoubleArray]:
     return classes, np.bincount(at, np.concatenate([sums for _, sums, _ in found])).astype(np.float64)
 
 
-def _chunk_classes(piece: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
-    labels: Any = piece.targets
+def _chunk_classes(chunk: Chunk) -> tuple[NDArray[Any], DoubleArray, int]:
+    labels: Any = chunk.targets
     if labels.dtype.kind == "f" and (labels != np.trunc(labels)).any():
         raise ValueError("Unknown label type: continuous. Maybe you are trying to fit a classifier, which expects "
                          "discrete classes on a regression target with continuous values.")
     classes, at = np.unique(labels, return_inverse=True)
-    return classes, np.bincount(at, piece.weights).astype(np.float64), len(labels)
+    return classes, np.bincount(at, chunk.weights).astype(np.float64), len(labels)
 
 
 def check_columns(names: Any, found: Any) -> None:
@@ -148,7 +148,7 @@ def predict_lazily(function: Callable[[Any], Any], X: Any, columns: int, names: 
                 raise ValueError(f"Expected 2D array, got the column {X!r}. Give a list of columns: [[{X.names!r}]].")
             check_columns(names, X.names)
         wanted = X.names if isinstance(X, Selection) else getattr(table, "columns", None)
-        return Blocks(functools.partial(_predicted_blocks, function, table, wanted, columns, names))
+        return Blocks(functools.partial(_predict_blocks, function, table, wanted, columns, names))
     check_columns(names, getattr(X, "columns", None))
     array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     if array.ndim != 2:
@@ -160,8 +160,8 @@ def predict_lazily(function: Callable[[Any], Any], X: Any, columns: int, names: 
                             meta=np.empty((0,) * (2 if outputs else 1), dtype))
 
 
-def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, columns: int,
-                      names: Any) -> Iterator[Any]:
+def _predict_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, columns: int,
+                    names: Any) -> Iterator[Any]:
     """Yield `function` of the rows of each block; of X in a block (X, y)."""
     if wanted is not None:
         blocks = (raw.X for raw in table._read(ColumnRoles(None, tuple(wanted), None)))
@@ -174,40 +174,40 @@ def _predicted_blocks(function: Callable[[Any], Any], table: Any, wanted: Any, c
         yield function(array)
 
 
-def score_chunks(pieces: Any, function: Callable[[Chunk], DoubleArray], names: Any) -> DoubleArray:
+def score_chunks(chunks: Any, function: Callable[[Chunk], DoubleArray], names: Any) -> DoubleArray:
     """Compute `function` of each chunk in one pass; raise ValueError if the column names differ."""
     try:
-        if pieces.is_remote:
-            check_columns(names, pieces.names)
-        found = np.array(list(pieces.map(function)))
-        check_columns(names, pieces.names)
+        if chunks.is_remote:
+            check_columns(names, chunks.names)
+        found = np.array(list(chunks.map(function)))
+        check_columns(names, chunks.names)
         return found
     finally:
-        pieces.close()
+        chunks.close()
 
 
-def _chunk_predictions(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
-    if piece.X is None:
+def _chunk_predictions(coef: DoubleArray, intercept: Any, chunk: Chunk) -> DoubleArray:
+    if chunk.X is None:
         raise ValueError("Expected 2D array, got a dataset without X. Pass blocks of (X, y), or columns as X.")
-    check_features(piece.X.shape[1], coef.shape[-1])
-    predictions: DoubleArray = piece.X @ coef.T + intercept
+    check_features(chunk.X.shape[1], coef.shape[-1])
+    predictions: DoubleArray = chunk.X @ coef.T + intercept
     return predictions
 
 
-def r_squared_sums(coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
+def r_squared_sums(coef: DoubleArray, intercept: Any, chunk: Chunk) -> DoubleArray:
     """Compute the total weight, the mean target, the sums of squares about it and of the residuals, and the rows."""
-    predictions = _chunk_predictions(coef, intercept, piece)
-    weights = np.ones(len(predictions)) if piece.weights is None else piece.weights
-    y, weight = piece.targets.astype(np.float64), weights.sum()
+    predictions = _chunk_predictions(coef, intercept, chunk)
+    weights = np.ones(len(predictions)) if chunk.weights is None else chunk.weights
+    y, weight = chunk.targets.astype(np.float64), weights.sum()
     mean = weights @ y / weight if weight else 0.0
     return np.array([weight, mean, weights @ (y - mean) ** 2, weights @ (y - predictions) ** 2, len(y)])
 
 
-def accuracy_sums(classes: NDArray[Any], coef: DoubleArray, intercept: Any, piece: Chunk) -> DoubleArray:
+def accuracy_sums(classes: NDArray[Any], coef: DoubleArray, intercept: Any, chunk: Chunk) -> DoubleArray:
     """Compute the total weight of the rows, and of those whose class is predicted."""
-    is_right = predict_classes(classes, _chunk_predictions(coef, intercept, piece)) == piece.targets
-    return np.array([len(is_right), is_right.sum()] if piece.weights is None
-                    else [piece.weights.sum(), piece.weights @ is_right], dtype=np.float64)
+    is_right = predict_classes(classes, _chunk_predictions(coef, intercept, chunk)) == chunk.targets
+    return np.array([len(is_right), is_right.sum()] if chunk.weights is None
+                    else [chunk.weights.sum(), chunk.weights @ is_right], dtype=np.float64)
 
 
 def r_squared(sums: DoubleArray) -> float:

@@ -124,14 +124,14 @@ class OneVsRest(ClassifierMixin, BaseDescent):    # type: ignore[misc]
         finally:
             found.close()
         self.classes_ = check_two_classes(classes)
-        pieces = as_chunks(y, X, sample_weight, Labels(classes))
-        pieces.passes, pieces.bytes_read = pieces.passes + found.passes, found.bytes_read
+        chunks = as_chunks(y, X, sample_weight, Labels(classes))
+        chunks.passes, chunks.bytes_read = chunks.passes + found.passes, found.bytes_read
         factors = class_weight_factors(self.class_weight, classes, sums)
         by_class = None if factors is None else {float(k): factor for k, factor in enumerate(factors.tolist())}
         labels = binary_targets(options.loss)
         sources: list[Any] = []
         for k in range(len(classes)) if len(classes) > 2 else [1]:
-            relabelled: Any = _lazy.RelabelledChunks(pieces, k, labels, by_class)
+            relabelled: Any = _lazy.RelabelledChunks(chunks, k, labels, by_class)
             sources.append(scan_chunks(relabelled, options.fit_intercept))
             self._set_columns(sources[-1])
         return sources

@@ -47,7 +47,7 @@ _MISSING: Any = object()
 
 
 class _Signature:
-    """Signature of an instance's call; the class keeps that of its constructor."""
+    """Signature of the call of an instance; the class keeps the signature of its constructor."""
 
     def __get__(self, function: _Mean[Any] | None, owner: object) -> inspect.Signature:
         if function is None:
@@ -61,7 +61,7 @@ class _Signature:
 
 
 class _Doc:
-    """Docstring of a class; an instance's one begins with the signature of its call."""
+    """Docstring of a class; for an instance it begins with the signature of the call."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -111,7 +111,7 @@ class _Mean(Immutable, Generic[OverRows]):
     def __call__(self, theta: Any = _MISSING, dataset: Any = _MISSING, *args: Number, X: ArrayLike | None = None,
                  fit_intercept: bool = False, sample_weight: ArrayLike | None = None, n_threads: Count | None = None,
                  **kwargs: Any) -> float | OverRows:
-        """Mean over the points of `dataset`, an array or one number, at the number `theta`; a float.
+        """Compute the mean over the points of `dataset`, an array or one number, at the number `theta`.
 
         With X, an array of shape (n, p), theta has p components, or p + 1 with `fit_intercept`; the gradient is then an
         array like theta. With `sample_weight`, a number w >= 0 for each point, it is sum(w * loss) / sum(w). Above 1e6
@@ -222,7 +222,7 @@ class _Mean(Immutable, Generic[OverRows]):
 
 
 def _one_theta(theta: ArrayLike, rows: AnyLinearModelData) -> DoubleArray:
-    """`theta` as an array with a component for each parameter, NaN and infinity included."""
+    """Convert `theta` to an array with a component for each parameter; NaN and infinity are not refused."""
     array = real_numbers(theta, "theta").astype(np.float64, copy=False)
     if array.shape != (rows.n_parameters,):
         raise ValueError(f"theta must be an array of shape ({rows.n_parameters},), a number for each of "
@@ -311,7 +311,7 @@ class Loss(_Mean[float]):
 
     @property
     def loss(self) -> Loss:
-        """The loss itself, like the `loss` of its gradient."""
+        """Loss itself, so that losses and gradients both have a `loss`."""
         return self
 
     def __getattr__(self, name: str) -> float:
@@ -431,7 +431,7 @@ _PUBLIC = {"curve", "gradient", "is_convex", "is_exact", "is_quadratic", "kinks"
 
 
 def as_compiled(function: object) -> Loss | Gradient | None:
-    """The Loss or Gradient that `function` is, or is a `functools.partial` of; None for a Python callable."""
+    """Return the Loss or Gradient that `function` is, or is a `functools.partial` of; None for a Python callable."""
     if isinstance(function, (Loss, Gradient)):
         # A subclass with another __call__ is a Python callable like any other.
         return function if type(function).__call__ is _Mean.__call__ else None
