@@ -1,4 +1,4 @@
-"""Gradient descent on losses: the textbook's functions and answers, compiled.
+"""Robust, quantile and logistic regression for raw data by gradient descent, compiled.
 
     mse, abs_loss, huber_loss, quartic_loss, pinball_loss, log_cosh, epsilon_insensitive, cross_entropy
                             losses, called ``f(theta, dataset)``; each has its gradient, grad_mse, grad_abs_loss, ...

@@ -8,7 +8,7 @@ from fastgd._validation import is_integer_of_numpy
 
 
 def bit_generator_of(rng: object, name: str = "rng") -> np.random.BitGenerator:
-    """Return the bit generator of `rng`; for None that of numpy's global legacy state."""
+    """Return the bit generator of `rng`, shared and not copied; None is numpy's global state, for np.random.seed."""
     if rng is None or rng is np.random:
         return np.random.get_bit_generator()    # type: ignore[attr-defined]    # numpy's stub lacks it
     if isinstance(rng, np.random.BitGenerator):
@@ -16,7 +16,7 @@ def bit_generator_of(rng: object, name: str = "rng") -> np.random.BitGenerator:
     if isinstance(rng, np.random.Generator):
         return rng.bit_generator
     if isinstance(rng, np.random.RandomState):
-        return rng._bit_generator
+        return rng._bit_generator    # RandomState has no public attribute for it
     if isinstance(rng, np.random.SeedSequence):
         return np.random.PCG64(rng)
     if (isinstance(rng, int) and not isinstance(rng, bool)) or is_integer_of_numpy(rng):

@@ -1,4 +1,4 @@
-"""Write the pictures of `python -m fastgd --pictures DIR`: each function of `fastgd.plot` on the course's data."""
+"""Write the pictures of `python -m fastgd --pictures DIR`, one for each function of `fastgd.plot`."""
 from __future__ import annotations
 
 import contextlib
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from fastgd import DescentResult
 
+#: Points of the textbook's first example.
 FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
 
 
@@ -39,11 +40,11 @@ def write_pictures(directory: str | Path) -> Iterator[Path]:
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, (draws, size, n_panels) in PICTURES.items():
+        for name, (draw_functions, size, n_panels) in PICTURES.items():
             figure = figures.Figure(size, dpi=100, layout="constrained")
             with contextlib.redirect_stdout(io.StringIO()):    # plot_one_gd_iter prints
                 axes = figure.subplots(1, n_panels)
-                for draw in draws:
+                for draw in draw_functions:
                     draw(axes)
             path = directory / f"{name}.png"
             _save(figure, path)
@@ -53,7 +54,7 @@ def write_pictures(directory: str | Path) -> Iterator[Path]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Save a figure as PNG in 128 colours, a third of the size."""
+    """Save a figure as PNG in 128 colours, which makes the file about a third as large."""
     from PIL import Image  # a requirement of matplotlib
 
     png = io.BytesIO()
@@ -108,7 +109,7 @@ def _runs() -> dict[str, DescentResult]:
 
 
 def _paths(ax: Any, n_runs: int) -> None:
-    """Draw the paths of the first descents on the contours of the loss."""
+    """Draw the paths of the first `n_runs` descents of `_runs` on the contours of the loss."""
     plot.plot_paths(*_tip_on_bill(), mse, dict(list(_runs().items())[:n_runs]), theta0=0, ax=ax)
 
 

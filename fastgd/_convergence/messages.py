@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastgd._convergence.report import HUGE
 from fastgd._format import format_theta, is_finite
-from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STOPPED_BY_CALLBACK
+from fastgd.results import CONVERGED, CYCLE, LIMIT_REACHED, NOT_FINITE, STALLED, STOPPED_BY_CALLBACK
 
 if TYPE_CHECKING:
     from fastgd._convergence.report import Cause, Report
@@ -38,11 +38,11 @@ def on_order(unevenness: float) -> str:
 
 
 def _on_end(report: Report) -> str:
-    if report.is_lost:
+    if report.overflows:
         return _lost(report)
-    known = {CONVERGED: _converged, LIMIT_REACHED: _limit_reached, CYCLE: _cycle, NOT_FINITE: _diverged,
-             STOPPED_BY_CALLBACK: _stopped}
-    return known.get(report.status, _stalled)(report)
+    describe = {CONVERGED: _converged, LIMIT_REACHED: _limit_reached, CYCLE: _cycle, NOT_FINITE: _diverged,
+                STALLED: _stalled, STOPPED_BY_CALLBACK: _stopped}
+    return describe[report.status](report)
 
 
 def _converged(report: Report) -> str:

@@ -187,7 +187,7 @@ class Report:
         Facts of the objective; `is_compiled` refers to the loss that was minimised.
     value, gradient_size : float
         Minimised loss and largest component of the gradient at the result; NaN if no message needs them.
-    is_lost : bool
+    overflows : bool
         True if the loss overflows at the start and at the result.
     cause : Cause or None
     columns : tuple of str
@@ -217,7 +217,7 @@ class Report:
     has_python_loss: bool
     value: float = math.nan
     gradient_size: float = math.nan
-    is_lost: bool = False
+    overflows: bool = False
     cause: Cause | None = None
     columns: tuple[str, ...] = ()
     largest_target: float = 0.0
@@ -264,19 +264,20 @@ class _Facts:
         objective, outcome, status = self.objective, self.outcome, self.status
         is_scaled = outcome.moved is not None and self.options.stop == "step"
         step = float(outcome.moved) if is_scaled else max_abs(outcome.theta - outcome.previous)    # type: ignore[arg-type]
-        is_lost, rounding = self._is_lost(), self._rounding()
-        cause = None if is_lost else self._cause()
-        needs_value = not is_lost and (self.assessment.better is not None
+        overflows, rounding = self._overflows(), self._rounding()
+        cause = None if overflows else self._cause()
+        needs_value = not overflows and (self.assessment.better is not None
                                        or (status == NOT_FINITE and cause is None and is_finite(outcome.theta)))
         value = math.nan
         if needs_value:
             value = objective.value(outcome.x)
-        elif is_lost or self.assessment.edge is not None:
+        elif overflows or self.assessment.edge is not None:
             value = objective.reported_value(outcome.x) if objective.has_python_loss else objective.value(outcome.x)
         return Report(
             self.options, outcome, self.assessment, step, self._loss_name(), objective.data.is_rows,
             objective.loss is not None, objective.has_python_loss, value=value, gradient_size=self._gradient_size(),
-            is_lost=is_lost, cause=cause, columns=self._columns(), largest_target=self._largest_target(is_lost, cause),
+            overflows=overflows, cause=cause, columns=self._columns(),
+            largest_target=self._largest_target(overflows, cause),
             target_range=self._target_range(), stable_rate=self._stable_rate(), unscaled=self._unscaled(),
             better_preconditioner=self._better_preconditioner(), batch_passes=self._batch_passes(),
             rounding=rounding[0], rounding_of_theta=rounding[1])
@@ -284,7 +285,7 @@ class _Facts:
     def _loss_name(self) -> str:
         return "loss" if self.objective.loss is None else self.objective.loss.__name__
 
-    def _is_lost(self) -> bool:
+    def _overflows(self) -> bool:
         """Return True if huge targets make the loss overflow at the start and at the end."""
         objective = self.objective
         if self.status not in (LIMIT_REACHED, STALLED) or objective.loss is None:
@@ -333,8 +334,9 @@ class _Facts:
         here, *beyond = objective.reported_values([start, *(start - way * part for part in (1e-3, 1e-4, 1e-5))])
         return Cause("uphill", start) if all(value > here + 1e-9 * abs(here) for value in beyond) else None
 
-    def _largest_target(self, is_lost: bool, cause: Cause | None) -> float:
-        needed = is_lost or self.assessment.edge is not None or (cause is not None and cause.kind in ("start", "loss"))
+    def _largest_target(self, overflows: bool, cause: Cause | None) -> float:
+        is_start = cause is not None and cause.kind in ("start", "loss")
+        needed = overflows or self.assessment.edge is not None or is_start
         return _largest(self.objective) if needed else 0.0
 
     def _gradient_size(self) -> float:

@@ -1,4 +1,4 @@
-"""Read the next item of a generator in a thread while the caller works on the last one."""
+"""Iterator over a generator that runs in a thread, so that an item is read before the caller needs it."""
 from __future__ import annotations
 
 import threading
@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that a pass which ends early waits for its reader: half of the 0.1 s in which Ctrl-C is answered.
+#: Seconds that `close` waits for the thread: half of the 0.1 s in which Ctrl-C takes effect.
 SECONDS_FOR_READER = 0.05
 #: Marker after the last item.
 _END = object()
 
 
 class Prefetch(Iterator[T], Generic[T]):
-    """Items of a generator, in order, of which the next is read once `request` or `next` is called.
+    """Iterator over a generator that runs in a thread.
 
-    After `request` the generator may overwrite the last item, so that at most two items exist. The generator is closed
-    in the thread that runs it.
+    `request` starts to read the next item, and `next` returns it. After `request` the generator may reuse the memory of
+    the present item, so the caller must be done with it. The generator is closed in the thread. After an error or
+    `close` there is no next item.
     """
 
     def __init__(self, items: Generator[T]) -> None:
@@ -34,7 +35,7 @@ class Prefetch(Iterator[T], Generic[T]):
         self.thread.start()
 
     def request(self) -> None:
-        """Start to read the next item, unless this was done."""
+        """Start to read the next item, if that has not begun."""
         if not self._is_requested:
             self._is_requested = True
             self._requests.put(True)
@@ -61,7 +62,7 @@ class Prefetch(Iterator[T], Generic[T]):
 
 
 def _read(items: Generator[Any], requests: SimpleQueue[bool], answers: SimpleQueue[Any]) -> None:
-    """Answer each request by the next item; no variable here refers to an item while the caller has it."""
+    """Send the next item at each request; no variable refers to it afterwards, so that its memory can be freed."""
     try:
         try:
             while requests.get():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ROUNDING = 1e-13
 #: Updates of a batch descent in one call of a solver.
 BATCH_UPDATES = 4096
+#: Numbers of the thetas of a linear model in one buffer: 512 KiB.
+BUFFER_NUMBERS = 2**16
 
 
 class Steps(NamedTuple):

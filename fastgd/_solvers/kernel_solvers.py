@@ -9,7 +9,7 @@ import numpy as np
 from fastgd._kernels import descent, linear
 from fastgd._kernels.shuffle import Visits
 from fastgd._kernels.step import ArraySteps, NumberSteps
-from fastgd._solvers.base import BATCH_UPDATES, Scheduled, Steps
+from fastgd._solvers.base import BATCH_UPDATES, BUFFER_NUMBERS, Scheduled, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 #: Updates of a stochastic descent in one call of a kernel: 96 KiB of rates and as much of thetas, below the size for
 #: which malloc maps fresh pages at every call.
 STOCHASTIC_UPDATES = 12_288
-#: Numbers of the thetas of a linear model in one buffer: 512 KiB.
-BUFFER_NUMBERS = 2**16
 #: Products of the Gram matrix and theta in one call, as evaluations of a cheap loss.
 GRAM_EVALUATIONS = 2**22
 
@@ -117,7 +115,7 @@ class _ArraySolver(_KernelSolver):
 
     _steps: ArraySteps
     _writes_all = True    # the kernel of a batch descent, and that of a stochastic one if there is room
-    max_updates = BATCH_UPDATES
+    max_capacity = BATCH_UPDATES
 
     def __init__(self, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool, first_update: int, levels: int,
                  kernel: Callable[..., tuple[int, bool]]) -> None:
@@ -129,8 +127,8 @@ class _ArraySolver(_KernelSolver):
     @property
     def capacity(self) -> int:
         if self.records_all or self._writes_all:
-            return min(self.max_updates, max(1, BUFFER_NUMBERS // len(self.theta)))
-        return self.max_updates
+            return min(self.max_capacity, max(1, BUFFER_NUMBERS // len(self.theta)))
+        return self.max_capacity
 
     def _new_buffer(self) -> DoubleArray:
         is_whole = self.records_all or self._writes_all
@@ -177,7 +175,7 @@ class ArrayStochastic(_ArraySolver):
     """Stochastic and mini-batch descent of a linear model; the order of the rows is shuffled."""
 
     is_deterministic = _writes_all = False
-    max_updates = STOCHASTIC_UPDATES
+    max_capacity = STOCHASTIC_UPDATES
 
     def __init__(self, gradient: Gradient, rows: LinearModelData, order: IndexArray, batch_size: int,
                  bit_generator: np.random.BitGenerator, theta0: DoubleArray, rates: Rates, tol: float, by_step: bool,

@@ -196,7 +196,7 @@ def _plain_rows_batch(objective: Objective, gradient: Gradient, rows: AnyLinearM
         return CallableBatch(objective.loss_gradient, theta0, rates, tol, by_step)
     else:
         solver = ArrayBatch(gradient, rows, theta0, rates, tol, by_step)
-    solver.max_updates = capacity
+    solver.max_capacity = capacity
     return solver    # type: ignore[no-any-return]
 
 

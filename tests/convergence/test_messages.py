@@ -511,7 +511,14 @@ def messages_of(kind, call):
 def test_the_message_is(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kind, _, call, message = CASES[case]
-    assert wording(message) in map(wording, messages_of(kind, call))
+    try:
+        found = messages_of(kind, call)
+    except (ImportError, pytest.fail.Exception) as error:
+        missing = error if isinstance(error, ImportError) else error.__context__
+        if not isinstance(missing, ImportError):
+            raise
+        pytest.skip(f"an extra is not installed: {missing}")
+    assert wording(message) in map(wording, found)
 
 
 @pytest.mark.parametrize("case", CASES)
