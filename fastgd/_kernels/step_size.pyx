@@ -28,7 +28,7 @@ cdef double OVERSHOT_COSINE = 0.5      # a step overshot if its cosine with the 
 cdef double EQUAL_STEEPNESS = 0.5      # both sides are equally steep if their ratio is between this and its inverse
 cdef double LINEAR = 1e-13             # relative change of the slope along the step up to which the loss is linear
 cdef double LOSS_ROUNDING = 1e-12      # relative rounding of the loss
-cdef double LENGTH_ROUNDING = 1 - 1e-9 # two lengths whose ratio is above this are equal
+cdef double LENGTH_ROUNDING = 1 - 1e-9  # two lengths whose ratio is above this are equal
 cdef double RELEASE = 0.1              # the bound on lengths ends where the steepness falls to this part
 
 
