@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fastgd.results import DescentResult
 
 #: Characters of a line, of the label of a row, and between two columns.
-WIDTH, _LABEL, _GAP = 120, 8, 3
-_ROOM = WIDTH - _LABEL - len(": ")
+LINE_WIDTH, _LABEL, _GAP = 120, 8, 3
+_ROOM = LINE_WIDTH - _LABEL - len(": ")
 #: Parameters up to which each has a line of its own; more of them go in columns.
 ONE_A_LINE = 20
 #: Parameters up to which all are listed, and of how many the first and the last ones are listed where there are more.
@@ -92,7 +92,7 @@ def result_text(result: DescentResult[Any]) -> str:
     if is_array(result.jac):
         first, last = ([f"{value:.3g}" for value in part] for part in _ends(result.jac))
         jac = textwrap.wrap(f"[{' '.join([*first, '...', *last] if last else first)}]", _ROOM)
-    below = "\n" + " " * (WIDTH - _ROOM)
+    below = "\n" + " " * (LINE_WIDTH - _ROOM)
     rows: list[tuple[str, object]] = [
         ("x", below.join(x)), ("fun", result.fun), ("jac", below.join(jac)), ("nit", result.nit),
         ("success", result.success), ("status", result.status), ("message", result.message), *_optional_rows(result)]

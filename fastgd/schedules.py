@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["constant", "cosine", "exponential_decay", "inverse_scaling", "step_decay"]
 
 #: Rates that share one evaluation of exp or cos, by the addition theorems.
-BLOCK = 16_384
+SHARED_RATES = 16_384
 #: Rates of a Python function that are computed one at a time before arrays are tried.
 SINGLE_RATES = 64
 #: Largest number of an update that is exact as a float and fits an index, of 32 bits on some machines.
@@ -173,7 +173,7 @@ class exponential_decay(_Schedule):
     def __init__(self, eta0: Number, gamma: Number) -> None:
         super().__init__(eta0=_check_eta0(eta0), gamma=_check_gamma(gamma))
         with np.errstate(under="ignore"):
-            self._set(_powers=np.power(self.gamma, np.arange(BLOCK, dtype=float)))
+            self._set(_powers=np.power(self.gamma, np.arange(SHARED_RATES, dtype=float)))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
         for part, block, within in _by_blocks(rates, start):
@@ -263,7 +263,7 @@ class cosine(_Schedule):
     def __init__(self, eta0: Number, T_max: Count, eta_min: Number = 0.0) -> None:
         super().__init__(eta0=_check_eta0(eta0), T_max=check_count(T_max, "T_max"),
                          eta_min=check_number(eta_min, "eta_min", low=0, high=_check_eta0(eta0), high_inclusive=True))
-        angles = np.pi / self.T_max * np.arange(BLOCK, dtype=float)
+        angles = np.pi / self.T_max * np.arange(SHARED_RATES, dtype=float)
         self._set(_cosines=np.cos(angles), _sines=np.sin(angles))
 
     def _write(self, rates: DoubleArray, start: int) -> None:
@@ -290,8 +290,8 @@ def _by_blocks(rates: DoubleArray, start: int) -> Iterator[tuple[DoubleArray, in
     """Split the rates of start, start + 1, ... at the ends of blocks: (part, start of the block, slice of it)."""
     done = 0
     while done < len(rates):
-        first = (start + done) % BLOCK
-        count = min(BLOCK - first, len(rates) - done)
+        first = (start + done) % SHARED_RATES
+        count = min(SHARED_RATES - first, len(rates) - done)
         yield rates[done:done + count], start + done - first, slice(first, first + count)
         done += count
 

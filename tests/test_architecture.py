@@ -1,5 +1,6 @@
 """The storeys of the house: an import that climbs, a circle, what grew too long to be read, each fails by name."""
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,45 @@ def test_nobody_changes_an_objective(module):
             if isinstance(target, ast.Attribute) and isinstance(target.value, (ast.Name, ast.Attribute)):
                 owner = getattr(target.value, "id", getattr(target.value, "attr", ""))
                 assert "objective" not in owner, f"fastgd.{module}:{node.lineno} sets {owner}.{target.attr}"
+
+
+def constants():
+    """Name, module and value of the upper-case constants of the package, of the kernels too."""
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Assign):
+                continue
+            targets, values = node.targets[:1], [node.value]
+            if isinstance(targets[0], ast.Tuple):
+                targets, values = targets[0].elts, getattr(node.value, "elts", [])
+            for target, value in zip(targets, values, strict=False):
+                if isinstance(target, ast.Name) and target.id.isupper() and not target.id.startswith("_"):
+                    yield target.id, module, ast.unparse(value)
+    for path in PACKAGE.glob("_kernels/*.p[yx][xd]"):
+        for name, value in re.findall(r"^(?:cdef double|   ) ([A-Z][A-Z_0-9]+) = ([^#\n]+?)(?:  #.*)?$",
+                                      path.read_text(encoding="utf-8"), re.MULTILINE):
+            yield name, path.name, value.strip()
+
+
+def test_no_constant_has_one_name_and_two_values():
+    found = {}
+    for name, module, value in constants():
+        found.setdefault(name, {}).setdefault(value, []).append(module)
+    assert len(found) > 50
+    assert not {name: values for name, values in found.items() if len(values) > 1}
+
+
+def test_no_two_classes_have_one_name():
+    """But for the kernel of a loss, and the warning that scikit-learn's users meet under the name of fastgd's."""
+    found = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module)
+    for path in PACKAGE.glob("_kernels/*.pyx"):
+        if path.stem == "losses":
+            continue
+        for name in re.findall(r"^cdef class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found.setdefault(name, []).append(f"_kernels.{path.stem}")
+    assert len(found) > 50
+    assert not {name: modules for name, modules in found.items() if len(modules) > 1 and name != "ConvergenceWarning"}

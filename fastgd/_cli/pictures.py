@@ -20,6 +20,7 @@ from fastgd import (
     plot,
     quartic_loss,
 )
+from fastgd._cli.report import FIVE_POINTS
 from fastgd.datasets import load_tips
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from fastgd import DescentResult
 
-#: Points of the textbook's first example.
-FIVE_POINTS = [12.1, 12.8, 14.9, 16.3, 17.2]
 
 
 def write_pictures(directory: str | Path) -> Iterator[Path]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastgd.losses import Loss
 
 THETAS = np.arange(12, 18, 0.1)
+#: Points of the textbook's first example.
 FIVE_POINTS = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 GRID_POINTS = np.array([12.0, 13, 15, 16, 17])
 COURSE_STOCHASTIC = {

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastgd._solvers.base import Bound
 
 #: Ratio of the loss at the end to the loss at the start above which a run has diverged, even with a finite theta.
-DIVERGED = 1e6
+DIVERGENCE_RATIO = 1e6
 #: A theta beyond which a compiled loss may overflow; only a divergent run reaches it.
 HUGE = 1e100
 #: Relative increase of the objective that counts as growth: in a batch descent, and in a stochastic one.
@@ -168,7 +168,7 @@ def _growth(objective: Objective, start: Any, end: Any, is_stochastic: bool) -> 
         return None
     size = max(abs(began), abs(objective.value(np.zeros(len(end)))))
     rise = STOCHASTIC_RISE if is_stochastic else RISE
-    return Growth(began, ended, ended > DIVERGED * size > 0) if ended - began > rise * size else None
+    return Growth(began, ended, ended > DIVERGENCE_RATIO * size > 0) if ended - began > rise * size else None
 
 
 @dataclass(frozen=True, eq=False)

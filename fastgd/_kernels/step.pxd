@@ -15,7 +15,7 @@ from fastgd._kernels.losses cimport absolute, real
 cdef enum:    # status of a step
     WENT_ON = 0
     WAS_SHORT = 1
-    NOT_FINITE = 2
+    OVERFLOWED = 2
 
 cdef struct stopping_rule:
     double tol              # a step is short if every component of theta moved by less
@@ -30,17 +30,17 @@ cdef struct proximal_parameters:
     const double* sizes     # unit of each column, in which a step is made and measured
 
 
-cdef class Steps:
+cdef class StepState:
     cdef stopping_rule rule
 
 
 @cython.final
-cdef class NumberSteps(Steps):
+cdef class NumberSteps(StepState):
     cdef readonly double theta, previous
 
 
 @cython.final
-cdef class ArraySteps(Steps):
+cdef class ArraySteps(StepState):
     cdef double[::1] theta
     cdef double[::1] previous
     cdef double[:, ::1] scratch
@@ -60,7 +60,7 @@ cdef inline int step_status(const stopping_rule* how, real before, real after) n
     """Status of the step from one theta to the next."""
     if absolute(after - before) < <real> how.tol and how.ends_when_short:
         return WAS_SHORT
-    return WENT_ON if isfinite(after) else NOT_FINITE
+    return WENT_ON if isfinite(after) else OVERFLOWED
 
 
 cdef inline void subtract_scaled(double* weights, double rate, const real* along, Py_ssize_t p) noexcept nogil:
@@ -98,10 +98,10 @@ cdef inline int status_along(
         what = WAS_SHORT
     elif may_overflow:
         if intercept and not isfinite(theta[0] - rate):
-            what = NOT_FINITE
+            what = OVERFLOWED
         for j in range(p):
             if not isfinite(weights[j] - rate * along[j]):
-                what = NOT_FINITE
+                what = OVERFLOWED
     if last or what != WENT_ON:
         memcpy(previous, theta, (p + intercept) * sizeof(double))
     return what
@@ -162,4 +162,4 @@ cdef inline int preconditioned_proximal_step(
         is_short = is_short and fabs(moved) < how.tol
         theta[0] += moved - absorbed
         finite = finite and isfinite(theta[0])
-    return WAS_SHORT if is_short else WENT_ON if finite else NOT_FINITE
+    return WAS_SHORT if is_short else WENT_ON if finite else OVERFLOWED

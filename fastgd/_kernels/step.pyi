@@ -5,11 +5,11 @@ from typing_extensions import disjoint_base
 from fastgd._types import DoubleArray
 
 @disjoint_base
-class Steps:
+class StepState:
     ends_when_short: bool
 
 @final
-class NumberSteps(Steps):
+class NumberSteps(StepState):
     def __init__(self, theta: float, tol: float, ends_when_short: bool) -> None: ...
     @property
     def theta(self) -> float: ...
@@ -17,7 +17,7 @@ class NumberSteps(Steps):
     def previous(self) -> float: ...
 
 @final
-class ArraySteps(Steps):
+class ArraySteps(StepState):
     def __init__(
         self, theta: DoubleArray, previous: DoubleArray, scratch: DoubleArray, tol: float, ends_when_short: bool,
     ) -> None: ...

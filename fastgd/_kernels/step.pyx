@@ -1,4 +1,4 @@
-cdef class Steps:
+cdef class StepState:
     """State of the updates of a run, and its stopping rule."""
 
     @property
@@ -10,7 +10,7 @@ cdef class Steps:
         self.rule.ends_when_short = value
 
 
-cdef class NumberSteps(Steps):
+cdef class NumberSteps(StepState):
     """State of the updates of one number: theta, and the theta before the last update."""
 
     def __init__(self, double theta, double tol, bint ends_when_short):
@@ -18,7 +18,7 @@ cdef class NumberSteps(Steps):
         self.rule.tol, self.rule.ends_when_short = tol, ends_when_short
 
 
-cdef class ArraySteps(Steps):
+cdef class ArraySteps(StepState):
     """State of the updates of an array: `theta`, changed in place, and `previous`, the theta before the last update.
 
     `scratch` has a row as long as theta for the gradient, and one for each level of the tree of its sum.

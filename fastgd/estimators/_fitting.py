@@ -14,7 +14,7 @@ from fastgd._data.arrays import SAMPLE_ROWS
 from fastgd._objective.objective import LossFunctions, Objective
 from fastgd._options import DescentOptions
 from fastgd._solvers import run_batch, run_stochastic
-from fastgd.estimators._monitor import Monitor
+from fastgd.estimators._monitor import FitMonitor
 from fastgd.estimators._stream_statistics import RunningCurvature, RunningScale, has_enough_rows, scaled_delta
 from fastgd.losses import Huber
 from fastgd.results import LIMIT_REACHED, NOT_FINITE, DescentResult
@@ -106,7 +106,7 @@ class SolverRun(NamedTuple):
     settings: DescentOptions
     outcome: Outcome
     history: Any
-    monitor: Monitor
+    monitor: FitMonitor
     scale: float | None
 
 
@@ -129,7 +129,7 @@ def run(objective: Objective, options: Options, theta0: Any, *, generator: np.ra
             objective = _scaled(objective, options, scale)
     if not settings.has_concomitant_scale:
         settings = settings._replace(tol=settings.tol * _tolerance_unit(objective, settings.stop))
-    monitor = Monitor(objective, score, options.patience)
+    monitor = FitMonitor(objective, score, options.patience)
     settings = settings._replace(monitor=monitor)
     if settings.is_stochastic:
         outcome, history = run_stochastic(objective, settings, np.empty(0), theta0)

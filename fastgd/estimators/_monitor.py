@@ -1,4 +1,4 @@
-"""Monitor of a fit: loss curve, early stopping, and linear separability of the classes."""
+"""FitMonitor of a fit: loss curve, early stopping, and linear separability of the classes."""
 from __future__ import annotations
 
 import math
@@ -19,7 +19,7 @@ CURVE_ROWS, CURVE_POINTS = 1024, 1000
 IMPROVEMENT = 1e-4
 
 
-class Monitor:
+class FitMonitor:
     """Record the thetas of a run, and stop it early; a callable for `DescentOptions.monitor`.
 
     Parameters

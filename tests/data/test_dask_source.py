@@ -511,7 +511,7 @@ def test_a_task_that_kills_its_workers_is_one_clear_error(client):
         os.kill(os.getpid(), signal.SIGKILL)
 
     pieces = dask_chunks(da.from_array(Y, chunks=30), None, None)
-    with pytest.raises(SourceError, match=r"worker.*2 of them.*theta0=error\.result\.x"):
+    with pytest.raises(SourceError, match=r"each of the 2 workers.*theta0=error\.result\.x"):
         pieces.map(die)
     assert not tasks_left(client)
     assert len(list(pieces.map(total))) == 34    # which brings the chunks again
