@@ -252,7 +252,8 @@ def check_gradient(draw):
     thetas = draw(st.one_of(st.none(), datasets()))
 
     def check(found):
-        assert not math.isnan(found.error)
+        # NaN where rounding hides the slope at every theta, as beside a point of 1e299.
+        assert not math.isnan(found.error) or (not found and "inconclusive" in found.message)
         assert math.isfinite(found.theta)
     return lambda: fastgd.check_gradient(loss, gradient, dataset, thetas), check
 
