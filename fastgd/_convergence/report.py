@@ -181,8 +181,8 @@ class Report:
         Options, Outcome and Assessment of the run.
     step : float
         Length of the last step, in the units of the stopping rule.
-    loss_name, reported_name : str
-        Names of the loss that was minimised and of the one that was reported.
+    loss_name : str
+        Name of the loss that was minimised.
     is_rows, is_compiled, has_python_loss : bool
         Facts of the objective; `is_compiled` refers to the loss that was minimised.
     value, gradient_size : float

@@ -10,6 +10,7 @@ from fastgd._kernels import descent, linear
 from fastgd._kernels.shuffle import Visits
 from fastgd._kernels.step import ArraySteps, NumberSteps
 from fastgd._solvers.base import BATCH_UPDATES, BUFFER_NUMBERS, Scheduled, Steps
+from fastgd.losses.base import EVALUATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 #: Updates of a stochastic descent in one call of a kernel: 96 KiB of rates and as much of thetas, below the size for
 #: which malloc maps fresh pages at every call.
 STOCHASTIC_UPDATES = 12_288
-#: Products of the Gram matrix and theta in one call, as evaluations of a cheap loss.
-GRAM_EVALUATIONS = 2**22
 
 
 class _KernelSolver(Scheduled):
@@ -166,7 +165,7 @@ class GramBatch(_ArraySolver):
 
     def __init__(self, gram: DoubleArray, moment: DoubleArray, theta0: DoubleArray, rates: Rates, tol: float,
                  by_step: bool, first_update: int = 0) -> None:
-        self.evaluations, self.at_once = gram.size, GRAM_EVALUATIONS
+        self.evaluations, self.at_once = gram.size, EVALUATIONS
         super().__init__(theta0, rates, tol, by_step, first_update, 0,
                          functools.partial(linear.batch_squared, gram, moment))
 
