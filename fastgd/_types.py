@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, SupportsFloat, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,3 +80,19 @@ class Rates(Protocol):
     def is_constant(self) -> bool: ...
 
     def __call__(self, start: int, count: int) -> DoubleArray: ...
+
+
+class PointsOptions(TypedDict, total=False):
+    """Options of any descent whose types differ without X."""
+
+    fit_intercept: Literal[False]
+    theta0: Number
+    callback: Callback[float] | None
+
+
+class RowsOptions(TypedDict, total=False):
+    """Options of any descent whose types differ with X."""
+
+    fit_intercept: bool
+    theta0: ArrayLike
+    callback: Callback[DoubleArray] | None

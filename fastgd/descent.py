@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         GradientFunction,
         LossFunction,
         Number,
+        PointsOptions,
         Progress,
+        RowsOptions,
         Theta,
     )
     from fastgd.penalties import Penalty
@@ -43,15 +45,9 @@ if TYPE_CHECKING:
         penalty: Penalty | None
         sample_weight: ArrayLike | None
 
-    class OptionsOfPoints(_Options, total=False):
-        fit_intercept: Literal[False]
-        theta0: Number
-        callback: Callback[float] | None
+    class OptionsOfPoints(_Options, PointsOptions): ...
 
-    class OptionsOfRows(_Options, total=False):
-        fit_intercept: bool
-        theta0: ArrayLike
-        callback: Callback[DoubleArray] | None
+    class OptionsOfRows(_Options, RowsOptions): ...
 
 __all__ = ["minimize", "simple_minimize"]
 

@@ -51,8 +51,10 @@ if TYPE_CHECKING:
         GradientFunction,
         LossFunction,
         Number,
+        PointsOptions,
         Progress,
         Random,
+        RowsOptions,
         Theta,
     )
     from fastgd.penalties import Penalty
@@ -70,15 +72,9 @@ if TYPE_CHECKING:
         penalty: Penalty | None
         sample_weight: ArrayLike | None
 
-    class StochasticOptionsOfPoints(_StochasticOptions, total=False):
-        fit_intercept: Literal[False]
-        theta0: Number
-        callback: Callback[float] | None
+    class StochasticOptionsOfPoints(_StochasticOptions, PointsOptions): ...
 
-    class StochasticOptionsOfRows(_StochasticOptions, total=False):
-        fit_intercept: bool
-        theta0: ArrayLike
-        callback: Callback[DoubleArray] | None
+    class StochasticOptionsOfRows(_StochasticOptions, RowsOptions): ...
 
 __all__ = ["minimize_mini_batch", "minimize_sgd"]
 

@@ -11,6 +11,7 @@ import pytest
 from helpers import README, blocks_of_the_readme
 
 import fastgd
+from fastgd import _types
 
 HERE = Path(__file__).parent
 PROMISES = '''
@@ -114,11 +115,11 @@ def test_the_code_of_the_readme_is_well_typed(check):
 
 
 def fields_of(module, name):
-    """Keys of a TypedDict that a module defines for type checkers alone."""
-    classes = {node.name: node for node in ast.walk(ast.parse(inspect.getsource(module)))
+    """Keys of a TypedDict that a module defines for type checkers alone, with those of its bases."""
+    classes = {node.name: node for source in (_types, module) for node in ast.walk(ast.parse(inspect.getsource(source)))
                if isinstance(node, ast.ClassDef)}
     bases = [base.id for base in classes[name].bases if base.id in classes]
-    own = {statement.target.id for statement in classes[name].body}
+    own = {statement.target.id for statement in classes[name].body if isinstance(statement, ast.AnnAssign)}
     return own.union(*(fields_of(module, base) for base in bases))
 
 
